@@ -1,0 +1,155 @@
+// Package carrier is the contract of carriers: what moves bytes between a
+// client and a server that it can reach, such as a WebSocket.
+//
+// A [Carrier] has two halves. On the client, Dial connects and offers the
+// protocols that may run on the connection. On the server, a carrier is met as
+// an HTTP request: Offer reads what the client asks for, and Upgrade answers
+// and takes the connection over. The package holds no implementation.
+// [github.com/backdial/backdial/carrier/ws] and
+// [github.com/backdial/backdial/carrier/mem] are two, and
+// [github.com/backdial/backdial/carrier/carriertest] is this contract,
+// executed: run it on a carrier of your own.
+//
+// Three more things a carrier may have are interfaces of their own:
+// [Listener], for one that does not arrive at an HTTP server's TCP port,
+// [Legacy], for one with peers that do not negotiate, and [CloseWriter], for a
+// [Conn] that can end one direction.
+package carrier
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// ErrScheme is matched by the error of Dial for a URL whose scheme is not one
+// of the carrier's. Another carrier may know it.
+var ErrScheme = errors.New("unsupported URL scheme")
+
+// A Carrier makes connections between clients and servers. It holds only
+// settings, so that one value serves any number of them at the same time.
+type Carrier interface {
+	// Name is the short name that people read, such as "ws".
+	Name() string
+
+	// Dial connects to the server that r names, and returns when both ends
+	// have agreed upon a protocol, or upon none. ctx bounds the call, not the
+	// connection. A server that answers with a refusal gives a
+	// [*RejectedError].
+	Dial(ctx context.Context, r *Request) (Conn, error)
+
+	// Offer reports whether r asks for a connection of this carrier, and
+	// which protocols the client offers, in its order of preference.
+	Offer(r *http.Request) (protocols []string, ok bool)
+
+	// Upgrade answers a request for which Offer reported true, tells the
+	// client that protocol was chosen ("" for none) and returns the
+	// connection, which outlives the request. If it fails, it has answered
+	// with the status that says why.
+	Upgrade(w http.ResponseWriter, r *http.Request, protocol string) (Conn, error)
+}
+
+// A Request is what a client asks of a server.
+type Request struct {
+	// URL of the server's endpoint. Dial must not change it.
+	URL *url.URL
+
+	// Header is sent with the request. Dial must not change it.
+	Header http.Header
+
+	// Protocols that may run on the connection, the preferred one first.
+	Protocols []string
+
+	// TLS settings; nil means the defaults. Dial must not change it.
+	TLS *tls.Config
+}
+
+// A Conn is a connection to a peer. It carries bytes in both directions, in
+// order, and either delivers them or fails.
+//
+// At most one goroutine reads and one writes at a time; Close may come from
+// another and at any time. Nobody sets its deadlines, so it need not have
+// any. Close returns at once, without waiting for the peer, and ends a blocked
+// Read or Write. Read returns [io.EOF] only if the peer ended the connection
+// on purpose.
+type Conn interface {
+	net.Conn
+
+	// Protocol is the one that both ends agreed upon, or "" for none.
+	Protocol() string
+}
+
+// A CloseWriter is a [Conn] that can tell its peer that nothing more follows:
+// the peer's Read returns [io.EOF] after the rest. Reading goes on. A session
+// uses it to let the peer take everything before the connection closes.
+type CloseWriter interface {
+	// CloseWrite is called after the last Write. It returns without waiting
+	// for the peer.
+	CloseWrite() error
+}
+
+// A Listener is a [Carrier] that listens by itself, on a UDP port for
+// instance, instead of being upgraded from a request to an HTTP server's TCP
+// port.
+type Listener interface {
+	// Listen announces addr and returns an endpoint whose Serve hands every
+	// request to h. config holds the server's certificate; a carrier without
+	// TLS may ignore it.
+	Listen(addr string, config *tls.Config, h http.Handler) (Endpoint, error)
+}
+
+// An Endpoint is where a [Listener] listens.
+type Endpoint interface {
+	// Serve hands requests to the handler until Close. It then returns an
+	// error that matches [net.ErrClosed].
+	Serve() error
+
+	// Addr is the address that is listened on.
+	Addr() net.Addr
+
+	// Close stops listening. Connections that were made live on.
+	Close() error
+}
+
+// Legacy is a [Carrier] some of whose peers do not negotiate.
+type Legacy interface {
+	// LegacyProtocol is what runs on a connection on which nothing was
+	// negotiated.
+	LegacyProtocol() string
+}
+
+// A RejectedError is the error of Dial when the server answered, but not with
+// a connection.
+type RejectedError struct {
+	// StatusCode of the answer, such as 403.
+	StatusCode int
+
+	// Header of the answer.
+	Header http.Header
+
+	// Body of the answer, cut to its first KiB.
+	Body []byte
+}
+
+// maxShown is how many bytes of an answer's body an error text repeats.
+const maxShown = 200
+
+func (e *RejectedError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "server answered %d %s", e.StatusCode, http.StatusText(e.StatusCode))
+	if to := e.Header.Get("Location"); to != "" {
+		fmt.Fprintf(&b, " to %q (redirects are not followed)", to)
+	}
+	if body := strings.TrimSpace(string(e.Body)); body != "" {
+		if len(body) > maxShown {
+			body = body[:maxShown] + "…"
+		}
+		fmt.Fprintf(&b, ": %q", body)
+	}
+	return b.String()
+}

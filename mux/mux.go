@@ -1,0 +1,176 @@
+// Package mux is the contract of multiplexers: what turns one connection
+// into many streams.
+//
+// A [Muxer] wraps one end of a connection in a [Session]; a Session opens and
+// accepts a [Stream], which is a [net.Conn] with half-close. The package holds
+// no implementation. [github.com/backdial/backdial/mux/yamuxmux] and
+// [github.com/backdial/backdial/mux/smuxmux] are two, and
+// [github.com/backdial/backdial/mux/muxtest] is this contract, executed: run
+// it on a muxer of your own.
+//
+// # The two sides
+//
+// The two ends of a session are named for what they do in this library, which
+// is not what they did to connect. The server, which was dialled, opens the
+// streams: it is the dial side. The client, which dialled, accepts them: it is
+// the listen side.
+//
+// # What a stream promises
+//
+// Every implementation keeps these, and [muxtest] checks each by name:
+//
+//   - A Stream passes nettest.TestConn.
+//   - Read returns [io.EOF] only after the peer finished the stream with
+//     CloseWrite or Close. If the session ends before that, Read returns what
+//     had arrived and then an error that matches [ErrSessionEnded].
+//   - What was written before CloseWrite or Close arrives, also when the
+//     session is closed right after.
+//   - CloseWrite ends one direction; the other goes on.
+//   - A deadline that moves while a Read or Write blocks takes effect. Errors
+//     match [os.ErrDeadlineExceeded] and, after a local Close, [net.ErrClosed].
+//   - Open costs no round trip, and the peer's Accept returns at once even if
+//     nothing is written.
+//   - Open ends with its ctx, even when the peer never accepts.
+//   - Streams that nobody reads do not slow down the others, and memory stays
+//     below [Config.ReceiveBuffer].
+//   - A Write to a peer that closed the stream, or vanished, ends with an error
+//     in bounded time.
+//   - Close of anything may be repeated, wakes everything blocked on it and
+//     leaves no goroutine behind.
+//   - Whatever a hostile peer sends costs bounded memory, and at worst ends its
+//     own session with a reason that matches [ErrProtocol].
+package mux
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net"
+	"time"
+)
+
+// Errors that callers act upon. Implementations wrap them, with the cause.
+var (
+	// ErrSessionEnded is matched by the errors of a stream or session whose
+	// session is over without having been closed on this end: the peer closed
+	// it, the carrier failed, or the peer went silent.
+	ErrSessionEnded = errors.New("session ended")
+
+	// ErrReset is matched by the errors of a stream that the peer refused or
+	// gave up while this end was still using it.
+	ErrReset = errors.New("stream reset by peer")
+
+	// ErrGoAway is matched by the error of Open once the peer has announced
+	// that it takes no new streams. Those that are open go on.
+	ErrGoAway = errors.New("peer takes no new streams")
+
+	// ErrProtocol is matched by the cause of the end of a session whose peer
+	// broke the protocol or exceeded a limit. Such errors match
+	// ErrSessionEnded too.
+	ErrProtocol = errors.New("protocol violation")
+)
+
+// A Muxer makes sessions. It holds only settings, so that one value serves
+// any number of connections at the same time.
+type Muxer interface {
+	// Name is the short name that people read, such as "yamux".
+	Name() string
+
+	// Protocol is the token that names the muxer and everything that both
+	// ends must agree upon, such as "backdial.v1.yamux". It is negotiated
+	// when the carrier connects, as a WebSocket subprotocol for instance, so
+	// it has to be a token in the sense of RFC 9110, section 5.6.2.
+	Protocol() string
+
+	// DialSide starts the server's end of a session on conn. The session owns
+	// conn from then on, also if DialSide fails. It never sets deadlines on
+	// conn, calls Read and Write each from one goroutine at a time, and relies
+	// on conn.Close to return at once and to end both.
+	//
+	// If conn has a CloseWrite method, the session uses it to end gracefully.
+	DialSide(conn net.Conn, config Config) (Session, error)
+
+	// ListenSide is DialSide for the client's end.
+	ListenSide(conn net.Conn, config Config) (Session, error)
+}
+
+// Config holds the limits of one session. The zero value means the defaults.
+type Config struct {
+	// MaxStreams limits the streams that the peer may have open at a time.
+	// More are refused: the peer's use of them fails with [ErrReset].
+	// 0 means 16384; negative means that the peer may not open any.
+	MaxStreams int
+
+	// AcceptBacklog limits the streams that the peer has opened and nobody
+	// has accepted yet. More are refused. It is also how many streams Open
+	// opens before it waits for the peer to accept one. 0 means 256.
+	AcceptBacklog int
+
+	// ReceiveBuffer limits the bytes that have arrived in a session and were
+	// not read yet, over all streams. At the limit the stream that holds most
+	// of them is reset, so the others go on. 0 means 64 MiB.
+	ReceiveBuffer int
+
+	// KeepAlive is how often the session makes sure that a silent peer is
+	// still there. The default, 20 s, is below the minute after which many
+	// proxies drop an idle connection. Negative means never.
+	KeepAlive time.Duration
+
+	// KeepAliveTimeout is how long after that the peer may remain silent
+	// before the session ends. A single write that the carrier does not take
+	// for twice KeepAlive+KeepAliveTimeout ends it as well. 0 means 10 s.
+	KeepAliveTimeout time.Duration
+
+	// Linger bounds how long Close waits for the peer to take what was
+	// written. 0 means 3 s; negative means not at all.
+	Linger time.Duration
+}
+
+// WithDefaults returns c with every zero field replaced by its default.
+func (c Config) WithDefaults() Config {
+	c.MaxStreams = cmp.Or(c.MaxStreams, 16384)
+	c.AcceptBacklog = cmp.Or(c.AcceptBacklog, 256)
+	c.ReceiveBuffer = cmp.Or(c.ReceiveBuffer, 64<<20)
+	c.KeepAlive = cmp.Or(c.KeepAlive, 20*time.Second)
+	c.KeepAliveTimeout = cmp.Or(c.KeepAliveTimeout, 10*time.Second)
+	c.Linger = cmp.Or(c.Linger, 3*time.Second)
+	return c
+}
+
+// A Session is one end of a multiplexed connection. Its methods may be called
+// by several goroutines at a time.
+type Session interface {
+	// Open opens a stream without waiting for the peer, unless the peer has
+	// a full backlog of streams to accept. ctx bounds the call, not the
+	// stream.
+	Open(ctx context.Context) (Stream, error)
+
+	// Accept waits for a stream that the peer opens.
+	Accept() (Stream, error)
+
+	// Shutdown stops opening and accepting streams, waits until every stream
+	// in use has been closed by its user, then closes the session. When ctx
+	// ends first it closes the session at once and returns ctx's error.
+	Shutdown(ctx context.Context) error
+
+	// Close ends the session and its streams, and wakes whatever is blocked
+	// on them. It waits, for [Config.Linger] at most, until the peer has what
+	// was written, and for its goroutines.
+	Close() error
+
+	// Context is cancelled when the session has ended. [context.Cause] then
+	// tells why: it matches [net.ErrClosed] after Close on this end, and
+	// [ErrSessionEnded] otherwise.
+	Context() context.Context
+}
+
+// A Stream is one bidirectional, ordered and reliable sequence of bytes.
+type Stream interface {
+	// Close ends both directions. What was written still arrives; what the
+	// peer still sends is discarded, and its writes fail.
+	net.Conn
+
+	// CloseWrite tells the peer that nothing more follows: its Read returns
+	// [io.EOF] after the rest. This end can still read.
+	CloseWrite() error
+}
