@@ -1,0 +1,165 @@
+package engine
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/backdial/backdial/carrier"
+)
+
+// The end of a session comes in one of two ways. Close lets the queue empty
+// and, if the connection can say that nothing more follows, waits until the
+// peer has taken everything and closes its end; only then does it close the
+// connection, because closing one with unread input makes TCP throw away what
+// is still on its way. Everything else, a lost carrier or a peer that breaks
+// the protocol, goes straight to end.
+
+// Close implements [mux.Session].
+func (s *Session) Close() error {
+	s.close(s.config.Linger)
+	return nil
+}
+
+func (s *Session) close(linger time.Duration) {
+	s.mu.Lock()
+	first := !s.closing && s.err == nil
+	if first {
+		s.closing = true
+		s.wakeLocked()
+		s.appendLocked(Frame{Kind: GoAway, Value: goAwayNormal})
+	}
+	live := s.liveLocked()
+	s.mu.Unlock()
+	if first {
+		for _, st := range live {
+			st.abort(s.closedErr(), true)
+		}
+		s.linger(linger)
+		s.end(s.closedErr())
+	}
+	<-s.ctx.Done()
+	s.wg.Wait()
+}
+
+// linger waits for d at most until the peer has what is in the queue.
+func (s *Session) linger(d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, d)
+	defer cancel()
+	if !s.awaitFlush(ctx) {
+		return
+	}
+	s.mu.Lock()
+	s.mute = true
+	s.mu.Unlock()
+	if c, ok := s.conn.(carrier.CloseWriter); ok && c.CloseWrite() == nil {
+		select {
+		case <-s.read:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// awaitFlush waits until the queue is empty, and reports whether it is.
+func (s *Session) awaitFlush(ctx context.Context) bool {
+	stop := context.AfterFunc(ctx, func() {
+		s.mu.Lock()
+		s.flushed.Broadcast()
+		s.mu.Unlock()
+	})
+	defer stop()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.flushing && ctx.Err() == nil {
+		s.flushed.Wait()
+	}
+	return !s.flushing
+}
+
+// end ends the session for the reason err, unless it is over already.
+func (s *Session) end(err error) {
+	s.mu.Lock()
+	if s.err != nil {
+		s.mu.Unlock()
+		return
+	}
+	s.err = err
+	s.wakeLocked()
+	if s.keepalive.timer != nil {
+		s.keepalive.timer.Stop()
+	}
+	live := s.liveLocked()
+	s.mu.Unlock()
+	s.conn.Close()
+	for _, st := range live {
+		st.abort(err, false)
+	}
+	s.cancel(err)
+}
+
+func (s *Session) wakeLocked() {
+	s.opening.Broadcast()
+	s.accepting.Broadcast()
+	s.drained.Broadcast()
+}
+
+func (s *Session) liveLocked() []*Stream {
+	return slices.Collect(maps.Values(s.streams))
+}
+
+// Shutdown implements [mux.Session].
+func (s *Session) Shutdown(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() {
+		s.mu.Lock()
+		s.drained.Broadcast()
+		s.mu.Unlock()
+	})
+	defer stop()
+	s.mu.Lock()
+	if !s.draining && !s.closing && s.err == nil {
+		s.draining = true
+		s.wakeLocked()
+		s.appendLocked(Frame{Kind: GoAway, Value: goAwayNormal})
+		s.refuseAcceptsLocked()
+	}
+	for s.inUse > 0 && s.err == nil && !s.closing && ctx.Err() == nil {
+		s.drained.Wait()
+	}
+	cut := s.inUse > 0 && ctx.Err() != nil
+	s.mu.Unlock()
+	if cut {
+		s.close(0)
+		return context.Cause(ctx)
+	}
+	return s.Close()
+}
+
+// refuseAcceptsLocked refuses the streams that nobody will accept any more.
+func (s *Session) refuseAcceptsLocked() {
+	for _, st := range s.accepts {
+		s.appendLocked(Frame{Flags: Reset, ID: st.id})
+		s.forgetLocked(st)
+	}
+	s.accepts = nil
+}
+
+// violation tells the peer that it broke the protocol and ends the session.
+func (s *Session) violation(err error) {
+	s.mu.Lock()
+	if s.err == nil && !s.closing {
+		s.appendLocked(Frame{Kind: GoAway, Value: goAwayProtocol})
+	}
+	s.mu.Unlock()
+	ctx, cancel := context.WithTimeout(s.ctx, farewell)
+	defer cancel()
+	s.awaitFlush(ctx)
+	s.end(s.lost(err))
+}
+
+// farewell is how long a peer that broke the protocol has to take the message
+// that says so.
+const farewell = time.Second

@@ -1,0 +1,157 @@
+package engine
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/backdial/backdial/mux"
+)
+
+// readBuffer is what an idle session holds for reading. Headers and small
+// payloads pass through it; large ones go from the carrier to their stream.
+const readBuffer = 2 << 10
+
+// readLoop takes frames from the carrier until the session ends. It never
+// waits for anything else, so no stream can hold up another.
+func (s *Session) readLoop() {
+	defer close(s.read)
+	r := bufio.NewReaderSize(s.conn, readBuffer)
+	for {
+		f, err := s.wire.Read(r)
+		if err == nil {
+			s.heard.Add(1)
+			err = s.handle(f, r)
+		}
+		if err == nil {
+			continue
+		}
+		s.mu.Lock()
+		closing := s.closing
+		s.mu.Unlock()
+		switch {
+		case closing: // Close ends the session when it is done
+		case errors.Is(err, mux.ErrProtocol):
+			s.violation(err)
+		default:
+			s.end(s.lost(err))
+		}
+		return
+	}
+}
+
+func (s *Session) handle(f Frame, r *bufio.Reader) error {
+	switch f.Kind {
+	case OnStream:
+		return s.handleStream(f, r)
+	case Ping:
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.replyLocked(Frame{Kind: Pong, Value: f.Value})
+	case GoAway:
+		if f.Value != goAwayNormal {
+			return fmt.Errorf("peer ends the session with code %d: it takes something for a protocol violation", f.Value)
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.peerLeaves = true
+		s.opening.Broadcast()
+	case Pong, Idle: // s.heard says it all
+	}
+	return nil
+}
+
+func (s *Session) handleStream(f Frame, r *bufio.Reader) error {
+	st, err := s.updateStream(&f)
+	if err != nil {
+		return err
+	}
+	if f.Length > 0 {
+		if err := s.receive(st, f, r); err != nil {
+			if errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF // a frame was cut short
+			}
+			return err
+		}
+	}
+	if st == nil {
+		return nil
+	}
+	if f.Flags&Fin != 0 {
+		if err := st.finish(); err != nil {
+			return err
+		}
+	}
+	if f.Flags&(Reset|Stop) != 0 {
+		st.reset()
+	}
+	return nil
+}
+
+// updateStream does what f says about the sending half of a stream, and
+// returns the stream, or nil if it is gone.
+func (s *Session) updateStream(f *Frame) (*Stream, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f.Flags&Open != 0 {
+		if err := s.acceptLocked(f.ID); err != nil {
+			return nil, err
+		}
+	}
+	st := s.streams[f.ID]
+	if st == nil {
+		if s.opensLocally(f.ID) && f.ID >= s.nextID {
+			return nil, fmt.Errorf("%w: frame for stream %d, which was never opened", mux.ErrProtocol, f.ID)
+		}
+		return nil, nil
+	}
+	s.acceptedLocked(st) // by Ack, or in protocols without it by anything else
+	if !st.addCreditLocked(f.Credit) {
+		// st is reset as if the frame had said so.
+		f.Flags |= Stop
+	}
+	return st, nil
+}
+
+// receive moves the payload of f to st, or past it if st is gone.
+func (s *Session) receive(st *Stream, f Frame, r *bufio.Reader) error {
+	taken := 0
+	if st != nil {
+		var err error
+		if taken, err = st.receive(r, f.Length); err != nil {
+			return err
+		}
+		if s.unread.Load() > int64(s.config.ReceiveBuffer) {
+			s.shed()
+		}
+	}
+	if taken == f.Length {
+		return nil
+	}
+	if _, err := r.Discard(f.Length - taken); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.replyLocked(Frame{Flags: Stray, ID: f.ID})
+}
+
+// shed resets the stream that holds most of the session's memory.
+func (s *Session) shed() {
+	s.mu.Lock()
+	live := s.liveLocked()
+	s.mu.Unlock()
+	var fattest *Stream
+	most := 0
+	for _, st := range live {
+		if n := st.buffered(); n > most {
+			fattest, most = st, n
+		}
+	}
+	if fattest == nil {
+		return
+	}
+	fattest.refuse(fmt.Errorf("%s: %w: it was read too slowly, and the session's receive buffer of %d bytes is full",
+		s.wire.Name(), mux.ErrReset, s.config.ReceiveBuffer))
+}

@@ -1,0 +1,132 @@
+package engine
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/backdial/backdial/mux"
+)
+
+const (
+	// maxQueue is how much data may wait in front of the carrier. Twice that
+	// is in memory while a write is under way, and never in an idle session.
+	// A larger queue makes small writes wait longer behind bulk transfers, a
+	// smaller one costs more system calls.
+	maxQueue = 64 << 10
+
+	// maxFrame is the payload of one frame at most. It lets streams take turns.
+	maxFrame = 32 << 10
+
+	// minFrame is the room in the queue that is worth a frame.
+	minFrame = 4 << 10
+
+	// maxReplies is how many answers to the peer's frames may wait for the
+	// carrier. A peer that asks for more does not read them.
+	maxReplies = 4096
+)
+
+// Queues of sessions that have something to write.
+var queues = sync.Pool{New: func() any {
+	b := make([]byte, 0, maxQueue+minFrame)
+	return &b
+}}
+
+func putQueue(b *[]byte) {
+	if b != nil && cap(*b) <= 2*maxQueue {
+		*b = (*b)[:0]
+		queues.Put(b)
+	}
+}
+
+// appendLocked queues a frame, unless nothing more can be written.
+func (s *Session) appendLocked(f Frame) {
+	if s.err != nil || s.mute {
+		return
+	}
+	if s.queue == nil {
+		s.queue = queues.Get().(*[]byte)
+	}
+	*s.queue = s.wire.Append(*s.queue, f)
+	s.flushLocked()
+}
+
+// replyLocked queues a frame that the peer provoked. It fails if the peer
+// provokes more than it takes.
+func (s *Session) replyLocked(f Frame) error {
+	s.replies++
+	if s.replies > maxReplies {
+		return fmt.Errorf("%w: more than %d answers wait for the peer to read them", mux.ErrProtocol, maxReplies)
+	}
+	s.appendLocked(f)
+	return nil
+}
+
+// appendDataLocked queues as much of p as fits, and returns how much that was.
+func (s *Session) appendDataLocked(id uint32, p []byte) int {
+	n := min(len(p), maxFrame)
+	if room := maxQueue - s.queuedLocked(); room < n {
+		if n = room; n < minFrame {
+			return 0
+		}
+	}
+	s.appendLocked(Frame{ID: id, Length: n})
+	*s.queue = append(*s.queue, p[:n]...)
+	return n
+}
+
+// queuedLocked is the number of bytes in the queue.
+func (s *Session) queuedLocked() int {
+	if s.queue == nil {
+		return 0
+	}
+	return len(*s.queue)
+}
+
+// awaitRoomLocked has w woken when there is room in the queue.
+func (s *Session) awaitRoomLocked(w *sync.Cond) {
+	s.awaitRoom = append(s.awaitRoom, w)
+	w.Wait()
+}
+
+// flushLocked starts the goroutine that writes the queue, unless it runs.
+// It ends by itself when the queue is empty or the session over; Close waits
+// for it.
+func (s *Session) flushLocked() {
+	if s.flushing {
+		return
+	}
+	s.flushing = true
+	s.wg.Go(s.flush)
+}
+
+func (s *Session) flush() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.err == nil && !s.mute && s.queuedLocked() > 0 {
+		batch := s.queue
+		s.queue, s.replies = nil, 0
+		for _, w := range s.awaitRoom {
+			w.Broadcast()
+		}
+		clear(s.awaitRoom)
+		s.awaitRoom = s.awaitRoom[:0]
+		s.writeStart = time.Now()
+		s.mu.Unlock()
+		_, err := s.conn.Write(*batch)
+		putQueue(batch)
+		s.mu.Lock()
+		s.writeStart = time.Time{}
+		if err == nil {
+			continue
+		}
+		s.mute = true
+		if !s.closing { // otherwise Close ends the session
+			s.mu.Unlock()
+			s.end(s.lost(fmt.Errorf("write: %w", err)))
+			s.mu.Lock()
+		}
+	}
+	s.flushing = false
+	s.flushed.Broadcast()
+}

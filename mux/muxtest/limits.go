@@ -1,0 +1,126 @@
+package muxtest
+
+import (
+	"errors"
+	"io"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/backdial/backdial/mux"
+)
+
+// stall fills the windows of n streams that nobody reads.
+func stall(p *pair, n int) (streams []mux.Stream) {
+	var wg sync.WaitGroup
+	for range n {
+		writer, reader := p.open()
+		streams = append(streams, reader)
+		wg.Go(func() {
+			writer.SetWriteDeadline(time.Now().Add(500 * time.Millisecond))
+			writer.Write(make([]byte, 1<<20))
+		})
+	}
+	wg.Wait()
+	return streams
+}
+
+func stalledStreams(t *testing.T, m mux.Muxer) {
+	config := mux.Config{}.WithDefaults()
+	p := newPair(t, m, config, config)
+	before := heap()
+	stalled := stall(p, 100)
+	go echo(p.listen)
+	for range 20 {
+		roundTrip(t, p.dial)
+	}
+	if used := heap() - before; used > int64(config.ReceiveBuffer) {
+		t.Errorf("100 streams that are not read hold %d MiB, want %d at most", used>>20, config.ReceiveBuffer>>20)
+	}
+	for _, st := range stalled { // what they hold was not lost
+		st.SetReadDeadline(time.Now().Add(soon))
+		if _, err := io.CopyN(io.Discard, st, int64(config.Window)); err != nil {
+			t.Fatal("a stalled stream that is read at last:", err)
+		}
+	}
+}
+
+func heap() int64 {
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return int64(stats.HeapAlloc)
+}
+
+func boundedMemory(t *testing.T, m mux.Muxer) {
+	const limit = 1 << 20
+	p := newPair(t, m, mux.Config{}, mux.Config{ReceiveBuffer: limit})
+	stalled := stall(p, 16)
+	go echo(p.listen)
+	roundTrip(t, p.dial)
+	var held int64
+	resets := 0
+	for _, st := range stalled {
+		st.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+		n, err := io.Copy(io.Discard, st)
+		if errors.Is(err, mux.ErrReset) {
+			resets++
+		}
+		held += n
+	}
+	if resets == 0 {
+		t.Error("no stream was reset, although together they hold more than the limit")
+	}
+	// Reading makes room for what was on its way, but not for all of it.
+	if held > 3*limit {
+		t.Errorf("unread streams held %d bytes, want about %d at most", held, limit)
+	}
+}
+
+func streamLimits(t *testing.T, m mux.Muxer) {
+	// The end that opens streams has no limits to speak of, so it exceeds
+	// those of its peer.
+	generous := mux.Config{AcceptBacklog: 1 << 10}
+	refusedOf := func(t *testing.T, n int, config mux.Config) (refused int) {
+		p := newPair(t, m, generous, config)
+		for range n {
+			st := open(t, p.dial)
+			st.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+			if _, err := st.Read(make([]byte, 1)); errors.Is(err, mux.ErrReset) {
+				refused++
+			}
+		}
+		if err := p.dial.Context().Err(); err != nil {
+			t.Error("the session ended:", err)
+		}
+		return refused
+	}
+	t.Run("AcceptBacklog", func(t *testing.T) {
+		if got := refusedOf(t, 10, mux.Config{AcceptBacklog: 6}); got != 4 {
+			t.Errorf("%d of 10 streams were refused, want all beyond 6", got)
+		}
+	})
+	t.Run("MaxStreams", func(t *testing.T) {
+		if got := refusedOf(t, 10, mux.Config{MaxStreams: 7}); got != 3 {
+			t.Errorf("%d of 10 streams were refused, want all beyond 7", got)
+		}
+	})
+	t.Run("no streams", func(t *testing.T) {
+		if got := refusedOf(t, 10, mux.Config{MaxStreams: -1}); got != 10 {
+			t.Errorf("%d of 10 streams were refused, want all", got)
+		}
+	})
+	t.Run("streams that ended do not count", func(t *testing.T) {
+		p := newPair(t, m, mux.Config{}, mux.Config{MaxStreams: 2})
+		go echo(p.listen)
+		for range 50 {
+			st := open(t, p.dial)
+			st.CloseWrite()
+			if _, err := io.ReadAll(st); err != nil {
+				t.Fatal("read:", err)
+			}
+			st.Close()
+		}
+	})
+}

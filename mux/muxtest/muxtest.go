@@ -1,0 +1,86 @@
+// Package muxtest is the contract of multiplexers, executed. A muxer's test is
+// one call:
+//
+//	func TestContract(t *testing.T) {
+//		muxtest.Test(t, yamuxmux.New())
+//	}
+//
+// Every [Promise] is a subtest of its name. Sessions run over TCP on the
+// loopback interface, through a link that can be frozen or cut.
+package muxtest
+
+import (
+	"testing"
+
+	"github.com/backdial/backdial/internal/suite"
+	"github.com/backdial/backdial/mux"
+)
+
+// A Promise is the name of one line of the contract of package mux, and of the
+// subtest that tests it.
+type Promise string
+
+// The promises.
+const (
+	NetConn             Promise = "NetConn"             // nettest.TestConn passes
+	EOFOnlyAfterEnd     Promise = "EOFOnlyAfterEnd"     // a lost session is not the end of a stream
+	WrittenArrives      Promise = "WrittenArrives"      // also when everything is closed right after
+	HalfClose           Promise = "HalfClose"           // one direction ends, the other goes on
+	MovedDeadline       Promise = "MovedDeadline"       // also while the carrier is stuck
+	Errors              Promise = "Errors"              // match what callers look for
+	OpenIsImmediate     Promise = "OpenIsImmediate"     // the acceptor may speak first
+	OpenEndsWithContext Promise = "OpenEndsWithContext" // also if the peer never accepts
+	StalledStreams      Promise = "StalledStreams"      // do not slow down the others
+	BoundedMemory       Promise = "BoundedMemory"       // the greediest stream pays
+	WriteEnds           Promise = "WriteEnds"           // when the peer closed or vanished
+	CloseWakes          Promise = "CloseWakes"          // everything, and may be repeated
+	DeadPeer            Promise = "DeadPeer"            // is noticed by keepalive
+	StreamLimits        Promise = "StreamLimits"        // cost the offender its stream only
+	Shutdown            Promise = "Shutdown"            // waits for the streams in use
+	HostileInput        Promise = "HostileInput"        // ends its own session at worst
+)
+
+var contract = []struct {
+	name Promise
+	test func(t *testing.T, m mux.Muxer)
+}{
+	{NetConn, netConn},
+	{EOFOnlyAfterEnd, eofOnlyAfterEnd},
+	{WrittenArrives, writtenArrives},
+	{HalfClose, halfClose},
+	{MovedDeadline, movedDeadline},
+	{Errors, matchingErrors},
+	{OpenIsImmediate, openIsImmediate},
+	{OpenEndsWithContext, openEndsWithContext},
+	{StalledStreams, stalledStreams},
+	{BoundedMemory, boundedMemory},
+	{WriteEnds, writeEnds},
+	{CloseWakes, closeWakes},
+	{DeadPeer, deadPeer},
+	{StreamLimits, streamLimits},
+	{Shutdown, shutdown},
+	{HostileInput, hostileInput},
+}
+
+// A Deviation says that a muxer does not keep a promise, and why. It has to be
+// true: if the promise is kept after all, the suite fails.
+type Deviation struct {
+	Promise Promise
+	// Because is for the reader of the muxer's documentation.
+	Because string
+}
+
+// Test runs a subtest for every promise of the contract. Those that deviations
+// excuse are expected to fail, and skipped if they do.
+func Test(t *testing.T, m mux.Muxer, deviations ...Deviation) {
+	t.Helper()
+	promises := make([]suite.Promise, len(contract))
+	for i, p := range contract {
+		promises[i] = suite.Promise{Name: string(p.name), Test: func(t *testing.T) { p.test(t, m) }}
+	}
+	excused := make([]suite.Deviation, len(deviations))
+	for i, d := range deviations {
+		excused[i] = suite.Deviation{Promise: string(d.Promise), Because: d.Because}
+	}
+	suite.Run(t, promises, excused)
+}

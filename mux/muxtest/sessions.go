@@ -1,0 +1,283 @@
+package muxtest
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/backdial/backdial/mux"
+)
+
+// canceled returns a context that is over.
+func canceled(t *testing.T) context.Context {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	return ctx
+}
+
+func openIsImmediate(t *testing.T, m mux.Muxer) {
+	p := newPair(t, m, mux.Config{}, mux.Config{})
+	dialled, accepted := p.open() // nothing is written
+	accepted.SetDeadline(time.Now().Add(soon))
+	dialled.SetDeadline(time.Now().Add(soon))
+	if _, err := io.WriteString(accepted, "220 ready"); err != nil {
+		t.Fatal("the acceptor cannot speak first:", err)
+	}
+	if _, err := io.ReadFull(dialled, make([]byte, 9)); err != nil {
+		t.Fatal("read:", err)
+	}
+
+	// Nor does Open wait for anything to come back.
+	frozen := newPair(t, m, mux.Config{KeepAlive: -1, Linger: -1}, mux.Config{KeepAlive: -1, Linger: -1})
+	frozen.dialLink.freeze()
+	st := open(t, frozen.dial)
+	if _, err := io.WriteString(st, "hello"); err != nil {
+		t.Fatal("a Write right after Open:", err)
+	}
+}
+
+func openEndsWithContext(t *testing.T, m mux.Muxer) {
+	const backlog = 8
+	config := mux.Config{AcceptBacklog: backlog}
+	p := newPair(t, m, config, config)
+	var streams []mux.Stream
+	for range backlog { // which nobody accepts
+		streams = append(streams, open(t, p.dial))
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	st, err := awaitValue(t, "Open", startValue(func() (mux.Stream, error) { return p.dial.Open(ctx) }))
+	if st != nil || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Open with a full backlog: %v, %v, want context.DeadlineExceeded", st, err)
+	}
+	if st, err := p.dial.Open(canceled(t)); st != nil || !errors.Is(err, context.Canceled) {
+		t.Errorf("Open with a context that is over: %v, %v, want context.Canceled", st, err)
+	}
+
+	// Once the peer accepts, all goes on, and the streams that were waiting
+	// are whole.
+	opening := startValue(func() (mux.Stream, error) { return p.dial.Open(t.Context()) })
+	go echo(p.listen)
+	if _, err := awaitValue(t, "Open", opening); err != nil {
+		t.Error("Open after the peer accepted:", err)
+	}
+	for _, st := range streams {
+		st.SetDeadline(time.Now().Add(soon))
+		io.WriteString(st, "x")
+		if _, err := io.ReadFull(st, make([]byte, 1)); err != nil {
+			t.Error("stream from the backlog:", err)
+		}
+	}
+	// A context bounds the call, not the stream.
+	ctx, cancel = context.WithCancel(t.Context())
+	st, err = p.dial.Open(ctx)
+	if err != nil {
+		t.Fatal("open:", err)
+	}
+	cancel()
+	io.WriteString(st, "x")
+	if _, err := io.ReadFull(st, make([]byte, 1)); err != nil {
+		t.Error("stream whose context has ended:", err)
+	}
+}
+
+func writeEnds(t *testing.T, m mux.Muxer) {
+	forever := func(st mux.Stream) <-chan error {
+		return start(func() error {
+			buf := make([]byte, 64<<10)
+			for {
+				if _, err := st.Write(buf); err != nil {
+					return err
+				}
+			}
+		})
+	}
+	t.Run("peer closed the stream", func(t *testing.T) {
+		p := newPair(t, m, mux.Config{}, mux.Config{})
+		writer, reader := p.open()
+		writing := forever(writer)
+		io.ReadFull(reader, make([]byte, 10))
+		reader.Close()
+		if err := await(t, "Write", writing); !errors.Is(err, mux.ErrReset) {
+			t.Errorf("error %v, want mux.ErrReset", err)
+		}
+	})
+	t.Run("peer closed the stream while the writer waited", func(t *testing.T) {
+		p := newPair(t, m, mux.Config{}, mux.Config{})
+		writer, reader := p.open()
+		writer.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
+		await(t, "Write", forever(writer)) // the window is full now
+		writer.SetWriteDeadline(time.Time{})
+		writing := forever(writer)
+		reader.Close()
+		if err := await(t, "Write", writing); !errors.Is(err, mux.ErrReset) {
+			t.Errorf("error %v, want mux.ErrReset", err)
+		}
+		go echo(p.listen)
+		roundTrip(t, p.dial) // the session does not mind
+	})
+	t.Run("carrier cut", func(t *testing.T) {
+		p := newPair(t, m, mux.Config{}, mux.Config{})
+		writer, _ := p.open()
+		writing := forever(writer)
+		p.listenLink.cut()
+		if err := await(t, "Write", writing); !errors.Is(err, mux.ErrSessionEnded) {
+			t.Errorf("error %v, want mux.ErrSessionEnded", err)
+		}
+	})
+	t.Run("peer vanished", func(t *testing.T) {
+		config := mux.Config{KeepAlive: 50 * time.Millisecond}
+		p := newPair(t, m, config, config)
+		writer, _ := p.open()
+		writing := forever(writer)
+		p.listenLink.freeze()
+		if err := await(t, "Write", writing); !errors.Is(err, mux.ErrSessionEnded) {
+			t.Errorf("error %v, want mux.ErrSessionEnded", err)
+		}
+	})
+}
+
+func closeWakes(t *testing.T, m mux.Muxer) {
+	full := func(p *pair) mux.Stream { // a stream that can be written no more
+		st, _ := p.open()
+		st.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
+		st.Write(make([]byte, 1<<20))
+		st.SetWriteDeadline(time.Time{})
+		return st
+	}
+	blocked := func(p *pair, st mux.Stream) map[string]<-chan error {
+		return map[string]<-chan error{
+			"Read":  start(func() error { _, err := st.Read(make([]byte, 1)); return err }),
+			"Write": start(func() error { _, err := st.Write(make([]byte, 1)); return err }),
+		}
+	}
+	check := func(t *testing.T, blocked map[string]<-chan error) {
+		t.Helper()
+		for name, c := range blocked {
+			if err := await(t, name, c); !errors.Is(err, net.ErrClosed) {
+				t.Errorf("%s: error %v, want net.ErrClosed", name, err)
+			}
+		}
+	}
+	t.Run("Stream", func(t *testing.T) {
+		p := newPair(t, m, mux.Config{}, mux.Config{})
+		st := full(p)
+		calls := blocked(p, st)
+		for range 3 {
+			if err := st.Close(); err != nil {
+				t.Error("Close:", err)
+			}
+		}
+		check(t, calls)
+	})
+	t.Run("Session", func(t *testing.T) {
+		config := mux.Config{AcceptBacklog: 1}
+		p := newPair(t, m, config, mux.Config{})
+		st := full(p)
+		open(t, p.dial) // which fills the backlog
+		calls := blocked(p, st)
+		calls["Accept"] = start(func() error { _, err := p.dial.Accept(); return err })
+		calls["Open"] = start(func() error { _, err := p.dial.Open(t.Context()); return err })
+		closed := []<-chan error{start(p.dial.Close), start(p.dial.Close)}
+		check(t, calls)
+		for _, c := range closed {
+			if err := await(t, "Close", c); err != nil {
+				t.Error("Close:", err)
+			}
+		}
+		if err := p.dial.Close(); err != nil {
+			t.Error("Close once more:", err)
+		}
+	})
+	t.Run("Session with a stuck carrier", func(t *testing.T) {
+		p := newPair(t, m, mux.Config{Linger: 50 * time.Millisecond}, mux.Config{})
+		st := full(p)
+		p.dialLink.freeze()
+		io.WriteString(open(t, p.dial), "stuck")
+		calls := blocked(p, st)
+		calls["Close"] = start(func() error { return errors.Join(p.dial.Close(), net.ErrClosed) })
+		check(t, calls)
+	})
+}
+
+func deadPeer(t *testing.T, m mux.Muxer) {
+	const interval = 100 * time.Millisecond
+	config := mux.Config{KeepAlive: interval, KeepAliveTimeout: interval}
+	p := newPair(t, m, config, config)
+	st, _ := p.open()
+	reading := start(func() error { _, err := st.Read(make([]byte, 1)); return err })
+
+	// A session that is merely idle lives on, for longer than a dead one would.
+	select {
+	case <-p.dial.Context().Done():
+		t.Fatal("an idle session ended:", context.Cause(p.dial.Context()))
+	case <-time.After(10 * interval):
+	}
+	p.listenLink.freeze()
+	if err := awaitEnd(t, p.dial); !errors.Is(err, mux.ErrSessionEnded) {
+		t.Errorf("cause %v, want mux.ErrSessionEnded", err)
+	}
+	if err := await(t, "Read", reading); !errors.Is(err, mux.ErrSessionEnded) {
+		t.Errorf("read: error %v, want mux.ErrSessionEnded", err)
+	}
+}
+
+func shutdown(t *testing.T, m mux.Muxer) {
+	t.Run("waits", func(t *testing.T) {
+		p := newPair(t, m, mux.Config{}, mux.Config{})
+		dialled, accepted := p.open()
+		shutting := start(func() error { return p.listen.Shutdown(t.Context()) })
+		if _, err := p.listen.Accept(); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("Accept: error %v, want net.ErrClosed", err)
+		}
+		// The stream in use goes on as if nothing had happened.
+		io.WriteString(dialled, "request")
+		dialled.CloseWrite()
+		if got, err := io.ReadAll(accepted); string(got) != "request" || err != nil {
+			t.Errorf("request: %q, %v", got, err)
+		}
+		io.WriteString(accepted, "answer")
+		select {
+		case err := <-shutting:
+			t.Fatal("Shutdown did not wait for the stream in use:", err)
+		default:
+		}
+		accepted.Close()
+		if got, err := io.ReadAll(dialled); string(got) != "answer" || err != nil {
+			t.Errorf("answer: %q, %v", got, err)
+		}
+		if err := await(t, "Shutdown", shutting); err != nil {
+			t.Error("Shutdown:", err)
+		}
+	})
+	t.Run("refuses new streams", func(t *testing.T) {
+		p := newPair(t, m, mux.Config{}, mux.Config{})
+		p.open()
+		shutting := start(func() error { return p.listen.Shutdown(t.Context()) })
+		p.listen.Accept() // returns when the shutdown has begun
+		refused := start(func() error {
+			st, err := p.dial.Open(t.Context())
+			if err == nil {
+				_, err = st.Read(make([]byte, 1))
+			}
+			return err
+		})
+		if err := await(t, "a new stream", refused); !errors.Is(err, mux.ErrReset) && !errors.Is(err, mux.ErrGoAway) {
+			t.Errorf("a new stream: error %v, want mux.ErrReset or mux.ErrGoAway", err)
+		}
+		p.listen.Close()
+		await(t, "Shutdown", shutting)
+	})
+	t.Run("ends with its context", func(t *testing.T) {
+		p := newPair(t, m, mux.Config{}, mux.Config{})
+		p.open()
+		shutting := start(func() error { return p.dial.Shutdown(canceled(t)) })
+		if err := await(t, "Shutdown", shutting); !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v, want context.Canceled", err)
+		}
+		awaitEnd(t, p.dial)
+	})
+}

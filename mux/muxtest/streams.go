@@ -1,0 +1,220 @@
+package muxtest
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"testing"
+	"time"
+
+	"golang.org/x/net/nettest"
+
+	"github.com/backdial/backdial/mux"
+)
+
+func netConn(t *testing.T, m mux.Muxer) {
+	nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
+		p := newPair(t, m, mux.Config{}, mux.Config{})
+		c1, c2 = p.open()
+		return c1, c2, func() {
+			c1.Close()
+			c2.Close()
+			p.close()
+		}, nil
+	})
+}
+
+// eofOnlyAfterEnd ends sessions in the middle of a stream, in all the ways
+// there are.
+func eofOnlyAfterEnd(t *testing.T, m mux.Muxer) {
+	ends := map[string]func(p *pair){
+		"carrier cut":     func(p *pair) { p.dialLink.cut() },
+		"carrier closed":  func(p *pair) { p.dialLink.Close() },
+		"session closed":  func(p *pair) { p.dial.Close() },
+		"session drained": func(p *pair) { p.dial.Shutdown(canceled(p.t)) },
+	}
+	for name, end := range ends {
+		t.Run(name, func(t *testing.T) {
+			for range 20 {
+				p := newPair(t, m, mux.Config{}, mux.Config{})
+				writer, reader := p.open()
+				sent := bytes.Repeat([]byte("0123456789"), 10_000)
+				writing := start(func() error {
+					for {
+						if _, err := writer.Write(sent); err != nil {
+							return err
+						}
+					}
+				})
+				// The end comes when the transfer is well under way.
+				if _, err := io.CopyN(io.Discard, reader, 300_000); err != nil {
+					t.Fatal("read:", err)
+				}
+				end(p)
+				_, err := io.Copy(io.Discard, reader)
+				if err == nil {
+					t.Fatal("reader saw a clean end of the stream, although the session died in the middle of it")
+				}
+				if errors.Is(err, io.EOF) || !errors.Is(err, mux.ErrSessionEnded) {
+					t.Errorf("read: error %q, want one that matches mux.ErrSessionEnded and not io.EOF", err)
+				}
+				await(t, "Write", writing)
+				p.close()
+			}
+		})
+	}
+}
+
+// writtenArrives closes the stream and the session as soon as the last Write
+// has returned.
+func writtenArrives(t *testing.T, m mux.Muxer) {
+	finish := map[string]func(s mux.Stream) error{
+		"Close":      mux.Stream.Close,
+		"CloseWrite": mux.Stream.CloseWrite,
+	}
+	sent := bytes.Repeat([]byte("0123456789"), 20_000)
+	for name, finish := range finish {
+		t.Run(name, func(t *testing.T) {
+			for range 40 {
+				p := newPair(t, m, mux.Config{}, mux.Config{})
+				writer := open(t, p.dial)
+				closing := start(func() error {
+					if _, err := writer.Write(sent); err != nil {
+						return err
+					}
+					if err := finish(writer); err != nil {
+						return err
+					}
+					return p.dial.Close()
+				})
+				reader := accept(t, p.listen)
+				got, err := io.ReadAll(reader)
+				if err != nil || !bytes.Equal(got, sent) {
+					t.Fatalf("reader got %d of %d bytes, and error %v", len(got), len(sent), err)
+				}
+				if err := await(t, "Write and Close", closing); err != nil {
+					t.Fatal("writer:", err)
+				}
+				p.close()
+			}
+		})
+	}
+}
+
+func halfClose(t *testing.T, m mux.Muxer) {
+	p := newPair(t, m, mux.Config{}, mux.Config{})
+	check := func(first, second mux.Stream) {
+		t.Helper()
+		io.WriteString(first, "request")
+		if err := first.CloseWrite(); err != nil {
+			t.Error("CloseWrite:", err)
+		}
+		if err := first.CloseWrite(); err != nil {
+			t.Error("second CloseWrite:", err)
+		}
+		if _, err := first.Write([]byte("more")); err == nil {
+			t.Error("Write after CloseWrite succeeds")
+		}
+		if got, err := io.ReadAll(second); string(got) != "request" || err != nil {
+			t.Errorf("request: %q, %v", got, err)
+		}
+		// More than a window, so that the direction which is open has to be
+		// kept going by the one that is not.
+		answer := bytes.Repeat([]byte("0123456789"), 100_000)
+		writing := start(func() error {
+			_, err := second.Write(answer)
+			return errors.Join(err, second.CloseWrite())
+		})
+		if got, err := io.ReadAll(first); !bytes.Equal(got, answer) || err != nil {
+			t.Errorf("answer: %d of %d bytes, %v", len(got), len(answer), err)
+		}
+		if err := await(t, "Write", writing); err != nil {
+			t.Error("answer:", err)
+		}
+		first.Close()
+		second.Close()
+	}
+	dialled, accepted := p.open()
+	check(dialled, accepted)
+	dialled, accepted = p.open()
+	check(accepted, dialled)
+}
+
+func movedDeadline(t *testing.T, m mux.Muxer) {
+	p := newPair(t, m, mux.Config{KeepAlive: -1}, mux.Config{KeepAlive: -1})
+	st, _ := p.open()
+	buf := make([]byte, 1<<20)
+	calls := map[string]struct {
+		call func() error
+		move func(time.Time) error
+	}{
+		"Read":  {func() error { _, err := st.Read(buf); return err }, st.SetReadDeadline},
+		"Write": {func() error { _, err := st.Write(buf); return err }, st.SetWriteDeadline},
+	}
+	check := func(t *testing.T) {
+		for name, c := range calls {
+			for _, at := range []time.Duration{-time.Second, 10 * time.Millisecond} {
+				c.move(time.Time{})
+				blocked := start(c.call)
+				c.move(time.Now().Add(time.Hour))
+				c.move(time.Now().Add(at))
+				err := await(t, name, blocked)
+				if !errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Errorf("%s: error %v, want os.ErrDeadlineExceeded", name, err)
+				}
+				if ne, ok := errors.AsType[net.Error](err); !ok || !ne.Timeout() {
+					t.Errorf("%s: error %v is not a timeout in the sense of net.Error", name, err)
+				}
+			}
+		}
+	}
+	t.Run("peer does not read", check)
+	p.dialLink.freeze()
+	t.Run("carrier stuck", check)
+}
+
+func matchingErrors(t *testing.T, m mux.Muxer) {
+	p := newPair(t, m, mux.Config{}, mux.Config{})
+	dialled, accepted := p.open()
+	buf := make([]byte, 1)
+
+	dialled.Close()
+	_, readErr := dialled.Read(buf)
+	_, writeErr := dialled.Write(buf)
+	for _, err := range []error{readErr, writeErr, dialled.SetDeadline(time.Now())} {
+		if !errors.Is(err, net.ErrClosed) {
+			t.Errorf("after Close of the stream: error %v, want net.ErrClosed", err)
+		}
+	}
+	if accepted.LocalAddr() == nil || accepted.RemoteAddr() == nil {
+		t.Error("a stream has no address")
+	}
+
+	open, _ := p.open()
+	p.dial.Close()
+	_, readErr = open.Read(buf)
+	_, writeErr = open.Write(buf)
+	st, openErr := p.dial.Open(t.Context())
+	if st != nil {
+		t.Error("Open returns a stream besides its error")
+	}
+	st, acceptErr := p.dial.Accept()
+	if st != nil {
+		t.Error("Accept returns a stream besides its error")
+	}
+	for _, err := range []error{readErr, writeErr, openErr, acceptErr, awaitEnd(t, p.dial)} {
+		if !errors.Is(err, net.ErrClosed) || errors.Is(err, mux.ErrSessionEnded) {
+			t.Errorf("after Close of the session: error %v, want net.ErrClosed and not mux.ErrSessionEnded", err)
+		}
+	}
+
+	end := awaitEnd(t, p.listen)
+	_, openErr = p.listen.Open(t.Context())
+	for _, err := range []error{end, openErr} {
+		if !errors.Is(err, mux.ErrSessionEnded) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) {
+			t.Errorf("after Close by the peer: error %v, want mux.ErrSessionEnded only", err)
+		}
+	}
+}

@@ -1,0 +1,54 @@
+// Package smuxmux is the smux multiplexer, protocol version 2 of
+// [xtaci's library], behind the contract of package mux.
+//
+// It speaks the protocol on the wire, and so with peers that use the library;
+// the session behind it is our own, because the library's streams report a
+// lost session as the end of a file, block for ever when a peer closes, and
+// stall together when a few of them are not read. The tests run it against the
+// library in both roles.
+//
+// Two signals that protocol version 2 lacks are made of what the library
+// ignores or understands anyway: a ping is a NOP for stream 1 and its answer
+// one for stream 2, and a receiver that reads no more claims to have consumed
+// 2³⁰ bytes more than it did. A peer that uses the library does not answer the
+// ping; its own NOPs, each 10 s by default, have to come more often than
+// [mux.Config.KeepAliveTimeout].
+//
+// [xtaci's library]: https://github.com/xtaci/smux
+package smuxmux
+
+import (
+	"net"
+
+	"github.com/backdial/backdial/internal/engine"
+	"github.com/backdial/backdial/mux"
+)
+
+const (
+	name     = "smux"
+	protocol = "backdial.v1.smux"
+)
+
+// A Muxer implements [mux.Muxer].
+type Muxer struct{}
+
+var _ mux.Muxer = Muxer{}
+
+// New returns the smux multiplexer.
+func New() Muxer { return Muxer{} }
+
+// Name returns "smux".
+func (Muxer) Name() string { return name }
+
+// Protocol returns "backdial.v1.smux".
+func (Muxer) Protocol() string { return protocol }
+
+// DialSide implements [mux.Muxer] as the smux client.
+func (Muxer) DialSide(conn net.Conn, config mux.Config) (mux.Session, error) {
+	return engine.New(wire{}, conn, engine.DialSide, config), nil
+}
+
+// ListenSide implements [mux.Muxer] as the smux server.
+func (Muxer) ListenSide(conn net.Conn, config mux.Config) (mux.Session, error) {
+	return engine.New(wire{}, conn, engine.ListenSide, config), nil
+}

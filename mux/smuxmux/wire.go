@@ -1,0 +1,172 @@
+package smuxmux
+
+import (
+	"bufio"
+	"encoding/binary"
+	"fmt"
+	"io"
+
+	"github.com/backdial/backdial/internal/engine"
+	"github.com/backdial/backdial/mux"
+)
+
+// The frame header: version, command, length (2 bytes), stream id (4), all
+// little endian.
+const (
+	version    = 2
+	headerSize = 8
+	creditSize = 8 // the payload of cmdUPD: consumed (4), window (4)
+)
+
+const (
+	cmdSYN = 0 // opens a stream
+	cmdFIN = 1 // ends a direction
+	cmdPSH = 2 // data
+	cmdNOP = 3 // keeps alive
+	cmdUPD = 4 // extends the window
+)
+
+// The library ignores the stream id of a cmdNOP. We make these of it.
+const (
+	nopIdle = 0
+	nopPing = 1
+	nopPong = 2
+)
+
+// beyond is what a receiver adds to what it has consumed to say that it reads
+// no more. No window is that large, so the sender finds that more was consumed
+// than it sent, and gives up: ours as a reset, the library's with ErrConsumed.
+const beyond = 1 << 30
+
+// wire is the frame format of smux, protocol version 2.
+type wire struct{}
+
+func (wire) Name() string { return name }
+
+func (wire) Read(r *bufio.Reader) (engine.Frame, error) {
+	h, err := peek(r, headerSize)
+	if err != nil {
+		return engine.Frame{}, err
+	}
+	if h[0] != version {
+		return engine.Frame{}, fmt.Errorf("%w: frame of version %d instead of %d: the peer does not speak smux v2",
+			mux.ErrProtocol, h[0], version)
+	}
+	cmd := h[1]
+	length := binary.LittleEndian.Uint16(h[2:])
+	f := engine.Frame{ID: binary.LittleEndian.Uint32(h[4:])}
+	r.Discard(headerSize)
+	if length > 0 && cmd != cmdPSH && cmd != cmdUPD {
+		return f, fmt.Errorf("%w: command %d with %d bytes of payload", mux.ErrProtocol, cmd, length)
+	}
+	switch cmd {
+	case cmdSYN:
+		f.Flags = engine.Open
+	case cmdFIN:
+		f.Flags = engine.Fin
+	case cmdPSH:
+		f.Length = int(length)
+	case cmdNOP:
+		f.Kind = fromNOP(f.ID)
+	case cmdUPD:
+		if length != creditSize {
+			return f, fmt.Errorf("%w: window update of %d bytes instead of %d", mux.ErrProtocol, length, creditSize)
+		}
+		u, err := peek(r, creditSize)
+		if err != nil {
+			return f, unexpected(err)
+		}
+		f.Credit = engine.Credit{
+			Absolute: true,
+			Consumed: binary.LittleEndian.Uint32(u),
+			Window:   binary.LittleEndian.Uint32(u[4:]),
+		}
+		r.Discard(creditSize)
+	default:
+		return f, fmt.Errorf("%w: unknown command %d", mux.ErrProtocol, cmd)
+	}
+	return f, nil
+}
+
+// peek returns the next n bytes. Its error is [io.EOF] only if there are none.
+func peek(r *bufio.Reader, n int) ([]byte, error) {
+	b, err := r.Peek(n)
+	if len(b) > 0 {
+		err = unexpected(err)
+	}
+	return b, err
+}
+
+func unexpected(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+func fromNOP(id uint32) engine.Kind {
+	switch id {
+	case nopPing:
+		return engine.Ping
+	case nopPong:
+		return engine.Pong
+	}
+	return engine.Idle
+}
+
+func (wire) Append(b []byte, f engine.Frame) []byte {
+	switch f.Kind {
+	case engine.OnStream:
+		return appendStream(b, f)
+	case engine.Ping:
+		return appendHeader(b, cmdNOP, 0, nopPing)
+	case engine.Pong:
+		return appendHeader(b, cmdNOP, 0, nopPong)
+	case engine.Idle:
+		return appendHeader(b, cmdNOP, 0, nopIdle)
+	case engine.GoAway: // smux has none
+	}
+	return b
+}
+
+func appendStream(b []byte, f engine.Frame) []byte {
+	switch {
+	case f.Length > 0:
+		return appendHeader(b, cmdPSH, f.Length, f.ID)
+	case f.Flags&engine.Open != 0:
+		b = appendHeader(b, cmdSYN, 0, f.ID)
+		if f.Credit.Grant == 0 {
+			return b
+		}
+		return appendCredit(b, f.ID, f.Credit.Consumed, f.Credit.Window)
+	case f.Flags&engine.Reset != 0:
+		// Stop comes first, so that the end of the data is not taken for
+		// that of a stream that is complete.
+		b = appendCredit(b, f.ID, f.Credit.Consumed+beyond, 0)
+		return appendHeader(b, cmdFIN, 0, f.ID)
+	case f.Flags&engine.Stray != 0:
+		return b // the peer has heard Stop
+	}
+	if f.Flags&engine.Fin != 0 {
+		b = appendHeader(b, cmdFIN, 0, f.ID)
+	}
+	if f.Flags&engine.Stop != 0 {
+		return appendCredit(b, f.ID, f.Credit.Consumed+beyond, 0)
+	}
+	if f.Flags&engine.Ack != 0 || f.Credit.Grant > 0 {
+		return appendCredit(b, f.ID, f.Credit.Consumed, f.Credit.Window)
+	}
+	return b
+}
+
+func appendCredit(b []byte, id, consumed, window uint32) []byte {
+	b = appendHeader(b, cmdUPD, creditSize, id)
+	b = binary.LittleEndian.AppendUint32(b, consumed)
+	return binary.LittleEndian.AppendUint32(b, window)
+}
+
+func appendHeader(b []byte, cmd byte, length int, id uint32) []byte {
+	b = append(b, version, cmd)
+	b = binary.LittleEndian.AppendUint16(b, uint16(length))
+	return binary.LittleEndian.AppendUint32(b, id)
+}

@@ -1,0 +1,151 @@
+package yamuxmux
+
+import (
+	"bufio"
+	"encoding/binary"
+	"fmt"
+	"io"
+
+	"github.com/backdial/backdial/internal/engine"
+	"github.com/backdial/backdial/mux"
+)
+
+// The frame header: version, type, flags (2 bytes), stream id (4), length (4),
+// all big endian.
+const (
+	version    = 0
+	headerSize = 12
+
+	// maxLength is more than any window that we grant, and fits an int.
+	maxLength = 1 << 30
+)
+
+const (
+	typeData         = 0 // length bytes follow
+	typeWindowUpdate = 1 // length is the credit
+	typePing         = 2 // length is opaque
+	typeGoAway       = 3 // length is the code
+)
+
+const (
+	flagSYN = 1 << iota
+	flagACK
+	flagFIN
+	flagRST
+)
+
+// wire is the frame format of yamux.
+type wire struct{}
+
+func (wire) Name() string { return name }
+
+func (wire) Read(r *bufio.Reader) (engine.Frame, error) {
+	h, err := r.Peek(headerSize)
+	if err != nil {
+		if err == io.EOF && len(h) > 0 {
+			err = io.ErrUnexpectedEOF
+		}
+		return engine.Frame{}, err
+	}
+	f, err := parse(h)
+	r.Discard(headerSize)
+	return f, err
+}
+
+func parse(h []byte) (engine.Frame, error) {
+	if h[0] != version {
+		return engine.Frame{}, fmt.Errorf("%w: frame of version %d instead of %d: the peer does not speak yamux",
+			mux.ErrProtocol, h[0], version)
+	}
+	typ := h[1]
+	flags := binary.BigEndian.Uint16(h[2:])
+	f := engine.Frame{ID: binary.BigEndian.Uint32(h[4:])}
+	length := binary.BigEndian.Uint32(h[8:])
+	switch typ {
+	case typeData:
+		if length > maxLength {
+			return f, fmt.Errorf("%w: frame of %d bytes", mux.ErrProtocol, length)
+		}
+		f.Flags = fromFlags(flags)
+		f.Length = int(length)
+	case typeWindowUpdate:
+		f.Flags = fromFlags(flags)
+		f.Credit.Grant = length
+	case typePing:
+		f.Kind, f.Value = engine.Ping, length
+		if flags&flagACK != 0 {
+			f.Kind = engine.Pong
+		}
+	case typeGoAway:
+		f.Kind, f.Value = engine.GoAway, length
+	default:
+		return f, fmt.Errorf("%w: frame of unknown type %d", mux.ErrProtocol, typ)
+	}
+	if f.Kind == engine.OnStream && f.ID == 0 {
+		return f, fmt.Errorf("%w: stream frame for stream 0", mux.ErrProtocol)
+	}
+	return f, nil
+}
+
+func fromFlags(flags uint16) (f engine.Flags) {
+	if flags&flagSYN != 0 {
+		f |= engine.Open
+	}
+	if flags&flagACK != 0 {
+		f |= engine.Ack
+	}
+	if flags&flagFIN != 0 {
+		f |= engine.Fin
+	}
+	if flags&flagRST != 0 {
+		f |= engine.Reset
+	}
+	return f
+}
+
+func (wire) Append(b []byte, f engine.Frame) []byte {
+	switch f.Kind {
+	case engine.OnStream:
+		return appendStream(b, f)
+	case engine.Ping:
+		return appendHeader(b, typePing, flagSYN, 0, f.Value)
+	case engine.Pong:
+		return appendHeader(b, typePing, flagACK, 0, f.Value)
+	case engine.GoAway:
+		return appendHeader(b, typeGoAway, 0, 0, f.Value)
+	case engine.Idle:
+	}
+	return b
+}
+
+// appendStream says nothing for Stop: yamux cannot. A peer that goes on
+// writing hears RST as the answer to a stray frame.
+func appendStream(b []byte, f engine.Frame) []byte {
+	var flags uint16
+	if f.Flags&engine.Open != 0 {
+		flags |= flagSYN
+	}
+	if f.Flags&engine.Ack != 0 {
+		flags |= flagACK
+	}
+	if f.Flags&engine.Fin != 0 {
+		flags |= flagFIN
+	}
+	if f.Flags&(engine.Reset|engine.Stray) != 0 {
+		flags |= flagRST
+	}
+	switch {
+	case f.Length > 0:
+		return appendHeader(b, typeData, flags, f.ID, uint32(f.Length))
+	case flags != 0 || f.Credit.Grant > 0:
+		return appendHeader(b, typeWindowUpdate, flags, f.ID, f.Credit.Grant)
+	}
+	return b
+}
+
+func appendHeader(b []byte, typ byte, flags uint16, id, length uint32) []byte {
+	b = append(b, version, typ)
+	b = binary.BigEndian.AppendUint16(b, flags)
+	b = binary.BigEndian.AppendUint32(b, id)
+	return binary.BigEndian.AppendUint32(b, length)
+}
