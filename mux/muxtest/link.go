@@ -4,6 +4,8 @@ import (
 	"net"
 	"sync"
 	"testing"
+
+	"github.com/backdial/backdial/internal/testnet"
 )
 
 // A link is one end of a TCP connection that can fail on demand.
@@ -19,19 +21,7 @@ type link struct {
 // newLinks returns the two ends of a connection.
 func newLinks(t *testing.T) (a, b *link) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	dialled, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	accepted, err := ln.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
+	dialled, accepted := testnet.Pair(t)
 	a, b = newLink(dialled), newLink(accepted)
 	t.Cleanup(func() {
 		a.Close()
@@ -40,8 +30,8 @@ func newLinks(t *testing.T) (a, b *link) {
 	return a, b
 }
 
-func newLink(c net.Conn) *link {
-	l := &link{TCPConn: c.(*net.TCPConn)}
+func newLink(c *net.TCPConn) *link {
+	l := &link{TCPConn: c}
 	l.thaw.L = &l.mu
 	return l
 }
