@@ -31,8 +31,8 @@ import (
 // of the carrier's. Another carrier may know it.
 var ErrScheme = errors.New("unsupported URL scheme")
 
-// A Carrier makes connections between clients and servers. It holds only
-// settings, so that one value serves any number of them at the same time.
+// A Carrier makes connections between clients and servers. One value serves
+// any number of them at the same time.
 type Carrier interface {
 	// Name is the short name that people read, such as "ws".
 	Name() string
@@ -48,9 +48,9 @@ type Carrier interface {
 	Offer(r *http.Request) (protocols []string, ok bool)
 
 	// Upgrade answers a request for which Offer reported true, tells the
-	// client that protocol was chosen ("" for none) and returns the
-	// connection, which outlives the request. If it fails, it has answered
-	// with the status that says why.
+	// client that protocol was chosen and returns the connection, which
+	// outlives the request. protocol is one of the client's offers, or "" for
+	// none. If Upgrade fails, it has answered with the status that says why.
 	Upgrade(w http.ResponseWriter, r *http.Request, protocol string) (Conn, error)
 }
 
@@ -75,8 +75,9 @@ type Request struct {
 // At most one goroutine reads and one writes at a time; Close may come from
 // another and at any time. Nobody sets its deadlines, so it need not have
 // any. Close returns at once, without waiting for the peer, and ends a blocked
-// Read or Write. Read returns [io.EOF] only if the peer ended the connection
-// on purpose.
+// Read or Write; what is called after it fails with an error that matches
+// [net.ErrClosed]. Read returns [io.EOF] only if the peer ended the connection
+// on purpose, which Close alone need not show.
 type Conn interface {
 	net.Conn
 
@@ -85,11 +86,12 @@ type Conn interface {
 }
 
 // A CloseWriter is a [Conn] that can tell its peer that nothing more follows:
-// the peer's Read returns [io.EOF] after the rest. Reading goes on. A session
-// uses it to let the peer take everything before the connection closes.
+// the peer's Read returns [io.EOF] after the rest. Reading goes on, and has to
+// until the peer is done as well: Close may throw away what is still on its
+// way if there is input that nobody has read.
 type CloseWriter interface {
-	// CloseWrite is called after the last Write. It returns without waiting
-	// for the peer.
+	// CloseWrite is called after the last Write. It does not wait for the
+	// peer, unless the peer takes so little that there is no room to say it.
 	CloseWrite() error
 }
 

@@ -53,15 +53,22 @@ func (s *Session) linger(d time.Duration) {
 	if !s.awaitFlush(ctx) {
 		return
 	}
-	s.mu.Lock()
-	s.mute = true
-	s.mu.Unlock()
-	if c, ok := s.conn.(carrier.CloseWriter); ok && c.CloseWrite() == nil {
+	if s.closeWrite() {
 		select {
 		case <-s.read:
 		case <-ctx.Done():
 		}
 	}
+}
+
+// closeWrite tells the peer that nothing more follows, and reports whether the
+// connection can say that.
+func (s *Session) closeWrite() bool {
+	s.mu.Lock()
+	s.mute = true
+	s.mu.Unlock()
+	c, ok := s.conn.(carrier.CloseWriter)
+	return ok && c.CloseWrite() == nil
 }
 
 // awaitFlush waits until the queue is empty, and reports whether it is.

@@ -34,6 +34,9 @@ func (s *Session) readLoop() {
 		case closing: // Close ends the session when it is done
 		case errors.Is(err, mux.ErrProtocol):
 			s.violation(err)
+		case err == io.EOF:
+			s.closeWrite() // the peer waits for it
+			s.end(s.lost(err))
 		default:
 			s.end(s.lost(err))
 		}

@@ -62,8 +62,12 @@ func (s *Session) replyLocked(f Frame) error {
 	return nil
 }
 
-// appendDataLocked queues as much of p as fits, and returns how much that was.
+// appendDataLocked queues as much of p as fits, and returns how much that was:
+// nothing if nothing more can be written, as the session is about to end.
 func (s *Session) appendDataLocked(id uint32, p []byte) int {
+	if s.err != nil || s.mute {
+		return 0
+	}
 	n := min(len(p), maxFrame)
 	if room := maxQueue - s.queuedLocked(); room < n {
 		if n = room; n < minFrame {
@@ -120,8 +124,9 @@ func (s *Session) flush() {
 		if err == nil {
 			continue
 		}
+		ending := s.mute || s.closing
 		s.mute = true
-		if !s.closing { // otherwise Close ends the session
+		if !ending {
 			s.mu.Unlock()
 			s.end(s.lost(fmt.Errorf("write: %w", err)))
 			s.mu.Lock()

@@ -44,13 +44,17 @@ type wire struct{}
 func (wire) Name() string { return name }
 
 func (wire) Read(r *bufio.Reader) (engine.Frame, error) {
-	h, err := peek(r, headerSize)
+	// The first byte tells whether there is any point in waiting for the rest.
+	h, err := r.Peek(1)
 	if err != nil {
 		return engine.Frame{}, err
 	}
 	if h[0] != version {
 		return engine.Frame{}, fmt.Errorf("%w: frame of version %d instead of %d: the peer does not speak smux v2",
 			mux.ErrProtocol, h[0], version)
+	}
+	if h, err = peek(r, headerSize); err != nil {
+		return engine.Frame{}, err
 	}
 	cmd := h[1]
 	length := binary.LittleEndian.Uint16(h[2:])
@@ -74,7 +78,7 @@ func (wire) Read(r *bufio.Reader) (engine.Frame, error) {
 		}
 		u, err := peek(r, creditSize)
 		if err != nil {
-			return f, unexpected(err)
+			return f, err
 		}
 		f.Credit = engine.Credit{
 			Absolute: true,
@@ -88,20 +92,13 @@ func (wire) Read(r *bufio.Reader) (engine.Frame, error) {
 	return f, nil
 }
 
-// peek returns the next n bytes. Its error is [io.EOF] only if there are none.
+// peek returns the next n bytes of a frame that has begun.
 func peek(r *bufio.Reader, n int) ([]byte, error) {
 	b, err := r.Peek(n)
-	if len(b) > 0 {
-		err = unexpected(err)
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
 	}
 	return b, err
-}
-
-func unexpected(err error) error {
-	if err == io.EOF {
-		return io.ErrUnexpectedEOF
-	}
-	return err
 }
 
 func fromNOP(id uint32) engine.Kind {

@@ -40,11 +40,20 @@ type wire struct{}
 func (wire) Name() string { return name }
 
 func (wire) Read(r *bufio.Reader) (engine.Frame, error) {
-	h, err := r.Peek(headerSize)
+	// The first byte tells whether there is any point in waiting for the rest.
+	h, err := r.Peek(1)
 	if err != nil {
-		if err == io.EOF && len(h) > 0 {
-			err = io.ErrUnexpectedEOF
-		}
+		return engine.Frame{}, err
+	}
+	if h[0] != version {
+		return engine.Frame{}, fmt.Errorf("%w: frame of version %d instead of %d: the peer does not speak yamux",
+			mux.ErrProtocol, h[0], version)
+	}
+	h, err = r.Peek(headerSize)
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
 		return engine.Frame{}, err
 	}
 	f, err := parse(h)
@@ -53,10 +62,6 @@ func (wire) Read(r *bufio.Reader) (engine.Frame, error) {
 }
 
 func parse(h []byte) (engine.Frame, error) {
-	if h[0] != version {
-		return engine.Frame{}, fmt.Errorf("%w: frame of version %d instead of %d: the peer does not speak yamux",
-			mux.ErrProtocol, h[0], version)
-	}
 	typ := h[1]
 	flags := binary.BigEndian.Uint16(h[2:])
 	f := engine.Frame{ID: binary.BigEndian.Uint32(h[4:])}

@@ -1,0 +1,49 @@
+package carriertest_test
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"testing"
+
+	. "github.com/backdial/backdial/carrier/carriertest"
+	"github.com/backdial/backdial/internal/suite"
+)
+
+// plantedEnv makes TestFaults run the suite, and fail, in a process of its own.
+const plantedEnv = "BACKDIAL_CARRIERTEST_PLANTED"
+
+func TestFaults(t *testing.T) {
+	for _, f := range faults {
+		t.Run(f.name, func(t *testing.T) {
+			if os.Getenv(plantedEnv) != "" {
+				Test(t, f.target)
+				return
+			}
+			t.Parallel() // with other processes, which do all the work
+			passed, out := suite.Rerun(t, plantedEnv+"=1")
+			if passed {
+				t.Fatalf("the suite does not notice\n%s", out)
+			}
+			if got, want := failures(t.Name(), out), slices.Sorted(slices.Values(f.breaks)); !slices.Equal(got, want) {
+				t.Errorf("the suite fails %q, want %q\n%s", got, want, out)
+			}
+		})
+	}
+}
+
+// failures returns the subtests of name that failed according to output.
+func failures(name, output string) []Promise {
+	line := regexp.MustCompile(`(?m)^ *--- FAIL: ` + regexp.QuoteMeta(name) + `/([^/ ]+) `)
+	var failed []Promise
+	for _, m := range line.FindAllStringSubmatch(output, -1) {
+		failed = append(failed, Promise(m[1]))
+	}
+	slices.Sort(failed)
+	return failed
+}
+
+func TestDeviation(t *testing.T) {
+	i := slices.IndexFunc(faults, func(f fault) bool { return f.name == "OfferTakesAll" })
+	Test(t, faults[i].target, Deviation{Promise: IgnoresOthers, Because: "a fault is planted"})
+}

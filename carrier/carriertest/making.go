@@ -1,0 +1,182 @@
+package carriertest
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/backdial/backdial/carrier"
+)
+
+func agreesUponProtocol(t *testing.T, target Target) {
+	offered := []string{"third.v1", "first.v1", "second.v1"}
+	for _, chosen := range offered {
+		t.Run(chosen, func(t *testing.T) { checkAgreement(t, target, offered, chosen) })
+	}
+}
+
+func agreesUponNone(t *testing.T, target Target) {
+	t.Run("NoneOffered", func(t *testing.T) { checkAgreement(t, target, nil, "") })
+	t.Run("NoneChosen", func(t *testing.T) { checkAgreement(t, target, []string{"first.v1", "second.v1"}, "") })
+}
+
+// checkAgreement connects a client that offers and a server that chooses.
+func checkAgreement(t *testing.T, target Target, offered []string, chosen string) {
+	t.Helper()
+	var seen []string
+	p := connect(t, target,
+		func(s *server) *carrier.Request { return s.request(offered...) },
+		func(offers []string) string { seen = offers; return chosen })
+	if !slices.Equal(seen, offered) {
+		t.Errorf("Offer returned %q, the client offered %q", seen, offered)
+	}
+	if got := p.client.Protocol(); got != chosen {
+		t.Errorf("client reports protocol %q, want %q", got, chosen)
+	}
+	if got := p.server.Protocol(); got != chosen {
+		t.Errorf("server reports protocol %q, want %q", got, chosen)
+	}
+}
+
+func carriesRequest(t *testing.T, target Target) {
+	requests := make(chan *http.Request, 1)
+	s := serve(t, target, func(w http.ResponseWriter, r *http.Request) {
+		requests <- r
+		if conn, err := target.Carrier.Upgrade(w, r, protocol); err != nil {
+			t.Errorf("Upgrade: %v", err)
+		} else {
+			conn.Close()
+		}
+	})
+	request := func() *carrier.Request {
+		r := s.request(protocol)
+		r.URL.Path, r.URL.RawQuery = "/a path", "id=7&id=8&z=%26"
+		r.Header = http.Header{"Authorization": {"Bearer token"}, "X-Several": {"one", "two"}}
+		return r
+	}
+	r, settings := request(), s.tls.Clone()
+	s.dial(t, r)
+
+	got := receive(t, "the handler", requests)
+	if got.URL.Path != r.URL.Path || got.URL.RawQuery != r.URL.RawQuery {
+		t.Errorf("server sees path %q and query %q, want %q and %q",
+			got.URL.Path, got.URL.RawQuery, r.URL.Path, r.URL.RawQuery)
+	}
+	for key, want := range r.Header {
+		if !slices.Equal(got.Header[key], want) {
+			t.Errorf("server sees header %s %q, want %q", key, got.Header[key], want)
+		}
+	}
+	if want := request(); *r.URL != *want.URL || !reflect.DeepEqual(r.Header, want.Header) || !slices.Equal(r.Protocols, want.Protocols) {
+		t.Errorf("Dial changed the request to %+v", r)
+	}
+	if r.TLS != nil && !equalTLS(r.TLS, settings) {
+		t.Error("Dial changed the TLS settings")
+	}
+}
+
+// equalTLS compares the settings that a carrier is tempted to change.
+func equalTLS(a, b *tls.Config) bool {
+	return slices.Equal(a.NextProtos, b.NextProtos) && a.ServerName == b.ServerName && a.MinVersion == b.MinVersion
+}
+
+func ignoresOthers(t *testing.T, target Target) {
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	if offers, ok := target.Carrier.Offer(r); ok {
+		t.Errorf("Offer took a plain GET for one of its own, with offers %q", offers)
+	}
+}
+
+func servesMany(t *testing.T, target Target) {
+	const connections = 16
+	s := serve(t, target, func(w http.ResponseWriter, r *http.Request) {
+		conn, err := target.Carrier.Upgrade(w, r, protocol)
+		if err != nil {
+			t.Errorf("Upgrade: %v", err)
+			return
+		}
+		go func() {
+			defer conn.Close()
+			io.Copy(conn, conn) // until the client closes
+		}()
+	})
+	var clients sync.WaitGroup
+	for i := range connections {
+		clients.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			conn, err := target.Carrier.Dial(ctx, s.request(protocol))
+			if err != nil {
+				t.Errorf("Dial: %v", err)
+				return
+			}
+			defer conn.Close()
+			if err := echo(conn, fmt.Sprintf("this is connection %d", i)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	within(t, 3*patience, "echoing", clients.Wait)
+}
+
+// echo sends message to a peer that echoes it.
+func echo(conn carrier.Conn, message string) error {
+	if _, err := io.WriteString(conn, message); err != nil {
+		return fmt.Errorf("Write: %w", err)
+	}
+	got := make([]byte, len(message))
+	if _, err := io.ReadFull(conn, got); err != nil {
+		return fmt.Errorf("Read: %w", err)
+	}
+	if string(got) != message {
+		return fmt.Errorf("sent %q, got %q back", message, got)
+	}
+	return nil
+}
+
+func hasAddresses(t *testing.T, target Target) {
+	p := plain(t, target)
+	for end, conn := range map[string]carrier.Conn{"client": p.client, "server": p.server} {
+		if a := conn.LocalAddr(); a == nil || a.String() == "" || a.Network() == "" {
+			t.Errorf("%s has local address %v", end, a)
+		}
+		if a := conn.RemoteAddr(); a == nil || a.String() == "" || a.Network() == "" {
+			t.Errorf("%s has remote address %v", end, a)
+		}
+	}
+}
+
+func outlivesRequest(t *testing.T, target Target) {
+	ended := make(chan struct{})
+	accepted := make(chan carrier.Conn, 1)
+	s := serve(t, target, func(w http.ResponseWriter, r *http.Request) {
+		defer close(ended)
+		conn, err := target.Carrier.Upgrade(w, r, protocol)
+		if err != nil {
+			t.Errorf("Upgrade: %v", err)
+		}
+		accepted <- conn
+	})
+	client := s.dial(t, s.request(protocol)) // has cancelled its context
+	receive(t, "the handler", ended)
+	server := receive(t, "Upgrade", accepted)
+	defer server.Close()
+
+	echoed := start(func() error {
+		_, err := io.CopyN(server, server, 5)
+		return err
+	})
+	if err := echo(client, "hello"); err != nil {
+		t.Error(err)
+	}
+	if err := receive(t, "echoing", echoed); err != nil {
+		t.Errorf("server: %v", err)
+	}
+}

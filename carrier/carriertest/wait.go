@@ -1,0 +1,45 @@
+package carriertest
+
+import (
+	"testing"
+	"time"
+)
+
+const (
+	// patience bounds what has to happen, on a loaded machine.
+	patience = 10 * time.Second
+
+	// atOnce bounds what must not wait for anything. It is shorter than any
+	// timeout that a carrier may try to hide behind.
+	atOnce = 2 * time.Second
+)
+
+// receive returns what c sends, or fails t if that takes too long.
+func receive[T any](t *testing.T, what string, c <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(patience):
+		t.Fatalf("%s is not done after %v", what, patience)
+		panic("unreachable")
+	}
+}
+
+// start calls f in a goroutine of its own and returns a channel for its result.
+func start[T any](f func() T) <-chan T {
+	c := make(chan T, 1)
+	go func() { c <- f() }()
+	return c
+}
+
+// within calls f, and fails t if it takes longer than d.
+func within(t *testing.T, d time.Duration, what string, f func()) {
+	t.Helper()
+	done := start(func() struct{} { f(); return struct{}{} })
+	select {
+	case <-done:
+	case <-time.After(d):
+		t.Fatalf("%s is not done after %v", what, d)
+	}
+}

@@ -1,0 +1,107 @@
+package mem
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+
+	"github.com/backdial/backdial/carrier"
+)
+
+// Dial connects to the endpoint that is the host of r.URL, whose scheme is
+// mem. If there is none, the error matches [syscall.ECONNREFUSED]. The
+// endpoint's handler sees the request that a server would see, with a context
+// that ends when the handler returns or Dial gives up. A handler that panics
+// before it has upgraded the request has answered with status 500.
+func (c *Carrier) Dial(ctx context.Context, r *carrier.Request) (carrier.Conn, error) {
+	conn, err := c.dial(ctx, r)
+	if err != nil {
+		return nil, fmt.Errorf("mem: dial %s: %w", r.URL.Redacted(), err)
+	}
+	return conn, nil
+}
+
+func (c *Carrier) dial(ctx context.Context, r *carrier.Request) (carrier.Conn, error) {
+	if r.URL.Scheme != "mem" {
+		return nil, fmt.Errorf("%w %q, want mem", carrier.ErrScheme, r.URL.Scheme)
+	}
+	if ctx.Err() != nil {
+		return nil, ended(ctx)
+	}
+	e, err := c.lookup(r.URL.Host)
+	if err != nil {
+		return nil, err
+	}
+	x := newExchange(slices.Clone(r.Protocols), e.Addr(), c.clientAddr())
+	if err := x.prepare(r); err != nil {
+		return nil, err
+	}
+	if err := e.submit(ctx, x); err != nil {
+		x.giveUp(err)
+		return nil, err
+	}
+	select {
+	case <-x.settled:
+	case <-ctx.Done():
+		x.giveUp(ended(ctx))
+	}
+	if x.err != nil {
+		return nil, x.err
+	}
+	return x.conn, nil
+}
+
+// clientAddr returns an address that no other client has.
+func (c *Carrier) clientAddr() Addr {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.clients++
+	return Addr(fmt.Sprintf("client:%d", c.clients))
+}
+
+// exchangeKey is the context key of a request's *exchange.
+type exchangeKey struct{}
+
+// prepare makes the request that the handler sees. It shares nothing with r:
+// on a network it would not either.
+func (x *exchange) prepare(r *carrier.Request) error {
+	u, err := url.ParseRequestURI(r.URL.RequestURI())
+	if err != nil {
+		return err
+	}
+	header := r.Header.Clone()
+	if header == nil {
+		header = make(http.Header)
+	}
+	ctx, cancel := context.WithCancel(context.WithValue(context.Background(), exchangeKey{}, x))
+	x.cancel = cancel
+	x.request = (&http.Request{
+		Method:     http.MethodGet,
+		URL:        u,
+		RequestURI: r.URL.RequestURI(),
+		Proto:      "HTTP/1.1",
+		ProtoMajor: 1,
+		ProtoMinor: 1,
+		Header:     header,
+		Body:       http.NoBody,
+		Host:       r.URL.Host,
+		RemoteAddr: x.client.String(),
+	}).WithContext(ctx)
+	if user := r.URL.User; user != nil && header.Get("Authorization") == "" {
+		password, _ := user.Password()
+		x.request.SetBasicAuth(user.Username(), password)
+	}
+	return nil
+}
+
+// ended returns why ctx ended, in an error that matches ctx.Err.
+func ended(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if errors.Is(cause, err) {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", err, cause)
+}

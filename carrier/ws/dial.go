@@ -1,0 +1,137 @@
+package ws
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/backdial/backdial/carrier"
+)
+
+// Dial connects to a URL with the scheme ws or http, or over TLS with wss or
+// https. A user name and password in it become a Basic Authorization header,
+// unless r.Header has an Authorization. Redirects are not followed.
+//
+// Errors keep their cause, such as an x509 error or that of ctx, and never
+// show a password.
+func (c *Carrier) Dial(ctx context.Context, r *carrier.Request) (carrier.Conn, error) {
+	conn, err := c.dial(ctx, r)
+	if err != nil {
+		return nil, fmt.Errorf("ws: dial %s: %w", r.URL.Redacted(), err)
+	}
+	return conn, nil
+}
+
+func (c *Carrier) dial(ctx context.Context, r *carrier.Request) (carrier.Conn, error) {
+	target, err := target(r.URL)
+	if err != nil {
+		return nil, err
+	}
+	if c.handshakeTimeout >= 0 {
+		var cancel context.CancelFunc
+		late := fmt.Errorf("no handshake within %v: %w", c.handshakeTimeout, context.DeadlineExceeded)
+		ctx, cancel = context.WithTimeoutCause(ctx, c.handshakeTimeout, late)
+		defer cancel()
+	}
+	proxy, err := c.proxyFor(ctx, target)
+	if err != nil {
+		return nil, err
+	}
+
+	h := &handshake{proxy: proxy, tls: r.TLS}
+	dialer := websocket.Dialer{
+		NetDialContext:  h.connect,
+		TLSClientConfig: http1(r.TLS),
+		ReadBufferSize:  readBuffer,
+		WriteBufferSize: writeBuffer,
+		WriteBufferPool: c.buffers,
+		Subprotocols:    r.Protocols,
+	}
+	ws, answer, err := dialer.DialContext(ctx, target.String(), header(r))
+	inTime := h.end()
+	if deadline, ok := ctx.Deadline(); err != nil && ok && !time.Now().Before(deadline) {
+		<-ctx.Done() // the connection has the same deadline, and may be first
+	}
+	switch {
+	case errors.Is(err, websocket.ErrBadHandshake):
+		return nil, rejected(answer)
+	case ctx.Err() != nil && (err != nil || !inTime):
+		return nil, ended(ctx)
+	case err != nil && h.connected:
+		return nil, fmt.Errorf("handshake: %w", clip(err))
+	case err != nil:
+		return nil, err
+	}
+	if ext := answer.Header.Get("Sec-Websocket-Extensions"); ext != "" {
+		h.conn.Close()
+		return nil, fmt.Errorf("handshake: %w", clip(fmt.Errorf("server chose extension %q, which was not offered", ext)))
+	}
+	return newConn(ws, h.conn), nil
+}
+
+// target returns u as the WebSocket library wants it.
+func target(u *url.URL) (*url.URL, error) {
+	schemes := map[string]string{"ws": "ws", "http": "ws", "wss": "wss", "https": "wss"}
+	scheme, ok := schemes[u.Scheme]
+	if !ok {
+		return nil, fmt.Errorf("%w %q, want ws, wss, http or https", carrier.ErrScheme, u.Scheme)
+	}
+	if u.Hostname() == "" {
+		return nil, errors.New("URL has no host")
+	}
+	t := *u
+	t.Scheme, t.User, t.Fragment, t.RawFragment = scheme, nil, "", ""
+	return &t, nil
+}
+
+// header returns what is sent in addition to the handshake's own header.
+func header(r *carrier.Request) http.Header {
+	if r.URL.User == nil || r.Header.Get("Authorization") != "" {
+		return r.Header
+	}
+	h := r.Header.Clone()
+	if h == nil {
+		h = make(http.Header)
+	}
+	h.Set("Authorization", basicAuth(r.URL.User))
+	return h
+}
+
+func basicAuth(user *url.Userinfo) string {
+	password, _ := user.Password()
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user.Username()+":"+password))
+}
+
+// http1 returns a copy of config that offers HTTP/1.1 alone: an HTTP/2
+// connection cannot be upgraded.
+func http1(config *tls.Config) *tls.Config {
+	c := config.Clone()
+	if c == nil {
+		c = new(tls.Config)
+	}
+	c.NextProtos = []string{"http/1.1"}
+	return c
+}
+
+// rejected returns the error for an answer that makes no connection.
+func rejected(answer *http.Response) error {
+	// At most 1 KiB, which the WebSocket library has read already.
+	body, _ := io.ReadAll(answer.Body)
+	err := &carrier.RejectedError{
+		StatusCode: answer.StatusCode,
+		Header:     answer.Header,
+		Body:       body,
+	}
+	if answer.StatusCode == http.StatusSwitchingProtocols {
+		return fmt.Errorf("not a WebSocket handshake: %w", err)
+	}
+	return err
+}

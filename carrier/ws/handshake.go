@@ -1,0 +1,110 @@
+package ws
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+)
+
+// maxHandshake bounds the bytes that a server and a proxy may send before
+// there is a connection: certificates and response headers. Servers limit
+// request headers to 8 KiB up to 1 MiB; what they answer is shorter.
+const maxHandshake = 128 << 10
+
+var errEndless = fmt.Errorf("server sent more than %d KiB without completing the handshake", maxHandshake>>10)
+
+// A handshake is one Dial's way to a connection.
+type handshake struct {
+	proxy *url.URL // nil: none
+	tls   *tls.Config
+
+	conn      *limitedConn // nil before there is one
+	connected bool         // to the server, through the proxy if there is one
+	stop      func() bool
+}
+
+// connect connects to addr, through the proxy if there is one.
+func (h *handshake) connect(ctx context.Context, network, addr string) (net.Conn, error) {
+	var conn net.Conn
+	var err error
+	if h.proxy == nil {
+		conn, err = h.dialTCP(ctx, network, addr)
+	} else {
+		conn, err = h.throughProxy(ctx, network, addr)
+	}
+	h.connected = err == nil
+	return conn, err
+}
+
+// dialTCP connects to addr. The connection closes when ctx ends before
+// [handshake.end] is called.
+func (h *handshake) dialTCP(ctx context.Context, network, addr string) (net.Conn, error) {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	h.conn = &limitedConn{Conn: conn, left: maxHandshake}
+	h.stop = context.AfterFunc(ctx, func() { conn.Close() })
+	return h.conn, nil
+}
+
+// end lifts the limits of the handshake. It reports whether ctx has let the
+// connection live so far.
+func (h *handshake) end() bool {
+	if h.conn == nil {
+		return false
+	}
+	h.conn.left = unlimited
+	return h.stop()
+}
+
+const unlimited = -1
+
+// A limitedConn is a connection of which at most left bytes can be read. The
+// goroutine that dials is the only one that reads until the limit is lifted.
+type limitedConn struct {
+	net.Conn
+	left int // unlimited once the handshake is over
+}
+
+func (c *limitedConn) Read(p []byte) (int, error) {
+	if c.left == unlimited {
+		return c.Conn.Read(p)
+	}
+	if c.left == 0 {
+		return 0, errEndless
+	}
+	n, err := c.Conn.Read(p[:min(len(p), c.left)])
+	c.left -= n
+	return n, err
+}
+
+// ended returns why ctx ended, in an error that matches ctx.Err.
+func ended(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if errors.Is(cause, err) {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", err, cause)
+}
+
+// maxShown is how many bytes of an error's text are shown if a server has a
+// say in it.
+const maxShown = 300
+
+// clip returns err with a text of bounded length.
+func clip(err error) error {
+	if len(err.Error()) <= maxShown {
+		return err
+	}
+	return clipped{err}
+}
+
+type clipped struct{ error }
+
+func (e clipped) Error() string { return e.error.Error()[:maxShown] + "…" }
+func (e clipped) Unwrap() error { return e.error }

@@ -1,0 +1,87 @@
+package ws
+
+import (
+	"bufio"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/backdial/backdial/carrier"
+)
+
+// Offer reports whether r asks for a WebSocket, and the subprotocols that it
+// offers.
+func (*Carrier) Offer(r *http.Request) (protocols []string, ok bool) {
+	if !websocket.IsWebSocketUpgrade(r) {
+		return nil, false
+	}
+	return websocket.Subprotocols(r), true
+}
+
+// Upgrade makes a WebSocket of an HTTP/1.1 request. protocol is one that the
+// client offered, or "". It answers with status 403 if the origin is not
+// allowed (see [WithCheckOrigin]), 400 or 405 if the request is malformed, and
+// 500 if w or protocol is not fit for it.
+func (c *Carrier) Upgrade(w http.ResponseWriter, r *http.Request, protocol string) (carrier.Conn, error) {
+	if !c.checkOrigin(r) {
+		http.Error(w, http.StatusText(http.StatusForbidden), http.StatusForbidden)
+		return nil, fmt.Errorf("ws: upgrade: origin %q is not allowed", r.Header.Get("Origin"))
+	}
+	u := websocket.Upgrader{
+		HandshakeTimeout: max(c.handshakeTimeout, 0),
+		ReadBufferSize:   readBuffer,
+		WriteBufferSize:  writeBuffer,
+		WriteBufferPool:  c.buffers,
+		CheckOrigin:      func(*http.Request) bool { return true }, // checked above
+	}
+	if protocol != "" {
+		if !slices.Contains(websocket.Subprotocols(r), protocol) {
+			http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
+			return nil, fmt.Errorf("ws: upgrade: protocol %q was not offered", protocol)
+		}
+		u.Subprotocols = []string{protocol}
+	}
+	ws, err := u.Upgrade(hijacker{w}, r, nil)
+	if err != nil {
+		return nil, fmt.Errorf("ws: upgrade: %w", err)
+	}
+	return newConn(ws, withoutTLS(ws.NetConn())), nil
+}
+
+// sameOrigin reports whether r comes from a page of the host that it is for,
+// or not from a page at all.
+func sameOrigin(r *http.Request) bool {
+	origin := r.Header["Origin"]
+	if len(origin) == 0 {
+		return true
+	}
+	u, err := url.Parse(origin[0])
+	return err == nil && strings.EqualFold(u.Host, r.Host)
+}
+
+// A hijacker finds the Hijack method of a ResponseWriter that middleware has
+// wrapped.
+type hijacker struct{ http.ResponseWriter }
+
+func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	if err != nil {
+		err = fmt.Errorf("cannot take over the connection: %w", err)
+	}
+	return conn, rw, err
+}
+
+// withoutTLS returns the connection that carries conn. Closing that one takes
+// no time, whereas TLS may wait seconds to say goodbye.
+func withoutTLS(conn net.Conn) net.Conn {
+	if secured, ok := conn.(*tls.Conn); ok {
+		return secured.NetConn()
+	}
+	return conn
+}

@@ -1,0 +1,71 @@
+// Package ws carries bytes over WebSocket, RFC 6455. It passes wherever HTTP
+// passes: through TLS terminators, reverse proxies and the proxies that
+// clients sit behind.
+//
+// Every Write becomes one binary message; Read does not show where messages
+// begin. A connection that ends on purpose says so with a close frame, status
+// 1000, in each direction: the peer of a CloseWrite may still send, and
+// answers with a close frame of its own only when it is done as well. A
+// connection that ends without a close frame was cut, and its Read fails.
+package ws
+
+import (
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/backdial/backdial/carrier"
+)
+
+const (
+	// A client writes one frame per buffer, masked in place. Multiplexers
+	// write up to 64 KiB at once.
+	writeBuffer = 64 << 10
+
+	// Reads larger than the buffer bypass it, so it only has to be large
+	// enough to make frame headers cheap.
+	readBuffer = 4 << 10
+
+	defaultHandshakeTimeout = 10 * time.Second
+)
+
+var (
+	_ carrier.Carrier = (*Carrier)(nil)
+	_ carrier.Legacy  = (*Carrier)(nil)
+)
+
+// Carrier makes WebSocket connections. Use [New] to make one. Its methods may
+// be called by several goroutines at a time.
+type Carrier struct {
+	proxy            func(*http.Request) (*url.URL, error)
+	checkOrigin      func(*http.Request) bool
+	handshakeTimeout time.Duration // negative: none
+
+	// A connection holds a write buffer only during Write.
+	buffers websocket.BufferPool
+}
+
+// New returns a Carrier with the defaults that the options describe, changed
+// by opts.
+func New(opts ...Option) *Carrier {
+	c := &Carrier{
+		proxy:            http.ProxyFromEnvironment,
+		checkOrigin:      sameOrigin,
+		handshakeTimeout: defaultHandshakeTimeout,
+		buffers:          new(sync.Pool),
+	}
+	for _, opt := range opts {
+		opt(c)
+	}
+	return c
+}
+
+// Name is "ws".
+func (*Carrier) Name() string { return "ws" }
+
+// LegacyProtocol is "backdial.v1.yamux": what the peers speak that predate
+// negotiation.
+func (*Carrier) LegacyProtocol() string { return "backdial.v1.yamux" }
