@@ -1,0 +1,109 @@
+package transport_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/backdial/backdial/transport"
+)
+
+// patience bounds what has to happen, on a loaded machine.
+const patience = 20 * time.Second
+
+// freeAddr returns an address on which nothing listens.
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+// awaitListening waits until something listens on addr.
+func awaitListening(t *testing.T, addr string) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
+		if c, err := net.Dial("tcp", addr); err == nil {
+			c.Close()
+			return
+		}
+	}
+	t.Fatal("nothing listens on", addr)
+}
+
+// serverFunc returns a server that is closed when t is done. handle may be
+// nil.
+func serverFunc(t *testing.T, handle func(*transport.Dialer), opts ...transport.ServerOption) *transport.Server {
+	s := transport.NewServer(transport.EndpointHandlerFunc(func(d *transport.Dialer) {
+		if handle != nil {
+			handle(d)
+		}
+	}), opts...)
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// serveEcho writes back what it reads on every connection.
+func serveEcho(lis net.Listener) {
+	for {
+		c, err := lis.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			io.Copy(c, c)
+			c.Close()
+		}()
+	}
+}
+
+type dialer interface{ Dial() (net.Conn, error) }
+
+type dialFunc func() (net.Conn, error)
+
+func (f dialFunc) Dial() (net.Conn, error) { return f() }
+
+// echoes expects that size bytes come back.
+func echoes(t *testing.T, d dialer, size int) {
+	t.Helper()
+	c, err := d.Dial()
+	if err != nil {
+		t.Fatal("dial:", err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(patience))
+	sent, got := bytes.Repeat([]byte("x"), size), make([]byte, size)
+	go c.Write(sent)
+	if n, err := io.ReadFull(c, got); err != nil || !bytes.Equal(got, sent) {
+		t.Fatalf("echo: %d of %d bytes, %v", n, size, err)
+	}
+}
+
+// within returns a context that ends when patience does.
+func within(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// await waits for what c delivers.
+func await[T any](t *testing.T, what string, c <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(patience):
+		t.Fatalf("no %s after %v", what, patience)
+		panic("unreachable")
+	}
+}
+
+// quiet is for servers that expect bad clients.
+var quiet = log.New(io.Discard, "", 0)

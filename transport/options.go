@@ -1,0 +1,97 @@
+package transport
+
+import (
+	"crypto/tls"
+	"log/slog"
+	"time"
+
+	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/mux"
+)
+
+// A ClientOption configures a [Client].
+type ClientOption interface{ applyClient(*config) }
+
+// A ServerOption configures a [Server].
+type ServerOption interface{ applyServer(*config) }
+
+// An Option configures a [Client] or a [Server].
+type Option interface {
+	ClientOption
+	ServerOption
+}
+
+type option func(*config)
+
+func (o option) applyClient(c *config) { o(c) }
+func (o option) applyServer(c *config) { o(c) }
+
+// config is what options set. The zero value means the defaults.
+type config struct {
+	carriers           []carrier.Carrier
+	muxes              []mux.Muxer
+	session            mux.Config
+	tls                *tls.Config
+	handshakeTimeout   time.Duration
+	requireNegotiation bool
+	trace              Trace
+	logger             *slog.Logger
+}
+
+// WithCarriers chooses the carriers. A client tries them in this order, a
+// server serves all of them at once. The default is [ws.New].
+//
+// [ws.New]: https://pkg.go.dev/github.com/backdial/backdial/carrier/ws#New
+func WithCarriers(carriers ...carrier.Carrier) Option {
+	return option(func(c *config) { c.carriers = carriers })
+}
+
+// WithMuxes chooses the multiplexers. A client offers them in this order, and
+// the server takes the first that it has too. The default is [yamuxmux.New].
+//
+// [yamuxmux.New]: https://pkg.go.dev/github.com/backdial/backdial/mux/yamuxmux#New
+func WithMuxes(muxes ...mux.Muxer) Option {
+	return option(func(c *config) { c.muxes = muxes })
+}
+
+// WithLimits sets the limits of each session: windows, memory, keepalive. The
+// zero value of each field means its default. Whatever MaxStreams says, a
+// client cannot open streams to its server.
+func WithLimits(limits mux.Config) Option {
+	return option(func(c *config) { c.session = limits })
+}
+
+// WithTLSConfig sets how TLS connections are made. A client needs it to trust
+// a server whose certificate the system does not trust, or to present one of
+// its own. A server may have its certificates there, instead of in files.
+// t must not be changed afterwards.
+func WithTLSConfig(t *tls.Config) Option {
+	return option(func(c *config) { c.tls = t })
+}
+
+// WithHandshakeTimeout bounds what it takes to make a session: on a client
+// everything from looking up the server's name, on a server the request's
+// header. 0 means 10 s.
+func WithHandshakeTimeout(d time.Duration) Option {
+	return option(func(c *config) { c.handshakeTimeout = d })
+}
+
+// WithRequireNegotiation refuses peers that do not negotiate the multiplexer.
+// Without it, a WebSocket peer that does not is taken for a program that uses
+// wslis, the ancestor of this package, which speaks yamux.
+func WithRequireNegotiation() Option {
+	return option(func(c *config) { c.requireNegotiation = true })
+}
+
+// WithTrace has the functions of trace called. They replace those of an
+// earlier WithTrace.
+func WithTrace(trace Trace) Option {
+	return option(func(c *config) { c.trace = trace })
+}
+
+// WithLogger logs sessions that begin or end at level Info, those that fail to
+// begin at Warn, and streams at Debug. The default is to log nothing but a
+// panic in a handler.
+func WithLogger(l *slog.Logger) Option {
+	return option(func(c *config) { c.logger = l })
+}

@@ -1,0 +1,244 @@
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+
+	"github.com/backdial/backdial/carrier"
+)
+
+// ErrServerClosed is returned by the methods of a [Server] that serve, after
+// Close or Shutdown. It matches [http.ErrServerClosed] and [net.ErrClosed].
+var ErrServerClosed error = serverClosedError{}
+
+type serverClosedError struct{}
+
+func (serverClosedError) Error() string { return "transport: server closed" }
+
+func (serverClosedError) Is(target error) bool {
+	return target == http.ErrServerClosed || target == net.ErrClosed
+}
+
+// ListenAndServe listens on addr, lets clients connect, and hands them to h.
+// It always returns an error.
+func ListenAndServe(addr string, h EndpointHandler, opts ...ServerOption) error {
+	s := NewServer(h, opts...)
+	s.Addr = addr
+	return s.ListenAndServe()
+}
+
+// ListenAndServeTLS is [ListenAndServe] with TLS, for which certFile and
+// keyFile hold the certificate chain and its key. They may be "" if
+// [WithTLSConfig] has certificates.
+func ListenAndServeTLS(addr, certFile, keyFile string, h EndpointHandler, opts ...ServerOption) error {
+	s := NewServer(h, opts...)
+	s.Addr = addr
+	return s.ListenAndServeTLS(certFile, keyFile)
+}
+
+// ListenAndServe listens on s.Addr and lets clients connect until Close or
+// Shutdown. It always returns an error, [ErrServerClosed] in that case.
+func (s *Server) ListenAndServe() error {
+	return s.listenAndServe(":http", nil)
+}
+
+// ListenAndServeTLS is ListenAndServe with TLS, for which certFile and keyFile
+// hold the certificate chain and its key. They may be "" if [WithTLSConfig]
+// has certificates.
+func (s *Server) ListenAndServeTLS(certFile, keyFile string) error {
+	s.init()
+	config := &tls.Config{}
+	if s.config.tls != nil {
+		config = s.config.tls.Clone()
+	}
+	if certFile != "" || keyFile != "" {
+		cert, err := tls.LoadX509KeyPair(certFile, keyFile)
+		if err != nil {
+			return fmt.Errorf("transport: %w", err)
+		}
+		config.Certificates = []tls.Certificate{cert}
+	}
+	if len(config.Certificates) == 0 && config.GetCertificate == nil && config.GetConfigForClient == nil {
+		return errors.New("transport: no certificate: name its files, or use WithTLSConfig")
+	}
+	return s.listenAndServe(":https", config)
+}
+
+// Serve lets clients connect through ln, which it closes, until Close or
+// Shutdown. It always returns an error, [ErrServerClosed] in that case. A
+// carrier that listens by itself is not served.
+func (s *Server) Serve(ln net.Listener) error {
+	s.init()
+	return s.serve(s.httpEndpoint(ln))
+}
+
+// listenAndServe listens once for each carrier that does so by itself, and
+// once for all others.
+func (s *Server) listenAndServe(defaultAddr string, config *tls.Config) error {
+	s.init()
+	addr := s.Addr
+	if addr == "" {
+		addr = defaultAddr
+	}
+	var endpoints []carrier.Endpoint
+	shared := false
+	for _, c := range s.config.carriers {
+		l, ok := c.(carrier.Listener)
+		if !ok {
+			shared = true
+			continue
+		}
+		e, err := l.Listen(addr, config, s)
+		if err != nil {
+			closeAll(endpoints)
+			return fmt.Errorf("transport: %w", err)
+		}
+		endpoints = append(endpoints, e)
+	}
+	if shared {
+		ln, err := net.Listen("tcp", addr)
+		if err != nil {
+			closeAll(endpoints)
+			return fmt.Errorf("transport: %w", err)
+		}
+		if config != nil {
+			ln = tls.NewListener(ln, withoutHTTP2(config))
+		}
+		endpoints = append(endpoints, s.httpEndpoint(ln))
+	}
+	return s.serve(endpoints...)
+}
+
+// withoutHTTP2 makes clients speak HTTP/1.1, which an upgrade needs.
+func withoutHTTP2(config *tls.Config) *tls.Config {
+	config = config.Clone()
+	config.NextProtos = []string{"http/1.1"}
+	return config
+}
+
+// serve runs endpoints until the server is closed or one of them fails.
+func (s *Server) serve(endpoints ...carrier.Endpoint) error {
+	defer closeAll(endpoints)
+	if s.Handler == nil {
+		return errors.New("transport: Server.Handler is nil")
+	}
+	if !s.track(endpoints) {
+		return ErrServerClosed
+	}
+	defer s.untrack(endpoints)
+	failed := make(chan error, len(endpoints))
+	for _, e := range endpoints {
+		go func() { failed <- e.Serve() }()
+	}
+	err := <-failed
+	closeAll(endpoints)
+	for range len(endpoints) - 1 {
+		<-failed
+	}
+	if s.isClosed() {
+		return ErrServerClosed
+	}
+	return fmt.Errorf("transport: %w", err)
+}
+
+func closeAll[C io.Closer](closers []C) {
+	for _, c := range closers {
+		c.Close()
+	}
+}
+
+func (s *Server) track(endpoints []carrier.Endpoint) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range endpoints {
+		s.endpoints[e] = struct{}{}
+	}
+	return !s.closed
+}
+
+func (s *Server) untrack(endpoints []carrier.Endpoint) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range endpoints {
+		delete(s.endpoints, e)
+	}
+}
+
+// An httpEndpoint is where clients of the carriers that are upgraded arrive.
+type httpEndpoint struct {
+	server *http.Server
+	ln     net.Listener
+}
+
+func (s *Server) httpEndpoint(ln net.Listener) httpEndpoint {
+	return httpEndpoint{&http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: s.config.handshakeTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(s.config.logger.Handler(), slog.LevelWarn),
+	}, ln}
+}
+
+func (e httpEndpoint) Serve() error   { return e.server.Serve(e.ln) }
+func (e httpEndpoint) Addr() net.Addr { return e.ln.Addr() }
+
+func (e httpEndpoint) Close() error {
+	return errors.Join(e.ln.Close(), e.server.Close())
+}
+
+// Close stops listening, ends all sessions and cuts their connections. It
+// waits for a few seconds at most until clients have what was written before.
+func (s *Server) Close() error {
+	s.end(func(d *Dialer) error { return d.Close() })
+	return nil
+}
+
+// Shutdown refuses new clients, makes Dial fail, waits until the connections
+// in use have been closed and the handlers have returned, then closes the
+// sessions. When ctx ends first, Shutdown cuts what is left and returns ctx's
+// error.
+func (s *Server) Shutdown(ctx context.Context) error {
+	err := s.end(func(d *Dialer) error { return d.session.mux.Shutdown(ctx) })
+	handled := make(chan struct{})
+	go func() { // ends with the last handler
+		s.handlers.Wait()
+		close(handled)
+	}()
+	select {
+	case <-handled:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// end stops listening, has end called for every session at once, and returns
+// the first error when all are done.
+func (s *Server) end(end func(*Dialer) error) error {
+	s.init()
+	s.mu.Lock()
+	s.closed = true
+	endpoints := slices.Collect(maps.Keys(s.endpoints))
+	dialers := slices.Collect(maps.Keys(s.dialers))
+	s.mu.Unlock()
+	closeAll(endpoints)
+	ended := make(chan error, len(dialers))
+	for _, d := range dialers {
+		go func() { ended <- end(d) }()
+	}
+	var first error
+	for range dialers {
+		if err := <-ended; first == nil {
+			first = err
+		}
+	}
+	return first
+}

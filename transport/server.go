@@ -1,0 +1,201 @@
+package transport
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"sync"
+
+	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/mux"
+)
+
+// An EndpointHandler gets the clients of a [Server].
+type EndpointHandler interface {
+	// HandleEndpoint is called with the [Dialer] of each client that
+	// connects, in a goroutine of its own. The client stays connected when it
+	// returns, until either side closes the session. If it panics, the panic
+	// is logged and the session closed.
+	HandleEndpoint(*Dialer)
+}
+
+// EndpointHandlerFunc makes an [EndpointHandler] of a function.
+type EndpointHandlerFunc func(*Dialer)
+
+// HandleEndpoint calls f.
+func (f EndpointHandlerFunc) HandleEndpoint(d *Dialer) { f(d) }
+
+// A Server lets clients connect and hands out a [Dialer] for each. It is an
+// [http.Handler], to be mounted in any router, and can also listen by itself.
+// The zero value with a Handler is ready to use. It must not be copied.
+//
+// Sessions live until either side closes them. Close and Shutdown end those
+// that are left, and wait for every goroutine but those of handlers.
+type Server struct {
+	// Addr is what ListenAndServe and ListenAndServeTLS listen on. "" means
+	// ":http" and ":https".
+	Addr string
+
+	// Handler gets the clients.
+	Handler EndpointHandler
+
+	options config // as set by NewServer
+	once    sync.Once
+	config  config // options with the defaults, after once
+
+	mu        sync.Mutex // guards below
+	closed    bool       // no new clients
+	dialers   map[*Dialer]struct{}
+	endpoints map[carrier.Endpoint]struct{}
+	handlers  sync.WaitGroup // those of HandleEndpoint
+}
+
+// NewServer returns a server with options.
+func NewServer(h EndpointHandler, opts ...ServerOption) *Server {
+	s := &Server{Handler: h}
+	for _, o := range opts {
+		o.applyServer(&s.options)
+	}
+	return s
+}
+
+func (s *Server) init() {
+	s.once.Do(func() {
+		s.config = s.options.withDefaults()
+		s.dialers = make(map[*Dialer]struct{})
+		s.endpoints = make(map[carrier.Endpoint]struct{})
+	})
+}
+
+// ServeHTTP makes a session of a request by one of the server's carriers, and
+// has the Handler called. Other requests are answered with the status that
+// says what is wrong with them.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.init()
+	d, err := s.accept(w, r)
+	if err != nil {
+		s.config.logger.Warn("backdial: handshake failed", "remote", r.RemoteAddr, "err", err)
+		if s.config.trace.HandshakeFailed != nil {
+			s.config.trace.HandshakeFailed(r, err)
+		}
+		return
+	}
+	if !s.add(d) { // closed meanwhile
+		d.Close()
+		return
+	}
+	d.session.begin(func() { s.remove(d) })
+	go s.handle(d)
+}
+
+// accept makes a session of r. If it fails, it has answered.
+func (s *Server) accept(w http.ResponseWriter, r *http.Request) (*Dialer, error) {
+	if s.Handler == nil {
+		return nil, refuse(w, http.StatusInternalServerError, fmt.Errorf("transport: Server.Handler is nil"))
+	}
+	if s.isClosed() {
+		return nil, refuse(w, http.StatusServiceUnavailable, ErrServerClosed)
+	}
+	by, offered := s.carrierOf(r)
+	if by == nil {
+		w.Header().Set("Upgrade", "websocket")
+		w.Header().Set("Connection", "Upgrade")
+		return nil, refuse(w, http.StatusUpgradeRequired,
+			fmt.Errorf("transport: %s %s is not a request of the carriers here (%s)", r.Method, r.URL.Path, s.carrierNames()))
+	}
+	m, protocol, err := s.config.choose(by, offered)
+	if err != nil {
+		return nil, refuse(w, http.StatusBadRequest, fmt.Errorf("transport: %w", err))
+	}
+	conn, err := by.Upgrade(w, r, protocol)
+	if err != nil {
+		return nil, fmt.Errorf("transport: %w", err)
+	}
+	muxed, err := m.DialSide(conn, s.limits())
+	if err != nil {
+		return nil, fmt.Errorf("transport: start %s: %w", m.Name(), err)
+	}
+	return &Dialer{
+		Header:  r.Header,
+		session: newSession(&s.config, by, conn, m, muxed),
+		request: r.Context(),
+	}, nil
+}
+
+// refuse answers a request with what is wrong, and returns it.
+func refuse(w http.ResponseWriter, status int, err error) error {
+	http.Error(w, strings.TrimPrefix(err.Error(), "transport: "), status)
+	return err
+}
+
+// limits are those of a session on this side.
+func (s *Server) limits() mux.Config {
+	c := s.config.session
+	c.MaxStreams = -1 // nobody would accept them
+	return c
+}
+
+func (s *Server) carrierOf(r *http.Request) (by carrier.Carrier, offered []string) {
+	for _, c := range s.config.carriers {
+		if offered, ok := c.Offer(r); ok {
+			return c, offered
+		}
+	}
+	return nil, nil
+}
+
+func (s *Server) carrierNames() string {
+	var names []string
+	for _, c := range s.config.carriers {
+		names = append(names, c.Name())
+	}
+	return strings.Join(names, ", ")
+}
+
+// handle runs the Handler. Its goroutine is the handler's own: nothing of the
+// request is kept alive by it.
+func (s *Server) handle(d *Dialer) {
+	defer s.handlers.Done()
+	defer func() {
+		if v := recover(); v != nil {
+			s.panicLogger().Error("backdial: panic in HandleEndpoint", "remote", d.Info().RemoteAddr,
+				"panic", v, "stack", string(debug.Stack()))
+			d.Close()
+		}
+	}()
+	s.Handler.HandleEndpoint(d)
+}
+
+// panicLogger is not silent by default, no more than net/http is.
+func (s *Server) panicLogger() *slog.Logger {
+	if s.options.logger != nil {
+		return s.options.logger
+	}
+	return slog.Default()
+}
+
+// add registers d and its handler, unless the server is closed.
+func (s *Server) add(d *Dialer) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.dialers[d] = struct{}{}
+	s.handlers.Add(1)
+	return true
+}
+
+func (s *Server) remove(d *Dialer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.dialers, d)
+}
+
+func (s *Server) isClosed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}

@@ -1,0 +1,64 @@
+package transport
+
+import (
+	"net"
+	"net/http"
+	"time"
+)
+
+// A Trace is a set of functions that are called when something happens, for
+// metrics and the like. Any of them may be nil. They are called without locks
+// held and may call the package; what they trace waits until they return.
+type Trace struct {
+	// ClientConnected is called when a session begins, on either side, before
+	// the handler of the server gets its Dialer.
+	ClientConnected func(Info)
+
+	// ClientGone is called when a session has ended, after ClientConnected.
+	// err tells why; it matches [net.ErrClosed] if this end closed it.
+	ClientGone func(info Info, err error)
+
+	// HandshakeFailed is called on a server when a request did not lead to a
+	// session.
+	HandshakeFailed func(r *http.Request, err error)
+
+	// DialFailed is called on a client when an attempt to connect with one of
+	// its carriers failed. err names the URL, without a password.
+	DialFailed func(carrier string, err error)
+
+	// StreamOpened is called for each stream that a server dials or a client
+	// accepts.
+	StreamOpened func(Info)
+
+	// StreamClosed is called when the user of a stream has closed it.
+	StreamClosed func(Info, StreamStats)
+}
+
+// Info describes a session. Carrier, Mux and Protocol are the same on both of
+// its ends.
+type Info struct {
+	// Carrier and Mux are short names, such as "ws" and "yamux".
+	Carrier, Mux string
+
+	// Protocol is what was negotiated, such as "backdial.v1.yamux", or "" for
+	// a peer that does not negotiate.
+	Protocol string
+
+	// LocalAddr and RemoteAddr are those of the carrier's connection.
+	LocalAddr, RemoteAddr net.Addr
+
+	// Since is when the session began.
+	Since time.Time
+}
+
+// StreamStats describes a stream that has ended.
+type StreamStats struct {
+	// Duration is how long it was open.
+	Duration time.Duration
+
+	// BytesRead and BytesWritten count the bytes that its user read and wrote.
+	BytesRead, BytesWritten int64
+
+	// Err is the first error of a Read or Write other than [io.EOF], or nil.
+	Err error
+}

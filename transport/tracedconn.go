@@ -1,0 +1,60 @@
+package transport
+
+import (
+	"io"
+	"sync"
+	"time"
+
+	"github.com/backdial/backdial/mux"
+)
+
+// A tracedConn is a stream that is counted.
+type tracedConn struct {
+	mux.Stream
+	session *session
+	since   time.Time
+
+	mu     sync.Mutex // guards below
+	stats  StreamStats
+	closed bool
+}
+
+func (c *tracedConn) Read(p []byte) (int, error) {
+	n, err := c.Stream.Read(p)
+	c.count(int64(n), 0, err)
+	return n, err
+}
+
+func (c *tracedConn) Write(p []byte) (int, error) {
+	n, err := c.Stream.Write(p)
+	c.count(0, int64(n), err)
+	return n, err
+}
+
+func (c *tracedConn) count(read, written int64, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stats.BytesRead += read
+	c.stats.BytesWritten += written
+	if c.stats.Err == nil && err != io.EOF && !c.closed {
+		c.stats.Err = err
+	}
+}
+
+func (c *tracedConn) Close() error {
+	c.mu.Lock()
+	first := !c.closed
+	c.closed = true
+	c.stats.Duration = time.Since(c.since)
+	stats := c.stats
+	c.mu.Unlock()
+	err := c.Stream.Close()
+	if first {
+		c.session.logger.Debug("backdial: stream closed", "after", stats.Duration,
+			"read", stats.BytesRead, "written", stats.BytesWritten, "err", stats.Err)
+		if c.session.trace.StreamClosed != nil {
+			c.session.trace.StreamClosed(c.session.info, stats)
+		}
+	}
+	return err
+}

@@ -1,0 +1,157 @@
+package transport_test
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"github.com/hashicorp/yamux"
+
+	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/transport"
+)
+
+// A wslisConn is a WebSocket as wslis uses it: binary messages whose
+// boundaries mean nothing, one for each Write.
+type wslisConn struct {
+	*websocket.Conn
+	message io.Reader
+}
+
+func (c *wslisConn) Read(p []byte) (int, error) {
+	for {
+		if c.message == nil {
+			var err error
+			if _, c.message, err = c.NextReader(); err != nil {
+				return 0, err
+			}
+		}
+		n, err := c.message.Read(p)
+		if err == io.EOF {
+			c.message, err = nil, nil
+			if n == 0 {
+				continue
+			}
+		}
+		return n, err
+	}
+}
+
+func (c *wslisConn) Write(p []byte) (int, error) {
+	if err := c.WriteMessage(websocket.BinaryMessage, p); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+func (c *wslisConn) SetDeadline(t time.Time) error {
+	return c.NetConn().SetDeadline(t)
+}
+
+// wslisConfig is yamux's default, silenced.
+func wslisConfig() *yamux.Config {
+	c := yamux.DefaultConfig()
+	c.LogOutput = io.Discard
+	return c
+}
+
+// wslisListen is the client of wslis.
+func wslisListen(url string, header http.Header) (net.Listener, error) {
+	c, _, err := websocket.DefaultDialer.Dial(strings.Replace(url, "http", "ws", 1), header)
+	if err != nil {
+		return nil, err
+	}
+	return yamux.Server(&wslisConn{Conn: c}, wslisConfig())
+}
+
+// wslisServer is the server of wslis. It calls handle with each client.
+func wslisServer(handle func(*yamux.Session, http.Header)) http.Handler {
+	upgrader := websocket.Upgrader{ReadBufferSize: 1024, WriteBufferSize: 1024}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := upgrader.Upgrade(w, r, nil)
+		if err != nil {
+			return
+		}
+		session, err := yamux.Client(&wslisConn{Conn: c}, wslisConfig())
+		if err != nil {
+			return
+		}
+		handle(session, r.Header)
+	})
+}
+
+func TestWslisClient(t *testing.T) {
+	leak.Check(t)
+	dialers := make(chan *transport.Dialer, 1)
+	srv := httptest.NewServer(serverFunc(t, func(d *transport.Dialer) { dialers <- d }))
+	defer srv.Close()
+	lis, err := wslisListen(srv.URL, http.Header{"Deviceid": {"123"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lis.Close()
+	go serveEcho(lis)
+
+	d := <-dialers
+	if got := d.Header.Get("DeviceId"); got != "123" {
+		t.Errorf("DeviceId %q", got)
+	}
+	for range 20 {
+		echoes(t, d, 300_000)
+	}
+	if got := d.Info(); got.Mux != "yamux" || got.Protocol != "" {
+		t.Errorf("info %+v, want yamux, not negotiated", got)
+	}
+	d.Close()
+}
+
+func TestWslisServer(t *testing.T) {
+	leak.Check(t)
+	sessions := make(chan *yamux.Session, 1)
+	srv := httptest.NewServer(wslisServer(func(s *yamux.Session, h http.Header) {
+		if got := h.Get("DeviceId"); got != "123" {
+			t.Errorf("DeviceId %q", got)
+		}
+		sessions <- s
+	}))
+	defer srv.Close()
+	lis, err := transport.DialAndListen(srv.URL, http.Header{"Deviceid": {"123"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lis.Close()
+	go serveEcho(lis)
+
+	s := <-sessions
+	defer s.Close()
+	for range 20 {
+		echoes(t, dialFunc(s.Open), 300_000)
+	}
+	if got := lis.(*transport.Listener).Info(); got.Mux != "yamux" || got.Protocol != "" {
+		t.Errorf("info %+v, want yamux, not negotiated", got)
+	}
+}
+
+func TestWslisIsRefused(t *testing.T) {
+	leak.Check(t)
+	srv := httptest.NewServer(serverFunc(t, nil, transport.WithRequireNegotiation()))
+	defer srv.Close()
+	if _, err := wslisListen(srv.URL, nil); err == nil {
+		t.Error("a server that requires negotiation accepts a peer that does not")
+	}
+
+	old := httptest.NewServer(wslisServer(func(s *yamux.Session, _ http.Header) {
+		<-s.CloseChan()
+		s.Close()
+	}))
+	defer old.Close()
+	_, err := transport.DialAndListen(old.URL, nil, transport.WithRequireNegotiation())
+	if err == nil || !strings.Contains(err.Error(), "the peer negotiates none") {
+		t.Errorf("error %v, want that the peer negotiates none", err)
+	}
+}
