@@ -26,6 +26,15 @@ type server struct {
 	serveErr chan error  // of a Listener's Serve
 }
 
+// Serve starts a server for the carrier, whose requests h answers. It returns
+// the URL to dial, the TLS settings of clients, which are nil without TLS, and
+// a function that stops listening. Connections live on after that.
+func (target Target) Serve(t *testing.T, h http.Handler) (url string, client *tls.Config, stop func()) {
+	t.Helper()
+	s := serve(t, target, h.ServeHTTP)
+	return s.request().URL.String(), s.tls, s.close
+}
+
 // serve starts a server that h answers for, until t ends.
 func serve(t *testing.T, target Target, h http.HandlerFunc) *server {
 	t.Helper()

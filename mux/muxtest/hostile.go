@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/backdial/backdial/internal/testnet"
 	"github.com/backdial/backdial/mux"
 )
 
@@ -56,7 +57,7 @@ func garbled(r *rand.Rand, b []byte) []byte {
 // with everything that waited for it.
 func feed(t *testing.T, victim side, input []byte) {
 	t.Helper()
-	ours, theirs := newLinks(t)
+	ours, theirs := testnet.Pair(t)
 	s, err := victim(ours, mux.Config{Linger: 10 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
@@ -87,20 +88,20 @@ func feed(t *testing.T, victim side, input []byte) {
 
 // A recorder keeps what is written.
 type recorder struct {
-	*link
+	*net.TCPConn
 	written bytes.Buffer
 }
 
 func (r *recorder) Write(p []byte) (int, error) {
 	r.written.Write(p)
-	return r.link.Write(p)
+	return r.TCPConn.Write(p)
 }
 
 // record returns what the two sides say in a conversation.
 func record(t *testing.T, m mux.Muxer) (dialled, accepted []byte) {
 	t.Helper()
-	a, b := newLinks(t)
-	dialLink, listenLink := &recorder{link: a}, &recorder{link: b}
+	a, b := testnet.Pair(t)
+	dialLink, listenLink := &recorder{TCPConn: a}, &recorder{TCPConn: b}
 	dial, err := m.DialSide(dialLink, mux.Config{})
 	if err != nil {
 		t.Fatal(err)

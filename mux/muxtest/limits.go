@@ -12,10 +12,10 @@ import (
 )
 
 // stall fills the windows of n streams that nobody reads.
-func stall(p *pair, n int) (streams []mux.Stream) {
+func stall(t *testing.T, p Pair, n int) (streams []mux.Stream) {
 	var wg sync.WaitGroup
 	for range n {
-		writer, reader := p.open()
+		writer, reader := p.open(t)
 		streams = append(streams, reader)
 		wg.Go(func() {
 			writer.SetWriteDeadline(time.Now().Add(500 * time.Millisecond))
@@ -26,14 +26,14 @@ func stall(p *pair, n int) (streams []mux.Stream) {
 	return streams
 }
 
-func stalledStreams(t *testing.T, m mux.Muxer) {
+func stalledStreams(t *testing.T, connect Connect) {
 	config := mux.Config{}.WithDefaults()
-	p := newPair(t, m, config, config)
+	p := connect.pair(t, config, config)
 	before := heap()
-	stalled := stall(p, 100)
-	go echo(p.listen)
+	stalled := stall(t, p, 100)
+	go echo(p.Listen)
 	for range 20 {
-		roundTrip(t, p.dial)
+		roundTrip(t, p.Dial)
 	}
 	if used := heap() - before; used > int64(config.ReceiveBuffer) {
 		t.Errorf("100 streams that are not read hold %d MiB, want %d at most", used>>20, config.ReceiveBuffer>>20)
@@ -53,12 +53,12 @@ func heap() int64 {
 	return int64(stats.HeapAlloc)
 }
 
-func boundedMemory(t *testing.T, m mux.Muxer) {
+func boundedMemory(t *testing.T, connect Connect) {
 	const limit = 1 << 20
-	p := newPair(t, m, mux.Config{}, mux.Config{ReceiveBuffer: limit})
-	stalled := stall(p, 16)
-	go echo(p.listen)
-	roundTrip(t, p.dial)
+	p := connect.pair(t, mux.Config{}, mux.Config{ReceiveBuffer: limit})
+	stalled := stall(t, p, 16)
+	go echo(p.Listen)
+	roundTrip(t, p.Dial)
 	var held int64
 	resets := 0
 	for _, st := range stalled {
@@ -78,20 +78,20 @@ func boundedMemory(t *testing.T, m mux.Muxer) {
 	}
 }
 
-func streamLimits(t *testing.T, m mux.Muxer) {
+func streamLimits(t *testing.T, connect Connect) {
 	// The end that opens streams has no limits to speak of, so it exceeds
 	// those of its peer.
 	generous := mux.Config{AcceptBacklog: 1 << 10}
 	refusedOf := func(t *testing.T, n int, config mux.Config) (refused int) {
-		p := newPair(t, m, generous, config)
+		p := connect.pair(t, generous, config)
 		for range n {
-			st := open(t, p.dial)
+			st := open(t, p.Dial)
 			st.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
 			if _, err := st.Read(make([]byte, 1)); errors.Is(err, mux.ErrReset) {
 				refused++
 			}
 		}
-		if err := p.dial.Context().Err(); err != nil {
+		if err := p.Dial.Context().Err(); err != nil {
 			t.Error("the session ended:", err)
 		}
 		return refused
@@ -112,10 +112,10 @@ func streamLimits(t *testing.T, m mux.Muxer) {
 		}
 	})
 	t.Run("streams that ended do not count", func(t *testing.T) {
-		p := newPair(t, m, mux.Config{}, mux.Config{MaxStreams: 2})
-		go echo(p.listen)
+		p := connect.pair(t, mux.Config{}, mux.Config{MaxStreams: 2})
+		go echo(p.Listen)
 		for range 50 {
-			st := open(t, p.dial)
+			st := open(t, p.Dial)
 			st.CloseWrite()
 			if _, err := io.ReadAll(st); err != nil {
 				t.Fatal("read:", err)

@@ -1,16 +1,15 @@
 package muxtest
 
 import (
+	"errors"
 	"net"
 	"sync"
-	"testing"
-
-	"github.com/backdial/backdial/internal/testnet"
 )
 
-// A link is one end of a TCP connection that can fail on demand.
-type link struct {
-	*net.TCPConn
+// A Link is a connection that can fail on demand. Sessions under test run on
+// one.
+type Link struct {
+	net.Conn
 
 	mu     sync.Mutex // guards below
 	thaw   sync.Cond
@@ -18,40 +17,31 @@ type link struct {
 	closed bool
 }
 
-// newLinks returns the two ends of a connection.
-func newLinks(t *testing.T) (a, b *link) {
-	t.Helper()
-	dialled, accepted := testnet.Pair(t)
-	a, b = newLink(dialled), newLink(accepted)
-	t.Cleanup(func() {
-		a.Close()
-		b.Close()
-	})
-	return a, b
-}
-
-func newLink(c *net.TCPConn) *link {
-	l := &link{TCPConn: c}
+// NewLink returns a link over conn.
+func NewLink(conn net.Conn) *Link {
+	l := &Link{Conn: conn}
 	l.thaw.L = &l.mu
 	return l
 }
 
-// freeze lets nothing more through, in either direction and for ever, as a
+// Freeze lets nothing more through, in either direction and for ever, as a
 // network does that drops everything.
-func (l *link) freeze() {
+func (l *Link) Freeze() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.frozen = true
 }
 
-// cut closes the connection so that the peer sees a reset, not an end.
-func (l *link) cut() {
-	l.SetLinger(0)
+// Cut ends the connection so that the peer does not see an orderly end.
+func (l *Link) Cut() {
+	if tcp, ok := l.Conn.(*net.TCPConn); ok {
+		tcp.SetLinger(0)
+	}
 	l.Close()
 }
 
 // pass waits until the link works or was closed.
-func (l *link) pass() error {
+func (l *Link) pass() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for l.frozen && !l.closed {
@@ -63,25 +53,40 @@ func (l *link) pass() error {
 	return nil
 }
 
-func (l *link) Read(p []byte) (int, error) {
-	n, err := l.TCPConn.Read(p)
+func (l *Link) Read(p []byte) (int, error) {
+	n, err := l.Conn.Read(p)
 	if gone := l.pass(); gone != nil {
 		return 0, gone
 	}
 	return n, err
 }
 
-func (l *link) Write(p []byte) (int, error) {
+func (l *Link) Write(p []byte) (int, error) {
 	if err := l.pass(); err != nil {
 		return 0, err
 	}
-	return l.TCPConn.Write(p)
+	return l.Conn.Write(p)
 }
 
-func (l *link) Close() error {
+// CloseWrite does what it does on the connection, if that can.
+func (l *Link) CloseWrite() error {
+	c, ok := l.Conn.(interface{ CloseWrite() error })
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.frozen {
+		return nil // lost on the way
+	}
+	return c.CloseWrite()
+}
+
+// Close wakes what the link holds up, and closes the connection.
+func (l *Link) Close() error {
 	l.mu.Lock()
 	l.closed = true
 	l.thaw.Broadcast()
 	l.mu.Unlock()
-	return l.TCPConn.Close()
+	return l.Conn.Close()
 }

@@ -40,9 +40,11 @@ const (
 	HostileInput        Promise = "HostileInput"        // ends its own session at worst
 )
 
+// contract is every promise that can be tested on sessions, however they were
+// made.
 var contract = []struct {
 	name Promise
-	test func(t *testing.T, m mux.Muxer)
+	test func(t *testing.T, connect Connect)
 }{
 	{NetConn, netConn},
 	{EOFOnlyAfterEnd, eofOnlyAfterEnd},
@@ -59,7 +61,6 @@ var contract = []struct {
 	{DeadPeer, deadPeer},
 	{StreamLimits, streamLimits},
 	{Shutdown, shutdown},
-	{HostileInput, hostileInput},
 }
 
 // A Deviation says that a muxer does not keep a promise, and why. It has to be
@@ -74,13 +75,32 @@ type Deviation struct {
 // excuse are expected to fail, and skipped if they do.
 func Test(t *testing.T, m mux.Muxer, deviations ...Deviation) {
 	t.Helper()
+	promises := append(promises(over(m)), suite.Promise{
+		Name: string(HostileInput),
+		Test: func(t *testing.T) { hostileInput(t, m) },
+	})
+	suite.Run(t, promises, excuses(deviations))
+}
+
+// TestSessions is [Test] for sessions that connect makes, of whatever layers.
+// All promises are tested but [HostileInput].
+func TestSessions(t *testing.T, connect Connect, deviations ...Deviation) {
+	t.Helper()
+	suite.Run(t, promises(connect), excuses(deviations))
+}
+
+func promises(connect Connect) []suite.Promise {
 	promises := make([]suite.Promise, len(contract))
 	for i, p := range contract {
-		promises[i] = suite.Promise{Name: string(p.name), Test: func(t *testing.T) { p.test(t, m) }}
+		promises[i] = suite.Promise{Name: string(p.name), Test: func(t *testing.T) { p.test(t, connect) }}
 	}
-	excused := make([]suite.Deviation, len(deviations))
+	return promises
+}
+
+func excuses(deviations []Deviation) []suite.Deviation {
+	excuses := make([]suite.Deviation, len(deviations))
 	for i, d := range deviations {
-		excused[i] = suite.Deviation{Promise: string(d.Promise), Because: d.Because}
+		excuses[i] = suite.Deviation{Promise: string(d.Promise), Because: d.Because}
 	}
-	suite.Run(t, promises, excused)
+	return excuses
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/backdial/backdial/internal/testnet"
 	"github.com/backdial/backdial/mux"
 )
 
@@ -13,40 +14,53 @@ import (
 // for a loaded machine, short enough to tell it from never.
 const soon = 20 * time.Second
 
-// A pair is a session with both of its ends.
-type pair struct {
-	t                    *testing.T
-	dial, listen         mux.Session
-	dialLink, listenLink *link
+// A Pair is a session with both of its ends, and what it runs on.
+type Pair struct {
+	Dial, Listen         mux.Session
+	DialLink, ListenLink *Link
 }
 
-// newPair makes a session of m over a link. It is closed when t is done.
-func newPair(t *testing.T, m mux.Muxer, dial, listen mux.Config) *pair {
+// A Connect function makes a session whose ends have the given limits. What it
+// starts is to end with t, at the latest when both ends of the session have
+// been closed.
+type Connect func(t *testing.T, dial, listen mux.Config) Pair
+
+// over returns a function that makes sessions of m over TCP.
+func over(m mux.Muxer) Connect {
+	return func(t *testing.T, dial, listen mux.Config) (p Pair) {
+		t.Helper()
+		dialled, accepted := testnet.Pair(t)
+		p.DialLink, p.ListenLink = NewLink(dialled), NewLink(accepted)
+		var err error
+		if p.Dial, err = m.DialSide(p.DialLink, dial); err != nil {
+			t.Fatal("dial side:", err)
+		}
+		if p.Listen, err = m.ListenSide(p.ListenLink, listen); err != nil {
+			t.Fatal("listen side:", err)
+		}
+		return p
+	}
+}
+
+// pair makes a session. It is closed when t is done.
+func (c Connect) pair(t *testing.T, dial, listen mux.Config) Pair {
 	t.Helper()
-	p := &pair{t: t}
-	p.dialLink, p.listenLink = newLinks(t)
-	var err error
-	if p.dial, err = m.DialSide(p.dialLink, dial); err != nil {
-		t.Fatal("dial side:", err)
-	}
-	if p.listen, err = m.ListenSide(p.listenLink, listen); err != nil {
-		t.Fatal("listen side:", err)
-	}
-	t.Cleanup(p.close)
+	p := c(t, dial, listen)
+	t.Cleanup(func() { p.close(t) })
 	return p
 }
 
-func (p *pair) close() {
-	done := start(p.dial.Close)
-	p.listen.Close()
-	await(p.t, "Close of the dial side", done)
+func (p Pair) close(t *testing.T) {
+	done := start(p.Dial.Close)
+	p.Listen.Close()
+	await(t, "Close of the dial side", done)
 }
 
 // open opens a stream and accepts it.
-func (p *pair) open() (dialled, accepted mux.Stream) {
-	p.t.Helper()
-	dialled = open(p.t, p.dial)
-	return dialled, accept(p.t, p.listen)
+func (p Pair) open(t *testing.T) (dialled, accepted mux.Stream) {
+	t.Helper()
+	dialled = open(t, p.Dial)
+	return dialled, accept(t, p.Listen)
 }
 
 func open(t *testing.T, s mux.Session) mux.Stream {

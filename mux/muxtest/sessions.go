@@ -18,9 +18,9 @@ func canceled(t *testing.T) context.Context {
 	return ctx
 }
 
-func openIsImmediate(t *testing.T, m mux.Muxer) {
-	p := newPair(t, m, mux.Config{}, mux.Config{})
-	dialled, accepted := p.open() // nothing is written
+func openIsImmediate(t *testing.T, connect Connect) {
+	p := connect.pair(t, mux.Config{}, mux.Config{})
+	dialled, accepted := p.open(t) // nothing is written
 	accepted.SetDeadline(time.Now().Add(soon))
 	dialled.SetDeadline(time.Now().Add(soon))
 	if _, err := io.WriteString(accepted, "220 ready"); err != nil {
@@ -31,36 +31,36 @@ func openIsImmediate(t *testing.T, m mux.Muxer) {
 	}
 
 	// Nor does Open wait for anything to come back.
-	frozen := newPair(t, m, mux.Config{KeepAlive: -1, Linger: -1}, mux.Config{KeepAlive: -1, Linger: -1})
-	frozen.dialLink.freeze()
-	st := open(t, frozen.dial)
+	frozen := connect.pair(t, mux.Config{KeepAlive: -1, Linger: -1}, mux.Config{KeepAlive: -1, Linger: -1})
+	frozen.DialLink.Freeze()
+	st := open(t, frozen.Dial)
 	if _, err := io.WriteString(st, "hello"); err != nil {
 		t.Fatal("a Write right after Open:", err)
 	}
 }
 
-func openEndsWithContext(t *testing.T, m mux.Muxer) {
+func openEndsWithContext(t *testing.T, connect Connect) {
 	const backlog = 8
 	config := mux.Config{AcceptBacklog: backlog}
-	p := newPair(t, m, config, config)
+	p := connect.pair(t, config, config)
 	var streams []mux.Stream
 	for range backlog { // which nobody accepts
-		streams = append(streams, open(t, p.dial))
+		streams = append(streams, open(t, p.Dial))
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	st, err := awaitValue(t, "Open", startValue(func() (mux.Stream, error) { return p.dial.Open(ctx) }))
+	st, err := awaitValue(t, "Open", startValue(func() (mux.Stream, error) { return p.Dial.Open(ctx) }))
 	if st != nil || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Open with a full backlog: %v, %v, want context.DeadlineExceeded", st, err)
 	}
-	if st, err := p.dial.Open(canceled(t)); st != nil || !errors.Is(err, context.Canceled) {
+	if st, err := p.Dial.Open(canceled(t)); st != nil || !errors.Is(err, context.Canceled) {
 		t.Errorf("Open with a context that is over: %v, %v, want context.Canceled", st, err)
 	}
 
 	// Once the peer accepts, all goes on, and the streams that were waiting
 	// are whole.
-	opening := startValue(func() (mux.Stream, error) { return p.dial.Open(t.Context()) })
-	go echo(p.listen)
+	opening := startValue(func() (mux.Stream, error) { return p.Dial.Open(t.Context()) })
+	go echo(p.Listen)
 	if _, err := awaitValue(t, "Open", opening); err != nil {
 		t.Error("Open after the peer accepted:", err)
 	}
@@ -73,7 +73,7 @@ func openEndsWithContext(t *testing.T, m mux.Muxer) {
 	}
 	// A context bounds the call, not the stream.
 	ctx, cancel = context.WithCancel(t.Context())
-	st, err = p.dial.Open(ctx)
+	st, err = p.Dial.Open(ctx)
 	if err != nil {
 		t.Fatal("open:", err)
 	}
@@ -84,7 +84,7 @@ func openEndsWithContext(t *testing.T, m mux.Muxer) {
 	}
 }
 
-func writeEnds(t *testing.T, m mux.Muxer) {
+func writeEnds(t *testing.T, connect Connect) {
 	forever := func(st mux.Stream) <-chan error {
 		return start(func() error {
 			buf := make([]byte, 64<<10)
@@ -96,8 +96,8 @@ func writeEnds(t *testing.T, m mux.Muxer) {
 		})
 	}
 	t.Run("peer closed the stream", func(t *testing.T) {
-		p := newPair(t, m, mux.Config{}, mux.Config{})
-		writer, reader := p.open()
+		p := connect.pair(t, mux.Config{}, mux.Config{})
+		writer, reader := p.open(t)
 		writing := forever(writer)
 		io.ReadFull(reader, make([]byte, 10))
 		reader.Close()
@@ -106,8 +106,8 @@ func writeEnds(t *testing.T, m mux.Muxer) {
 		}
 	})
 	t.Run("peer closed the stream while the writer waited", func(t *testing.T) {
-		p := newPair(t, m, mux.Config{}, mux.Config{})
-		writer, reader := p.open()
+		p := connect.pair(t, mux.Config{}, mux.Config{})
+		writer, reader := p.open(t)
 		writer.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
 		await(t, "Write", forever(writer)) // the window is full now
 		writer.SetWriteDeadline(time.Time{})
@@ -116,39 +116,39 @@ func writeEnds(t *testing.T, m mux.Muxer) {
 		if err := await(t, "Write", writing); !errors.Is(err, mux.ErrReset) {
 			t.Errorf("error %v, want mux.ErrReset", err)
 		}
-		go echo(p.listen)
-		roundTrip(t, p.dial) // the session does not mind
+		go echo(p.Listen)
+		roundTrip(t, p.Dial) // the session does not mind
 	})
 	t.Run("carrier cut", func(t *testing.T) {
-		p := newPair(t, m, mux.Config{}, mux.Config{})
-		writer, _ := p.open()
+		p := connect.pair(t, mux.Config{}, mux.Config{})
+		writer, _ := p.open(t)
 		writing := forever(writer)
-		p.listenLink.cut()
+		p.ListenLink.Cut()
 		if err := await(t, "Write", writing); !errors.Is(err, mux.ErrSessionEnded) {
 			t.Errorf("error %v, want mux.ErrSessionEnded", err)
 		}
 	})
 	t.Run("peer vanished", func(t *testing.T) {
 		config := mux.Config{KeepAlive: 50 * time.Millisecond}
-		p := newPair(t, m, config, config)
-		writer, _ := p.open()
+		p := connect.pair(t, config, config)
+		writer, _ := p.open(t)
 		writing := forever(writer)
-		p.listenLink.freeze()
+		p.ListenLink.Freeze()
 		if err := await(t, "Write", writing); !errors.Is(err, mux.ErrSessionEnded) {
 			t.Errorf("error %v, want mux.ErrSessionEnded", err)
 		}
 	})
 }
 
-func closeWakes(t *testing.T, m mux.Muxer) {
-	full := func(p *pair) mux.Stream { // a stream that can be written no more
-		st, _ := p.open()
+func closeWakes(t *testing.T, connect Connect) {
+	full := func(p Pair) mux.Stream { // a stream that can be written no more
+		st, _ := p.open(t)
 		st.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
 		st.Write(make([]byte, 1<<20))
 		st.SetWriteDeadline(time.Time{})
 		return st
 	}
-	blocked := func(p *pair, st mux.Stream) map[string]<-chan error {
+	blocked := func(p Pair, st mux.Stream) map[string]<-chan error {
 		return map[string]<-chan error{
 			"Read":  start(func() error { _, err := st.Read(make([]byte, 1)); return err }),
 			"Write": start(func() error { _, err := st.Write(make([]byte, 1)); return err }),
@@ -163,7 +163,7 @@ func closeWakes(t *testing.T, m mux.Muxer) {
 		}
 	}
 	t.Run("Stream", func(t *testing.T) {
-		p := newPair(t, m, mux.Config{}, mux.Config{})
+		p := connect.pair(t, mux.Config{}, mux.Config{})
 		st := full(p)
 		calls := blocked(p, st)
 		for range 3 {
@@ -175,49 +175,49 @@ func closeWakes(t *testing.T, m mux.Muxer) {
 	})
 	t.Run("Session", func(t *testing.T) {
 		config := mux.Config{AcceptBacklog: 1}
-		p := newPair(t, m, config, mux.Config{})
+		p := connect.pair(t, config, mux.Config{})
 		st := full(p)
-		open(t, p.dial) // which fills the backlog
+		open(t, p.Dial) // which fills the backlog
 		calls := blocked(p, st)
-		calls["Accept"] = start(func() error { _, err := p.dial.Accept(); return err })
-		calls["Open"] = start(func() error { _, err := p.dial.Open(t.Context()); return err })
-		closed := []<-chan error{start(p.dial.Close), start(p.dial.Close)}
+		calls["Accept"] = start(func() error { _, err := p.Dial.Accept(); return err })
+		calls["Open"] = start(func() error { _, err := p.Dial.Open(t.Context()); return err })
+		closed := []<-chan error{start(p.Dial.Close), start(p.Dial.Close)}
 		check(t, calls)
 		for _, c := range closed {
 			if err := await(t, "Close", c); err != nil {
 				t.Error("Close:", err)
 			}
 		}
-		if err := p.dial.Close(); err != nil {
+		if err := p.Dial.Close(); err != nil {
 			t.Error("Close once more:", err)
 		}
 	})
 	t.Run("Session with a stuck carrier", func(t *testing.T) {
-		p := newPair(t, m, mux.Config{Linger: 50 * time.Millisecond}, mux.Config{})
+		p := connect.pair(t, mux.Config{Linger: 50 * time.Millisecond}, mux.Config{})
 		st := full(p)
-		p.dialLink.freeze()
-		io.WriteString(open(t, p.dial), "stuck")
+		p.DialLink.Freeze()
+		io.WriteString(open(t, p.Dial), "stuck")
 		calls := blocked(p, st)
-		calls["Close"] = start(func() error { return errors.Join(p.dial.Close(), net.ErrClosed) })
+		calls["Close"] = start(func() error { return errors.Join(p.Dial.Close(), net.ErrClosed) })
 		check(t, calls)
 	})
 }
 
-func deadPeer(t *testing.T, m mux.Muxer) {
+func deadPeer(t *testing.T, connect Connect) {
 	const interval = 100 * time.Millisecond
 	config := mux.Config{KeepAlive: interval, KeepAliveTimeout: interval}
-	p := newPair(t, m, config, config)
-	st, _ := p.open()
+	p := connect.pair(t, config, config)
+	st, _ := p.open(t)
 	reading := start(func() error { _, err := st.Read(make([]byte, 1)); return err })
 
 	// A session that is merely idle lives on, for longer than a dead one would.
 	select {
-	case <-p.dial.Context().Done():
-		t.Fatal("an idle session ended:", context.Cause(p.dial.Context()))
+	case <-p.Dial.Context().Done():
+		t.Fatal("an idle session ended:", context.Cause(p.Dial.Context()))
 	case <-time.After(10 * interval):
 	}
-	p.listenLink.freeze()
-	if err := awaitEnd(t, p.dial); !errors.Is(err, mux.ErrSessionEnded) {
+	p.ListenLink.Freeze()
+	if err := awaitEnd(t, p.Dial); !errors.Is(err, mux.ErrSessionEnded) {
 		t.Errorf("cause %v, want mux.ErrSessionEnded", err)
 	}
 	if err := await(t, "Read", reading); !errors.Is(err, mux.ErrSessionEnded) {
@@ -225,12 +225,12 @@ func deadPeer(t *testing.T, m mux.Muxer) {
 	}
 }
 
-func shutdown(t *testing.T, m mux.Muxer) {
+func shutdown(t *testing.T, connect Connect) {
 	t.Run("waits", func(t *testing.T) {
-		p := newPair(t, m, mux.Config{}, mux.Config{})
-		dialled, accepted := p.open()
-		shutting := start(func() error { return p.listen.Shutdown(t.Context()) })
-		if _, err := p.listen.Accept(); !errors.Is(err, net.ErrClosed) {
+		p := connect.pair(t, mux.Config{}, mux.Config{})
+		dialled, accepted := p.open(t)
+		shutting := start(func() error { return p.Listen.Shutdown(t.Context()) })
+		if _, err := p.Listen.Accept(); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("Accept: error %v, want net.ErrClosed", err)
 		}
 		// The stream in use goes on as if nothing had happened.
@@ -254,12 +254,12 @@ func shutdown(t *testing.T, m mux.Muxer) {
 		}
 	})
 	t.Run("refuses new streams", func(t *testing.T) {
-		p := newPair(t, m, mux.Config{}, mux.Config{})
-		p.open()
-		shutting := start(func() error { return p.listen.Shutdown(t.Context()) })
-		p.listen.Accept() // returns when the shutdown has begun
+		p := connect.pair(t, mux.Config{}, mux.Config{})
+		p.open(t)
+		shutting := start(func() error { return p.Listen.Shutdown(t.Context()) })
+		p.Listen.Accept() // returns when the shutdown has begun
 		refused := start(func() error {
-			st, err := p.dial.Open(t.Context())
+			st, err := p.Dial.Open(t.Context())
 			if err == nil {
 				_, err = st.Read(make([]byte, 1))
 			}
@@ -268,16 +268,16 @@ func shutdown(t *testing.T, m mux.Muxer) {
 		if err := await(t, "a new stream", refused); !errors.Is(err, mux.ErrReset) && !errors.Is(err, mux.ErrGoAway) {
 			t.Errorf("a new stream: error %v, want mux.ErrReset or mux.ErrGoAway", err)
 		}
-		p.listen.Close()
+		p.Listen.Close()
 		await(t, "Shutdown", shutting)
 	})
 	t.Run("ends with its context", func(t *testing.T) {
-		p := newPair(t, m, mux.Config{}, mux.Config{})
-		p.open()
-		shutting := start(func() error { return p.dial.Shutdown(canceled(t)) })
+		p := connect.pair(t, mux.Config{}, mux.Config{})
+		p.open(t)
+		shutting := start(func() error { return p.Dial.Shutdown(canceled(t)) })
 		if err := await(t, "Shutdown", shutting); !errors.Is(err, context.Canceled) {
 			t.Errorf("error %v, want context.Canceled", err)
 		}
-		awaitEnd(t, p.dial)
+		awaitEnd(t, p.Dial)
 	})
 }

@@ -14,32 +14,32 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-func netConn(t *testing.T, m mux.Muxer) {
+func netConn(t *testing.T, connect Connect) {
 	nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
-		p := newPair(t, m, mux.Config{}, mux.Config{})
-		c1, c2 = p.open()
+		p := connect.pair(t, mux.Config{}, mux.Config{})
+		c1, c2 = p.open(t)
 		return c1, c2, func() {
 			c1.Close()
 			c2.Close()
-			p.close()
+			p.close(t)
 		}, nil
 	})
 }
 
 // eofOnlyAfterEnd ends sessions in the middle of a stream, in all the ways
 // there are.
-func eofOnlyAfterEnd(t *testing.T, m mux.Muxer) {
-	ends := map[string]func(p *pair){
-		"carrier cut":     func(p *pair) { p.dialLink.cut() },
-		"carrier closed":  func(p *pair) { p.dialLink.Close() },
-		"session closed":  func(p *pair) { p.dial.Close() },
-		"session drained": func(p *pair) { p.dial.Shutdown(canceled(p.t)) },
+func eofOnlyAfterEnd(t *testing.T, connect Connect) {
+	ends := map[string]func(p Pair){
+		"carrier cut":     func(p Pair) { p.DialLink.Cut() },
+		"carrier closed":  func(p Pair) { p.DialLink.Close() },
+		"session closed":  func(p Pair) { p.Dial.Close() },
+		"session drained": func(p Pair) { p.Dial.Shutdown(canceled(t)) },
 	}
 	for name, end := range ends {
 		t.Run(name, func(t *testing.T) {
 			for range 20 {
-				p := newPair(t, m, mux.Config{}, mux.Config{})
-				writer, reader := p.open()
+				p := connect.pair(t, mux.Config{}, mux.Config{})
+				writer, reader := p.open(t)
 				sent := bytes.Repeat([]byte("0123456789"), 10_000)
 				writing := start(func() error {
 					for {
@@ -61,7 +61,7 @@ func eofOnlyAfterEnd(t *testing.T, m mux.Muxer) {
 					t.Errorf("read: error %q, want one that matches mux.ErrSessionEnded and not io.EOF", err)
 				}
 				await(t, "Write", writing)
-				p.close()
+				p.close(t)
 			}
 		})
 	}
@@ -69,7 +69,7 @@ func eofOnlyAfterEnd(t *testing.T, m mux.Muxer) {
 
 // writtenArrives closes the stream and the session as soon as the last Write
 // has returned.
-func writtenArrives(t *testing.T, m mux.Muxer) {
+func writtenArrives(t *testing.T, connect Connect) {
 	finish := map[string]func(s mux.Stream) error{
 		"Close":      mux.Stream.Close,
 		"CloseWrite": mux.Stream.CloseWrite,
@@ -78,8 +78,8 @@ func writtenArrives(t *testing.T, m mux.Muxer) {
 	for name, finish := range finish {
 		t.Run(name, func(t *testing.T) {
 			for range 40 {
-				p := newPair(t, m, mux.Config{}, mux.Config{})
-				writer := open(t, p.dial)
+				p := connect.pair(t, mux.Config{}, mux.Config{})
+				writer := open(t, p.Dial)
 				closing := start(func() error {
 					if _, err := writer.Write(sent); err != nil {
 						return err
@@ -87,9 +87,9 @@ func writtenArrives(t *testing.T, m mux.Muxer) {
 					if err := finish(writer); err != nil {
 						return err
 					}
-					return p.dial.Close()
+					return p.Dial.Close()
 				})
-				reader := accept(t, p.listen)
+				reader := accept(t, p.Listen)
 				got, err := io.ReadAll(reader)
 				if err != nil || !bytes.Equal(got, sent) {
 					t.Fatalf("reader got %d of %d bytes, and error %v", len(got), len(sent), err)
@@ -97,14 +97,14 @@ func writtenArrives(t *testing.T, m mux.Muxer) {
 				if err := await(t, "Write and Close", closing); err != nil {
 					t.Fatal("writer:", err)
 				}
-				p.close()
+				p.close(t)
 			}
 		})
 	}
 }
 
-func halfClose(t *testing.T, m mux.Muxer) {
-	p := newPair(t, m, mux.Config{}, mux.Config{})
+func halfClose(t *testing.T, connect Connect) {
+	p := connect.pair(t, mux.Config{}, mux.Config{})
 	check := func(first, second mux.Stream) {
 		t.Helper()
 		io.WriteString(first, "request")
@@ -136,15 +136,15 @@ func halfClose(t *testing.T, m mux.Muxer) {
 		first.Close()
 		second.Close()
 	}
-	dialled, accepted := p.open()
+	dialled, accepted := p.open(t)
 	check(dialled, accepted)
-	dialled, accepted = p.open()
+	dialled, accepted = p.open(t)
 	check(accepted, dialled)
 }
 
-func movedDeadline(t *testing.T, m mux.Muxer) {
-	p := newPair(t, m, mux.Config{KeepAlive: -1}, mux.Config{KeepAlive: -1})
-	st, _ := p.open()
+func movedDeadline(t *testing.T, connect Connect) {
+	p := connect.pair(t, mux.Config{KeepAlive: -1}, mux.Config{KeepAlive: -1})
+	st, _ := p.open(t)
 	buf := make([]byte, 1<<20)
 	calls := map[string]struct {
 		call func() error
@@ -171,13 +171,13 @@ func movedDeadline(t *testing.T, m mux.Muxer) {
 		}
 	}
 	t.Run("peer does not read", check)
-	p.dialLink.freeze()
+	p.DialLink.Freeze()
 	t.Run("carrier stuck", check)
 }
 
-func matchingErrors(t *testing.T, m mux.Muxer) {
-	p := newPair(t, m, mux.Config{}, mux.Config{})
-	dialled, accepted := p.open()
+func matchingErrors(t *testing.T, connect Connect) {
+	p := connect.pair(t, mux.Config{}, mux.Config{})
+	dialled, accepted := p.open(t)
 	buf := make([]byte, 1)
 
 	dialled.Close()
@@ -192,26 +192,26 @@ func matchingErrors(t *testing.T, m mux.Muxer) {
 		t.Error("a stream has no address")
 	}
 
-	open, _ := p.open()
-	p.dial.Close()
+	open, _ := p.open(t)
+	p.Dial.Close()
 	_, readErr = open.Read(buf)
 	_, writeErr = open.Write(buf)
-	st, openErr := p.dial.Open(t.Context())
+	st, openErr := p.Dial.Open(t.Context())
 	if st != nil {
 		t.Error("Open returns a stream besides its error")
 	}
-	st, acceptErr := p.dial.Accept()
+	st, acceptErr := p.Dial.Accept()
 	if st != nil {
 		t.Error("Accept returns a stream besides its error")
 	}
-	for _, err := range []error{readErr, writeErr, openErr, acceptErr, awaitEnd(t, p.dial)} {
+	for _, err := range []error{readErr, writeErr, openErr, acceptErr, awaitEnd(t, p.Dial)} {
 		if !errors.Is(err, net.ErrClosed) || errors.Is(err, mux.ErrSessionEnded) {
 			t.Errorf("after Close of the session: error %v, want net.ErrClosed and not mux.ErrSessionEnded", err)
 		}
 	}
 
-	end := awaitEnd(t, p.listen)
-	_, openErr = p.listen.Open(t.Context())
+	end := awaitEnd(t, p.Listen)
+	_, openErr = p.Listen.Open(t.Context())
 	for _, err := range []error{end, openErr} {
 		if !errors.Is(err, mux.ErrSessionEnded) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) {
 			t.Errorf("after Close by the peer: error %v, want mux.ErrSessionEnded only", err)

@@ -1,0 +1,179 @@
+package transporttest
+
+import (
+	"context"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/mux/muxtest"
+	"github.com/backdial/backdial/transport"
+)
+
+// patience bounds what has to happen, on a loaded machine.
+const patience = 20 * time.Second
+
+// A session is a server with one client.
+type session struct {
+	server   *transport.Server
+	dialer   *transport.Dialer
+	listener *transport.Listener
+}
+
+// start starts a server with options and connects a client to it. Both are
+// closed when t is done.
+func (s Stack) start(t *testing.T, header http.Header, server []transport.ServerOption, client []transport.ClientOption) session {
+	t.Helper()
+	dialers := make(chan *transport.Dialer, 1)
+	// Options of the caller come last, so that they win.
+	srv := transport.NewServer(
+		transport.EndpointHandlerFunc(func(d *transport.Dialer) { dialers <- d }),
+		append([]transport.ServerOption{
+			transport.WithCarriers(s.Carrier),
+			transport.WithMuxes(s.Muxer),
+		}, server...)...)
+	t.Cleanup(func() { srv.Close() })
+	url, tls, stop := s.Serve(t, withValue(srv))
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	lis, err := transport.DialAndListenContext(ctx, url, header,
+		append([]transport.ClientOption{
+			transport.WithCarriers(s.Carrier),
+			transport.WithMuxes(s.Muxer),
+			transport.WithTLSConfig(tls),
+		}, client...)...)
+	if err != nil {
+		t.Fatal("dial and listen:", err)
+	}
+	t.Cleanup(func() { lis.Close() })
+	d := await(t, "Dialer", dialers)
+	stop()
+	return session{srv, d, lis}
+}
+
+type contextKey struct{}
+
+// withValue is a handler around a server that adds something to the context.
+func withValue(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), contextKey{}, "value")))
+	})
+}
+
+func await[T any](t *testing.T, what string, c <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(patience):
+		t.Fatalf("no %s after %v", what, patience)
+		panic("unreachable")
+	}
+}
+
+// connect makes a session as muxtest sees it.
+func (s Stack) connect(t *testing.T, dial, listen mux.Config) muxtest.Pair {
+	t.Helper()
+	linked := &linkedCarrier{
+		Carrier:  s.Carrier,
+		dialled:  make(chan *muxtest.Link, 1),
+		upgraded: make(chan *muxtest.Link, 1),
+	}
+	made := s.start(t, nil,
+		[]transport.ServerOption{transport.WithCarriers(linked), transport.WithLimits(dial)},
+		[]transport.ClientOption{transport.WithCarriers(linked), transport.WithLimits(listen)})
+	ended, end := context.WithCancelCause(context.Background())
+	go func() { // ends with the session
+		<-made.listener.Done()
+		end(made.listener.Err())
+	}()
+	return muxtest.Pair{
+		Dial:       dialEnd{made.dialer, made.server},
+		Listen:     listenEnd{made.listener, ended},
+		DialLink:   <-linked.upgraded,
+		ListenLink: <-linked.dialled,
+	}
+}
+
+// A linkedCarrier puts a link under each end of a connection.
+type linkedCarrier struct {
+	carrier.Carrier
+	dialled, upgraded chan *muxtest.Link
+}
+
+type linkedConn struct {
+	*muxtest.Link
+	protocol string
+}
+
+func (c linkedConn) Protocol() string { return c.protocol }
+
+func (c *linkedCarrier) Dial(ctx context.Context, r *carrier.Request) (carrier.Conn, error) {
+	conn, err := c.Carrier.Dial(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	link := muxtest.NewLink(conn)
+	c.dialled <- link
+	return linkedConn{link, conn.Protocol()}, nil
+}
+
+func (c *linkedCarrier) Upgrade(w http.ResponseWriter, r *http.Request, protocol string) (carrier.Conn, error) {
+	conn, err := c.Carrier.Upgrade(w, r, protocol)
+	if err != nil {
+		return nil, err
+	}
+	link := muxtest.NewLink(conn)
+	c.upgraded <- link
+	return linkedConn{link, conn.Protocol()}, nil
+}
+
+// A dialEnd is a Dialer as a [mux.Session].
+type dialEnd struct {
+	*transport.Dialer
+	server *transport.Server
+}
+
+func (e dialEnd) Open(ctx context.Context) (mux.Stream, error) {
+	conn, err := e.DialContext(ctx, "", "")
+	if err != nil {
+		return nil, err
+	}
+	return conn.(mux.Stream), nil
+}
+
+// Accept waits in vain: a client does not open streams.
+func (e dialEnd) Accept() (mux.Stream, error) {
+	<-e.Done()
+	return nil, e.Err()
+}
+
+func (e dialEnd) Shutdown(ctx context.Context) error { return e.server.Shutdown(ctx) }
+
+// A listenEnd is a Listener as a [mux.Session].
+type listenEnd struct {
+	*transport.Listener
+	ended context.Context
+}
+
+// Open fails: a client does not open streams.
+func (e listenEnd) Open(ctx context.Context) (mux.Stream, error) {
+	select {
+	case <-e.Done():
+		return nil, e.Err()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (e listenEnd) Accept() (mux.Stream, error) {
+	conn, err := e.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return conn.(mux.Stream), nil
+}
+
+func (e listenEnd) Context() context.Context { return e.ended }
