@@ -44,10 +44,10 @@ func writeAll(conn carrier.Conn, data []byte, r *rand.Rand) error {
 		chunk := data[:min(len(data), randomSize(r))]
 		before := bytes.Clone(chunk)
 		if n, err := conn.Write(chunk); n != len(chunk) || err != nil {
-			return fmt.Errorf("Write of %d bytes returned %d, %w", len(chunk), n, err)
+			return fmt.Errorf("write of %d bytes returned %d, %w", len(chunk), n, err)
 		}
 		if !bytes.Equal(chunk, before) {
-			return fmt.Errorf("Write changed its argument")
+			return fmt.Errorf("write changed its argument")
 		}
 		data = data[len(chunk):]
 	}
@@ -62,7 +62,7 @@ func readAll(conn carrier.Conn, want []byte, r *rand.Rand) error {
 			return fmt.Errorf("bytes %d to %d are not what was written", at, at+n)
 		}
 		if at += n; err != nil {
-			return fmt.Errorf("Read after %d of %d bytes: %w", at, len(want), err)
+			return fmt.Errorf("read after %d of %d bytes: %w", at, len(want), err)
 		}
 	}
 	return nil

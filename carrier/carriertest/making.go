@@ -129,11 +129,11 @@ func servesMany(t *testing.T, target Target) {
 // echo sends message to a peer that echoes it.
 func echo(conn carrier.Conn, message string) error {
 	if _, err := io.WriteString(conn, message); err != nil {
-		return fmt.Errorf("Write: %w", err)
+		return fmt.Errorf("write: %w", err)
 	}
 	got := make([]byte, len(message))
 	if _, err := io.ReadFull(conn, got); err != nil {
-		return fmt.Errorf("Read: %w", err)
+		return fmt.Errorf("read: %w", err)
 	}
 	if string(got) != message {
 		return fmt.Errorf("sent %q, got %q back", message, got)

@@ -143,7 +143,8 @@ func halfClose(t *testing.T, connect Connect) {
 }
 
 func movedDeadline(t *testing.T, connect Connect) {
-	p := connect.pair(t, mux.Config{KeepAlive: -1}, mux.Config{KeepAlive: -1})
+	config := mux.Config{KeepAlive: -1, Linger: -1}
+	p := connect.pair(t, config, config)
 	st, _ := p.open(t)
 	buf := make([]byte, 1<<20)
 	calls := map[string]struct {

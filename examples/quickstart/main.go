@@ -1,0 +1,126 @@
+// Quickstart is a server and a device in one process. The device connects to
+// the server and serves a web page; the server fetches that page from the
+// device, with an ordinary HTTP client. It does so for every combination of
+// carrier and multiplexer that exists.
+package main
+
+import (
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/carrier/mem"
+	"github.com/backdial/backdial/carrier/ws"
+	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/mux/smuxmux"
+	"github.com/backdial/backdial/mux/yamuxmux"
+	"github.com/backdial/backdial/transport"
+)
+
+func main() {
+	log.SetFlags(0)
+	if err := run(os.Stdout); err != nil {
+		log.Fatal("quickstart: ", err)
+	}
+}
+
+func run(w io.Writer) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "carrier\tmux\tnegotiated\tconnect\tfirst request\tnext request")
+	for _, c := range []carrier.Carrier{ws.New(), mem.New()} {
+		for _, m := range []mux.Muxer{yamuxmux.New(), smuxmux.New()} {
+			r, err := try(c, m)
+			if err != nil {
+				return fmt.Errorf("%s and %s: %w", c.Name(), m.Name(), err)
+			}
+			fmt.Fprintf(table, "%s\t%s\t%s\t%v\t%v\t%v\n",
+				r.info.Carrier, r.info.Mux, r.info.Protocol, r.connect, r.first, r.next)
+		}
+	}
+	return table.Flush()
+}
+
+type result struct {
+	info                 transport.Info
+	connect, first, next time.Duration
+}
+
+// try runs a server and a device that talk by c and m.
+func try(c carrier.Carrier, m mux.Muxer) (r result, err error) {
+	// The server. Its handler gets a Dialer for each device that connects.
+	dialers := make(chan *transport.Dialer)
+	server := transport.NewServer(
+		transport.EndpointHandlerFunc(func(d *transport.Dialer) { dialers <- d }),
+		transport.WithCarriers(c), transport.WithMuxes(m))
+	defer server.Close()
+	url, stop, err := listen(c, server)
+	if err != nil {
+		return r, err
+	}
+	defer stop()
+
+	// The device. What it accepts is what the server dials.
+	start := time.Now()
+	lis, err := transport.DialAndListen(url, nil, transport.WithCarriers(c), transport.WithMuxes(m))
+	if err != nil {
+		return r, err
+	}
+	r.connect = time.Since(start).Round(time.Microsecond)
+	go http.Serve(lis, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, page)
+	}))
+
+	// The server again: it fetches the page from the device, twice.
+	d := <-dialers
+	client := &http.Client{Transport: &http.Transport{DialContext: d.DialContext}}
+	for _, took := range []*time.Duration{&r.first, &r.next} {
+		start := time.Now()
+		if err := fetch(client); err != nil {
+			return r, err
+		}
+		*took = time.Since(start).Round(time.Microsecond)
+	}
+	r.info = d.Info()
+	return r, nil
+}
+
+// listen has server serve at an address of its own, until stop is called.
+func listen(c carrier.Carrier, server *transport.Server) (url string, stop func() error, err error) {
+	if l, ok := c.(carrier.Listener); ok { // no need for a TCP port
+		e, err := l.Listen("quickstart", nil, server)
+		if err != nil {
+			return "", nil, err
+		}
+		go e.Serve()
+		return c.Name() + "://" + e.Addr().String(), e.Close, nil
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, err
+	}
+	go server.Serve(ln)
+	return "http://" + ln.Addr().String(), ln.Close, nil
+}
+
+const page = "<h1>Hello from behind the NAT</h1>"
+
+func fetch(client *http.Client) error {
+	// Whatever host the URL has: the client's connections all lead to the
+	// device.
+	answer, err := client.Get("http://device/")
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err == nil && string(body) != page {
+		err = fmt.Errorf("the device answered %q", body)
+	}
+	return err
+}

@@ -1,0 +1,23 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestRun(t *testing.T) {
+	var out strings.Builder
+	if err := run(&out); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"ws       yamux  backdial.v1.yamux ",
+		"ws       smux   backdial.v1.smux ",
+		"mem      yamux  backdial.v1.yamux ",
+		"mem      smux   backdial.v1.smux ",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no line %q in\n%s", want, &out)
+		}
+	}
+}

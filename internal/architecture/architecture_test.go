@@ -1,0 +1,118 @@
+// Package architecture tests which packages import which.
+package architecture
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/backdial/backdial/"
+
+// root is the module's, relative to this package.
+const root = "../.."
+
+// implementations are packages that only defaults.go and programs may name.
+func isImplementation(pkg string) bool {
+	dir, name := path.Split(strings.TrimPrefix(pkg, module))
+	return (dir == "mux/" || dir == "carrier/") && !strings.HasSuffix(name, "test")
+}
+
+// TestImports reads the imports of every file that is not a test.
+func TestImports(t *testing.T) {
+	files := 0
+	err := filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		name, _ = filepath.Rel(root, name)
+		name = filepath.ToSlash(name)
+		files++
+		for _, spec := range file.Imports {
+			pkg, _ := strconv.Unquote(spec.Path.Value)
+			if why := forbidden(name, pkg); why != "" {
+				t.Errorf("%s imports %s: %s", name, pkg, why)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if files < 20 {
+		t.Errorf("only %d files were read", files)
+	}
+}
+
+// forbidden returns why file may not import pkg, or "".
+func forbidden(file, pkg string) string {
+	in := func(folder string) bool { return strings.HasPrefix(file, folder) }
+	is := func(folder string) bool { return strings.HasPrefix(pkg, module+folder) }
+	switch {
+	case in("transport/") && file != "transport/defaults.go" && isImplementation(pkg):
+		return "only defaults.go names an implementation"
+	case (in("mux/") || in("carrier/")) && is("transport"):
+		return "the layer below does not know the one above"
+	case in("mux/") && is("carrier"), in("carrier/") && is("mux"):
+		return "carriers and multiplexers do not know each other"
+	case (path.Dir(file) == "mux" || path.Dir(file) == "carrier") && strings.HasPrefix(pkg, module):
+		return "a contract depends on nothing"
+	case strings.HasSuffix(pkg, "/pkg/errors"), pkg == "math/rand", strings.Contains(pkg, "stretchr/testify"):
+		return "the standard library has it"
+	}
+	return ""
+}
+
+func TestForbidden(t *testing.T) {
+	for _, test := range []struct {
+		file, pkg string
+		want      bool
+	}{
+		{"transport/server.go", "mux", false},
+		{"transport/server.go", "mux/yamuxmux", true},
+		{"transport/server.go", "carrier/webtransport", true},
+		{"transport/defaults.go", "carrier/ws", false},
+		{"transport/transporttest/promises.go", "mux/muxtest", false},
+		{"mux/yamuxmux/wire.go", "carrier/ws", true},
+		{"carrier/ws/dial.go", "transport", true},
+		{"mux/mux.go", "internal/engine", true},
+	} {
+		if got := forbidden(test.file, module+test.pkg) != ""; got != test.want {
+			t.Errorf("%s imports %s: forbidden %v, want %v", test.file, test.pkg, got, test.want)
+		}
+	}
+}
+
+// TestLinked makes sure that programs are not made to carry what they do not
+// use: tests' libraries, other multiplexers, QUIC.
+func TestLinked(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "./transport")
+	cmd.Dir, cmd.Stderr = root, os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	linked := strings.Fields(string(out))
+	if !slices.Contains(linked, module+"carrier/ws") {
+		t.Error("the list is not one of linked packages")
+	}
+	for _, pkg := range linked {
+		for _, no := range []string{"quic-go", "xtaci", "hashicorp", "goleak", "nettest", "smuxmux", "/webtransport", "testing"} {
+			if strings.Contains(pkg, no) {
+				t.Errorf("package transport links %s", pkg)
+			}
+		}
+	}
+}

@@ -1,0 +1,74 @@
+// Package transport lets servers dial their clients.
+//
+// A client behind NAT, such as a kiosk, an IoT gateway or an agent in
+// somebody's cluster, connects to a server and then listens: [DialAndListen]
+// returns a [net.Listener]. The server gets a [Dialer] for each client and
+// opens connections to it whenever it wants to. What is sent over them is up
+// to both: HTTP, gRPC, SSH, or lines of text.
+//
+//	     client (device, agent, kiosk)                  server (your backend)
+//	http.Serve(lis, handler), grpc.Serve …         d.Dial(), http.Client, grpc.NewClient …
+//	┌─────────────────────────────┐                ┌─────────────────────────────┐
+//	│ transport  DialAndListen    │ ◄── streams ── │ transport  Server → Dialer  │
+//	│ mux        yamux │ smux     │     opened by  │ mux        yamux │ smux     │
+//	│ carrier    ws               │     the server │ carrier    ws               │
+//	└─────────────────────────────┘                └─────────────────────────────┘
+//	               └──────────── one connection, dialled by the client ──► │
+//
+// The client is always the side that dials the carrier, and the server the
+// side that listens for it, whoever opens streams. So: THE CLIENT LISTENS, AND
+// THE SERVER DIALS. It is the one confusing thing here.
+//
+// # Layers
+//
+// A carrier (package carrier) moves bytes between hosts; a multiplexer (package
+// mux) makes many streams of that one connection; this package turns it round.
+// Carriers and multiplexers are chosen with [WithCarriers] and [WithMuxes]. The
+// client offers its multiplexers in order of preference when it connects, the
+// server takes the first that it has too, and [Info] tells what came of it. One
+// server serves clients that chose differently at the same time. The default
+// is WebSocket and yamux, without negotiation if need be, which is what wslis,
+// the ancestor of this package, speaks.
+//
+// # Lifetimes
+//
+// A session is one connected client: a [Listener] on its side and a [Dialer] on
+// the server's. It begins before [EndpointHandler] is called and lives until
+// either side closes it, the carrier fails, or the other end does not answer
+// for half a minute; when the handler returns is of no importance. Done tells
+// that it is over, Err why. A client that connects again is a new session.
+//
+// A stream is a [net.Conn] that also has CloseWrite() error. It lives until its
+// user closes it or its session ends. A context given to a function bounds the
+// call, never what it returns.
+//
+// Close of anything ends it at once, wakes whatever is blocked on it, and may
+// be repeated. What was written before still arrives: closing a session waits
+// until its other end has it, for three seconds at most. Shutdown waits for the
+// streams in use first. After either, no goroutine of this package is left.
+//
+// # Errors
+//
+// What a stream promises is written in package mux, and the same on every
+// combination. The one that matters most: Read returns [io.EOF] only if the
+// other end finished the stream. If the session is lost in the middle of it,
+// the error matches mux.ErrSessionEnded.
+//
+// Errors say what was tried, where, and why it failed, and match what a caller
+// would look for: [net.ErrClosed] for what this end closed, [ErrClientGone] for
+// a Dialer whose client is not there any more, [os.ErrDeadlineExceeded],
+// mux.ErrReset for a stream that the other end gave up,
+// *[carrier.RejectedError] for a server that refused a client, and
+// [ErrNoCommonMux].
+//
+// # Limits
+//
+// All of them are finite by default, and set with [WithLimits]: a session
+// buffers 64 MiB of what nobody has read, then resets the stream that holds
+// most of it; a stream's window is 256 KiB; 256 streams may wait to be accepted
+// by a client, then [Dialer.DialContext] waits too. Clients cannot open
+// streams. A handshake takes 10 s at most ([WithHandshakeTimeout]), and the
+// header of a request has 64 KiB at most on servers that listen by themselves.
+//
+// An idle session costs one goroutine on each side, and no write buffer.
+package transport
