@@ -6,6 +6,8 @@ import (
 	"io"
 	"log"
 	"net"
+	"net/http"
+	"sync"
 	"testing"
 	"time"
 
@@ -107,3 +109,33 @@ func await[T any](t *testing.T, what string, c <-chan T) T {
 
 // quiet is for servers that expect bad clients.
 var quiet = log.New(io.Discard, "", 0)
+
+// A syncBuffer is a buffer that several goroutines write.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// visit requests url as a browser does.
+func visit(t *testing.T, url string) {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := client.Get(url)
+	if err != nil {
+		t.Error("get:", err)
+		return
+	}
+	answer.Body.Close()
+}

@@ -58,7 +58,7 @@ func carriesRequest(t *testing.T, target Target) {
 	request := func() *carrier.Request {
 		r := s.request(protocol)
 		r.URL.Path, r.URL.RawQuery = "/a path", "id=7&id=8&z=%26"
-		r.Header = http.Header{"Authorization": {"Bearer token"}, "X-Several": {"one", "two"}}
+		r.Header = http.Header{"Authorization": {"Bearer token"}, "X-Several": {"one", "two"}, "DeviceId": {"123"}}
 		return r
 	}
 	r, settings := request(), s.tls.Clone()
@@ -70,8 +70,8 @@ func carriesRequest(t *testing.T, target Target) {
 			got.URL.Path, got.URL.RawQuery, r.URL.Path, r.URL.RawQuery)
 	}
 	for key, want := range r.Header {
-		if !slices.Equal(got.Header[key], want) {
-			t.Errorf("server sees header %s %q, want %q", key, got.Header[key], want)
+		if seen := got.Header.Values(key); !slices.Equal(seen, want) {
+			t.Errorf("server sees header %s %q, want %q", key, seen, want)
 		}
 	}
 	if want := request(); *r.URL != *want.URL || !reflect.DeepEqual(r.Header, want.Header) || !slices.Equal(r.Protocols, want.Protocols) {

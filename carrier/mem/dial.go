@@ -72,9 +72,11 @@ func (x *exchange) prepare(r *carrier.Request) error {
 	if err != nil {
 		return err
 	}
-	header := r.Header.Clone()
-	if header == nil {
-		header = make(http.Header)
+	header := make(http.Header)
+	for key, values := range r.Header {
+		for _, v := range values {
+			header.Add(key, v) // in the canonical form, as a server has it
+		}
 	}
 	ctx, cancel := context.WithCancel(context.WithValue(context.Background(), exchangeKey{}, x))
 	x.cancel = cancel

@@ -1,0 +1,131 @@
+package transport_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+
+	"github.com/backdial/backdial/mux/smuxmux"
+	"github.com/backdial/backdial/mux/yamuxmux"
+	"github.com/backdial/backdial/transport"
+)
+
+// A device connects, the server dials it, and they talk.
+func Example() {
+	done := make(chan bool)
+	handler := transport.EndpointHandlerFunc(func(d *transport.Dialer) {
+		defer close(done)
+		conn, err := d.Dial()
+		if err != nil {
+			log.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprintln(conn, "hola")
+		answer, _ := bufio.NewReader(conn).ReadString('\n')
+		fmt.Printf("%s says %s", d.Header.Get("DeviceId"), answer)
+	})
+	server := httptest.NewServer(transport.NewServer(handler))
+	defer server.Close()
+
+	lis, err := transport.DialAndListen(server.URL, http.Header{"DeviceId": {"123"}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer lis.Close()
+	conn, err := lis.Accept()
+	if err != nil {
+		log.Fatal(err)
+	}
+	io.Copy(conn, conn) // until the server closes it
+	conn.Close()
+	<-done
+
+	// Output: 123 says hola
+}
+
+// A device serves HTTP, and the server is its client.
+func ExampleDialer_DialContext() {
+	status := make(chan string)
+	handler := transport.EndpointHandlerFunc(func(d *transport.Dialer) {
+		client := &http.Client{Transport: &http.Transport{DialContext: d.DialContext}}
+		answer, err := client.Get("http://device/status") // any host will do
+		if err != nil {
+			log.Fatal(err)
+		}
+		defer answer.Body.Close()
+		body, _ := io.ReadAll(answer.Body)
+		status <- string(body)
+	})
+	server := httptest.NewServer(transport.NewServer(handler))
+	defer server.Close()
+
+	lis, err := transport.DialAndListen(server.URL, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer lis.Close()
+	go http.Serve(lis, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, "all is well")
+	}))
+	fmt.Println(<-status)
+
+	// Output: all is well
+}
+
+// The server is mounted in a router, behind a check of who may connect.
+func ExampleServer_ServeHTTP() {
+	devices := transport.NewServer(transport.EndpointHandlerFunc(func(d *transport.Dialer) {
+		fmt.Println("welcome,", d.Header.Get("DeviceId"))
+		d.Close()
+	}))
+	router := http.NewServeMux()
+	router.HandleFunc("/devices", func(w http.ResponseWriter, r *http.Request) {
+		if _, password, _ := r.BasicAuth(); password != "secret" {
+			http.Error(w, "who are you?", http.StatusUnauthorized)
+			return
+		}
+		devices.ServeHTTP(w, r)
+	})
+	server := httptest.NewServer(router)
+	defer server.Close()
+
+	url := server.Listener.Addr().String() + "/devices"
+	_, err := transport.DialAndListen("ws://device:guess@"+url, nil)
+	fmt.Println(err != nil)
+	lis, err := transport.DialAndListen("ws://device:secret@"+url, http.Header{"DeviceId": {"123"}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = lis.Accept()
+	fmt.Println(err)
+
+	// Output:
+	// true
+	// welcome, 123
+	// transport: accept: yamux: session ended: closed by the peer
+}
+
+// The client prefers smux; with a server that does not have it, yamux will do.
+func ExampleWithMuxes() {
+	handler := transport.EndpointHandlerFunc(func(*transport.Dialer) {})
+	modern := httptest.NewServer(transport.NewServer(handler, transport.WithMuxes(yamuxmux.New(), smuxmux.New())))
+	defer modern.Close()
+	plain := httptest.NewServer(transport.NewServer(handler))
+	defer plain.Close()
+
+	for _, server := range []*httptest.Server{modern, plain} {
+		lis, err := transport.DialAndListen(server.URL, nil, transport.WithMuxes(smuxmux.New(), yamuxmux.New()))
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(lis.(*transport.Listener).Info().Protocol)
+		lis.Close()
+	}
+
+	// Output:
+	// backdial.v1.smux
+	// backdial.v1.yamux
+}

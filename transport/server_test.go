@@ -1,0 +1,300 @@
+package transport_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"io"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/mux/smuxmux"
+	"github.com/backdial/backdial/mux/yamuxmux"
+	"github.com/backdial/backdial/transport"
+)
+
+// TestMixedClients has clients of both muxes, with both orders of preference,
+// and one that uses wslis, on one server at the same time.
+func TestMixedClients(t *testing.T) {
+	leak.Check(t)
+	dialers := make(chan *transport.Dialer, 10)
+	srv := httptest.NewServer(serverFunc(t, func(d *transport.Dialer) { dialers <- d },
+		transport.WithMuxes(smuxmux.New(), yamuxmux.New())))
+	defer srv.Close()
+
+	want := make(map[string]transport.Info) // by DeviceId
+	for id, muxes := range map[string][]mux.Muxer{
+		"yamux":       {yamuxmux.New()},
+		"smux":        {smuxmux.New()},
+		"yamux first": {yamuxmux.New(), smuxmux.New()},
+		"smux first":  {smuxmux.New(), yamuxmux.New()},
+	} {
+		lis, err := transport.DialAndListenContext(within(t), srv.URL, http.Header{"DeviceId": {id}}, transport.WithMuxes(muxes...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer lis.Close()
+		go serveEcho(lis)
+		want[id] = lis.Info()
+		if got := lis.Info().Protocol; got != muxes[0].Protocol() {
+			t.Errorf("%s: negotiated %q, want %q", id, got, muxes[0].Protocol())
+		}
+	}
+	old, err := wslisListen(srv.URL, http.Header{"DeviceId": {"wslis"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer old.Close()
+	go serveEcho(old)
+	want["wslis"] = transport.Info{Carrier: "ws", Mux: "yamux", Protocol: ""}
+
+	for range len(want) {
+		d := await(t, "Dialer", dialers)
+		id := d.Header.Get("DeviceId")
+		got, want := d.Info(), want[id]
+		if got.Carrier != want.Carrier || got.Mux != want.Mux || got.Protocol != want.Protocol {
+			t.Errorf("%s: server says %+v, client %+v", id, got, want)
+		}
+		echoes(t, d, 10_000)
+	}
+}
+
+// TestLiterals uses Client and Server as wslis had them.
+func TestLiterals(t *testing.T) {
+	leak.Check(t)
+	dialers := make(chan *transport.Dialer, 1)
+	server := &transport.Server{
+		Addr:    "127.0.0.1:0",
+		Handler: transport.EndpointHandlerFunc(func(d *transport.Dialer) { dialers <- d }),
+	}
+	defer server.Close()
+	router := http.NewServeMux()
+	router.Handle("/devices", server)
+	srv := httptest.NewServer(router)
+	defer srv.Close()
+	client := &transport.Client{
+		URL:              srv.URL + "/devices",
+		Header:           http.Header{"DeviceId": {"123"}},
+		HandshakeTimeout: patience,
+	}
+	lis, err := client.DialAndListen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lis.Close()
+	go serveEcho(lis)
+	echoes(t, await(t, "Dialer", dialers), 10)
+}
+
+func TestListenAndServeTLS(t *testing.T) {
+	leak.Check(t)
+	certFile, keyFile, roots := certificate(t)
+	dialers := make(chan *transport.Dialer, 1)
+	server := transport.NewServer(transport.EndpointHandlerFunc(func(d *transport.Dialer) { dialers <- d }))
+	server.Addr = freeAddr(t)
+	served := make(chan error, 1)
+	go func() { served <- server.ListenAndServeTLS(certFile, keyFile) }()
+	awaitListening(t, server.Addr)
+	lis, err := transport.DialAndListen("wss://"+server.Addr, nil,
+		transport.WithTLSConfig(&tls.Config{RootCAs: roots, NextProtos: []string{"h2", "http/1.1"}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	go serveEcho(lis)
+	echoes(t, await(t, "Dialer", dialers), 100_000)
+	server.Close()
+	err = await(t, "end of ListenAndServeTLS", served)
+	if !errors.Is(err, transport.ErrServerClosed) || !errors.Is(err, http.ErrServerClosed) || !errors.Is(err, net.ErrClosed) {
+		t.Errorf("error %v, want transport.ErrServerClosed", err)
+	}
+	if err := server.ListenAndServeTLS(certFile, keyFile); err != transport.ErrServerClosed {
+		t.Errorf("once more: error %v, want transport.ErrServerClosed", err)
+	}
+}
+
+// certificate makes one for 127.0.0.1.
+func certificate(t *testing.T) (certFile, keyFile string, roots *x509.CertPool) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1),
+		NotBefore:    time.Now().Add(-time.Hour),
+		NotAfter:     time.Now().Add(time.Hour),
+		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	write := func(name, kind string, der []byte) string {
+		name = filepath.Join(dir, name)
+		if err := os.WriteFile(name, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	parsed, err := x509.ParseCertificate(cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots = x509.NewCertPool()
+	roots.AddCert(parsed)
+	return write("cert.pem", "CERTIFICATE", cert), write("key.pem", "PRIVATE KEY", der), roots
+}
+
+func TestServeErrors(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	handler := transport.EndpointHandlerFunc(func(*transport.Dialer) {})
+	for _, test := range []struct {
+		name string
+		err  error
+		text string
+	}{
+		{"no handler", transport.ListenAndServe("127.0.0.1:0", nil), "transport: Server.Handler is nil"},
+		{"address in use", transport.ListenAndServe(taken.Addr().String(), handler), "address already in use"},
+		{"no certificate", transport.ListenAndServeTLS("127.0.0.1:0", "", "", handler), "transport: no certificate: name its files, or use WithTLSConfig"},
+		{"no such file", transport.ListenAndServeTLS("127.0.0.1:0", "no.pem", "no.pem", handler), "transport: open no.pem: no such file or directory"},
+	} {
+		if test.err == nil || !strings.Contains(test.err.Error(), test.text) {
+			t.Errorf("%s: error %v, want %s", test.name, test.err, test.text)
+		}
+	}
+}
+
+// TestHandshakeLimits sends more header than is allowed, and none at all.
+func TestHandshakeLimits(t *testing.T) {
+	leak.Check(t)
+	server := serverFunc(t, nil, transport.WithHandshakeTimeout(50*time.Millisecond))
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(ln) }()
+	for name, request := range map[string]string{
+		"endless header": "GET / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 100<<10),
+		"no end":         "GET / HTTP/1.1\r\nHost: x\r\n",
+	} {
+		c, err := net.Dial("tcp", ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(c, request)
+		answer := make(chan string, 1)
+		go func() {
+			b, _ := io.ReadAll(c)
+			answer <- string(b)
+		}()
+		got := await(t, name+": end of the connection", answer)
+		if name == "endless header" && !strings.HasPrefix(got, "HTTP/1.1 431 ") {
+			t.Errorf("%s: answer %q, want status 431", name, got)
+		}
+		c.Close()
+	}
+	server.Close()
+	await(t, "end of Serve", served)
+}
+
+// TestIdleSession counts what an idle session costs.
+func TestIdleSession(t *testing.T) {
+	leak.Check(t)
+	dialers := make(chan *transport.Dialer, 1)
+	srv := httptest.NewServer(serverFunc(t, func(d *transport.Dialer) { dialers <- d }))
+	defer srv.Close()
+	before := runtime.NumGoroutine()
+	const sessions = 50
+	for range sessions {
+		lis, err := transport.DialAndListen(srv.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer lis.Close()
+		await(t, "Dialer", dialers)
+	}
+	// One goroutine reads on each side; those of the handshakes go away.
+	for deadline := time.Now().Add(patience); ; runtime.Gosched() {
+		n := runtime.NumGoroutine() - before
+		if n <= 2*sessions {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d goroutines for %d idle sessions, want one on each side", n, sessions)
+		}
+	}
+}
+
+func TestPanicInHandler(t *testing.T) {
+	leak.Check(t)
+	var logged syncBuffer
+	srv := httptest.NewServer(serverFunc(t, func(*transport.Dialer) { panic("oops") },
+		transport.WithLogger(slog.New(slog.NewTextHandler(&logged, nil)))))
+	defer srv.Close()
+	lis, err := transport.DialAndListen(srv.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lis.Close()
+	if _, err := lis.Accept(); !errors.Is(err, mux.ErrSessionEnded) {
+		t.Errorf("accept: %v, want mux.ErrSessionEnded", err)
+	}
+	if got := logged.String(); !strings.Contains(got, "panic=oops") || !strings.Contains(got, "server_test.go") {
+		t.Errorf("the log does not tell of the panic:\n%s", got)
+	}
+}
+
+// TestShutdownWaitsForHandlers has a handler that takes its time.
+func TestShutdownWaitsForHandlers(t *testing.T) {
+	leak.Check(t)
+	entered, leave := make(chan struct{}), make(chan struct{})
+	server := serverFunc(t, func(*transport.Dialer) {
+		close(entered)
+		<-leave
+	})
+	srv := httptest.NewServer(server)
+	defer srv.Close()
+	lis, err := transport.DialAndListen(srv.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lis.Close()
+	await(t, "handler", entered)
+	done := make(chan error, 1)
+	go func() { done <- server.Shutdown(t.Context()) }()
+	await(t, "end of the session", lis.(*transport.Listener).Done())
+	select {
+	case <-done:
+		t.Error("Shutdown did not wait for the handler")
+	default:
+	}
+	close(leave)
+	if err := await(t, "end of Shutdown", done); err != nil {
+		t.Error("shutdown:", err)
+	}
+}

@@ -1,0 +1,172 @@
+package transport_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/transport"
+)
+
+// events records what a Trace is told.
+type events chan string
+
+func (e events) trace() transport.Trace {
+	return transport.Trace{
+		ClientConnected: func(i transport.Info) { e <- fmt.Sprintf("connected %s %s", i.Carrier, i.Mux) },
+		ClientGone: func(_ transport.Info, err error) {
+			e <- fmt.Sprintf("gone, closed here: %v", errors.Is(err, net.ErrClosed))
+		},
+		HandshakeFailed: func(r *http.Request, err error) { e <- "handshake failed " + r.Method },
+		DialFailed:      func(carrier string, err error) { e <- "dial failed " + carrier },
+		StreamOpened:    func(transport.Info) { e <- "stream opened" },
+		StreamClosed: func(_ transport.Info, s transport.StreamStats) {
+			e <- fmt.Sprintf("stream closed, read %d, written %d, %v", s.BytesRead, s.BytesWritten, s.Err)
+		},
+	}
+}
+
+func (e events) expect(t *testing.T, side string, want ...string) {
+	t.Helper()
+	for _, want := range want {
+		if got := await(t, want, e); got != want {
+			t.Errorf("%s: event %q, want %q", side, got, want)
+		}
+	}
+}
+
+func TestTrace(t *testing.T) {
+	leak.Check(t)
+	server, client := make(events, 100), make(events, 100)
+	dialers := make(chan *transport.Dialer, 1)
+	srv := httptest.NewServer(serverFunc(t, func(d *transport.Dialer) { dialers <- d }, transport.WithTrace(server.trace())))
+	defer srv.Close()
+	lis, err := transport.DialAndListen(srv.URL, nil, transport.WithTrace(client.trace()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.expect(t, "server", "connected ws yamux")
+	client.expect(t, "client", "connected ws yamux")
+
+	d := await(t, "Dialer", dialers)
+	c, err := d.Dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	accepted, err := lis.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(c, "request")
+	c.(interface{ CloseWrite() error }).CloseWrite() // also on a traced stream
+	io.ReadAll(accepted)
+	io.WriteString(accepted, "answer")
+	accepted.Close()
+	accepted.Close()
+	io.ReadAll(c)
+	c.Close()
+	server.expect(t, "server", "stream opened", "stream closed, read 6, written 7, <nil>")
+	client.expect(t, "client", "stream opened", "stream closed, read 7, written 6, <nil>")
+
+	lis.Close()
+	client.expect(t, "client", "gone, closed here: true")
+	server.expect(t, "server", "gone, closed here: false")
+
+	visit(t, srv.URL)
+	server.expect(t, "server", "handshake failed GET")
+	transport.DialAndListen("ftp://example.com", nil, transport.WithTrace(client.trace()))
+	client.expect(t, "client", "dial failed ws")
+}
+
+func TestLogger(t *testing.T) {
+	leak.Check(t)
+	var logged syncBuffer
+	logger := transport.WithLogger(slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	dialers := make(chan *transport.Dialer, 1)
+	srv := httptest.NewServer(serverFunc(t, func(d *transport.Dialer) { dialers <- d }, logger))
+	defer srv.Close()
+	lis, err := transport.DialAndListen(srv.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go serveEcho(lis)
+	d := await(t, "Dialer", dialers)
+	echoes(t, d, 10)
+	visit(t, srv.URL)
+	d.Close()
+	for _, want := range []string{
+		`level=INFO msg="backdial: client connected" carrier=ws mux=yamux remote=127.0.0.1:`,
+		`level=DEBUG msg="backdial: stream opened"`,
+		`level=DEBUG msg="backdial: stream closed"`,
+		`read=10 written=10`,
+		`level=WARN msg="backdial: handshake failed"`,
+		`level=INFO msg="backdial: client gone"`,
+	} {
+		await(t, "log of "+want, logs(&logged, want))
+	}
+}
+
+// logs is closed once b contains want.
+func logs(b *syncBuffer, want string) <-chan struct{} {
+	c := make(chan struct{})
+	go func() {
+		for !strings.Contains(b.String(), want) {
+			runtime.Gosched()
+		}
+		close(c)
+	}()
+	return c
+}
+
+// TestSilence makes sure that nothing is printed unless asked for.
+func TestSilence(t *testing.T) {
+	leak.Check(t)
+	stdout, stderr, logger := os.Stdout, os.Stderr, slog.Default()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	os.Stdout, os.Stderr = w, w
+	slog.SetDefault(slog.New(slog.NewTextHandler(w, nil))) // the log package, too
+	defer func() {
+		os.Stdout, os.Stderr = stdout, stderr
+		slog.SetDefault(logger)
+	}()
+
+	server := serverFunc(t, nil)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(ln) }()
+	url := "http://" + ln.Addr().String()
+	lis, err := transport.DialAndListen(url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lis.Close()
+	visit(t, url)
+	garbage, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(garbage, "\x16\x03\x01garbage\r\n\r\n")
+	io.ReadAll(garbage)
+	garbage.Close()
+	server.Close()
+	await(t, "end of Serve", served)
+	w.Close()
+	if out, err := io.ReadAll(r); err != nil || len(out) > 0 {
+		t.Errorf("printed %q, %v", out, err)
+	}
+}
