@@ -73,12 +73,7 @@ func (s *Session) closeWrite() bool {
 
 // awaitFlush waits until the queue is empty, and reports whether it is.
 func (s *Session) awaitFlush(ctx context.Context) bool {
-	stop := context.AfterFunc(ctx, func() {
-		s.mu.Lock()
-		s.flushed.Broadcast()
-		s.mu.Unlock()
-	})
-	defer stop()
+	defer s.wakeAfter(ctx, &s.flushed)()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for s.flushing && ctx.Err() == nil {
@@ -120,19 +115,11 @@ func (s *Session) liveLocked() []*Stream {
 
 // Shutdown implements [mux.Session].
 func (s *Session) Shutdown(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, func() {
-		s.mu.Lock()
-		s.drained.Broadcast()
-		s.mu.Unlock()
-	})
-	defer stop()
-	s.mu.Lock()
-	if !s.draining && !s.closing && s.err == nil {
-		s.draining = true
-		s.wakeLocked()
-		s.appendLocked(Frame{Kind: GoAway, Value: goAwayNormal})
-		s.refuseAcceptsLocked()
+	for _, st := range s.drain() {
+		st.refuse(s.closedErr())
 	}
+	defer s.wakeAfter(ctx, &s.drained)()
+	s.mu.Lock()
 	for s.inUse > 0 && s.err == nil && !s.closing && ctx.Err() == nil {
 		s.drained.Wait()
 	}
@@ -145,13 +132,22 @@ func (s *Session) Shutdown(ctx context.Context) error {
 	return s.Close()
 }
 
-// refuseAcceptsLocked refuses the streams that nobody will accept any more.
-func (s *Session) refuseAcceptsLocked() {
-	for _, st := range s.accepts {
-		s.appendLocked(Frame{Flags: Reset, ID: st.id})
+// drain ends opening and accepting, and returns the streams that nobody will
+// accept any more.
+func (s *Session) drain() (refused []*Stream) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.draining || s.closing || s.err != nil {
+		return nil
+	}
+	s.draining = true
+	s.wakeLocked()
+	s.appendLocked(Frame{Kind: GoAway, Value: goAwayNormal})
+	refused, s.accepts = s.accepts, nil
+	for _, st := range refused {
 		s.forgetLocked(st)
 	}
-	s.accepts = nil
+	return refused
 }
 
 // violation tells the peer that it broke the protocol and ends the session.

@@ -38,7 +38,7 @@ func (s *Session) startKeepalive() {
 func (s *Session) tick() {
 	s.mu.Lock()
 	k := &s.keepalive
-	if s.err != nil {
+	if s.err != nil || s.closing { // Close has a bound of its own
 		s.mu.Unlock()
 		return
 	}

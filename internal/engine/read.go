@@ -17,11 +17,10 @@ const readBuffer = 2 << 10
 // waits for anything else, so no stream can hold up another.
 func (s *Session) readLoop() {
 	defer close(s.read)
-	r := bufio.NewReaderSize(s.conn, readBuffer)
+	r := bufio.NewReaderSize(hearing{s}, readBuffer)
 	for {
 		f, err := s.wire.Read(r)
 		if err == nil {
-			s.heard.Add(1)
 			err = s.handle(f, r)
 		}
 		if err == nil {
@@ -42,6 +41,16 @@ func (s *Session) readLoop() {
 		}
 		return
 	}
+}
+
+// hearing reads the carrier and notes that it delivers something, also in the
+// middle of a frame that takes its time.
+type hearing struct{ s *Session }
+
+func (h hearing) Read(p []byte) (int, error) {
+	n, err := h.s.conn.Read(p)
+	h.s.heard.Add(1)
+	return n, err
 }
 
 func (s *Session) handle(f Frame, r *bufio.Reader) error {

@@ -39,7 +39,7 @@ type Session struct {
 	cancel context.CancelCauseFunc
 	wg     sync.WaitGroup // the reader and the writer
 	read   chan struct{}  // closed when the reader is done
-	heard  atomic.Uint64  // frames received
+	heard  atomic.Uint64  // how often the carrier has delivered something
 	unread atomic.Int64   // bytes in the buffers of all streams
 
 	mu         sync.Mutex         // guards below, and the sending half of streams
@@ -95,31 +95,38 @@ func (s *Session) Context() context.Context { return s.ctx }
 
 // Open implements [mux.Session].
 func (s *Session) Open(ctx context.Context) (mux.Stream, error) {
-	// Locking makes sure that whoever looks at ctx before it waits is woken.
-	stop := context.AfterFunc(ctx, func() {
-		s.mu.Lock()
-		s.opening.Broadcast()
-		s.mu.Unlock()
-	})
-	defer stop()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for {
+	for waiting := false; ; {
 		if err := s.openErrLocked(); err != nil {
 			return nil, err
 		}
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("%s: open: %w", s.wire.Name(), context.Cause(ctx))
 		}
+		full, noRoom := s.unaccepted >= s.config.AcceptBacklog, s.queuedLocked() >= maxQueue
 		switch {
-		case s.unaccepted >= s.config.AcceptBacklog:
-			s.opening.Wait()
-		case s.queuedLocked() >= maxQueue:
-			s.awaitRoomLocked(&s.opening)
-		default:
+		case !full && !noRoom:
 			return s.openLocked(), nil
+		case !waiting: // that costs something, and is rare
+			waiting = true
+			defer s.wakeAfter(ctx, &s.opening)()
+		case full:
+			s.opening.Wait()
+		default:
+			s.awaitRoomLocked(&s.opening)
 		}
 	}
+}
+
+// wakeAfter has c, whose lock is s.mu, woken when ctx ends, unless stop is
+// called before. Who looks at ctx with the lock held cannot miss it.
+func (s *Session) wakeAfter(ctx context.Context, c *sync.Cond) (stop func() bool) {
+	return context.AfterFunc(ctx, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		c.Broadcast()
+	})
 }
 
 func (s *Session) openErrLocked() error {
@@ -183,7 +190,7 @@ func (s *Session) acceptLocked(id uint32) error {
 		return fmt.Errorf("%w: peer opens stream %d, which is not its to open", mux.ErrProtocol, id)
 	case s.streams[id] != nil:
 		return fmt.Errorf("%w: peer opens stream %d again", mux.ErrProtocol, id)
-	case s.closing, s.draining, s.fromPeer >= s.config.MaxStreams, len(s.accepts) >= s.config.AcceptBacklog:
+	case s.err != nil, s.closing, s.draining, s.fromPeer >= s.config.MaxStreams, len(s.accepts) >= s.config.AcceptBacklog:
 		return s.replyLocked(Frame{Flags: Reset, ID: id})
 	}
 	st := newStream(s, id)

@@ -11,15 +11,23 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
+// A stalledStream is one that nobody reads.
+type stalledStream struct {
+	mux.Stream
+	holds int64 // bytes that were written to it
+}
+
 // stall fills the windows of n streams that nobody reads.
-func stall(t *testing.T, p Pair, n int) (streams []mux.Stream) {
+func stall(t *testing.T, p Pair, n int) []stalledStream {
+	streams := make([]stalledStream, n)
 	var wg sync.WaitGroup
-	for range n {
+	for i := range streams {
 		writer, reader := p.open(t)
-		streams = append(streams, reader)
+		streams[i].Stream = reader
 		wg.Go(func() {
 			writer.SetWriteDeadline(time.Now().Add(500 * time.Millisecond))
-			writer.Write(make([]byte, 1<<20))
+			n, _ := writer.Write(make([]byte, 1<<20))
+			streams[i].holds = int64(n)
 		})
 	}
 	wg.Wait()
@@ -40,8 +48,8 @@ func stalledStreams(t *testing.T, connect Connect) {
 	}
 	for _, st := range stalled { // what they hold was not lost
 		st.SetReadDeadline(time.Now().Add(soon))
-		if _, err := io.CopyN(io.Discard, st, int64(config.Window)); err != nil {
-			t.Fatal("a stalled stream that is read at last:", err)
+		if n, err := io.CopyN(io.Discard, st, st.holds); err != nil {
+			t.Fatalf("a stalled stream that is read at last: %d of %d bytes, %v", n, st.holds, err)
 		}
 	}
 }
