@@ -92,10 +92,17 @@ func streamLimits(t *testing.T, connect Connect) {
 	generous := mux.Config{AcceptBacklog: 1 << 10}
 	refusedOf := func(t *testing.T, n int, config mux.Config) (refused int) {
 		p := connect.pair(t, generous, config)
+		results := make(chan error, n)
 		for range n {
 			st := open(t, p.Dial)
-			st.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
-			if _, err := st.Read(make([]byte, 1)); errors.Is(err, mux.ErrReset) {
+			go func() {
+				st.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
+				_, err := st.Read(make([]byte, 1))
+				results <- err
+			}()
+		}
+		for range n {
+			if errors.Is(<-results, mux.ErrReset) {
 				refused++
 			}
 		}
