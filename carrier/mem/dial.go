@@ -2,13 +2,13 @@ package mem
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 
 	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/internal/ctxerr"
 )
 
 // Dial connects to the endpoint that is the host of r.URL, whose scheme is
@@ -29,7 +29,7 @@ func (c *Carrier) dial(ctx context.Context, r *carrier.Request) (carrier.Conn, e
 		return nil, fmt.Errorf("%w %q, want mem", carrier.ErrScheme, r.URL.Scheme)
 	}
 	if ctx.Err() != nil {
-		return nil, ended(ctx)
+		return nil, ctxerr.Of(ctx)
 	}
 	e, err := c.lookup(r.URL.Host)
 	if err != nil {
@@ -46,7 +46,7 @@ func (c *Carrier) dial(ctx context.Context, r *carrier.Request) (carrier.Conn, e
 	select {
 	case <-x.settled:
 	case <-ctx.Done():
-		x.giveUp(ended(ctx))
+		x.giveUp(ctxerr.Of(ctx))
 	}
 	if x.err != nil {
 		return nil, x.err
@@ -97,13 +97,4 @@ func (x *exchange) prepare(r *carrier.Request) error {
 		x.request.SetBasicAuth(user.Username(), password)
 	}
 	return nil
-}
-
-// ended returns why ctx ended, in an error that matches ctx.Err.
-func ended(ctx context.Context) error {
-	err, cause := ctx.Err(), context.Cause(ctx)
-	if errors.Is(cause, err) {
-		return cause
-	}
-	return fmt.Errorf("%w: %w", err, cause)
 }

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/internal/ctxerr"
 )
 
 // Listen announces name, which is the host of the URLs that are dialled. There
@@ -77,7 +78,7 @@ func (e *endpoint) submit(ctx context.Context, x *exchange) error {
 	case <-e.closed:
 		return syscall.ECONNREFUSED
 	case <-ctx.Done():
-		return ended(ctx)
+		return ctxerr.Of(ctx)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/internal/ctxerr"
 )
 
 // Dial connects to a URL with the scheme ws or http, or over TLS with wss or
@@ -64,7 +65,7 @@ func (c *Carrier) dial(ctx context.Context, r *carrier.Request) (carrier.Conn, e
 	case errors.Is(err, websocket.ErrBadHandshake):
 		return nil, rejected(answer)
 	case ctx.Err() != nil && (err != nil || !inTime):
-		return nil, ended(ctx)
+		return nil, ctxerr.Of(ctx)
 	case err != nil && h.connected:
 		return nil, fmt.Errorf("handshake: %w", clip(err))
 	case err != nil:
