@@ -22,15 +22,21 @@ type side func(net.Conn, mux.Config) (mux.Session, error)
 func hostileInput(t *testing.T, m mux.Muxer) {
 	dialled, accepted := record(t, m)
 	before := heap()
+	understood := 0
 	for seed := range uint64(100) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		for _, peer := range []struct {
 			victim side
 			says   []byte
 		}{{m.ListenSide, dialled}, {m.DialSide, accepted}} {
-			feed(t, peer.victim, noise(r))
+			if errors.Is(feed(t, peer.victim, noise(r)), mux.ErrProtocol) {
+				understood++
+			}
 			feed(t, peer.victim, garbled(r, peer.says))
 		}
+	}
+	if understood == 0 {
+		t.Error("noise never ends a session with a cause that matches mux.ErrProtocol")
 	}
 	if grown := heap() - before; grown > 16<<20 {
 		t.Errorf("after it all the heap has grown by %d MiB", grown>>20)
@@ -53,9 +59,9 @@ func garbled(r *rand.Rand, b []byte) []byte {
 	return b
 }
 
-// feed gives input to a session and expects that it ends: with a reason, and
-// with everything that waited for it.
-func feed(t *testing.T, victim side, input []byte) {
+// feed gives input to a session and expects that it ends: with a cause, which
+// feed returns, and with everything that waited for it.
+func feed(t *testing.T, victim side, input []byte) (cause error) {
 	t.Helper()
 	ours, theirs := testnet.Pair(t)
 	s, err := victim(ours, mux.Config{Linger: 10 * time.Millisecond})
@@ -74,8 +80,9 @@ func feed(t *testing.T, victim side, input []byte) {
 	})
 	theirs.Write(input)
 	theirs.CloseWrite()
-	if err := awaitEnd(t, s); !errors.Is(err, mux.ErrSessionEnded) || errors.Is(err, io.EOF) {
-		t.Errorf("cause %v, want mux.ErrSessionEnded", err)
+	cause = awaitEnd(t, s)
+	if !errors.Is(cause, mux.ErrSessionEnded) || errors.Is(cause, io.EOF) {
+		t.Errorf("cause %v, want mux.ErrSessionEnded", cause)
 	}
 	if err := await(t, "Accept", serving); err == nil {
 		t.Error("Accept fails without an error")
@@ -84,6 +91,7 @@ func feed(t *testing.T, victim side, input []byte) {
 	s.Close()
 	await(t, "the peer's Read", answers)
 	theirs.Close()
+	return cause
 }
 
 // A recorder keeps what is written.
@@ -115,6 +123,7 @@ func record(t *testing.T, m mux.Muxer) (dialled, accepted []byte) {
 		roundTrip(t, dial)
 	}
 	st := open(t, dial)
+	st.SetDeadline(time.Now().Add(soon))
 	go st.Write(make([]byte, 300<<10))
 	if _, err := io.CopyN(io.Discard, st, 300<<10); err != nil {
 		t.Fatal("read:", err)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"runtime"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,18 +18,22 @@ type stalledStream struct {
 
 // stall fills the windows of n streams that nobody reads.
 func stall(t *testing.T, p Pair, n int) []stalledStream {
+	t.Helper()
 	streams := make([]stalledStream, n)
-	var wg sync.WaitGroup
+	writing := make([]<-chan result[int], n)
+	data := make([]byte, 1<<20)
 	for i := range streams {
 		writer, reader := p.open(t)
 		streams[i].Stream = reader
-		wg.Go(func() {
+		writing[i] = startValue(func() (int, error) {
 			writer.SetWriteDeadline(time.Now().Add(500 * time.Millisecond))
-			n, _ := writer.Write(make([]byte, 1<<20))
-			streams[i].holds = int64(n)
+			return writer.Write(data)
 		})
 	}
-	wg.Wait()
+	for i := range streams {
+		n, _ := awaitValue(t, "Write", writing[i])
+		streams[i].holds = int64(n)
+	}
 	return streams
 }
 

@@ -11,8 +11,9 @@ import (
 )
 
 // soon is how long a test waits for what should happen at once: long enough
-// for a loaded machine, short enough to tell it from never.
-const soon = 20 * time.Second
+// for a loaded machine, short enough to tell it from never. It is a variable
+// for the tests of this package.
+var soon = 20 * time.Second
 
 // A Pair is a session with both of its ends, and what it runs on.
 type Pair struct {
@@ -90,6 +91,10 @@ func start(f func() error) <-chan error {
 	return c
 }
 
+// settle lets calls that were started get to where they block. If it is too
+// short, a test sees less than it could; it does not fail.
+func settle() { <-time.After(20 * time.Millisecond) }
+
 type result[T any] struct {
 	value T
 	err   error
@@ -125,6 +130,12 @@ func awaitValue[T any](t *testing.T, what string, c <-chan result[T]) (T, error)
 		t.Fatalf("%s blocks for more than %v", what, soon)
 		panic("unreachable")
 	}
+}
+
+// readAll reads st up to its end, which has to come soon.
+func readAll(t *testing.T, st mux.Stream) ([]byte, error) {
+	t.Helper()
+	return awaitValue(t, "Read", startValue(func() ([]byte, error) { return io.ReadAll(st) }))
 }
 
 // awaitEnd returns why s ended, which it has to do soon.

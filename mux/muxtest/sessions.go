@@ -13,8 +13,8 @@ import (
 
 // canceled returns a context that is over.
 func canceled(t *testing.T) context.Context {
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errors.New("for a reason of its own"))
 	return ctx
 }
 
@@ -129,7 +129,7 @@ func writeEnds(t *testing.T, connect Connect) {
 		}
 	})
 	t.Run("peer vanished", func(t *testing.T) {
-		config := mux.Config{KeepAlive: 50 * time.Millisecond}
+		config := mux.Config{KeepAlive: 250 * time.Millisecond}
 		p := connect.pair(t, config, config)
 		writer, _ := p.open(t)
 		writing := forever(writer)
@@ -150,8 +150,14 @@ func closeWakes(t *testing.T, connect Connect) {
 	}
 	blocked := func(p Pair, st mux.Stream) map[string]<-chan error {
 		return map[string]<-chan error{
-			"Read":  start(func() error { _, err := st.Read(make([]byte, 1)); return err }),
-			"Write": start(func() error { _, err := st.Write(make([]byte, 1)); return err }),
+			"Read": start(func() error { _, err := st.Read(make([]byte, 1)); return err }),
+			"Write": start(func() error {
+				for buf := make([]byte, 64<<10); ; { // full may have been too slow
+					if _, err := st.Write(buf); err != nil {
+						return err
+					}
+				}
+			}),
 		}
 	}
 	check := func(t *testing.T, blocked map[string]<-chan error) {
@@ -166,6 +172,7 @@ func closeWakes(t *testing.T, connect Connect) {
 		p := connect.pair(t, mux.Config{}, mux.Config{})
 		st := full(p)
 		calls := blocked(p, st)
+		settle()
 		for range 3 {
 			if err := st.Close(); err != nil {
 				t.Error("Close:", err)
@@ -181,6 +188,7 @@ func closeWakes(t *testing.T, connect Connect) {
 		calls := blocked(p, st)
 		calls["Accept"] = start(func() error { _, err := p.Dial.Accept(); return err })
 		calls["Open"] = start(func() error { _, err := p.Dial.Open(t.Context()); return err })
+		settle()
 		closed := []<-chan error{start(p.Dial.Close), start(p.Dial.Close)}
 		check(t, calls)
 		for _, c := range closed {
@@ -198,13 +206,14 @@ func closeWakes(t *testing.T, connect Connect) {
 		p.DialLink.Freeze()
 		io.WriteString(open(t, p.Dial), "stuck")
 		calls := blocked(p, st)
+		settle()
 		calls["Close"] = start(func() error { return errors.Join(p.Dial.Close(), net.ErrClosed) })
 		check(t, calls)
 	})
 }
 
 func deadPeer(t *testing.T, connect Connect) {
-	const interval = 100 * time.Millisecond
+	const interval = 250 * time.Millisecond
 	config := mux.Config{KeepAlive: interval, KeepAliveTimeout: interval}
 	p := connect.pair(t, config, config)
 	st, _ := p.open(t)
@@ -214,7 +223,7 @@ func deadPeer(t *testing.T, connect Connect) {
 	select {
 	case <-p.Dial.Context().Done():
 		t.Fatal("an idle session ended:", context.Cause(p.Dial.Context()))
-	case <-time.After(10 * interval):
+	case <-time.After(4 * interval):
 	}
 	p.ListenLink.Freeze()
 	if err := awaitEnd(t, p.Dial); !errors.Is(err, mux.ErrSessionEnded) {
@@ -230,13 +239,13 @@ func shutdown(t *testing.T, connect Connect) {
 		p := connect.pair(t, mux.Config{}, mux.Config{})
 		dialled, accepted := p.open(t)
 		shutting := start(func() error { return p.Listen.Shutdown(t.Context()) })
-		if _, err := p.Listen.Accept(); !errors.Is(err, net.ErrClosed) {
+		if _, err := awaitValue(t, "Accept", startValue(p.Listen.Accept)); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("Accept: error %v, want net.ErrClosed", err)
 		}
 		// The stream in use goes on as if nothing had happened.
 		io.WriteString(dialled, "request")
 		dialled.CloseWrite()
-		if got, err := io.ReadAll(accepted); string(got) != "request" || err != nil {
+		if got, err := readAll(t, accepted); string(got) != "request" || err != nil {
 			t.Errorf("request: %q, %v", got, err)
 		}
 		io.WriteString(accepted, "answer")
@@ -246,7 +255,7 @@ func shutdown(t *testing.T, connect Connect) {
 		default:
 		}
 		accepted.Close()
-		if got, err := io.ReadAll(dialled); string(got) != "answer" || err != nil {
+		if got, err := readAll(t, dialled); string(got) != "answer" || err != nil {
 			t.Errorf("answer: %q, %v", got, err)
 		}
 		if err := await(t, "Shutdown", shutting); err != nil {

@@ -52,8 +52,8 @@ func eofOnlyAfterEnd(t *testing.T, connect Connect) {
 				if _, err := io.CopyN(io.Discard, reader, 300_000); err != nil {
 					t.Fatal("read:", err)
 				}
-				end(p)
-				_, err := io.Copy(io.Discard, reader)
+				ending := start(func() error { end(p); return nil })
+				_, err := readAll(t, reader)
 				if err == nil {
 					t.Fatal("reader saw a clean end of the stream, although the session died in the middle of it")
 				}
@@ -61,6 +61,7 @@ func eofOnlyAfterEnd(t *testing.T, connect Connect) {
 					t.Errorf("read: error %q, want one that matches mux.ErrSessionEnded and not io.EOF", err)
 				}
 				await(t, "Write", writing)
+				await(t, name, ending)
 				p.close(t)
 			}
 		})
@@ -77,7 +78,7 @@ func writtenArrives(t *testing.T, connect Connect) {
 	sent := bytes.Repeat([]byte("0123456789"), 20_000)
 	for name, finish := range finish {
 		t.Run(name, func(t *testing.T) {
-			for range 40 {
+			for i := range 40 {
 				p := connect.pair(t, mux.Config{}, mux.Config{})
 				writer := open(t, p.Dial)
 				closing := start(func() error {
@@ -89,8 +90,10 @@ func writtenArrives(t *testing.T, connect Connect) {
 					}
 					return p.Dial.Close()
 				})
-				reader := accept(t, p.Listen)
-				got, err := io.ReadAll(reader)
+				if i%2 == 0 { // accept when all is over
+					awaitEnd(t, p.Listen)
+				}
+				got, err := readAll(t, accept(t, p.Listen))
 				if err != nil || !bytes.Equal(got, sent) {
 					t.Fatalf("reader got %d of %d bytes, and error %v", len(got), len(sent), err)
 				}
@@ -117,7 +120,7 @@ func halfClose(t *testing.T, connect Connect) {
 		if _, err := first.Write([]byte("more")); err == nil {
 			t.Error("Write after CloseWrite succeeds")
 		}
-		if got, err := io.ReadAll(second); string(got) != "request" || err != nil {
+		if got, err := readAll(t, second); string(got) != "request" || err != nil {
 			t.Errorf("request: %q, %v", got, err)
 		}
 		// More than a window, so that the direction which is open has to be
@@ -127,7 +130,7 @@ func halfClose(t *testing.T, connect Connect) {
 			_, err := second.Write(answer)
 			return errors.Join(err, second.CloseWrite())
 		})
-		if got, err := io.ReadAll(first); !bytes.Equal(got, answer) || err != nil {
+		if got, err := readAll(t, first); !bytes.Equal(got, answer) || err != nil {
 			t.Errorf("answer: %d of %d bytes, %v", len(got), len(answer), err)
 		}
 		if err := await(t, "Write", writing); err != nil {
@@ -145,23 +148,23 @@ func halfClose(t *testing.T, connect Connect) {
 func movedDeadline(t *testing.T, connect Connect) {
 	config := mux.Config{KeepAlive: -1, Linger: -1}
 	p := connect.pair(t, config, config)
-	st, _ := p.open(t)
 	buf := make([]byte, 1<<20)
-	calls := map[string]struct {
-		call func() error
-		move func(time.Time) error
-	}{
-		"Read":  {func() error { _, err := st.Read(buf); return err }, st.SetReadDeadline},
-		"Write": {func() error { _, err := st.Write(buf); return err }, st.SetWriteDeadline},
-	}
-	check := func(t *testing.T) {
-		for name, c := range calls {
-			for _, at := range []time.Duration{-time.Second, 10 * time.Millisecond} {
-				c.move(time.Time{})
-				blocked := start(c.call)
-				c.move(time.Now().Add(time.Hour))
-				c.move(time.Now().Add(at))
-				err := await(t, name, blocked)
+	check := func(t *testing.T, st mux.Stream) {
+		for name, c := range map[string]struct {
+			call func() error
+			move func(time.Time) error
+		}{
+			"Read":  {func() error { _, err := st.Read(buf); return err }, st.SetReadDeadline},
+			"Write": {func() error { _, err := st.Write(buf); return err }, st.SetWriteDeadline},
+		} {
+			move := func(at time.Time) {
+				t.Helper()
+				if err := await(t, "moving a deadline", start(func() error { return c.move(at) })); err != nil {
+					t.Errorf("Set%sDeadline: %v", name, err)
+				}
+			}
+			check := func(err error) {
+				t.Helper()
 				if !errors.Is(err, os.ErrDeadlineExceeded) {
 					t.Errorf("%s: error %v, want os.ErrDeadlineExceeded", name, err)
 				}
@@ -169,11 +172,35 @@ func movedDeadline(t *testing.T, connect Connect) {
 					t.Errorf("%s: error %v is not a timeout in the sense of net.Error", name, err)
 				}
 			}
+			for _, at := range []time.Duration{-time.Second, 10 * time.Millisecond} {
+				move(time.Time{})
+				blocked := start(c.call)
+				move(time.Now().Add(time.Hour))
+				settle()
+				move(time.Now().Add(at))
+				check(await(t, name, blocked))
+			}
+			early := time.Now().Add(100 * time.Millisecond)
+			move(early)
+			blocked := start(c.call)
+			move(time.Now().Add(time.Hour))
+			if time.Now().Before(early) { // or it was moved too late
+				select {
+				case err := <-blocked:
+					t.Errorf("%s: error %v, although the deadline was moved to later", name, err)
+					continue
+				case <-time.After(time.Until(early) + 50*time.Millisecond):
+				}
+			}
+			move(time.Now().Add(-time.Second))
+			check(await(t, name, blocked))
 		}
 	}
-	t.Run("peer does not read", check)
+	st, _ := p.open(t)
+	t.Run("peer does not read", func(t *testing.T) { check(t, st) })
+	st, _ = p.open(t)
 	p.DialLink.Freeze()
-	t.Run("carrier stuck", check)
+	t.Run("carrier stuck", func(t *testing.T) { check(t, st) })
 }
 
 func matchingErrors(t *testing.T, connect Connect) {

@@ -1,0 +1,6 @@
+package muxtest
+
+import "time"
+
+// SetSoon sets how long the suite waits for what should happen at once.
+func SetSoon(d time.Duration) { soon = d }

@@ -1,0 +1,173 @@
+package muxtest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/mux/smuxmux"
+	"github.com/backdial/backdial/mux/yamuxmux"
+)
+
+// inBubbles runs test with every muxer, in a bubble of its own.
+func inBubbles(t *testing.T, test func(t *testing.T, m mux.Muxer)) {
+	for _, m := range []mux.Muxer{yamuxmux.New(), smuxmux.New()} {
+		t.Run(m.Name(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { test(t, m) })
+		})
+	}
+}
+
+// A silencer is a connection whose writes get lost once it is silent.
+type silencer struct {
+	net.Conn
+	silent atomic.Bool
+}
+
+func (c *silencer) Write(p []byte) (int, error) {
+	if c.silent.Load() {
+		return len(p), nil
+	}
+	return c.Conn.Write(p)
+}
+
+// connect makes a session over a pipe. peer is the connection of the listen
+// side.
+func connect(t *testing.T, m mux.Muxer, config mux.Config) (dial, listen mux.Session, peer *silencer) {
+	t.Helper()
+	ours, theirs := net.Pipe()
+	peer = &silencer{Conn: theirs}
+	dial, err := m.DialSide(ours, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listen, err = m.ListenSide(peer, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		dial.Close()
+		listen.Close()
+	})
+	return dial, listen, peer
+}
+
+// A peer that goes silent is noticed after the timeout at the earliest, and
+// after the interval and the timeout at the latest.
+func TestSilenceIsNoticed(t *testing.T) {
+	inBubbles(t, func(t *testing.T, m mux.Muxer) {
+		limits := mux.Config{}.WithDefaults()
+		least, most := limits.KeepAliveTimeout, limits.KeepAlive+limits.KeepAliveTimeout
+		for _, after := range []time.Duration{
+			0, 1, 15*time.Second - 1, 15*time.Second + 1, 22 * time.Second,
+			30*time.Second - 1, 30*time.Second + 1, 3*time.Minute + time.Second,
+		} {
+			dial, _, peer := connect(t, m, mux.Config{})
+			time.Sleep(after)
+			synctest.Wait()
+			if err := context.Cause(dial.Context()); err != nil {
+				t.Fatalf("the session ended within %v, while the peer was there: %v", after, err)
+			}
+			peer.silent.Store(true)
+			silence := time.Now()
+			<-dial.Context().Done()
+			if took := time.Since(silence); took < least || took > most {
+				t.Errorf("silence after %v was noticed after %v, want %v to %v", after, took, least, most)
+			}
+			if err := context.Cause(dial.Context()); !errors.Is(err, mux.ErrSessionEnded) {
+				t.Errorf("cause %v, want mux.ErrSessionEnded", err)
+			}
+		}
+	})
+}
+
+// A peer that is there keeps an idle session alive.
+func TestIdleSessionLives(t *testing.T) {
+	inBubbles(t, func(t *testing.T, m mux.Muxer) {
+		dial, listen, _ := connect(t, m, mux.Config{})
+		time.Sleep(24 * time.Hour)
+		synctest.Wait()
+		for _, s := range []mux.Session{dial, listen} {
+			if err := context.Cause(s.Context()); err != nil {
+				t.Error("an idle session ended:", err)
+			}
+		}
+		converse(t, dial, listen)
+	})
+}
+
+// Nothing that a session uses belongs to the bubble that used it before.
+func TestBubblesShareNothing(t *testing.T) {
+	for i := range 3 {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			t.Parallel()
+			for range 3 {
+				synctest.Test(t, func(t *testing.T) {
+					for _, m := range []mux.Muxer{yamuxmux.New(), smuxmux.New()} {
+						dial, listen, _ := connect(t, m, mux.Config{})
+						converse(t, dial, listen)
+						time.Sleep(time.Minute)
+						converse(t, dial, listen)
+					}
+				})
+			}
+		})
+	}
+}
+
+// converse sends more than a window in both directions, under a deadline, and
+// lets a deadline pass.
+func converse(t *testing.T, dial, listen mux.Session) {
+	t.Helper()
+	const size = 600 << 10
+	echoed := make(chan error, 1)
+	go func() {
+		st, err := listen.Accept()
+		if err == nil {
+			_, err = io.Copy(st, st)
+			st.Close()
+		}
+		echoed <- err
+	}()
+	st, err := dial.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	deadline := time.Now().Add(time.Minute)
+	st.SetDeadline(deadline)
+	go func() {
+		st.Write(make([]byte, size))
+		st.CloseWrite()
+	}()
+	if n, err := io.Copy(io.Discard, st); n != size || err != nil {
+		t.Errorf("%d of %d bytes came back, and error %v", n, size, err)
+	}
+	if err := <-echoed; err != nil {
+		t.Error("echo:", err)
+	}
+
+	idle, err := dial.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer idle.Close()
+	peer, err := listen.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer peer.Close()
+	started := time.Now()
+	idle.SetReadDeadline(started.Add(time.Second))
+	if _, err := idle.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(started) != time.Second {
+		t.Errorf("a Read with a deadline after 1s ended after %v with %v", time.Since(started), err)
+	}
+}
