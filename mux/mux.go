@@ -112,9 +112,9 @@ type Config struct {
 	// than 512 MiB means 512 MiB.
 	Window int
 
-	// ReceiveBuffer limits the bytes that have arrived in a session and were
-	// not read yet, over all streams. At the limit the stream that holds most
-	// of them is reset, so the others go on. 0 means 64 MiB.
+	// ReceiveBuffer limits the memory, in bytes, that holds what has arrived in
+	// a session and was not read yet, over all streams. At the limit the stream
+	// that holds most is reset, so the others go on. 0 means 64 MiB.
 	ReceiveBuffer int
 
 	// KeepAlive is how often the session asks the peer for a sign of life. The

@@ -10,43 +10,43 @@ import "sync"
 // stream's lock.
 type receiveBuffer struct {
 	head, tail *chunk
-	size       int
+	size       int  // unread bytes
+	memory     int  // of all chunks
 	filling    bool // between space and commit: tail must stay
 }
 
 type chunk struct {
-	next *chunk
-	r, w int // buf[r:w] is unread, buf[w:] is free
-	buf  []byte
+	next  *chunk
+	class int
+	r, w  int // buf[r:w] is unread, buf[w:] is free
+	buf   []byte
 }
 
-// Chunks come in two sizes. A new one is only begun when the last is full, so
-// a peer that sends many small frames occupies no more than one that sends few
-// large ones.
+// The sizes of chunks are smallest, doubled up to classes-1 times. A new one is
+// only begun when the last is full, and has the size of what is there to fill
+// it, so a peer that sends many small frames occupies little more than one that
+// sends few large ones.
 const (
-	smallChunk = 2 << 10
-	largeChunk = 32 << 10
+	smallest = 2 << 10
+	classes  = 5
 )
 
-var (
-	smallChunks = sync.Pool{New: func() any { return &chunk{buf: make([]byte, smallChunk)} }}
-	largeChunks = sync.Pool{New: func() any { return &chunk{buf: make([]byte, largeChunk)} }}
-)
+var chunks [classes]sync.Pool
 
 func newChunk(want int) *chunk {
-	if want <= smallChunk {
-		return smallChunks.Get().(*chunk)
+	class, size := 0, smallest
+	for class < classes-1 && size < want {
+		class, size = class+1, size*2
 	}
-	return largeChunks.Get().(*chunk)
+	if c, ok := chunks[class].Get().(*chunk); ok {
+		return c
+	}
+	return &chunk{class: class, buf: make([]byte, size)}
 }
 
 func (c *chunk) free() {
-	pool := &smallChunks
-	if len(c.buf) == largeChunk {
-		pool = &largeChunks
-	}
 	c.next, c.r, c.w = nil, 0, 0
-	pool.Put(c)
+	chunks[c.class].Put(c)
 }
 
 // space returns room for at least one of the next n bytes, and at most for
@@ -60,6 +60,7 @@ func (b *receiveBuffer) space(n int) []byte {
 			b.tail.next = c
 		}
 		b.tail = c
+		b.memory += len(c.buf)
 	}
 	b.filling = true
 	free := b.tail.buf[b.tail.w:]
@@ -86,14 +87,13 @@ func (b *receiveBuffer) read(p []byte) (n int) {
 	return n
 }
 
-// drop throws everything away and returns how much that was.
-func (b *receiveBuffer) drop() (n int) {
+// drop throws everything away.
+func (b *receiveBuffer) drop() {
 	for c := b.head; c != nil; c = c.next {
 		c.r = c.w
 	}
-	n, b.size = b.size, 0
+	b.size = 0
 	b.trim()
-	return n
 }
 
 // trim frees the chunks in front that have been read.
@@ -107,6 +107,7 @@ func (b *receiveBuffer) trim() {
 			b.tail = nil
 		}
 		b.head = c.next
+		b.memory -= len(c.buf)
 		c.free()
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/internal/ctxerr"
 )
 
 // The end of a session comes in one of two ways. Close lets the queue empty
@@ -50,36 +51,33 @@ func (s *Session) linger(d time.Duration) {
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, d)
 	defer cancel()
-	if !s.awaitFlush(ctx) {
-		return
-	}
-	if s.closeWrite() {
-		select {
-		case <-s.read:
-		case <-ctx.Done():
-		}
+	// Whatever the connection waits for, it is cut in time.
+	stop := context.AfterFunc(ctx, func() { s.end(s.closedErr()) })
+	defer stop()
+	if s.seal(ctx) && s.closeWrite() {
+		<-s.read
 	}
 }
 
 // closeWrite tells the peer that nothing more follows, and reports whether the
-// connection can say that.
+// connection can say that. The session is sealed.
 func (s *Session) closeWrite() bool {
-	s.mu.Lock()
-	s.mute = true
-	s.mu.Unlock()
 	c, ok := s.conn.(carrier.CloseWriter)
 	return ok && c.CloseWrite() == nil
 }
 
-// awaitFlush waits until the queue is empty, and reports whether it is.
-func (s *Session) awaitFlush(ctx context.Context) bool {
+// seal waits until all that is queued has been written, and lets nothing more
+// be queued. It reports whether all was written before ctx ended.
+func (s *Session) seal(ctx context.Context) bool {
 	defer s.wakeAfter(ctx, &s.flushed)()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for s.flushing && ctx.Err() == nil {
 		s.flushed.Wait()
 	}
-	return !s.flushing
+	written := !s.flushing && !s.mute
+	s.mute = true
+	return written
 }
 
 // end ends the session for the reason err, unless it is over already.
@@ -88,6 +86,9 @@ func (s *Session) end(err error) {
 	if s.err != nil {
 		s.mu.Unlock()
 		return
+	}
+	if s.closing {
+		err = s.closedErr() // whatever happened while Close was under way
 	}
 	s.err = err
 	s.wakeLocked()
@@ -127,7 +128,7 @@ func (s *Session) Shutdown(ctx context.Context) error {
 	s.mu.Unlock()
 	if cut {
 		s.close(0)
-		return context.Cause(ctx)
+		return ctxerr.Of(ctx)
 	}
 	return s.Close()
 }
@@ -159,10 +160,11 @@ func (s *Session) violation(err error) {
 	s.mu.Unlock()
 	ctx, cancel := context.WithTimeout(s.ctx, farewell)
 	defer cancel()
-	s.awaitFlush(ctx)
+	s.seal(ctx)
 	s.end(s.lost(err))
 }
 
-// farewell is how long a peer that broke the protocol has to take the message
-// that says so.
+// farewell is how long a session goes on that is about to end: for a peer that
+// broke the protocol to take the message that says so, or for this end to read
+// what has arrived on a carrier that cannot be written any more.
 const farewell = time.Second

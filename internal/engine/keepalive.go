@@ -9,8 +9,8 @@ import (
 )
 
 // A keepalive finds out whether the peer is still there, by a timer instead of
-// a goroutine. It asks, looks whether anything has arrived a while later, and
-// rests until it is time to ask again.
+// a goroutine. It asks, looks a while later whether anything has arrived, and
+// rests until it is time to ask again, if there is time left.
 type keepalive struct {
 	interval, timeout time.Duration
 
@@ -25,7 +25,7 @@ func newKeepalive(c mux.Config) keepalive {
 	return keepalive{interval: c.KeepAlive, timeout: c.KeepAliveTimeout}
 }
 
-// startKeepalive starts the timer; endLocked stops it.
+// startKeepalive starts the timer; end stops it.
 func (s *Session) startKeepalive() {
 	if s.keepalive.interval <= 0 {
 		return
@@ -47,9 +47,9 @@ func (s *Session) tick() {
 		s.end(s.lost(err))
 		return
 	}
-	if k.asked {
+	if rest := k.interval - k.timeout; k.asked && rest > 0 {
 		k.asked = false
-		k.timer.Reset(k.interval - k.timeout)
+		k.timer.Reset(rest)
 	} else {
 		k.asked = true
 		k.heard = s.heard.Load()

@@ -33,13 +33,25 @@ func (s *Session) readLoop() {
 		case closing: // Close ends the session when it is done
 		case errors.Is(err, mux.ErrProtocol):
 			s.violation(err)
-		case err == io.EOF:
-			s.closeWrite() // the peer waits for it
-			s.end(s.lost(err))
 		default:
+			if err == io.EOF {
+				s.answerEOF()
+			}
 			s.end(s.lost(err))
 		}
 		return
+	}
+}
+
+// answerEOF says goodbye to a peer that has: what it writes no more, this end
+// does not either. A Write that is under way means that the peer does not care.
+func (s *Session) answerEOF() {
+	s.mu.Lock()
+	writing := s.flushing
+	s.mute = true
+	s.mu.Unlock()
+	if !writing {
+		s.closeWrite()
 	}
 }
 
@@ -91,9 +103,7 @@ func (s *Session) handleStream(f Frame, r *bufio.Reader) error {
 		return nil
 	}
 	if f.Flags&Fin != 0 {
-		if err := st.finish(); err != nil {
-			return err
-		}
+		st.finish()
 	}
 	if f.Flags&(Reset|Stop) != 0 {
 		st.reset()
@@ -126,27 +136,24 @@ func (s *Session) updateStream(f *Frame) (*Stream, error) {
 	return st, nil
 }
 
-// receive moves the payload of f to st, or past it if st is gone.
+// receive moves the payload of f to st, or past it if nobody wants it.
 func (s *Session) receive(st *Stream, f Frame, r *bufio.Reader) error {
-	taken := 0
+	taken, wanted := 0, false
 	if st != nil {
 		var err error
-		if taken, err = st.receive(r, f.Length); err != nil {
+		if taken, wanted, err = st.receive(r, f.Length); err != nil {
 			return err
 		}
-		if s.unread.Load() > int64(s.config.ReceiveBuffer) {
+		if s.held.Load() > int64(s.config.ReceiveBuffer) {
 			s.shed()
 		}
 	}
-	if taken == f.Length {
-		return nil
-	}
-	if _, err := r.Discard(f.Length - taken); err != nil {
+	if _, err := r.Discard(f.Length - taken); err != nil || wanted {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.replyLocked(Frame{Flags: Stray, ID: f.ID})
+	return s.replyStrayLocked(f.ID)
 }
 
 // shed resets the stream that holds most of the session's memory.
@@ -157,7 +164,7 @@ func (s *Session) shed() {
 	var fattest *Stream
 	most := 0
 	for _, st := range live {
-		if n := st.buffered(); n > most {
+		if n := st.holds(); n > most {
 			fattest, most = st, n
 		}
 	}

@@ -22,7 +22,7 @@ func (st *Stream) Read(p []byte) (int, error) {
 		case st.buffer.size > 0 || len(p) == 0:
 			n := st.buffer.read(p)
 			st.consumed += uint64(n)
-			st.s.unread.Add(-int64(n))
+			st.accountLocked()
 			st.extendLocked()
 			return n, nil
 		case st.finished:
@@ -55,15 +55,18 @@ func (st *Stream) creditLocked() Credit {
 }
 
 // receive takes the next n bytes off r, or fewer if nobody wants to read them.
-// It returns how many it took. Only the session's reader calls it.
-func (st *Stream) receive(r *bufio.Reader, n int) (taken int, err error) {
+// It returns how many it took, and whether the peer does not have to be told
+// that nobody does. Only the session's reader calls it.
+func (st *Stream) receive(r *bufio.Reader, n int) (taken int, wanted bool, err error) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	switch {
-	case st.finished:
-		return 0, fmt.Errorf("%w: data on stream %d after its end", mux.ErrProtocol, st.id)
-	case st.received+uint64(n) > st.allowed:
-		return 0, fmt.Errorf("%w: %d bytes more on stream %d than it was allowed", mux.ErrProtocol, st.received+uint64(n)-st.allowed, st.id)
+	if st.finished {
+		// Libraries send it if Write is called while Close is. They do not
+		// expect to be reset for it.
+		return 0, true, nil
+	}
+	if over := st.received + uint64(n); over > st.allowed {
+		return 0, false, fmt.Errorf("%w: %d bytes more on stream %d than it was allowed", mux.ErrProtocol, over-st.allowed, st.id)
 	}
 	for taken < n && !st.discarding && err == nil {
 		free := st.buffer.space(n - taken)
@@ -72,35 +75,39 @@ func (st *Stream) receive(r *bufio.Reader, n int) (taken int, err error) {
 		m, err = r.Read(free)
 		st.mu.Lock()
 		taken += m
-		st.commitLocked(m)
+		st.received += uint64(m)
+		st.buffer.commit(m)
+		if st.discarding {
+			st.buffer.drop()
+		}
+		st.accountLocked()
+		st.readable.Broadcast()
 	}
-	return taken, err
+	return taken, !st.discarding, err
 }
 
-func (st *Stream) commitLocked(n int) {
-	st.buffer.commit(n)
-	st.received += uint64(n)
-	if st.discarding {
-		st.buffer.drop()
-		return
-	}
-	st.s.unread.Add(int64(n))
-	st.readable.Broadcast()
+// accountLocked tells the session how much memory the stream holds now.
+func (st *Stream) accountLocked() {
+	st.s.held.Add(int64(st.buffer.memory - st.accounted))
+	st.accounted = st.buffer.memory
+}
+
+// holds is the memory that the stream holds.
+func (st *Stream) holds() int {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.buffer.memory
 }
 
 // finish notes that the peer writes no more.
-func (st *Stream) finish() error {
+func (st *Stream) finish() {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.finished {
-		return fmt.Errorf("%w: second end of stream %d", mux.ErrProtocol, st.id)
-	}
 	if st.readErr != nil {
-		return nil // it was given up before it was complete
+		return // it was given up before it was complete
 	}
 	st.finished = true
 	st.readable.Broadcast()
-	return nil
 }
 
 // discardLocked throws away what has arrived and what will, and makes Read
@@ -108,16 +115,10 @@ func (st *Stream) finish() error {
 func (st *Stream) discardLocked(err error) {
 	st.discarding = true
 	st.readErr = err
-	st.s.unread.Add(-int64(st.buffer.drop()))
+	st.buffer.drop()
+	st.accountLocked()
 	st.readDeadline.stop()
 	st.readable.Broadcast()
-}
-
-// buffered is the number of bytes that have arrived and were not read.
-func (st *Stream) buffered() int {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	return st.buffer.size
 }
 
 // refuse gives the stream up for the reason err and tells the peer.

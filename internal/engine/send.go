@@ -36,7 +36,7 @@ func (st *Stream) Write(p []byte) (n int, err error) {
 		}
 		m := s.appendDataLocked(st.id, p[n:n+int(min(credit, uint64(len(p)-n)))])
 		if m == 0 {
-			s.awaitRoomLocked(&st.writable)
+			s.awaitRoomLocked(st)
 			continue
 		}
 		st.sent += uint64(m)

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/backdial/backdial/internal/ctxerr"
 	"github.com/backdial/backdial/mux"
 )
 
@@ -40,7 +41,7 @@ type Session struct {
 	wg     sync.WaitGroup // the reader and the writer
 	read   chan struct{}  // closed when the reader is done
 	heard  atomic.Uint64  // how often the carrier has delivered something
-	unread atomic.Int64   // bytes in the buffers of all streams
+	held   atomic.Int64   // bytes of memory in the buffers of all streams
 
 	mu         sync.Mutex         // guards below, and the sending half of streams
 	err        error              // why the session is over
@@ -59,12 +60,13 @@ type Session struct {
 	drained   sync.Cond // inUse went down
 	flushed   sync.Cond // the writer has ended
 
-	queue      *[]byte      // frames to be written; nil for none
-	flushing   bool         // the writer runs
-	writeStart time.Time    // of the write under way, zero for none
-	awaitRoom  []*sync.Cond // who waits for room in the queue
-	replies    int          // frames in the queue that the peer provoked
-	mute       bool         // nothing more can be written
+	queue      *[]byte             // frames to be written; nil for none
+	flushing   bool                // the writer runs
+	writeStart time.Time           // of the write under way, zero for none
+	awaitRoom  []*Stream           // whose Write waits for room in the queue
+	replies    int                 // frames in the queue that the peer provoked
+	strays     map[uint32]struct{} // streams with a Stray in the queue
+	mute       bool                // nothing more can be written
 }
 
 var _ mux.Session = (*Session)(nil)
@@ -102,19 +104,16 @@ func (s *Session) Open(ctx context.Context) (mux.Stream, error) {
 			return nil, err
 		}
 		if ctx.Err() != nil {
-			return nil, fmt.Errorf("%s: open: %w", s.wire.Name(), context.Cause(ctx))
+			return nil, fmt.Errorf("%s: open: %w", s.wire.Name(), ctxerr.Of(ctx))
 		}
-		full, noRoom := s.unaccepted >= s.config.AcceptBacklog, s.queuedLocked() >= maxQueue
 		switch {
-		case !full && !noRoom:
+		case s.unaccepted < s.config.AcceptBacklog && s.queuedLocked() < maxQueue:
 			return s.openLocked(), nil
 		case !waiting: // that costs something, and is rare
 			waiting = true
 			defer s.wakeAfter(ctx, &s.opening)()
-		case full:
-			s.opening.Wait()
 		default:
-			s.awaitRoomLocked(&s.opening)
+			s.opening.Wait()
 		}
 	}
 }
@@ -169,6 +168,8 @@ func (s *Session) Accept() (mux.Stream, error) {
 		switch {
 		case s.closing, s.draining:
 			return nil, s.closedErr()
+		case s.err == nil && s.queuedLocked() >= maxQueue:
+			// The peer does not read. Nor does it get more to read.
 		case len(s.accepts) > 0:
 			st := s.accepts[0]
 			s.accepts = slices.Delete(s.accepts, 0, 1)
@@ -198,7 +199,7 @@ func (s *Session) acceptLocked(id uint32) error {
 	s.streams[id] = st
 	s.fromPeer++
 	s.accepts = append(s.accepts, st)
-	s.accepting.Signal()
+	s.accepting.Broadcast()
 	return nil
 }
 
@@ -210,7 +211,7 @@ func (s *Session) acceptedLocked(st *Stream) {
 	if !st.accepted {
 		st.accepted = true
 		s.unaccepted--
-		s.opening.Signal()
+		s.opening.Broadcast()
 	}
 }
 

@@ -24,6 +24,7 @@ type Stream struct {
 	buffer       receiveBuffer // what has arrived
 	received     uint64        // bytes in all
 	consumed     uint64        // bytes that were read
+	accounted    int           // memory of buffer that is in Session.held
 	allowed      uint64        // bytes that the peer may send in all
 	finished     bool          // the peer writes no more
 	discarding   bool          // nobody reads any more
@@ -35,6 +36,7 @@ type Stream struct {
 	sent          uint64    // bytes in all
 	limit         uint64    // bytes that the peer allows in all
 	writing       bool      // a Write is under way
+	awaitsRoom    bool      // it is in Session.awaitRoom
 	writeErr      error     // what Write returns
 	finSent       bool      // CloseWrite or Close was called
 	closed        bool      // Close was called

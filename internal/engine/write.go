@@ -48,18 +48,39 @@ func (s *Session) appendLocked(f Frame) {
 		s.queue = queues.Get().(*[]byte)
 	}
 	*s.queue = s.wire.Append(*s.queue, f)
+	if len(*s.queue) == 0 { // the protocol has no such frame
+		putQueue(s.queue)
+		s.queue = nil
+		return
+	}
 	s.flushLocked()
 }
 
 // replyLocked queues a frame that the peer provoked. It fails if the peer
 // provokes more than it takes.
 func (s *Session) replyLocked(f Frame) error {
-	s.replies++
+	before := s.queuedLocked()
+	s.appendLocked(f)
+	if s.queuedLocked() > before {
+		s.replies++
+	}
 	if s.replies > maxReplies {
 		return fmt.Errorf("%w: more than %d answers wait for the peer to read them", mux.ErrProtocol, maxReplies)
 	}
-	s.appendLocked(f)
 	return nil
+}
+
+// replyStrayLocked answers a frame for a stream that is gone. Of those that
+// are on their way when a stream is closed, one in a batch will do.
+func (s *Session) replyStrayLocked(id uint32) error {
+	if _, done := s.strays[id]; done {
+		return nil
+	}
+	if s.strays == nil {
+		s.strays = make(map[uint32]struct{})
+	}
+	s.strays[id] = struct{}{}
+	return s.replyLocked(Frame{Flags: Stray, ID: id})
 }
 
 // appendDataLocked queues as much of p as fits, and returns how much that was:
@@ -87,10 +108,26 @@ func (s *Session) queuedLocked() int {
 	return len(*s.queue)
 }
 
-// awaitRoomLocked has w woken when there is room in the queue.
-func (s *Session) awaitRoomLocked(w *sync.Cond) {
-	s.awaitRoom = append(s.awaitRoom, w)
-	w.Wait()
+// awaitRoomLocked waits until there may be room in the queue for st, or
+// something else has happened to it.
+func (s *Session) awaitRoomLocked(st *Stream) {
+	if !st.awaitsRoom {
+		st.awaitsRoom = true
+		s.awaitRoom = append(s.awaitRoom, st)
+	}
+	st.writable.Wait()
+}
+
+// wakeAwaitRoomLocked wakes those who wait for room in the queue.
+func (s *Session) wakeAwaitRoomLocked() {
+	for _, st := range s.awaitRoom {
+		st.awaitsRoom = false
+		st.writable.Broadcast()
+	}
+	clear(s.awaitRoom)
+	s.awaitRoom = s.awaitRoom[:0]
+	s.opening.Broadcast()
+	s.accepting.Broadcast()
 }
 
 // flushLocked starts the goroutine that writes the queue, unless it runs.
@@ -109,27 +146,19 @@ func (s *Session) flush() {
 	defer s.mu.Unlock()
 	for s.err == nil && !s.mute && s.queuedLocked() > 0 {
 		batch := s.queue
-		s.queue, s.replies = nil, 0
-		for _, w := range s.awaitRoom {
-			w.Broadcast()
-		}
-		clear(s.awaitRoom)
-		s.awaitRoom = s.awaitRoom[:0]
+		s.queue, s.replies, s.strays = nil, 0, nil
+		s.wakeAwaitRoomLocked()
 		s.writeStart = time.Now()
 		s.mu.Unlock()
 		_, err := s.conn.Write(*batch)
 		putQueue(batch)
 		s.mu.Lock()
 		s.writeStart = time.Time{}
-		if err == nil {
-			continue
-		}
-		ending := s.mute || s.closing
-		s.mute = true
-		if !ending {
-			s.mu.Unlock()
-			s.end(s.lost(fmt.Errorf("write: %w", err)))
-			s.mu.Lock()
+		if err != nil && !s.mute {
+			// What has arrived may be complete. The reader gets at it, and
+			// finds the end.
+			s.mute = true
+			time.AfterFunc(farewell, func() { s.end(s.lost(fmt.Errorf("write: %w", err))) })
 		}
 	}
 	s.flushing = false

@@ -12,7 +12,9 @@
 // one for stream 2, and a receiver that reads no more claims to have consumed
 // 2³⁰ bytes more than it did. A peer that uses the library does not answer the
 // ping; its own NOPs, each 10 s by default, have to come more often than
-// [mux.Config.KeepAliveTimeout].
+// [mux.Config.KeepAliveTimeout]. Nor does the library say that it has accepted
+// a stream before it has read from it: of streams that wait for its side to
+// speak, no more than [mux.Config.AcceptBacklog] can be open at a time.
 //
 // [xtaci's library]: https://github.com/xtaci/smux
 package smuxmux
