@@ -113,8 +113,9 @@ type Config struct {
 	Window int
 
 	// ReceiveBuffer limits the memory, in bytes, that holds what has arrived in
-	// a session and was not read yet, over all streams. At the limit the stream
-	// that holds most is reset, so the others go on. 0 means 64 MiB.
+	// a session and was not read yet, over all streams. At the limit those that
+	// hold most are reset until a quarter is free, so the others go on. 0 means
+	// 64 MiB.
 	ReceiveBuffer int
 
 	// KeepAlive is how often the session asks the peer for a sign of life. The

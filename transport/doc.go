@@ -64,7 +64,7 @@
 // # Limits
 //
 // All of them are finite by default, and set with [WithLimits]: a session
-// buffers 64 MiB of what nobody has read, then resets the stream that holds
+// buffers 64 MiB of what nobody has read, then resets the streams that hold
 // most of it; a stream's window is 256 KiB; 256 streams may wait to be accepted
 // by a client, then [Dialer.DialContext] waits too. Clients cannot open
 // streams. A handshake takes 10 s at most ([WithHandshakeTimeout]), and the

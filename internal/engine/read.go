@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/backdial/backdial/mux"
 )
@@ -156,21 +157,23 @@ func (s *Session) receive(st *Stream, f Frame, r *bufio.Reader) error {
 	return s.replyStrayLocked(f.ID)
 }
 
-// shed resets the stream that holds most of the session's memory.
+// shed resets the streams that hold most of the session's memory, until a
+// quarter of it is free: looking at all of them has to be worth it.
 func (s *Session) shed() {
 	s.mu.Lock()
 	live := s.liveLocked()
 	s.mu.Unlock()
-	var fattest *Stream
-	most := 0
+	holds := make(map[*Stream]int, len(live))
 	for _, st := range live {
-		if n := st.holds(); n > most {
-			fattest, most = st, n
+		holds[st] = st.holds()
+	}
+	slices.SortFunc(live, func(a, b *Stream) int { return holds[b] - holds[a] })
+	err := fmt.Errorf("%s: %w: it was read too slowly, and the session's receive buffer of %d bytes is full",
+		s.wire.Name(), mux.ErrReset, s.config.ReceiveBuffer)
+	for _, st := range live {
+		if s.held.Load() <= int64(s.config.ReceiveBuffer)/4*3 {
+			return
 		}
+		st.refuse(err)
 	}
-	if fattest == nil {
-		return
-	}
-	fattest.refuse(fmt.Errorf("%s: %w: it was read too slowly, and the session's receive buffer of %d bytes is full",
-		s.wire.Name(), mux.ErrReset, s.config.ReceiveBuffer))
 }
