@@ -13,6 +13,7 @@ import (
 	"slices"
 
 	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/internal/ctxerr"
 )
 
 // ErrServerClosed is returned by the methods of a [Server] that serve, after
@@ -216,7 +217,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-handled:
 		return err
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return ctxerr.Of(ctx)
 	}
 }
 
