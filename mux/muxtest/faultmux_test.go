@@ -1,0 +1,99 @@
+package muxtest_test
+
+import (
+	"context"
+	"net"
+
+	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/mux/yamuxmux"
+)
+
+var receiveBufferIgnored = configs(func(c *mux.Config) { c.ReceiveBuffer = 0 })
+
+// sound is the muxer in which the faults are planted.
+var sound mux.Muxer = yamuxmux.New()
+
+// A start function starts one end of a session.
+type start func(net.Conn, mux.Config) (mux.Session, error)
+
+// faulty plants a fault in both ends of sound's sessions.
+type faulty func(sound start) start
+
+func (faulty) Name() string     { return "faulty" }
+func (faulty) Protocol() string { return "faulty.v1" }
+
+func (f faulty) DialSide(conn net.Conn, config mux.Config) (mux.Session, error) {
+	return f(sound.DialSide)(conn, config)
+}
+
+func (f faulty) ListenSide(conn net.Conn, config mux.Config) (mux.Session, error) {
+	return f(sound.ListenSide)(conn, config)
+}
+
+// sides is another muxer on either end.
+type sides struct{ dial, listen mux.Muxer }
+
+func (sides) Name() string     { return "faulty" }
+func (sides) Protocol() string { return "faulty.v1" }
+
+func (m sides) DialSide(conn net.Conn, config mux.Config) (mux.Session, error) {
+	return m.dial.DialSide(conn, config)
+}
+
+func (m sides) ListenSide(conn net.Conn, config mux.Config) (mux.Session, error) {
+	return m.listen.ListenSide(conn, config)
+}
+
+// configs has the fault in the limits.
+func configs(change func(*mux.Config)) faulty {
+	return func(sound start) start {
+		return func(conn net.Conn, config mux.Config) (mux.Session, error) {
+			change(&config)
+			return sound(conn, config)
+		}
+	}
+}
+
+// sessions has the fault in what wrap adds to a session.
+func sessions(wrap func(mux.Session) mux.Session) faulty {
+	return func(sound start) start {
+		return func(conn net.Conn, config mux.Config) (mux.Session, error) {
+			s, err := sound(conn, config)
+			if err != nil {
+				return nil, err
+			}
+			return wrap(s), nil
+		}
+	}
+}
+
+// streams has the fault in what wrap adds to a stream.
+func streams(wrap func(mux.Session, mux.Stream) mux.Stream) faulty {
+	return sessions(func(s mux.Session) mux.Session { return wrapping{s, wrap} })
+}
+
+type wrapping struct {
+	mux.Session
+	wrap func(mux.Session, mux.Stream) mux.Stream
+}
+
+func (s wrapping) Open(ctx context.Context) (mux.Stream, error) {
+	return s.wrapped(s.Session.Open(ctx))
+}
+
+func (s wrapping) Accept() (mux.Stream, error) {
+	return s.wrapped(s.Session.Accept())
+}
+
+func (s wrapping) wrapped(st mux.Stream, err error) (mux.Stream, error) {
+	if err != nil {
+		return nil, err
+	}
+	return s.wrap(s.Session, st), nil
+}
+
+// A halfCloser is what the suite runs sessions on.
+type halfCloser interface {
+	net.Conn
+	CloseWrite() error
+}
