@@ -73,7 +73,8 @@ func (s *Session) handle(f Frame, r *bufio.Reader) error {
 	case Ping:
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		return s.replyLocked(Frame{Kind: Pong, Value: f.Value})
+		_, err := s.replyLocked(Frame{Kind: Pong, Value: f.Value})
+		return err
 	case GoAway:
 		if f.Value != goAwayNormal {
 			return fmt.Errorf("peer ends the session with code %d: it takes something for a protocol violation", f.Value)

@@ -192,7 +192,8 @@ func (s *Session) acceptLocked(id uint32) error {
 	case s.streams[id] != nil:
 		return fmt.Errorf("%w: peer opens stream %d again", mux.ErrProtocol, id)
 	case s.err != nil, s.closing, s.draining, s.fromPeer >= s.config.MaxStreams, len(s.accepts) >= s.config.AcceptBacklog:
-		return s.replyLocked(Frame{Flags: Reset, ID: id})
+		_, err := s.replyLocked(Frame{Flags: Reset, ID: id})
+		return err
 	}
 	st := newStream(s, id)
 	st.accepted = true

@@ -56,18 +56,19 @@ func (s *Session) appendLocked(f Frame) {
 	s.flushLocked()
 }
 
-// replyLocked queues a frame that the peer provoked. It fails if the peer
-// provokes more than it takes.
-func (s *Session) replyLocked(f Frame) error {
+// replyLocked queues a frame that the peer provoked, and reports whether there
+// was anything to queue. It fails if the peer provokes more than it takes.
+func (s *Session) replyLocked(f Frame) (queued bool, err error) {
 	before := s.queuedLocked()
 	s.appendLocked(f)
-	if s.queuedLocked() > before {
-		s.replies++
+	if s.queuedLocked() == before {
+		return false, nil
 	}
+	s.replies++
 	if s.replies > maxReplies {
-		return fmt.Errorf("%w: more than %d answers wait for the peer to read them", mux.ErrProtocol, maxReplies)
+		return true, fmt.Errorf("%w: more than %d answers wait for the peer to read them", mux.ErrProtocol, maxReplies)
 	}
-	return nil
+	return true, nil
 }
 
 // replyStrayLocked answers a frame for a stream that is gone. Of those that
@@ -76,11 +77,14 @@ func (s *Session) replyStrayLocked(id uint32) error {
 	if _, done := s.strays[id]; done {
 		return nil
 	}
-	if s.strays == nil {
-		s.strays = make(map[uint32]struct{})
+	queued, err := s.replyLocked(Frame{Flags: Stray, ID: id})
+	if queued {
+		if s.strays == nil {
+			s.strays = make(map[uint32]struct{})
+		}
+		s.strays[id] = struct{}{}
 	}
-	s.strays[id] = struct{}{}
-	return s.replyLocked(Frame{Flags: Stray, ID: id})
+	return err
 }
 
 // appendDataLocked queues as much of p as fits, and returns how much that was:
