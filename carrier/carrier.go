@@ -138,14 +138,14 @@ type RejectedError struct {
 	Body []byte
 }
 
-// maxShown is how many bytes of an answer's body an error text repeats.
+// maxShown is how many bytes an error text repeats of something in an answer.
 const maxShown = 200
 
 func (e *RejectedError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "server answered %d %s", e.StatusCode, http.StatusText(e.StatusCode))
 	if to := e.Header.Get("Location"); to != "" {
-		fmt.Fprintf(&b, " to %q (redirects are not followed)", to)
+		fmt.Fprintf(&b, " to %.*q (redirects are not followed)", maxShown, to)
 	}
 	if body := strings.TrimSpace(string(e.Body)); body != "" {
 		if len(body) > maxShown {

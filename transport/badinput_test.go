@@ -73,6 +73,30 @@ func TestDialErrors(t *testing.T) {
 		url:  func(*testing.T) string { return "ws://host:port" },
 		text: `transport: parse "ws://host:port": invalid port ":port" after host`,
 	}, {
+		name: "broken URL with a password",
+		url:  func(*testing.T) string { return "ws://device:se%cret@host/" },
+		text: `transport: the URL is invalid, and not shown because it may hold a password; is that escaped\?`,
+	}, {
+		name: "token in the URL",
+		url:  func(t *testing.T) string { return "ws://" + freeAddr(t) + "/x?token=secret" },
+		text: `transport: ws: dial ws://127.0.0.1:\d+/x: dial tcp 127.0.0.1:\d+: connect: connection refused`,
+	}, {
+		name: "endless Location",
+		url:  answer(302, http.Header{"Location": {strings.Repeat("x", 50<<10)}}, ""),
+		text: `transport: ws: dial http://127.0.0.1:\d+: server answered 302 Found to "x{200}" \(redirects are not followed\)`,
+	}, {
+		name: "hanging carrier",
+		url: func(t *testing.T) string {
+			ln, err := net.Listen("tcp", "127.0.0.1:0") // and never accept
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { ln.Close() })
+			return "http://" + ln.Addr().String()
+		},
+		opts: []transport.ClientOption{transport.WithCarriers(ws.New(), mem.New()), transport.WithHandshakeTimeout(100 * time.Millisecond)},
+		text: `transport: ws: dial http://127.0.0.1:\d+: context deadline exceeded; mem: dial .* unsupported URL scheme "http", want mem`,
+	}, {
 		name: "wrong scheme",
 		url:  func(*testing.T) string { return "ftp://example.com/" },
 		text: `transport: ws: dial ftp://example.com/: unsupported URL scheme "ftp", want ws, wss, http or https`,

@@ -1,8 +1,8 @@
 package transport
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/internal/redact"
 )
 
 // A Client connects to a server and listens for what the server dials.
@@ -24,8 +25,8 @@ type Client struct {
 	// [Dialer.Header].
 	Header http.Header
 
-	// HandshakeTimeout bounds what it takes to make a session. 0 means 10 s,
-	// or what [WithHandshakeTimeout] says.
+	// HandshakeTimeout bounds what it takes to make a session. 0 or less means
+	// what [WithHandshakeTimeout] says, or else 10 s.
 	HandshakeTimeout time.Duration
 
 	config config
@@ -65,7 +66,8 @@ func (c *Client) DialAndListen() (net.Listener, error) {
 // DialAndListenContext is DialAndListen with a context, which bounds the call
 // and not the listener.
 //
-// The carriers are tried in order until one of them connects. If none does,
+// The carriers are tried in order, each for its share of the time, until one of
+// them connects. If none does,
 // the error tells what each of them met with. It matches, for instance,
 // [*carrier.RejectedError] if a server refused, [carrier.ErrScheme] for a URL
 // that no carrier knows, or [ErrNoCommonMux].
@@ -73,15 +75,21 @@ func (c *Client) DialAndListenContext(ctx context.Context) (*Listener, error) {
 	config := c.config.withDefaults()
 	u, err := url.Parse(c.URL)
 	if err != nil {
+		if strings.Contains(c.URL, "@") {
+			return nil, errors.New("transport: the URL is invalid, and not shown because it may hold a password; is that escaped?")
+		}
 		return nil, fmt.Errorf("transport: %w", err)
 	}
-	timeout := cmp.Or(c.HandshakeTimeout, config.handshakeTimeout)
+	timeout := config.handshakeTimeout
+	if c.HandshakeTimeout > 0 {
+		timeout = c.HandshakeTimeout
+	}
 	bounded, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 
 	var failed attempts
-	for _, by := range config.carriers {
-		l, err := config.dial(bounded, by, &carrier.Request{
+	for i, by := range config.carriers {
+		l, err := config.dial(bounded, len(config.carriers)-i, by, &carrier.Request{
 			URL:       u,
 			Header:    c.Header,
 			Protocols: config.offer(),
@@ -102,8 +110,12 @@ func (c *Client) DialAndListenContext(ctx context.Context) (*Listener, error) {
 	return nil, fmt.Errorf("transport: %w", failed)
 }
 
-// dial connects by one carrier.
-func (c *config) dial(ctx context.Context, by carrier.Carrier, r *carrier.Request) (*Listener, error) {
+// dial connects by one carrier, in its share of the time, of which as many
+// carriers as left are to have one.
+func (c *config) dial(ctx context.Context, left int, by carrier.Carrier, r *carrier.Request) (*Listener, error) {
+	deadline, _ := ctx.Deadline()
+	ctx, cancel := context.WithTimeout(ctx, time.Until(deadline)/time.Duration(left))
+	defer cancel()
 	conn, err := by.Dial(ctx, r)
 	if err != nil {
 		return nil, err
@@ -111,13 +123,13 @@ func (c *config) dial(ctx context.Context, by carrier.Carrier, r *carrier.Reques
 	m, err := c.agreed(by, conn.Protocol())
 	if err != nil {
 		conn.Close()
-		return nil, fmt.Errorf("%s: dial %s: %w", by.Name(), r.URL.Redacted(), err)
+		return nil, fmt.Errorf("%s: dial %s: %w", by.Name(), redact.URL(r.URL), err)
 	}
 	muxed, err := m.ListenSide(conn, c.session)
 	if err != nil {
 		return nil, fmt.Errorf("%s: start %s: %w", by.Name(), m.Name(), err)
 	}
-	l := &Listener{newSession(c, by, conn, m, muxed)}
+	l := &Listener{session: newSession(c, by, conn, m, muxed)}
 	l.session.begin(func() {})
 	return l, nil
 }

@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"cmp"
 	"log/slog"
 	"time"
 
@@ -35,7 +34,9 @@ func (c config) withDefaults() config {
 	if len(c.muxes) == 0 {
 		c.muxes = defaultMuxes
 	}
-	c.handshakeTimeout = cmp.Or(c.handshakeTimeout, defaultHandshakeTimeout)
+	if c.handshakeTimeout <= 0 {
+		c.handshakeTimeout = defaultHandshakeTimeout
+	}
 	if c.logger == nil {
 		c.logger = slog.New(slog.DiscardHandler)
 	}

@@ -2,10 +2,12 @@ package transport
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 
 	"github.com/backdial/backdial/mux"
 )
@@ -22,6 +24,13 @@ type Dialer struct {
 	// you believe it.
 	Header http.Header
 
+	// URL of the client's request: its path and query.
+	URL *url.URL
+
+	// TLS is how the client's connection is secured, its certificate
+	// included, or nil if it is not, or by someone in front of the server.
+	TLS *tls.ConnectionState
+
 	session *session
 	request context.Context // of the client's request, for its values
 }
@@ -31,8 +40,9 @@ type Dialer struct {
 //
 // While a client has hundreds of connections to accept, Dial waits for it to
 // accept one; [Dialer.DialContext] can give up. The error matches
-// [ErrClientGone] if the client is, and [net.ErrClosed] after Close of the
-// Dialer or the server.
+// [ErrClientGone] if the client is, mux.ErrGoAway if it is about to leave and
+// takes nothing new, and [net.ErrClosed] after Close of the Dialer or the
+// server.
 func (d *Dialer) Dial() (net.Conn, error) {
 	return d.DialContext(context.Background(), "", "")
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"sync/atomic"
 )
 
 // A Listener is a client's end of a session: a [net.Listener] of the
@@ -12,19 +13,24 @@ import (
 //
 // It ends with its session. Close it when it is no longer used.
 type Listener struct {
-	session *session
+	session  *session
+	draining atomic.Bool // Shutdown was called
 }
 
 var _ net.Listener = (*Listener)(nil)
 
 // Accept waits for a connection that the server dials. Its error matches
-// [net.ErrClosed] after Close or Shutdown, and [mux.ErrSessionEnded] when the
+// [net.ErrClosed] after Close, or when Shutdown is done: not before, because
+// who serves a listener tends to close it when Accept fails. The error matches [mux.ErrSessionEnded] when the
 // session is lost or the server closed it.
 //
 // [mux.ErrSessionEnded]: https://pkg.go.dev/github.com/backdial/backdial/mux#ErrSessionEnded
 func (l *Listener) Accept() (net.Conn, error) {
 	st, err := l.session.mux.Accept()
 	if err != nil {
+		if l.draining.Load() {
+			<-l.Done()
+		}
 		return nil, fmt.Errorf("transport: accept: %w", l.session.explain(err))
 	}
 	return l.session.conn(st), nil
@@ -39,7 +45,16 @@ func (l *Listener) Close() error { return l.session.mux.Close() }
 // have been closed, then closes the session. Connections that the server dials
 // meanwhile are refused. When ctx ends first, Shutdown cuts what is left and
 // returns ctx's error.
-func (l *Listener) Shutdown(ctx context.Context) error { return l.session.mux.Shutdown(ctx) }
+//
+// With an [http.Server] that serves the listener, disable keep-alives first, so
+// that its connections end with their requests; then call this Shutdown, and
+// not the server's, which would close the listener at once.
+//
+// [http.Server]: https://pkg.go.dev/net/http#Server
+func (l *Listener) Shutdown(ctx context.Context) error {
+	l.draining.Store(true)
+	return l.session.mux.Shutdown(ctx)
+}
 
 // Addr returns the local address of the connection to the server.
 func (l *Listener) Addr() net.Addr { return l.session.info.LocalAddr }

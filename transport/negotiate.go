@@ -14,6 +14,9 @@ import (
 // did not find a multiplexer that both have.
 var ErrNoCommonMux = errors.New("no multiplexer in common")
 
+// maxShown is how many bytes an error text repeats of what a peer says.
+const maxShown = 200
+
 // offer lists what a client can speak, the preferred first.
 func (c *config) offer() []string {
 	protocols := make([]string, len(c.muxes))
@@ -32,8 +35,8 @@ func (c *config) choose(from carrier.Carrier, offered []string) (mux.Muxer, stri
 		}
 	}
 	if len(offered) > 0 {
-		return nil, "", fmt.Errorf("%w: client offers %s, server has %s",
-			ErrNoCommonMux, strings.Join(offered, ", "), strings.Join(c.offer(), ", "))
+		return nil, "", fmt.Errorf("%w: client offers %.*s, server has %s",
+			ErrNoCommonMux, maxShown, strings.Join(offered, ", "), strings.Join(c.offer(), ", "))
 	}
 	m, err := c.legacyMux(from)
 	return m, "", err
@@ -48,8 +51,8 @@ func (c *config) agreed(from carrier.Carrier, protocol string) (mux.Muxer, error
 	if m := c.muxFor(protocol); m != nil {
 		return m, nil
 	}
-	return nil, fmt.Errorf("%w: server picked %q, which was not offered (%s)",
-		ErrNoCommonMux, protocol, strings.Join(c.offer(), ", "))
+	return nil, fmt.Errorf("%w: server picked %.*q, which was not offered (%s)",
+		ErrNoCommonMux, maxShown, protocol, strings.Join(c.offer(), ", "))
 }
 
 // legacyMux returns what runs when nothing was negotiated.

@@ -71,7 +71,7 @@ func WithTLSConfig(t *tls.Config) Option {
 
 // WithHandshakeTimeout bounds what it takes to make a session: on a client
 // everything from looking up the server's name, on a server the request's
-// header. 0 means 10 s.
+// header. 0 or less means 10 s.
 func WithHandshakeTimeout(d time.Duration) Option {
 	return option(func(c *config) { c.handshakeTimeout = d })
 }

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"sync"
 
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/internal/ctxerr"
@@ -48,6 +49,10 @@ func ListenAndServeTLS(addr, certFile, keyFile string, h EndpointHandler, opts .
 // ListenAndServe listens on s.Addr and lets clients connect until Close or
 // Shutdown. It always returns an error, [ErrServerClosed] in that case.
 func (s *Server) ListenAndServe() error {
+	s.init()
+	if s.config.tls != nil {
+		return errors.New("transport: a server with WithTLSConfig does not listen without TLS: use ListenAndServeTLS")
+	}
 	return s.listenAndServe(":http", nil)
 }
 
@@ -131,10 +136,10 @@ func (s *Server) serve(endpoints ...carrier.Endpoint) error {
 	if s.Handler == nil {
 		return errors.New("transport: Server.Handler is nil")
 	}
+	defer s.untrack(endpoints)
 	if !s.track(endpoints) {
 		return ErrServerClosed
 	}
-	defer s.untrack(endpoints)
 	failed := make(chan error, len(endpoints))
 	for _, e := range endpoints {
 		go func() { failed <- e.Serve() }()
@@ -176,40 +181,58 @@ func (s *Server) untrack(endpoints []carrier.Endpoint) {
 // An httpEndpoint is where clients of the carriers that are upgraded arrive.
 type httpEndpoint struct {
 	server *http.Server
-	ln     net.Listener
+	ln     *onceListener
 }
 
-func (s *Server) httpEndpoint(ln net.Listener) httpEndpoint {
-	return httpEndpoint{&http.Server{
-		Handler:           s,
-		ReadHeaderTimeout: s.config.handshakeTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(s.config.logger.Handler(), slog.LevelWarn),
-	}, ln}
+func (s *Server) httpEndpoint(ln net.Listener) *httpEndpoint {
+	return &httpEndpoint{&http.Server{
+		Handler: s,
+		// They end with the upgrade.
+		ReadTimeout:    s.config.handshakeTimeout,
+		WriteTimeout:   s.config.handshakeTimeout,
+		MaxHeaderBytes: maxHeaderBytes,
+		ErrorLog:       slog.NewLogLogger(s.config.logger.Handler(), slog.LevelWarn),
+	}, &onceListener{Listener: ln}}
 }
 
-func (e httpEndpoint) Serve() error   { return e.server.Serve(e.ln) }
-func (e httpEndpoint) Addr() net.Addr { return e.ln.Addr() }
+func (e *httpEndpoint) Serve() error   { return e.server.Serve(e.ln) }
+func (e *httpEndpoint) Addr() net.Addr { return e.ln.Addr() }
 
-func (e httpEndpoint) Close() error {
+func (e *httpEndpoint) Close() error {
 	return errors.Join(e.ln.Close(), e.server.Close())
 }
 
+// A onceListener closes a listener once. Not all of them like it twice.
+type onceListener struct {
+	net.Listener
+	once sync.Once
+	err  error
+}
+
+func (l *onceListener) Close() error {
+	l.once.Do(func() { l.err = l.Listener.Close() })
+	return l.err
+}
+
 // Close stops listening, ends all sessions and cuts their connections. It
-// waits for a few seconds at most until clients have what was written before.
+// waits for a few seconds at most until clients have what was written before,
+// and for [Trace.ClientGone], but not for handlers.
 func (s *Server) Close() error {
 	s.end(func(d *Dialer) error { return d.Close() })
+	s.sessions.Wait()
 	return nil
 }
 
 // Shutdown refuses new clients, makes Dial fail, waits until the connections
-// in use have been closed and the handlers have returned, then closes the
-// sessions. When ctx ends first, Shutdown cuts what is left and returns ctx's
-// error.
+// in use have been closed, closes the sessions, and waits until the handlers
+// have returned. A connection that an [http.Transport] keeps for later is in
+// use: call its CloseIdleConnections. When ctx ends first, Shutdown cuts what
+// is left and returns ctx's error. A handler that calls it waits for itself.
 func (s *Server) Shutdown(ctx context.Context) error {
 	err := s.end(func(d *Dialer) error { return d.session.mux.Shutdown(ctx) })
 	handled := make(chan struct{})
 	go func() { // ends with the last handler
+		s.sessions.Wait()
 		s.handlers.Wait()
 		close(handled)
 	}()

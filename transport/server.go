@@ -32,7 +32,8 @@ func (f EndpointHandlerFunc) HandleEndpoint(d *Dialer) { f(d) }
 // The zero value with a Handler is ready to use. It must not be copied.
 //
 // Sessions live until either side closes them. Close and Shutdown end those
-// that are left, and wait for every goroutine but those of handlers.
+// that are left, also of a server that is mounted somewhere; shutting down the
+// [http.Server] around it does not.
 type Server struct {
 	// Addr is what ListenAndServe and ListenAndServeTLS listen on. "" means
 	// ":http" and ":https".
@@ -49,7 +50,8 @@ type Server struct {
 	closed    bool       // no new clients
 	dialers   map[*Dialer]struct{}
 	endpoints map[carrier.Endpoint]struct{}
-	handlers  sync.WaitGroup // those of HandleEndpoint
+	sessions  sync.WaitGroup // until their end has been announced
+	handlers  sync.WaitGroup // calls of HandleEndpoint
 }
 
 // NewServer returns a server with options.
@@ -76,18 +78,32 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.init()
 	d, err := s.accept(w, r)
 	if err != nil {
-		s.config.logger.Warn("backdial: handshake failed", "remote", r.RemoteAddr, "err", err)
-		if s.config.trace.HandshakeFailed != nil {
-			s.config.trace.HandshakeFailed(r, err)
-		}
+		s.failed(r, err)
 		return
 	}
-	if !s.add(d) { // closed meanwhile
+	if !s.add(d) {
 		d.Close()
+		s.failed(r, ErrServerClosed)
 		return
 	}
+	handling := false
+	defer func() {
+		if !handling { // a trace function panics
+			s.handlers.Done()
+			d.Close()
+		}
+	}()
 	d.session.begin(func() { s.remove(d) })
+	handling = true
 	go s.handle(d)
+}
+
+// failed announces that r did not lead to a session.
+func (s *Server) failed(r *http.Request, err error) {
+	s.config.logger.Warn("backdial: handshake failed", "remote", r.RemoteAddr, "err", err)
+	if s.config.trace.HandshakeFailed != nil {
+		s.config.trace.HandshakeFailed(r, err)
+	}
 }
 
 // accept makes a session of r. If it fails, it has answered.
@@ -103,7 +119,8 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request) (*Dialer, error)
 		w.Header().Set("Upgrade", "websocket")
 		w.Header().Set("Connection", "Upgrade")
 		return nil, refuse(w, http.StatusUpgradeRequired,
-			fmt.Errorf("transport: %s %s is not a request of the carriers here (%s)", r.Method, r.URL.Path, s.carrierNames()))
+			fmt.Errorf("transport: %.*s %.*s is not a request of the carriers here (%s)",
+				maxShown, r.Method, maxShown, r.URL.Path, s.carrierNames()))
 	}
 	m, protocol, err := s.config.choose(by, offered)
 	if err != nil {
@@ -118,7 +135,9 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request) (*Dialer, error)
 		return nil, fmt.Errorf("transport: start %s: %w", m.Name(), err)
 	}
 	return &Dialer{
-		Header:  r.Header,
+		Header:  r.Header.Clone(),
+		URL:     r.URL,
+		TLS:     r.TLS,
 		session: newSession(&s.config, by, conn, m, muxed),
 		request: r.Context(),
 	}, nil
@@ -184,6 +203,7 @@ func (s *Server) add(d *Dialer) bool {
 		return false
 	}
 	s.dialers[d] = struct{}{}
+	s.sessions.Add(1)
 	s.handlers.Add(1)
 	return true
 }
@@ -192,6 +212,7 @@ func (s *Server) remove(d *Dialer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.dialers, d)
+	s.sessions.Done()
 }
 
 func (s *Server) isClosed() bool {

@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -180,6 +181,7 @@ func TestServeErrors(t *testing.T) {
 		{"no handler", transport.ListenAndServe("127.0.0.1:0", nil), "transport: Server.Handler is nil"},
 		{"address in use", transport.ListenAndServe(taken.Addr().String(), handler), "address already in use"},
 		{"no certificate", transport.ListenAndServeTLS("127.0.0.1:0", "", "", handler), "transport: no certificate: name its files, or use WithTLSConfig"},
+		{"TLS forgotten", transport.ListenAndServe("127.0.0.1:0", handler, transport.WithTLSConfig(&tls.Config{})), "use ListenAndServeTLS"},
 		{"no such file", transport.ListenAndServeTLS("127.0.0.1:0", "no.pem", "no.pem", handler), "transport: open no.pem: no such file or directory"},
 	} {
 		if test.err == nil || !strings.Contains(test.err.Error(), test.text) {
@@ -201,6 +203,9 @@ func TestHandshakeLimits(t *testing.T) {
 	for name, request := range map[string]string{
 		"endless header": "GET / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 100<<10),
 		"no end":         "GET / HTTP/1.1\r\nHost: x\r\n",
+		"nothing":        "",
+		"no request":     "GET / HTTP/1.1\r\nHost: x\r\n\r\n", // and then stays
+		"no body":        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n",
 	} {
 		c, err := net.Dial("tcp", ln.Addr().String())
 		if err != nil {
@@ -296,5 +301,100 @@ func TestShutdownWaitsForHandlers(t *testing.T) {
 	close(leave)
 	if err := await(t, "end of Shutdown", done); err != nil {
 		t.Error("shutdown:", err)
+	}
+}
+
+// TestListenerShutdown has an http.Server on the device, with a request under
+// way. http.Serve closes its listener as soon as Accept fails.
+func TestListenerShutdown(t *testing.T) {
+	leak.Check(t)
+	dialers := make(chan *transport.Dialer, 1)
+	srv := httptest.NewServer(serverFunc(t, func(d *transport.Dialer) { dialers <- d }))
+	defer srv.Close()
+	lis, err := transport.DialAndListenContext(within(t), srv.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	entered, leave := make(chan struct{}), make(chan struct{})
+	device := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		close(entered)
+		<-leave
+		io.WriteString(w, "done")
+	})}
+	go device.Serve(lis)
+	d := await(t, "Dialer", dialers)
+	client := &http.Client{Transport: &http.Transport{DialContext: d.DialContext}}
+	answered := make(chan string, 1)
+	go func() {
+		answer, err := client.Get("http://device/")
+		if err != nil {
+			answered <- err.Error()
+			return
+		}
+		defer answer.Body.Close()
+		body, _ := io.ReadAll(answer.Body)
+		answered <- string(body)
+	}()
+	await(t, "request", entered)
+	device.SetKeepAlivesEnabled(false)
+	shut := make(chan error, 1)
+	go func() { shut <- lis.Shutdown(within(t)) }()
+	for err := error(nil); err == nil; { // until the shutdown has begun
+		var c net.Conn
+		if c, err = d.Dial(); err == nil {
+			c.Close()
+		}
+	}
+	close(leave)
+	if got := await(t, "answer", answered); got != "done" {
+		t.Errorf("the request under way got %q, want done", got)
+	}
+	if err := await(t, "end of Shutdown", shut); err != nil {
+		t.Error("shutdown:", err)
+	}
+}
+
+// TestTracePanic makes sure that a trace function which panics leaves no
+// session behind.
+func TestTracePanic(t *testing.T) {
+	leak.Check(t)
+	server := serverFunc(t, nil, transport.WithTrace(transport.Trace{
+		ClientConnected: func(transport.Info) { panic(http.ErrAbortHandler) },
+	}))
+	srv := httptest.NewServer(server)
+	defer srv.Close()
+	lis, err := transport.DialAndListenContext(within(t), srv.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, "end of the session", lis.Done())
+	if err := server.Shutdown(within(t)); err != nil {
+		t.Error("shutdown:", err)
+	}
+}
+
+// TestCloseWaitsForTrace closes a server whose trace takes its time.
+func TestCloseWaitsForTrace(t *testing.T) {
+	leak.Check(t)
+	var gone atomic.Bool
+	connected := make(chan struct{})
+	server := serverFunc(t, nil, transport.WithTrace(transport.Trace{
+		ClientConnected: func(transport.Info) { close(connected) },
+		ClientGone: func(transport.Info, error) {
+			runtime.Gosched()
+			gone.Store(true)
+		},
+	}))
+	srv := httptest.NewServer(server)
+	defer srv.Close()
+	lis, err := transport.DialAndListenContext(within(t), srv.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lis.Close()
+	await(t, "session", connected)
+	server.Close()
+	if !gone.Load() {
+		t.Error("Close returned before the end of the session was announced")
 	}
 }

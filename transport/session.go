@@ -39,17 +39,20 @@ func newSession(c *config, from carrier.Carrier, conn carrier.Conn, m mux.Muxer,
 // begin announces the session. gone is called after its end has been announced
 // too; until then the session occupies no goroutine of this package.
 func (s *session) begin(gone func()) {
-	s.logger.Info("backdial: client connected", "protocol", s.info.Protocol)
-	if s.trace.ClientConnected != nil {
-		s.trace.ClientConnected(s.info)
-	}
+	announced := make(chan struct{})
+	defer close(announced) // also if a trace function panics
 	context.AfterFunc(s.mux.Context(), func() {
+		<-announced
+		defer gone()
 		s.logger.Info("backdial: client gone", "after", time.Since(s.info.Since), "reason", s.err())
 		if s.trace.ClientGone != nil {
 			s.trace.ClientGone(s.info, s.err())
 		}
-		gone()
 	})
+	s.logger.Info("backdial: client connected", "protocol", s.info.Protocol)
+	if s.trace.ClientConnected != nil {
+		s.trace.ClientConnected(s.info)
+	}
 }
 
 // err is why the session has ended, or nil.

@@ -8,7 +8,8 @@ import (
 
 // A Trace is a set of functions that are called when something happens, for
 // metrics and the like. Any of them may be nil. They are called without locks
-// held and may call the package; what they trace waits until they return.
+// held and may call the package, except Close and Shutdown of their server,
+// which wait for them.
 type Trace struct {
 	// ClientConnected is called when a session begins, on either side, before
 	// the handler of the server gets its Dialer.
@@ -59,6 +60,7 @@ type StreamStats struct {
 	// BytesRead and BytesWritten count the bytes that its user read and wrote.
 	BytesRead, BytesWritten int64
 
-	// Err is the first error of a Read or Write other than [io.EOF], or nil.
+	// Err is the first error of a Read or Write, or nil. [io.EOF] and deadlines
+	// are none.
 	Err error
 }

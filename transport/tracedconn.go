@@ -1,7 +1,9 @@
 package transport
 
 import (
+	"errors"
 	"io"
+	"os"
 	"sync"
 	"time"
 
@@ -36,7 +38,10 @@ func (c *tracedConn) count(read, written int64, err error) {
 	defer c.mu.Unlock()
 	c.stats.BytesRead += read
 	c.stats.BytesWritten += written
-	if c.stats.Err == nil && err != io.EOF && !c.closed {
+	switch {
+	case c.stats.Err != nil, c.closed, err == io.EOF:
+	case errors.Is(err, os.ErrDeadlineExceeded): // net/http's way to wake a Read
+	default:
 		c.stats.Err = err
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/internal/ctxerr"
+	"github.com/backdial/backdial/internal/redact"
 )
 
 // Dial connects to the endpoint that is the host of r.URL, whose scheme is
@@ -19,7 +20,7 @@ import (
 func (c *Carrier) Dial(ctx context.Context, r *carrier.Request) (carrier.Conn, error) {
 	conn, err := c.dial(ctx, r)
 	if err != nil {
-		return nil, fmt.Errorf("mem: dial %s: %w", r.URL.Redacted(), err)
+		return nil, fmt.Errorf("mem: dial %s: %w", redact.URL(r.URL), err)
 	}
 	return conn, nil
 }

@@ -2,8 +2,10 @@ package mem
 
 import (
 	"context"
+	"log"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"sync"
 
 	"github.com/backdial/backdial/carrier"
@@ -60,7 +62,10 @@ func (x *exchange) serve(h http.Handler) {
 	w := &response{exchange: x, header: make(http.Header)}
 	defer x.cancel()
 	defer func() {
-		if recover() != nil {
+		if v := recover(); v != nil {
+			if v != http.ErrAbortHandler { // as net/http does
+				log.Printf("mem: panic serving %v: %v\n%s", x.client, v, debug.Stack())
+			}
 			w = &response{status: http.StatusInternalServerError}
 		}
 		x.settle(nil, w.rejection())

@@ -1,6 +1,7 @@
 package ws
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/base64"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/internal/ctxerr"
+	"github.com/backdial/backdial/internal/redact"
 )
 
 // Dial connects to a URL with the scheme ws or http, or over TLS with wss or
@@ -26,7 +28,7 @@ import (
 func (c *Carrier) Dial(ctx context.Context, r *carrier.Request) (carrier.Conn, error) {
 	conn, err := c.dial(ctx, r)
 	if err != nil {
-		return nil, fmt.Errorf("ws: dial %s: %w", r.URL.Redacted(), err)
+		return nil, fmt.Errorf("ws: dial %s: %w", redact.URL(r.URL), err)
 	}
 	return conn, nil
 }
@@ -36,10 +38,10 @@ func (c *Carrier) dial(ctx context.Context, r *carrier.Request) (carrier.Conn, e
 	if err != nil {
 		return nil, err
 	}
-	if c.handshakeTimeout >= 0 {
+	if timeout := c.dialTimeout(ctx); timeout > 0 {
 		var cancel context.CancelFunc
-		late := fmt.Errorf("no handshake within %v: %w", c.handshakeTimeout, context.DeadlineExceeded)
-		ctx, cancel = context.WithTimeoutCause(ctx, c.handshakeTimeout, late)
+		late := fmt.Errorf("no handshake within %v: %w", timeout, context.DeadlineExceeded)
+		ctx, cancel = context.WithTimeoutCause(ctx, timeout, late)
 		defer cancel()
 	}
 	proxy, err := c.proxyFor(ctx, target)
@@ -76,6 +78,14 @@ func (c *Carrier) dial(ctx context.Context, r *carrier.Request) (carrier.Conn, e
 		return nil, fmt.Errorf("handshake: %w", clip(fmt.Errorf("server chose extension %q, which was not offered", ext)))
 	}
 	return newConn(ws, h.conn), nil
+}
+
+// dialTimeout returns what bounds a handshake besides ctx, or no more than 0.
+func (c *Carrier) dialTimeout(ctx context.Context) time.Duration {
+	if _, bounded := ctx.Deadline(); bounded {
+		return c.handshakeTimeout
+	}
+	return cmp.Or(c.handshakeTimeout, defaultHandshakeTimeout)
 }
 
 // target returns u as the WebSocket library wants it.

@@ -1,7 +1,6 @@
 package ws
 
 import (
-	"cmp"
 	"net/http"
 	"net/url"
 	"time"
@@ -33,7 +32,8 @@ func WithCheckOrigin(check func(*http.Request) bool) Option {
 
 // WithHandshakeTimeout bounds how long Dial takes, in addition to its context,
 // and how long Upgrade waits for the client to take the answer. 0 means the
-// default, 10 s; negative means no bound.
+// default, which is 10 s, but for a Dial whose context has a deadline of its
+// own nothing more; negative means no bound.
 func WithHandshakeTimeout(d time.Duration) Option {
-	return func(c *Carrier) { c.handshakeTimeout = cmp.Or(d, defaultHandshakeTimeout) }
+	return func(c *Carrier) { c.handshakeTimeout = d }
 }

@@ -2,6 +2,7 @@ package ws
 
 import (
 	"bufio"
+	"cmp"
 	"crypto/tls"
 	"fmt"
 	"net"
@@ -34,7 +35,7 @@ func (c *Carrier) Upgrade(w http.ResponseWriter, r *http.Request, protocol strin
 		return nil, fmt.Errorf("ws: upgrade: origin %q is not allowed", r.Header.Get("Origin"))
 	}
 	u := websocket.Upgrader{
-		HandshakeTimeout: max(c.handshakeTimeout, 0),
+		HandshakeTimeout: max(cmp.Or(c.handshakeTimeout, defaultHandshakeTimeout), 0),
 		ReadBufferSize:   readBuffer,
 		WriteBufferSize:  writeBuffer,
 		WriteBufferPool:  c.buffers,

@@ -42,7 +42,7 @@ var (
 type Carrier struct {
 	proxy            func(*http.Request) (*url.URL, error)
 	checkOrigin      func(*http.Request) bool
-	handshakeTimeout time.Duration // negative: none
+	handshakeTimeout time.Duration // 0: the default, negative: none
 
 	// A connection holds a write buffer only during Write.
 	buffers websocket.BufferPool
@@ -54,7 +54,6 @@ func New(opts ...Option) *Carrier {
 	c := &Carrier{
 		proxy:            http.ProxyFromEnvironment,
 		checkOrigin:      sameOrigin,
-		handshakeTimeout: defaultHandshakeTimeout,
 		buffers:          new(sync.Pool),
 	}
 	for _, opt := range opts {

@@ -234,14 +234,29 @@ func deadPeer(t *testing.T, connect Connect) {
 	}
 }
 
+// awaitRefusal opens a stream to a peer that shuts down, and waits until it is
+// refused.
+func awaitRefusal(t *testing.T, p Pair) {
+	t.Helper()
+	refused := start(func() error {
+		st, err := p.Dial.Open(t.Context())
+		if err == nil {
+			_, err = st.Read(make([]byte, 1))
+		}
+		return err
+	})
+	if err := await(t, "a new stream", refused); !errors.Is(err, mux.ErrReset) && !errors.Is(err, mux.ErrGoAway) {
+		t.Errorf("a new stream: error %v, want mux.ErrReset or mux.ErrGoAway", err)
+	}
+}
+
 func shutdown(t *testing.T, connect Connect) {
 	t.Run("waits", func(t *testing.T) {
 		p := connect.pair(t, mux.Config{}, mux.Config{})
 		dialled, accepted := p.open(t)
 		shutting := start(func() error { return p.Listen.Shutdown(t.Context()) })
-		if _, err := awaitValue(t, "Accept", startValue(p.Listen.Accept)); !errors.Is(err, net.ErrClosed) {
-			t.Errorf("Accept: error %v, want net.ErrClosed", err)
-		}
+		awaitRefusal(t, p)
+		accepting := start(func() error { _, err := p.Listen.Accept(); return err })
 		// The stream in use goes on as if nothing had happened.
 		io.WriteString(dialled, "request")
 		dialled.CloseWrite()
@@ -261,22 +276,15 @@ func shutdown(t *testing.T, connect Connect) {
 		if err := await(t, "Shutdown", shutting); err != nil {
 			t.Error("Shutdown:", err)
 		}
+		if err := await(t, "Accept", accepting); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("Accept: error %v, want net.ErrClosed", err)
+		}
 	})
 	t.Run("refuses new streams", func(t *testing.T) {
 		p := connect.pair(t, mux.Config{}, mux.Config{})
 		p.open(t)
 		shutting := start(func() error { return p.Listen.Shutdown(t.Context()) })
-		p.Listen.Accept() // returns when the shutdown has begun
-		refused := start(func() error {
-			st, err := p.Dial.Open(t.Context())
-			if err == nil {
-				_, err = st.Read(make([]byte, 1))
-			}
-			return err
-		})
-		if err := await(t, "a new stream", refused); !errors.Is(err, mux.ErrReset) && !errors.Is(err, mux.ErrGoAway) {
-			t.Errorf("a new stream: error %v, want mux.ErrReset or mux.ErrGoAway", err)
-		}
+		awaitRefusal(t, p)
 		p.Listen.Close()
 		await(t, "Shutdown", shutting)
 	})
