@@ -2,6 +2,7 @@ package transport_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"log"
@@ -128,4 +129,43 @@ func ExampleWithMuxes() {
 	// Output:
 	// backdial.v1.smux
 	// backdial.v1.yamux
+}
+
+// A device that serves HTTP leaves without cutting a request.
+func ExampleListener_Shutdown() {
+	answers := make(chan string)
+	handler := transport.EndpointHandlerFunc(func(d *transport.Dialer) {
+		client := &http.Client{Transport: &http.Transport{DialContext: d.DialContext}}
+		answer, err := client.Get("http://device/")
+		if err != nil {
+			log.Fatal(err)
+		}
+		defer answer.Body.Close()
+		body, _ := io.ReadAll(answer.Body)
+		answers <- string(body)
+	})
+	server := httptest.NewServer(transport.NewServer(handler))
+	defer server.Close()
+
+	lis, err := transport.DialAndListenContext(context.Background(), server.URL, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	requested := make(chan bool)
+	device := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		close(requested)
+		fmt.Fprint(w, "done")
+	})}
+	go device.Serve(lis)
+
+	<-requested
+	device.SetKeepAlivesEnabled(false) // connections end with their requests
+	left := make(chan error)
+	go func() { left <- lis.Shutdown(context.Background()) }()
+	fmt.Println(<-answers)
+	fmt.Println(<-left)
+
+	// Output:
+	// done
+	// <nil>
 }

@@ -52,9 +52,9 @@ type Carrier struct {
 // by opts.
 func New(opts ...Option) *Carrier {
 	c := &Carrier{
-		proxy:            http.ProxyFromEnvironment,
-		checkOrigin:      sameOrigin,
-		buffers:          new(sync.Pool),
+		proxy:       http.ProxyFromEnvironment,
+		checkOrigin: sameOrigin,
+		buffers:     new(sync.Pool),
 	}
 	for _, opt := range opts {
 		opt(c)
