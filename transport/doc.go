@@ -45,7 +45,8 @@
 // Close of anything ends it at once, wakes whatever is blocked on it, and may
 // be repeated. What was written before still arrives: closing a session waits
 // until its other end has it, for three seconds at most. Shutdown waits for the
-// streams in use first. After either, no goroutine of this package is left.
+// streams in use first, idle ones of an [http.Transport] among them. After
+// either, no goroutine of this package is left but those that run a handler.
 //
 // # Errors
 //

@@ -77,6 +77,7 @@ func (s *Session) seal(ctx context.Context) bool {
 	}
 	written := !s.flushing && !s.mute
 	s.mute = true
+	s.taken.Broadcast()
 	return written
 }
 
@@ -108,6 +109,7 @@ func (s *Session) wakeLocked() {
 	s.opening.Broadcast()
 	s.accepting.Broadcast()
 	s.drained.Broadcast()
+	s.taken.Broadcast()
 }
 
 func (s *Session) liveLocked() []*Stream {

@@ -108,6 +108,25 @@ func TestChatter(t *testing.T) {
 	})
 }
 
+// TestDialAndClose opens and closes streams as fast as it can, with a peer that
+// refuses most of them. That is no offence either.
+func TestDialAndClose(t *testing.T) {
+	each(t, func(t *testing.T, m mux.Muxer) {
+		a, b := testnet.Pair(t)
+		d, l := sessions(t, m, a, b, mux.Config{}, mux.Config{AcceptBacklog: 1})
+		for range 100_000 {
+			st, err := d.Open(t.Context())
+			if err != nil {
+				t.Fatal("open:", err)
+			}
+			st.Close()
+		}
+		if err := context.Cause(l.Context()); err != nil {
+			t.Error("the session ended:", err)
+		}
+	})
+}
+
 // memPair returns the two ends of a connection that buffers 64 KiB each way,
 // and whose writes fail as soon as the peer closes.
 func memPair(t *testing.T) (a, b net.Conn) {

@@ -14,8 +14,9 @@ import (
 // payloads pass through it; large ones go from the carrier to their stream.
 const readBuffer = 2 << 10
 
-// readLoop takes frames from the carrier until the session ends. It never
-// waits for anything else, so no stream can hold up another.
+// readLoop takes frames from the carrier until the session ends. It waits for
+// nothing else, so no stream can hold up another, but for one thing: that a
+// peer which provokes answers reads some.
 func (s *Session) readLoop() {
 	defer close(s.read)
 	r := bufio.NewReaderSize(hearing{s}, readBuffer)

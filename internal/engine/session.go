@@ -59,6 +59,7 @@ type Session struct {
 	accepting sync.Cond // Accept may go on
 	drained   sync.Cond // inUse went down
 	flushed   sync.Cond // the writer has ended
+	taken     sync.Cond // the writer has taken the queue
 
 	queue      *[]byte             // frames to be written; nil for none
 	flushing   bool                // the writer runs
@@ -83,7 +84,7 @@ func New(wire Wire, conn net.Conn, side Side, config mux.Config) *Session {
 		nextID:  uint32(side),
 	}
 	s.keepalive = newKeepalive(s.config)
-	for _, c := range []*sync.Cond{&s.opening, &s.accepting, &s.drained, &s.flushed} {
+	for _, c := range []*sync.Cond{&s.opening, &s.accepting, &s.drained, &s.flushed, &s.taken} {
 		c.L = &s.mu
 	}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())

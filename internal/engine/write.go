@@ -22,7 +22,7 @@ const (
 	minFrame = 4 << 10
 
 	// maxReplies is how many answers to the peer's frames may wait for the
-	// carrier. A peer that asks for more does not read them.
+	// carrier. A peer that provokes more has to read some first.
 	maxReplies = 4096
 )
 
@@ -57,7 +57,8 @@ func (s *Session) appendLocked(f Frame) {
 }
 
 // replyLocked queues a frame that the peer provoked, and reports whether there
-// was anything to queue. It fails if the peer provokes more than it takes.
+// was anything to queue. Only the reader calls it. It waits while the peer
+// provokes more than it reads, and fails if the peer does not read at all.
 func (s *Session) replyLocked(f Frame) (queued bool, err error) {
 	before := s.queuedLocked()
 	s.appendLocked(f)
@@ -66,9 +67,29 @@ func (s *Session) replyLocked(f Frame) (queued bool, err error) {
 	}
 	s.replies++
 	if s.replies > maxReplies {
-		return true, fmt.Errorf("%w: more than %d answers wait for the peer to read them", mux.ErrProtocol, maxReplies)
+		return true, s.awaitRepliesLocked()
 	}
 	return true, nil
+}
+
+// awaitRepliesLocked holds up the reader until the writer has taken the
+// answers. It fails if that takes so long that the peer cannot be reading them.
+func (s *Session) awaitRepliesLocked() error {
+	late := false
+	timer := time.AfterFunc(farewell, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		late = true
+		s.taken.Broadcast()
+	})
+	defer timer.Stop()
+	for s.replies > maxReplies && !s.mute && s.err == nil {
+		if late {
+			return fmt.Errorf("%w: more than %d answers wait for the peer to read them", mux.ErrProtocol, maxReplies)
+		}
+		s.taken.Wait()
+	}
+	return nil
 }
 
 // replyStrayLocked answers a frame for a stream that is gone. Of those that
@@ -152,6 +173,7 @@ func (s *Session) flush() {
 		batch := s.queue
 		s.queue, s.replies, s.strays = nil, 0, nil
 		s.wakeAwaitRoomLocked()
+		s.taken.Broadcast()
 		s.writeStart = time.Now()
 		s.mu.Unlock()
 		_, err := s.conn.Write(*batch)
@@ -162,6 +184,7 @@ func (s *Session) flush() {
 			// What has arrived may be complete. The reader gets at it, and
 			// finds the end.
 			s.mute = true
+			s.taken.Broadcast()
 			time.AfterFunc(farewell, func() { s.end(s.lost(fmt.Errorf("write: %w", err))) })
 		}
 	}

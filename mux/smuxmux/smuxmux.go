@@ -20,8 +20,6 @@
 package smuxmux
 
 import (
-	"net"
-
 	"github.com/backdial/backdial/internal/engine"
 	"github.com/backdial/backdial/mux"
 )
@@ -31,26 +29,7 @@ const (
 	protocol = "backdial.v1.smux"
 )
 
-// A Muxer implements [mux.Muxer].
-type Muxer struct{}
-
-var _ mux.Muxer = Muxer{}
-
-// New returns the smux multiplexer.
-func New() Muxer { return Muxer{} }
-
-// Name returns "smux".
-func (Muxer) Name() string { return name }
-
-// Protocol returns "backdial.v1.smux".
-func (Muxer) Protocol() string { return protocol }
-
-// DialSide implements [mux.Muxer] as the smux client.
-func (Muxer) DialSide(conn net.Conn, config mux.Config) (mux.Session, error) {
-	return engine.New(wire{}, conn, engine.DialSide, config), nil
-}
-
-// ListenSide implements [mux.Muxer] as the smux server.
-func (Muxer) ListenSide(conn net.Conn, config mux.Config) (mux.Session, error) {
-	return engine.New(wire{}, conn, engine.ListenSide, config), nil
-}
+// New returns the smux multiplexer. Its name is "smux", its protocol
+// "backdial.v1.smux"; the dial side is the smux client, the listen side the smux
+// server.
+func New() mux.Muxer { return engine.NewMuxer(wire{}, protocol) }

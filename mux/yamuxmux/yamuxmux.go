@@ -11,8 +11,6 @@
 package yamuxmux
 
 import (
-	"net"
-
 	"github.com/backdial/backdial/internal/engine"
 	"github.com/backdial/backdial/mux"
 )
@@ -22,26 +20,7 @@ const (
 	protocol = "backdial.v1.yamux"
 )
 
-// A Muxer implements [mux.Muxer].
-type Muxer struct{}
-
-var _ mux.Muxer = Muxer{}
-
-// New returns the yamux multiplexer.
-func New() Muxer { return Muxer{} }
-
-// Name returns "yamux".
-func (Muxer) Name() string { return name }
-
-// Protocol returns "backdial.v1.yamux".
-func (Muxer) Protocol() string { return protocol }
-
-// DialSide implements [mux.Muxer] as the yamux client.
-func (Muxer) DialSide(conn net.Conn, config mux.Config) (mux.Session, error) {
-	return engine.New(wire{}, conn, engine.DialSide, config), nil
-}
-
-// ListenSide implements [mux.Muxer] as the yamux server.
-func (Muxer) ListenSide(conn net.Conn, config mux.Config) (mux.Session, error) {
-	return engine.New(wire{}, conn, engine.ListenSide, config), nil
-}
+// New returns the yamux multiplexer. Its name is "yamux", its protocol
+// "backdial.v1.yamux"; the dial side is the yamux client, the listen side the yamux
+// server.
+func New() mux.Muxer { return engine.NewMuxer(wire{}, protocol) }
