@@ -183,6 +183,7 @@ var faults = []fault{{
 }, {
 	name:   "RefusalEndsSession",
 	muxer:  streams(func(s mux.Session, st mux.Stream) mux.Stream { return offended{st, s} }),
+	only:   StreamLimits, // whether Shutdown refuses or says go away is a matter of time
 	breaks: []Promise{StreamLimits},
 }, {
 	name:   "WriteNeverFails",
