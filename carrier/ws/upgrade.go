@@ -32,7 +32,7 @@ func (*Carrier) Offer(r *http.Request) (protocols []string, ok bool) {
 func (c *Carrier) Upgrade(w http.ResponseWriter, r *http.Request, protocol string) (carrier.Conn, error) {
 	if !c.checkOrigin(r) {
 		http.Error(w, http.StatusText(http.StatusForbidden), http.StatusForbidden)
-		return nil, fmt.Errorf("ws: upgrade: origin %q is not allowed", r.Header.Get("Origin"))
+		return nil, fmt.Errorf("ws: upgrade: origin %.200q is not allowed", r.Header.Get("Origin"))
 	}
 	u := websocket.Upgrader{
 		HandshakeTimeout: max(cmp.Or(c.handshakeTimeout, defaultHandshakeTimeout), 0),
@@ -44,7 +44,7 @@ func (c *Carrier) Upgrade(w http.ResponseWriter, r *http.Request, protocol strin
 	if protocol != "" {
 		if !slices.Contains(websocket.Subprotocols(r), protocol) {
 			http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
-			return nil, fmt.Errorf("ws: upgrade: protocol %q was not offered", protocol)
+			return nil, fmt.Errorf("ws: upgrade: protocol %.200q was not offered", protocol)
 		}
 		u.Subprotocols = []string{protocol}
 	}
