@@ -10,10 +10,10 @@
 // [github.com/backdial/backdial/carrier/carriertest] is this contract,
 // executed: run it on a carrier of your own.
 //
-// Three more things a carrier may have are interfaces of their own:
-// [Listener], for one that does not arrive at an HTTP server's TCP port,
-// [Legacy], for one with peers that do not negotiate, and [CloseWriter], for a
-// [Conn] that can end one direction.
+// What a carrier may have besides are interfaces of their own: [Listener], for
+// one that does not arrive at an HTTP server's TCP port, [Legacy], for one with
+// peers that do not negotiate, [StreamCarrier], for one whose connections have
+// streams, and [CloseWriter], for a [Conn] that can end one direction.
 package carrier
 
 import (
@@ -21,10 +21,12 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // ErrScheme is matched by the error of Dial for a URL whose scheme is not one
@@ -118,11 +120,91 @@ type Endpoint interface {
 	Close() error
 }
 
+// An Advertised is an [Endpoint] of which the HTTP server at the same host and
+// another port tells its clients.
+type Advertised interface {
+	// AltSvc is the value of an Alt-Svc header (RFC 7838).
+	AltSvc() string
+}
+
 // Legacy is a [Carrier] some of whose peers do not negotiate.
 type Legacy interface {
 	// LegacyProtocol is what runs on a connection on which nothing was
 	// negotiated.
 	LegacyProtocol() string
+}
+
+// A StreamCarrier is a [Carrier] all of whose connections are a [StreamConn].
+type StreamCarrier interface {
+	Carrier
+
+	// HasStreams does nothing. It tells what its carrier can do before there is
+	// a connection.
+	HasStreams()
+}
+
+// A StreamConn is a [Conn] that has streams, beside the bytes that it carries
+// itself. Its end ends them: after Close every method of a stream fails with
+// an error that matches [net.ErrClosed]; after an end that came otherwise they
+// fail with one that matches neither that nor [io.EOF].
+//
+// The Conn's own bytes travel on a stream too, which the client's first Read or
+// Write opens, before all others. A client that never calls them costs nothing
+// for it; the server's Read and Write wait for it.
+type StreamConn interface {
+	Conn
+
+	// OpenStream opens a stream and announces it: the peer's AcceptStream
+	// returns although nothing was written. It waits while the peer allows no
+	// more streams. ctx bounds the call, not the stream.
+	OpenStream(ctx context.Context) (Stream, error)
+
+	// AcceptStream waits for a stream that the peer opens.
+	AcceptStream(ctx context.Context) (Stream, error)
+}
+
+// A Stream of a [StreamConn] carries bytes in both directions. At most one
+// goroutine reads and one writes at a time; the other methods may be called
+// from others and at any time, but for CloseWrite, which is not called during
+// a Write.
+type Stream interface {
+	// Read returns [io.EOF] only after the peer's CloseWrite, and an error
+	// that matches [*CanceledError] after its CancelWrite.
+	io.Reader
+
+	// Write fails with an error that matches [*CanceledError] after the peer's
+	// CancelRead, and with one that matches [os.ErrDeadlineExceeded] at the
+	// deadline.
+	io.Writer
+
+	// ID is the same on both ends, and no other stream of the connection has
+	// it.
+	ID() uint64
+
+	// SetWriteDeadline ends a blocked Write at t, and those that follow. The
+	// zero value means never.
+	SetWriteDeadline(t time.Time) error
+
+	// CloseWrite tells the peer that nothing more follows. It does not wait.
+	CloseWrite() error
+
+	// CancelRead discards what has arrived and will, and makes the peer's
+	// Write fail, and the Read of this end. It does not wait.
+	CancelRead(code uint32)
+
+	// CancelWrite gives up what has not reached the peer yet, and makes its
+	// Read fail. It does not wait.
+	CancelWrite(code uint32)
+}
+
+// A CanceledError is the error of a [Stream] that the peer has canceled.
+type CanceledError struct {
+	// Code is what the peer gave as the reason.
+	Code uint32
+}
+
+func (e *CanceledError) Error() string {
+	return fmt.Sprintf("stream canceled by the peer with code %d", e.Code)
 }
 
 // A RejectedError is the error of Dial when the server answered, but not with

@@ -64,6 +64,10 @@ var (
 	// that it takes no new streams. Those that are open go on.
 	ErrGoAway = errors.New("peer takes no new streams")
 
+	// ErrSilent is matched by the cause of the end of a session whose peer gave
+	// no sign of life. Such errors match ErrSessionEnded too.
+	ErrSilent = errors.New("peer is silent")
+
 	// ErrProtocol is matched by the cause of the end of a session whose peer
 	// broke the protocol or exceeded a limit. Such errors match
 	// ErrSessionEnded too.
@@ -92,6 +96,17 @@ type Muxer interface {
 
 	// ListenSide is DialSide for the client's end.
 	ListenSide(conn net.Conn, config Config) (Session, error)
+}
+
+// A StreamMuxer is a [Muxer] that hands out the streams that a connection has
+// of its own. It works on no other: conn has to be a carrier.StreamConn of
+// package carrier.
+type StreamMuxer interface {
+	Muxer
+
+	// NeedsStreams does nothing. It tells what its muxer needs before there is
+	// a connection.
+	NeedsStreams()
 }
 
 // Config holds the limits of one session. The zero value means the defaults.
