@@ -93,11 +93,9 @@ func (s *Session) end(err error) {
 	}
 	s.err = err
 	s.wakeLocked()
-	if s.keepalive.timer != nil {
-		s.keepalive.timer.Stop()
-	}
-	live := s.liveLocked()
+	live, keepalive := s.liveLocked(), s.keepalive
 	s.mu.Unlock()
+	keepalive.Stop()
 	s.conn.Close()
 	for _, st := range live {
 		st.abort(err, false)

@@ -17,10 +17,10 @@ func (st *Stream) Read(p []byte) (int, error) {
 		switch {
 		case st.discarding:
 			return 0, st.readErr
-		case st.readDeadline.passed():
+		case st.readDeadline.Passed():
 			return 0, os.ErrDeadlineExceeded
-		case st.buffer.size > 0 || len(p) == 0:
-			n := st.buffer.read(p)
+		case st.buffer.Len() > 0 || len(p) == 0:
+			n := st.buffer.Read(p)
 			st.consumed += uint64(n)
 			st.accountLocked()
 			st.extendLocked()
@@ -69,16 +69,16 @@ func (st *Stream) receive(r *bufio.Reader, n int) (taken int, wanted bool, err e
 		return 0, false, fmt.Errorf("%w: %d bytes more on stream %d than it was allowed", mux.ErrProtocol, over-st.allowed, st.id)
 	}
 	for taken < n && !st.discarding && err == nil {
-		free := st.buffer.space(n - taken)
+		free := st.buffer.Space(n - taken)
 		st.mu.Unlock()
 		var m int
 		m, err = r.Read(free)
 		st.mu.Lock()
 		taken += m
 		st.received += uint64(m)
-		st.buffer.commit(m)
+		st.buffer.Commit(m)
 		if st.discarding {
-			st.buffer.drop()
+			st.buffer.Drop()
 		}
 		st.accountLocked()
 		st.readable.Broadcast()
@@ -88,15 +88,15 @@ func (st *Stream) receive(r *bufio.Reader, n int) (taken int, wanted bool, err e
 
 // accountLocked tells the session how much memory the stream holds now.
 func (st *Stream) accountLocked() {
-	st.s.held.Add(int64(st.buffer.memory - st.accounted))
-	st.accounted = st.buffer.memory
+	st.s.held.Add(int64(st.buffer.Memory() - st.accounted))
+	st.accounted = st.buffer.Memory()
 }
 
 // holds is the memory that the stream holds.
 func (st *Stream) holds() int {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	return st.buffer.memory
+	return st.buffer.Memory()
 }
 
 // finish notes that the peer writes no more.
@@ -115,9 +115,9 @@ func (st *Stream) finish() {
 func (st *Stream) discardLocked(err error) {
 	st.discarding = true
 	st.readErr = err
-	st.buffer.drop()
+	st.buffer.Drop()
 	st.accountLocked()
-	st.readDeadline.stop()
+	st.readDeadline.Stop()
 	st.readable.Broadcast()
 }
 

@@ -48,7 +48,7 @@ func (st *Stream) writeErrLocked() error {
 	if err := cmp.Or(st.writeErr, st.s.err); err != nil {
 		return err
 	}
-	if st.writeDeadline.passed() {
+	if st.writeDeadline.Passed() {
 		return os.ErrDeadlineExceeded
 	}
 	return nil

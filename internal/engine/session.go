@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/internal/ctxerr"
+	"github.com/backdial/backdial/internal/keepalive"
 	"github.com/backdial/backdial/mux"
 )
 
@@ -30,11 +31,10 @@ const (
 // as long as the session, and a writer, which lives while there is something
 // to write. Both end with the session, however it ends; Close waits for them.
 type Session struct {
-	wire      Wire
-	conn      net.Conn
-	config    mux.Config
-	side      Side
-	keepalive keepalive
+	wire   Wire
+	conn   net.Conn
+	config mux.Config
+	side   Side
 
 	ctx    context.Context // cancelled with the cause by end, once
 	cancel context.CancelCauseFunc
@@ -43,9 +43,10 @@ type Session struct {
 	heard  atomic.Uint64  // how often the carrier has delivered something
 	held   atomic.Int64   // bytes of memory in the buffers of all streams
 
-	mu         sync.Mutex         // guards below, and the sending half of streams
-	err        error              // why the session is over
-	closing    bool               // Close was called
+	mu         sync.Mutex // guards below, and the sending half of streams
+	err        error      // why the session is over
+	closing    bool       // Close was called
+	keepalive  *keepalive.Keepalive
 	draining   bool               // Shutdown was called
 	peerLeaves bool               // the peer wants no more streams
 	streams    map[uint32]*Stream // those that their user has not closed
@@ -83,12 +84,13 @@ func New(wire Wire, conn net.Conn, side Side, config mux.Config) *Session {
 		streams: make(map[uint32]*Stream),
 		nextID:  uint32(side),
 	}
-	s.keepalive = newKeepalive(s.config)
 	for _, c := range []*sync.Cond{&s.opening, &s.accepting, &s.drained, &s.flushed, &s.taken} {
 		c.L = &s.mu
 	}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
-	s.startKeepalive()
+	s.mu.Lock()
+	s.keepalive = keepalive.Start(s.config, kept{s})
+	s.mu.Unlock()
 	s.wg.Go(s.readLoop)
 	return s
 }

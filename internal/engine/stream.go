@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/backdial/backdial/internal/deadline"
+	"github.com/backdial/backdial/internal/readbuf"
 	"github.com/backdial/backdial/mux"
 )
 
@@ -19,17 +21,17 @@ type Stream struct {
 	s  *Session
 	id uint32
 
-	mu           sync.Mutex    // guards below
-	readable     sync.Cond     // Read may go on
-	buffer       receiveBuffer // what has arrived
-	received     uint64        // bytes in all
-	consumed     uint64        // bytes that were read
-	accounted    int           // memory of buffer that is in Session.held
-	allowed      uint64        // bytes that the peer may send in all
-	finished     bool          // the peer writes no more
-	discarding   bool          // nobody reads any more
-	readErr      error         // what Read returns after the buffer
-	readDeadline deadline
+	mu           sync.Mutex     // guards below
+	readable     sync.Cond      // Read may go on
+	buffer       readbuf.Buffer // what has arrived
+	received     uint64         // bytes in all
+	consumed     uint64         // bytes that were read
+	accounted    int            // memory of buffer that is in Session.held
+	allowed      uint64         // bytes that the peer may send in all
+	finished     bool           // the peer writes no more
+	discarding   bool           // nobody reads any more
+	readErr      error          // what Read returns after the buffer
+	readDeadline deadline.Deadline
 
 	// Guarded by Session.mu.
 	writable      sync.Cond // Write may go on
@@ -42,7 +44,7 @@ type Stream struct {
 	closed        bool      // Close was called
 	over          bool      // the peer is not interested in frames
 	accepted      bool      // the peer has accepted the stream, or opened it
-	writeDeadline deadline
+	writeDeadline deadline.Deadline
 }
 
 var _ mux.Stream = (*Stream)(nil)
@@ -80,7 +82,7 @@ func (st *Stream) SetReadDeadline(t time.Time) error {
 	if st.discarding {
 		return st.readErr
 	}
-	st.readDeadline.set(t, &st.readable)
+	st.readDeadline.Set(t, &st.readable)
 	return nil
 }
 
@@ -91,7 +93,7 @@ func (st *Stream) SetWriteDeadline(t time.Time) error {
 	if st.closed {
 		return st.writeErr
 	}
-	st.writeDeadline.set(t, &st.writable)
+	st.writeDeadline.Set(t, &st.writable)
 	return nil
 }
 
@@ -114,7 +116,7 @@ func (st *Stream) Close() error {
 	if !st.over {
 		st.farewellLocked()
 	}
-	st.writeDeadline.stop()
+	st.writeDeadline.Stop()
 	st.writeErr = errStreamClosed
 	st.writable.Broadcast()
 	st.discardLocked(errStreamClosed)

@@ -6,9 +6,23 @@ import (
 	"sync"
 )
 
-// A Link is a connection that can fail on demand. Sessions under test run on
-// one.
-type Link struct {
+// A Link is what an end of a session under test runs on. It can fail on
+// demand.
+type Link interface {
+	// Freeze lets nothing more through, in either direction and for ever, as a
+	// network does that drops everything.
+	Freeze()
+
+	// Cut ends the connection so that the peer does not see an orderly end.
+	Cut()
+
+	// Close closes the connection, as its owner would, without a word to the
+	// session on it.
+	Close() error
+}
+
+// A ConnLink is a [Link] around a connection, and to be used in its place.
+type ConnLink struct {
 	net.Conn
 
 	mu     sync.Mutex // guards below
@@ -18,22 +32,21 @@ type Link struct {
 }
 
 // NewLink returns a link over conn.
-func NewLink(conn net.Conn) *Link {
-	l := &Link{Conn: conn}
+func NewLink(conn net.Conn) *ConnLink {
+	l := &ConnLink{Conn: conn}
 	l.thaw.L = &l.mu
 	return l
 }
 
-// Freeze lets nothing more through, in either direction and for ever, as a
-// network does that drops everything.
-func (l *Link) Freeze() {
+// Freeze implements [Link].
+func (l *ConnLink) Freeze() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.frozen = true
 }
 
-// Cut ends the connection so that the peer does not see an orderly end.
-func (l *Link) Cut() {
+// Cut implements [Link].
+func (l *ConnLink) Cut() {
 	if tcp, ok := l.Conn.(*net.TCPConn); ok {
 		tcp.SetLinger(0)
 	}
@@ -41,7 +54,7 @@ func (l *Link) Cut() {
 }
 
 // pass waits until the link works or was closed.
-func (l *Link) pass() error {
+func (l *ConnLink) pass() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for l.frozen && !l.closed {
@@ -53,7 +66,7 @@ func (l *Link) pass() error {
 	return nil
 }
 
-func (l *Link) Read(p []byte) (int, error) {
+func (l *ConnLink) Read(p []byte) (int, error) {
 	n, err := l.Conn.Read(p)
 	if gone := l.pass(); gone != nil {
 		return 0, gone
@@ -61,7 +74,7 @@ func (l *Link) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (l *Link) Write(p []byte) (int, error) {
+func (l *ConnLink) Write(p []byte) (int, error) {
 	if err := l.pass(); err != nil {
 		return 0, err
 	}
@@ -69,7 +82,7 @@ func (l *Link) Write(p []byte) (int, error) {
 }
 
 // CloseWrite does what it does on the connection, if that can.
-func (l *Link) CloseWrite() error {
+func (l *ConnLink) CloseWrite() error {
 	c, ok := l.Conn.(interface{ CloseWrite() error })
 	if !ok {
 		return errors.ErrUnsupported
@@ -83,7 +96,7 @@ func (l *Link) CloseWrite() error {
 }
 
 // Close wakes what the link holds up, and closes the connection.
-func (l *Link) Close() error {
+func (l *ConnLink) Close() error {
 	l.mu.Lock()
 	l.closed = true
 	l.thaw.Broadcast()

@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/internal/suite"
-	"github.com/backdial/backdial/internal/testnet"
-	"github.com/backdial/backdial/mux"
 	. "github.com/backdial/backdial/mux/muxtest"
 )
 
@@ -74,18 +72,7 @@ func (f fault) test(t *testing.T) {
 		Test(t, f.muxer)
 		return
 	}
-	TestSessions(t, func(t *testing.T, dial, listen mux.Config) (p Pair) {
-		dialled, accepted := testnet.Pair(t)
-		p.DialLink, p.ListenLink = NewLink(dialled), NewLink(accepted)
-		var err error
-		if p.Dial, err = f.muxer.DialSide(p.DialLink, dial); err != nil {
-			t.Fatal(err)
-		}
-		if p.Listen, err = f.muxer.ListenSide(p.ListenLink, listen); err != nil {
-			t.Fatal(err)
-		}
-		return p
-	})
+	TestSessions(t, Over(f.muxer))
 }
 
 // failures returns the subtests of name that failed according to output.

@@ -18,7 +18,7 @@ var soon = 20 * time.Second
 // A Pair is a session with both of its ends, and what it runs on.
 type Pair struct {
 	Dial, Listen         mux.Session
-	DialLink, ListenLink *Link
+	DialLink, ListenLink Link
 }
 
 // A Connect function makes a session whose ends have the given limits. What it
@@ -31,12 +31,13 @@ func over(m mux.Muxer) Connect {
 	return func(t *testing.T, dial, listen mux.Config) (p Pair) {
 		t.Helper()
 		dialled, accepted := testnet.Pair(t)
-		p.DialLink, p.ListenLink = NewLink(dialled), NewLink(accepted)
+		dialLink, listenLink := NewLink(dialled), NewLink(accepted)
+		p.DialLink, p.ListenLink = dialLink, listenLink
 		var err error
-		if p.Dial, err = m.DialSide(p.DialLink, dial); err != nil {
+		if p.Dial, err = m.DialSide(dialLink, dial); err != nil {
 			t.Fatal("dial side:", err)
 		}
-		if p.Listen, err = m.ListenSide(p.ListenLink, listen); err != nil {
+		if p.Listen, err = m.ListenSide(listenLink, listen); err != nil {
 			t.Fatal("listen side:", err)
 		}
 		return p

@@ -78,8 +78,8 @@ func (s Stack) connect(t *testing.T, dial, listen mux.Config) muxtest.Pair {
 	t.Helper()
 	linked := &linkedCarrier{
 		Carrier:  s.Carrier,
-		dialled:  make(chan *muxtest.Link, 1),
-		upgraded: make(chan *muxtest.Link, 1),
+		dialled:  make(chan *muxtest.ConnLink, 1),
+		upgraded: make(chan *muxtest.ConnLink, 1),
 	}
 	made := s.start(t, nil,
 		[]transport.ServerOption{transport.WithCarriers(linked), transport.WithLimits(dial)},
@@ -100,11 +100,11 @@ func (s Stack) connect(t *testing.T, dial, listen mux.Config) muxtest.Pair {
 // A linkedCarrier puts a link under each end of a connection.
 type linkedCarrier struct {
 	carrier.Carrier
-	dialled, upgraded chan *muxtest.Link
+	dialled, upgraded chan *muxtest.ConnLink
 }
 
 type linkedConn struct {
-	*muxtest.Link
+	*muxtest.ConnLink
 	protocol string
 }
 

@@ -1,18 +1,19 @@
-package engine
+// Package readbuf buffers what has arrived on a stream and was not read yet.
+package readbuf
 
 import "sync"
 
-// A receiveBuffer holds what has arrived on a stream and was not read yet, in
-// chunks from a pool. An empty one holds no memory.
+// A Buffer holds bytes in chunks from a pool. The zero value is an empty one,
+// which holds no memory.
 //
 // It has one producer, which fills the free part of the last chunk without
-// holding a lock, between space and commit. Everything else happens under the
+// holding a lock, between Space and Commit. Everything else happens under the
 // stream's lock.
-type receiveBuffer struct {
+type Buffer struct {
 	head, tail *chunk
 	size       int  // unread bytes
 	memory     int  // of all chunks
-	filling    bool // between space and commit: tail must stay
+	filling    bool // between Space and Commit: tail must stay
 }
 
 type chunk struct {
@@ -49,9 +50,15 @@ func (c *chunk) free() {
 	chunks[c.class].Put(c)
 }
 
-// space returns room for at least one of the next n bytes, and at most for
+// Len is how many bytes can be read.
+func (b *Buffer) Len() int { return b.size }
+
+// Memory is how many bytes the chunks occupy.
+func (b *Buffer) Memory() int { return b.memory }
+
+// Space returns room for at least one of the next n bytes, and at most for
 // all.
-func (b *receiveBuffer) space(n int) []byte {
+func (b *Buffer) Space(n int) []byte {
 	if b.tail == nil || b.tail.w == len(b.tail.buf) {
 		c := newChunk(n)
 		if b.tail == nil {
@@ -67,16 +74,16 @@ func (b *receiveBuffer) space(n int) []byte {
 	return free[:min(n, len(free))]
 }
 
-// commit makes the first n bytes of the last space readable.
-func (b *receiveBuffer) commit(n int) {
+// Commit makes the first n bytes of the last Space readable.
+func (b *Buffer) Commit(n int) {
 	b.filling = false
 	b.tail.w += n
 	b.size += n
 	b.trim()
 }
 
-// read moves bytes to p.
-func (b *receiveBuffer) read(p []byte) (n int) {
+// Read moves bytes to p.
+func (b *Buffer) Read(p []byte) (n int) {
 	for n < len(p) && b.size > 0 {
 		m := copy(p[n:], b.head.buf[b.head.r:b.head.w])
 		b.head.r += m
@@ -87,8 +94,8 @@ func (b *receiveBuffer) read(p []byte) (n int) {
 	return n
 }
 
-// drop throws everything away.
-func (b *receiveBuffer) drop() {
+// Drop throws everything away.
+func (b *Buffer) Drop() {
 	for c := b.head; c != nil; c = c.next {
 		c.r = c.w
 	}
@@ -97,7 +104,7 @@ func (b *receiveBuffer) drop() {
 }
 
 // trim frees the chunks in front that have been read.
-func (b *receiveBuffer) trim() {
+func (b *Buffer) trim() {
 	for b.head != nil && b.head.r == b.head.w {
 		c := b.head
 		if c == b.tail {

@@ -1,21 +1,22 @@
-package engine
+// Package deadline makes conditions end at a point in time.
+package deadline
 
 import (
 	"sync"
 	"time"
 )
 
-// A deadline is a point in time that wakes a condition when it comes. Its
+// A Deadline is a point in time that wakes a condition when it comes. Its
 // methods are called with the condition's lock held.
-type deadline struct {
+type Deadline struct {
 	at    time.Time // zero for none
 	timer *time.Timer
 }
 
-// set moves d to t and wakes c, so that whoever waits looks at it again.
-func (d *deadline) set(t time.Time, c *sync.Cond) {
+// Set moves d to t and wakes c, so that whoever waits looks at it again.
+func (d *Deadline) Set(t time.Time, c *sync.Cond) {
 	d.at = t
-	d.stop()
+	d.Stop()
 	c.Broadcast()
 	wait := time.Until(t)
 	if t.IsZero() || wait <= 0 {
@@ -32,13 +33,14 @@ func (d *deadline) set(t time.Time, c *sync.Cond) {
 	})
 }
 
-// stop releases the timer. d remains where it is.
-func (d *deadline) stop() {
+// Stop releases the timer. d remains where it is.
+func (d *Deadline) Stop() {
 	if d.timer != nil {
 		d.timer.Stop()
 	}
 }
 
-func (d *deadline) passed() bool {
+// Passed reports whether the time has come.
+func (d *Deadline) Passed() bool {
 	return !d.at.IsZero() && !time.Now().Before(d.at)
 }

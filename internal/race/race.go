@@ -1,0 +1,161 @@
+// Package race tries several ways to the same end beside each other.
+package race
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/backdial/backdial/internal/ctxerr"
+)
+
+// ErrLost is the cause of the end of an attempt's context when another attempt
+// has won, and matched by what First returns as its error.
+var ErrLost = errors.New("another attempt was first")
+
+// grace is for attempts to return with an error of their own when the context
+// ends.
+const grace = time.Second
+
+// First makes attempts until one of them succeeds, and returns its index and
+// its value. Each attempt begins stagger after the one before, or when one that
+// is under way fails; if stagger is 0 or less, all begin at once.
+//
+// When First returns, the context of every attempt ends, with the cause
+// [ErrLost]; a value must not depend on it. First does not wait for attempts
+// that have lost: a value that comes too late is given to discard, in a
+// goroutine that ends with it. When ctx ends, First begins no more attempts and
+// waits for those that are under way, but no longer than a second.
+//
+// If no attempt succeeds, winner is -1. errs has an error for every attempt
+// that has begun and not won: its own, or one that matches ErrLost if it was
+// under way when another won, or that of ctx. It has nil for an attempt that
+// never began, except for the first.
+func First[T any](ctx context.Context, stagger time.Duration, attempts []func(context.Context) (T, error), discard func(T)) (winner int, value T, errs []error) {
+	r := &race[T]{
+		results: make(chan result[T], len(attempts)),
+		discard: discard,
+	}
+	errs = make([]error, len(attempts))
+	racing, cancel := context.WithCancelCause(ctx)
+	next, running := 0, 0
+	begin := func() {
+		i := next
+		next++
+		running++
+		go func() {
+			v, err := attempts[i](racing)
+			r.finish(result[T]{i, v, err})
+		}()
+	}
+
+	turn := time.NewTimer(stagger)
+	defer turn.Stop()
+	var late <-chan time.Time // when those still under way are given up
+	ended := ctx.Done()
+	winner = -1
+loop:
+	for winner < 0 {
+		if ctx.Err() == nil && next < len(attempts) && (running == 0 || stagger <= 0) {
+			begin()
+			turn.Reset(stagger)
+			continue
+		}
+		if running == 0 {
+			break
+		}
+		select {
+		case f := <-r.results:
+			running--
+			if f.err == nil {
+				winner, value = f.attempt, f.value
+				break
+			}
+			errs[f.attempt] = f.err
+			if ctx.Err() == nil && next < len(attempts) {
+				begin()
+				turn.Reset(stagger)
+			}
+		case <-turn.C:
+			// A result that is there already decides whether there is a next.
+			if len(r.results) == 0 && ctx.Err() == nil && next < len(attempts) {
+				begin()
+				turn.Reset(stagger)
+			}
+		case <-ended:
+			ended = nil
+			timer := time.NewTimer(grace)
+			defer timer.Stop()
+			late = timer.C
+		case <-late:
+			break loop
+		}
+	}
+
+	lost := error(ErrLost)
+	if winner < 0 && ctx.Err() != nil {
+		lost = ctxerr.Of(ctx)
+	}
+	cancel(ErrLost)
+	for _, f := range r.decide() {
+		if f.err != nil {
+			errs[f.attempt] = f.err
+		} else {
+			go discard(f.value)
+		}
+	}
+	for i := range errs[:next] {
+		if i != winner && errs[i] == nil {
+			errs[i] = lost
+		}
+	}
+	if next == 0 && len(errs) > 0 {
+		errs[0] = lost // ctx had ended before
+	}
+	return winner, value, errs
+}
+
+type result[T any] struct {
+	attempt int
+	value   T
+	err     error
+}
+
+// A race is what attempts that outlive First still have of it.
+type race[T any] struct {
+	discard func(T)
+
+	mu      sync.Mutex // guards below
+	results chan result[T]
+	decided bool
+}
+
+// finish hands in what an attempt came to.
+func (r *race[T]) finish(f result[T]) {
+	r.mu.Lock()
+	late := r.decided
+	if !late {
+		r.results <- f // has room for all
+	}
+	r.mu.Unlock()
+	if late && f.err == nil {
+		r.discard(f.value)
+	}
+}
+
+// decide returns what was handed in and not looked at yet. What comes later is
+// discarded.
+func (r *race[T]) decide() (rest []result[T]) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.decided = true
+	for {
+		select {
+		case f := <-r.results:
+			rest = append(rest, f)
+		default:
+			return rest
+		}
+	}
+}
