@@ -169,20 +169,23 @@ type StreamConn interface {
 // a Write.
 type Stream interface {
 	// Read returns [io.EOF] only after the peer's CloseWrite, and an error
-	// that matches [*CanceledError] after its CancelWrite.
+	// that matches [*CanceledError] after its CancelWrite, or
+	// [os.ErrDeadlineExceeded] at the deadline.
 	io.Reader
 
 	// Write fails with an error that matches [*CanceledError] after the peer's
-	// CancelRead, and with one that matches [os.ErrDeadlineExceeded] at the
-	// deadline.
+	// CancelRead, or [os.ErrDeadlineExceeded] at the deadline.
 	io.Writer
 
 	// ID is the same on both ends, and no other stream of the connection has
 	// it.
 	ID() uint64
 
-	// SetWriteDeadline ends a blocked Write at t, and those that follow. The
+	// SetReadDeadline ends a blocked Read at t, and those that follow. The
 	// zero value means never.
+	SetReadDeadline(t time.Time) error
+
+	// SetWriteDeadline is SetReadDeadline for Write.
 	SetWriteDeadline(t time.Time) error
 
 	// CloseWrite tells the peer that nothing more follows. It does not wait.

@@ -94,8 +94,8 @@ func TestDialErrors(t *testing.T) {
 			t.Cleanup(func() { ln.Close() })
 			return "http://" + ln.Addr().String()
 		},
-		opts: []transport.ClientOption{transport.WithCarriers(ws.New(), mem.New()), transport.WithHandshakeTimeout(100 * time.Millisecond)},
-		text: `transport: ws: dial http://127.0.0.1:\d+: context deadline exceeded; mem: dial .* unsupported URL scheme "http", want mem`,
+		opts: []transport.ClientOption{transport.WithCarriers(ws.New(), mem.New()), transport.WithHandshakeTimeout(time.Second)},
+		text: `transport: no session within 1s: ws: dial http://127.0.0.1:\d+: context deadline exceeded; mem: dial .* unsupported URL scheme "http", want mem`,
 	}, {
 		name: "wrong scheme",
 		url:  func(*testing.T) string { return "ftp://example.com/" },

@@ -9,12 +9,12 @@ import (
 	"net/url"
 	"strings"
 	"time"
-
-	"github.com/backdial/backdial/carrier"
-	"github.com/backdial/backdial/internal/redact"
 )
 
-// A Client connects to a server and listens for what the server dials.
+// A Client connects to a server and listens for what the server dials. It may be
+// used by several goroutines, and any number of times: a program that connects
+// again should do so with the same Client, which remembers carriers that do not
+// work. It must not be copied after its first use.
 type Client struct {
 	// URL of the server's endpoint, such as "wss://example.com/devices".
 	// "ws" and "http" mean the same, as do "wss" and "https". A user and
@@ -30,6 +30,7 @@ type Client struct {
 	HandshakeTimeout time.Duration
 
 	config config
+	paths  paths
 }
 
 // NewClient returns a client with options.
@@ -43,6 +44,9 @@ func NewClient(url string, header http.Header, opts ...ClientOption) *Client {
 
 // DialAndListen connects to the server at url, sends header with the request,
 // and returns a listener for the connections that the server dials.
+//
+// It remembers nothing of carriers that do not work. A program that connects
+// again, with more than one carrier, should do so with a [Client].
 func DialAndListen(url string, header http.Header, opts ...ClientOption) (net.Listener, error) {
 	return NewClient(url, header, opts...).DialAndListen()
 }
@@ -66,11 +70,27 @@ func (c *Client) DialAndListen() (net.Listener, error) {
 // DialAndListenContext is DialAndListen with a context, which bounds the call
 // and not the listener.
 //
-// The carriers are tried in order, each for its share of the time, until one of
-// them connects. If none does,
-// the error tells what each of them met with. It matches, for instance,
-// [*carrier.RejectedError] if a server refused, [carrier.ErrScheme] for a URL
-// that no carrier knows, or [ErrNoCommonMux].
+// The first carrier has a head start ([WithHeadStart]), then the second is tried
+// beside it, and so on; when one fails, the next has its turn at once. The first
+// session wins, and the other attempts are given up. [Info.Fallback] tells why
+// it is not one by a carrier that comes before.
+//
+// A carrier that failed, or had no session when another that comes after it
+// did, although it had its head start, is remembered as broken for the URL's
+// host. So is one whose session fell silent within two minutes (and the
+// keepalive, if [WithLimits] sets one). It is passed over for a minute: until
+// then it is only tried when all others have failed, or half of the handshake
+// timeout has passed. The next call tries it in its usual place again. Each
+// time that it fails in a row doubles the minute, up to an hour; a session that
+// lasts makes the client forget. An answer by the server is not a failure in
+// this sense, such as a refusal or a certificate that is not trusted.
+//
+// If no carrier has a session, the error tells what each of them met with. It
+// matches, for instance, [*carrier.RejectedError] if a server refused,
+// [carrier.ErrScheme] for a URL that no carrier knows, or [ErrNoCommonMux].
+//
+// [*carrier.RejectedError]: https://pkg.go.dev/github.com/backdial/backdial/carrier#RejectedError
+// [carrier.ErrScheme]: https://pkg.go.dev/github.com/backdial/backdial/carrier#ErrScheme
 func (c *Client) DialAndListenContext(ctx context.Context) (*Listener, error) {
 	config := c.config.withDefaults()
 	u, err := url.Parse(c.URL)
@@ -87,62 +107,5 @@ func (c *Client) DialAndListenContext(ctx context.Context) (*Listener, error) {
 	bounded, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 
-	var failed attempts
-	for i, by := range config.carriers {
-		l, err := config.dial(bounded, len(config.carriers)-i, by, &carrier.Request{
-			URL:       u,
-			Header:    c.Header,
-			Protocols: config.offer(),
-			TLS:       config.tls,
-		})
-		if err == nil {
-			return l, nil
-		}
-		if bounded.Err() != nil && ctx.Err() == nil {
-			err = fmt.Errorf("no session within %v: %w", timeout, err)
-		}
-		config.logger.Warn("backdial: dial failed", "carrier", by.Name(), "err", err)
-		if config.trace.DialFailed != nil {
-			config.trace.DialFailed(by.Name(), err)
-		}
-		failed = append(failed, err)
-	}
-	return nil, fmt.Errorf("transport: %w", failed)
+	return c.connect(ctx, bounded, timeout, &config, u)
 }
-
-// dial connects by one carrier, in its share of the time, of which as many
-// carriers as left are to have one.
-func (c *config) dial(ctx context.Context, left int, by carrier.Carrier, r *carrier.Request) (*Listener, error) {
-	deadline, _ := ctx.Deadline()
-	ctx, cancel := context.WithTimeout(ctx, time.Until(deadline)/time.Duration(left))
-	defer cancel()
-	conn, err := by.Dial(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	m, err := c.agreed(by, conn.Protocol())
-	if err != nil {
-		conn.Close()
-		return nil, fmt.Errorf("%s: dial %s: %w", by.Name(), redact.URL(r.URL), err)
-	}
-	muxed, err := m.ListenSide(conn, c.session)
-	if err != nil {
-		return nil, fmt.Errorf("%s: start %s: %w", by.Name(), m.Name(), err)
-	}
-	l := &Listener{session: newSession(c, by, conn, m, muxed)}
-	l.session.begin(func() {})
-	return l, nil
-}
-
-// attempts are the errors of the carriers that were tried, on one line.
-type attempts []error
-
-func (a attempts) Error() string {
-	texts := make([]string, len(a))
-	for i, err := range a {
-		texts[i] = err.Error()
-	}
-	return strings.Join(texts, "; ")
-}
-
-func (a attempts) Unwrap() []error { return a }

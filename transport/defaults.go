@@ -22,6 +22,24 @@ const (
 	// enough for a person who waits.
 	defaultHandshakeTimeout = 10 * time.Second
 
+	// defaultHeadStart is enough for a connection over most paths, and too
+	// short to be noticed.
+	defaultHeadStart = 300 * time.Millisecond
+
+	// minBackoff and maxBackoff bound for how long a broken carrier is passed
+	// over: not for so long that a client stays on its fallback for good.
+	minBackoff = time.Minute
+	maxBackoff = time.Hour
+
+	// shortLife is for how long a session that falls silent is held against its
+	// carrier: the path let the handshake pass, but not what followed. The
+	// defaults notice silence within 45 s.
+	shortLife = 2 * time.Minute
+
+	// portAttempts is how many ports are tried when any one will do, but one
+	// carrier's is taken for another.
+	portAttempts = 10
+
 	// maxHeaderBytes limits the header of a request on servers of our own.
 	maxHeaderBytes = 64 << 10
 )
@@ -37,8 +55,20 @@ func (c config) withDefaults() config {
 	if c.handshakeTimeout <= 0 {
 		c.handshakeTimeout = defaultHandshakeTimeout
 	}
+	if c.headStart == 0 {
+		c.headStart = defaultHeadStart
+	}
 	if c.logger == nil {
 		c.logger = slog.New(slog.DiscardHandler)
 	}
 	return c
+}
+
+// patience is how long a carrier may take before it is held against it that
+// another was faster.
+func (c *config) patience() time.Duration {
+	if c.headStart < 0 {
+		return defaultHeadStart
+	}
+	return c.headStart
 }

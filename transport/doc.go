@@ -28,7 +28,27 @@
 // server takes the first that it has too, and [Info] tells what came of it. One
 // server serves clients that chose differently at the same time. The default
 // is WebSocket and yamux, without negotiation if need be, which is what wslis,
-// the ancestor of this package, speaks.
+// the ancestor of this package, speaks. A multiplexer that hands out the streams
+// of the connection itself is offered only on a carrier that has streams.
+//
+// # Several carriers
+//
+// A client with several carriers uses the first of them that works, and does not
+// wait for one that does not: each has a head start of 300 ms ([WithHeadStart]),
+// then the next is tried beside it, and the first session wins. A path that
+// swallows packets costs a client that much, and only now and then: a [Client]
+// remembers which carriers do not reach a host and passes them over for a minute,
+// then two, and an hour at most; after each it probes them again, so that it is
+// never on its fallback for good. When nothing else works it tries them all the
+// same. [Client.DialAndListenContext] has the details. The memory is that of one
+// Client: [DialAndListen] makes a new one each time.
+//
+// [Info.Fallback] tells why a session is not one of the client's first carrier,
+// and a [Trace] what was tried. On the server, an attempt that another was faster
+// than may show as a client that connects and leaves at once.
+//
+// One address serves all carriers: ListenAndServe has the TCP port and the UDP
+// port of one number, and its HTTP answers tell of the latter (Alt-Svc).
 //
 // # Lifetimes
 //
@@ -59,8 +79,9 @@
 // would look for: [net.ErrClosed] for what this end closed, [ErrClientGone] for
 // a Dialer whose client is not there any more, [os.ErrDeadlineExceeded],
 // mux.ErrReset for a stream that the other end gave up,
-// *[carrier.RejectedError] for a server that refused a client, and
-// [ErrNoCommonMux].
+// *[carrier.RejectedError] for a server that refused a client,
+// [ErrNoCommonMux], and, in a Trace or in [Info.Fallback], [ErrLostRace] for a
+// carrier that another was faster than.
 //
 // # Limits
 //

@@ -11,68 +11,104 @@ import (
 )
 
 // ErrNoCommonMux is matched by the error of a handshake in which the two ends
-// did not find a multiplexer that both have.
+// did not find a multiplexer that both have, or of an attempt by a carrier that
+// none of this end's multiplexers can run on.
 var ErrNoCommonMux = errors.New("no multiplexer in common")
 
 // maxShown is how many bytes an error text repeats of what a peer says.
 const maxShown = 200
 
-// offer lists what a client can speak, the preferred first.
-func (c *config) offer() []string {
-	protocols := make([]string, len(c.muxes))
-	for i, m := range c.muxes {
+// A muxSet is the multiplexers that may run on one carrier, the preferred
+// first.
+type muxSet []mux.Muxer
+
+// muxesOn returns those of the configured multiplexers that can run on a
+// carrier. If there are none, the error says why.
+func (c *config) muxesOn(by carrier.Carrier) (muxSet, error) {
+	if _, ok := by.(carrier.StreamCarrier); ok {
+		return c.muxes, nil
+	}
+	var able muxSet
+	var unable []string
+	for _, m := range c.muxes {
+		if _, ok := m.(mux.StreamMuxer); ok {
+			unable = append(unable, m.Name())
+		} else {
+			able = append(able, m)
+		}
+	}
+	if len(able) == 0 {
+		return nil, fmt.Errorf("%w: %s needs a carrier with streams of its own, %s has none",
+			ErrNoCommonMux, strings.Join(unable, ", "), by.Name())
+	}
+	return able, nil
+}
+
+// protocols are what a client offers.
+func (s muxSet) protocols() []string {
+	protocols := make([]string, len(s))
+	for i, m := range s {
 		protocols[i] = m.Protocol()
 	}
 	return protocols
 }
 
+func (s muxSet) find(protocol string) mux.Muxer {
+	i := slices.IndexFunc(s, func(m mux.Muxer) bool { return m.Protocol() == protocol })
+	if i < 0 {
+		return nil
+	}
+	return s[i]
+}
+
+func (s muxSet) String() string { return strings.Join(s.protocols(), ", ") }
+
 // choose is the server's half of the negotiation, for every carrier: it picks
 // the first of the client's offers that it knows.
 func (c *config) choose(from carrier.Carrier, offered []string) (mux.Muxer, string, error) {
+	muxes, err := c.muxesOn(from)
+	if err != nil {
+		return nil, "", err
+	}
 	for _, protocol := range offered {
-		if m := c.muxFor(protocol); m != nil {
+		if m := muxes.find(protocol); m != nil {
 			return m, protocol, nil
 		}
 	}
 	if len(offered) > 0 {
 		return nil, "", fmt.Errorf("%w: client offers %.*s, server has %s",
-			ErrNoCommonMux, maxShown, strings.Join(offered, ", "), strings.Join(c.offer(), ", "))
+			ErrNoCommonMux, maxShown, strings.Join(offered, ", "), muxes)
 	}
-	m, err := c.legacyMux(from)
+	m, err := c.legacyMux(from, muxes)
 	return m, "", err
 }
 
-// agreed is the client's half: it returns the multiplexer that the server
-// picked. Not every carrier makes sure that it was offered.
-func (c *config) agreed(from carrier.Carrier, protocol string) (mux.Muxer, error) {
+// agreed is the client's half: it returns which of the multiplexers that it
+// offered the server picked. Not every carrier makes sure that it was offered.
+func (c *config) agreed(from carrier.Carrier, muxes muxSet, protocol string) (mux.Muxer, error) {
 	if protocol == "" {
-		return c.legacyMux(from)
+		return c.legacyMux(from, muxes)
 	}
-	if m := c.muxFor(protocol); m != nil {
+	if m := muxes.find(protocol); m != nil {
 		return m, nil
 	}
 	return nil, fmt.Errorf("%w: server picked %.*q, which was not offered (%s)",
-		ErrNoCommonMux, maxShown, protocol, strings.Join(c.offer(), ", "))
+		ErrNoCommonMux, maxShown, protocol, muxes)
 }
 
 // legacyMux returns what runs when nothing was negotiated.
-func (c *config) legacyMux(from carrier.Carrier) (mux.Muxer, error) {
+func (c *config) legacyMux(from carrier.Carrier, muxes muxSet) (mux.Muxer, error) {
 	legacy, ok := from.(carrier.Legacy)
-	if !ok || c.requireNegotiation {
+	if !ok {
+		return nil, fmt.Errorf("%w: the peer negotiates none, which %s demands", ErrNoCommonMux, from.Name())
+	}
+	if c.requireNegotiation {
 		return nil, fmt.Errorf("%w: the peer negotiates none, or a proxy removed what it said (Sec-WebSocket-Protocol)",
 			ErrNoCommonMux)
 	}
-	if m := c.muxFor(legacy.LegacyProtocol()); m != nil {
+	if m := muxes.find(legacy.LegacyProtocol()); m != nil {
 		return m, nil
 	}
 	return nil, fmt.Errorf("%w: the peer negotiates none, which means %s, and only %s is configured",
-		ErrNoCommonMux, legacy.LegacyProtocol(), strings.Join(c.offer(), ", "))
-}
-
-func (c *config) muxFor(protocol string) mux.Muxer {
-	i := slices.IndexFunc(c.muxes, func(m mux.Muxer) bool { return m.Protocol() == protocol })
-	if i < 0 {
-		return nil
-	}
-	return c.muxes[i]
+		ErrNoCommonMux, legacy.LegacyProtocol(), muxes)
 }

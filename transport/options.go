@@ -26,6 +26,10 @@ type option func(*config)
 func (o option) applyClient(c *config) { o(c) }
 func (o option) applyServer(c *config) { o(c) }
 
+type clientOption func(*config)
+
+func (o clientOption) applyClient(c *config) { o(c) }
+
 // config is what options set. The zero value means the defaults.
 type config struct {
 	carriers           []carrier.Carrier
@@ -33,13 +37,15 @@ type config struct {
 	session            mux.Config
 	tls                *tls.Config
 	handshakeTimeout   time.Duration
+	headStart          time.Duration
 	requireNegotiation bool
 	trace              Trace
 	logger             *slog.Logger
 }
 
-// WithCarriers chooses the carriers. A client tries them in this order, a
-// server serves all of them at once. The default is [ws.New].
+// WithCarriers chooses the carriers. A client prefers them in this order and
+// uses the first that works (see [Client.DialAndListenContext]), a server serves
+// all of them at once. The default is [ws.New].
 //
 // [ws.New]: https://pkg.go.dev/github.com/backdial/backdial/carrier/ws#New
 func WithCarriers(carriers ...carrier.Carrier) Option {
@@ -47,7 +53,9 @@ func WithCarriers(carriers ...carrier.Carrier) Option {
 }
 
 // WithMuxes chooses the multiplexers. A client offers them in this order, and
-// the server takes the first that it has too. The default is [yamuxmux.New].
+// the server takes the first that it has too. One that needs a carrier with
+// streams of its own is only offered and taken there. The default is
+// [yamuxmux.New].
 //
 // [yamuxmux.New]: https://pkg.go.dev/github.com/backdial/backdial/mux/yamuxmux#New
 func WithMuxes(muxes ...mux.Muxer) Option {
@@ -76,6 +84,14 @@ func WithHandshakeTimeout(d time.Duration) Option {
 	return option(func(c *config) { c.handshakeTimeout = d })
 }
 
+// WithHeadStart sets how long each carrier of a client is tried alone before the
+// next one is tried beside it. No carrier waits for more than its share of the
+// handshake timeout. 0 means 300 ms; negative means none: all are tried at once,
+// and the fastest is used.
+func WithHeadStart(d time.Duration) ClientOption {
+	return clientOption(func(c *config) { c.headStart = d })
+}
+
 // WithRequireNegotiation refuses peers that do not negotiate the multiplexer.
 // Without it, a WebSocket peer that does not is taken for a program that uses
 // wslis, the ancestor of this package, which speaks yamux.
@@ -90,8 +106,9 @@ func WithTrace(trace Trace) Option {
 }
 
 // WithLogger logs sessions that begin or end at level Info, those that fail to
-// begin at Warn, and streams at Debug. The default is to log nothing but a
-// panic in a handler.
+// begin at Warn, and streams at Debug; of a client's carriers, those that are
+// passed over or lose to another at Info, and attempts that start at Debug. The
+// default is to log nothing but a panic in a handler.
 func WithLogger(l *slog.Logger) Option {
 	return option(func(c *config) { c.logger = l })
 }

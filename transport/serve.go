@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -48,12 +49,16 @@ func ListenAndServeTLS(addr, certFile, keyFile string, h EndpointHandler, opts .
 
 // ListenAndServe listens on s.Addr and lets clients connect until Close or
 // Shutdown. It always returns an error, [ErrServerClosed] in that case.
+//
+// All carriers are served at this address: one that listens by itself, on a UDP
+// port for instance, has the same port number as the TCP port of the others,
+// whose answers tell of it in an Alt-Svc header if it can be found that way.
 func (s *Server) ListenAndServe() error {
 	s.init()
 	if s.config.tls != nil {
 		return errors.New("transport: a server with WithTLSConfig does not listen without TLS: use ListenAndServeTLS")
 	}
-	return s.listenAndServe(":http", nil)
+	return s.listenAndServe(":80", nil)
 }
 
 // ListenAndServeTLS is ListenAndServe with TLS, for which certFile and keyFile
@@ -75,7 +80,7 @@ func (s *Server) ListenAndServeTLS(certFile, keyFile string) error {
 	if len(config.Certificates) == 0 && config.GetCertificate == nil && config.GetConfigForClient == nil {
 		return errors.New("transport: no certificate: name its files, or use WithTLSConfig")
 	}
-	return s.listenAndServe(":https", config)
+	return s.listenAndServe(":443", config)
 }
 
 // Serve lets clients connect through ln, which it closes, until Close or
@@ -86,48 +91,15 @@ func (s *Server) Serve(ln net.Listener) error {
 	return s.serve(s.httpEndpoint(ln))
 }
 
-// listenAndServe listens once for each carrier that does so by itself, and
-// once for all others.
 func (s *Server) listenAndServe(defaultAddr string, config *tls.Config) error {
-	s.init()
-	addr := s.Addr
-	if addr == "" {
-		addr = defaultAddr
+	if s.isClosed() {
+		return ErrServerClosed
 	}
-	var endpoints []carrier.Endpoint
-	shared := false
-	for _, c := range s.config.carriers {
-		l, ok := c.(carrier.Listener)
-		if !ok {
-			shared = true
-			continue
-		}
-		e, err := l.Listen(addr, config, s)
-		if err != nil {
-			closeAll(endpoints)
-			return fmt.Errorf("transport: %w", err)
-		}
-		endpoints = append(endpoints, e)
-	}
-	if shared {
-		ln, err := net.Listen("tcp", addr)
-		if err != nil {
-			closeAll(endpoints)
-			return fmt.Errorf("transport: %w", err)
-		}
-		if config != nil {
-			ln = tls.NewListener(ln, withoutHTTP2(config))
-		}
-		endpoints = append(endpoints, s.httpEndpoint(ln))
+	endpoints, err := s.listen(cmp.Or(s.Addr, defaultAddr), config)
+	if err != nil {
+		return err
 	}
 	return s.serve(endpoints...)
-}
-
-// withoutHTTP2 makes clients speak HTTP/1.1, which an upgrade needs.
-func withoutHTTP2(config *tls.Config) *tls.Config {
-	config = config.Clone()
-	config.NextProtos = []string{"http/1.1"}
-	return config
 }
 
 // serve runs endpoints until the server is closed or one of them fails.

@@ -36,7 +36,7 @@ func (f EndpointHandlerFunc) HandleEndpoint(d *Dialer) { f(d) }
 // [http.Server] around it does not.
 type Server struct {
 	// Addr is what ListenAndServe and ListenAndServeTLS listen on. "" means
-	// ":http" and ":https".
+	// ":80" and ":443". Port 0 means one that is free for all carriers.
 	Addr string
 
 	// Handler gets the clients.

@@ -49,7 +49,11 @@ func (s *session) begin(gone func()) {
 			s.trace.ClientGone(s.info, s.err())
 		}
 	})
-	s.logger.Info("backdial: client connected", "protocol", s.info.Protocol)
+	connected := s.logger
+	if s.info.Fallback != nil {
+		connected = connected.With("fallback", s.info.Fallback)
+	}
+	connected.Info("backdial: client connected", "protocol", s.info.Protocol)
 	if s.trace.ClientConnected != nil {
 		s.trace.ClientConnected(s.info)
 	}

@@ -9,7 +9,8 @@ import (
 // A Trace is a set of functions that are called when something happens, for
 // metrics and the like. Any of them may be nil. They are called without locks
 // held and may call the package, except Close and Shutdown of their server,
-// which wait for them.
+// which wait for them. Those of a client whose names begin with Dial may be
+// called from several goroutines at a time; DialAndListen waits for them.
 type Trace struct {
 	// ClientConnected is called when a session begins, on either side, before
 	// the handler of the server gets its Dialer.
@@ -23,8 +24,19 @@ type Trace struct {
 	// session.
 	HandshakeFailed func(r *http.Request, err error)
 
-	// DialFailed is called on a client when an attempt to connect with one of
-	// its carriers failed. err names the URL, without a password.
+	// DialPassedOver is called on a client, before anything is tried, for a
+	// carrier that is remembered as broken: until then it is tried only if the
+	// others do not connect. err is how it failed.
+	DialPassedOver func(carrier string, until time.Time, err error)
+
+	// DialStarted is called on a client when an attempt to connect with one of
+	// its carriers begins.
+	DialStarted func(carrier string)
+
+	// DialFailed is called on a client, after DialStarted, when an attempt
+	// failed, or was given up because another carrier was first; err then
+	// matches [ErrLostRace]. It names the URL, without a password. For the
+	// attempt that succeeds, ClientConnected is called.
 	DialFailed func(carrier string, err error)
 
 	// StreamOpened is called for each stream that a server dials or a client
@@ -50,6 +62,12 @@ type Info struct {
 
 	// Since is when the session began.
 	Since time.Time
+
+	// Fallback tells, on a client, why the carriers that it prefers to this one
+	// are not in use: how each of them failed, that it had no session yet when
+	// this one did ([ErrLostRace]), or until when it is passed over, and why. It
+	// is nil if the client's first carrier is in use, and on a server.
+	Fallback error
 }
 
 // StreamStats describes a stream that has ended.

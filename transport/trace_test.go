@@ -29,6 +29,7 @@ func (e events) trace() transport.Trace {
 			e <- fmt.Sprintf("gone, closed here: %v", errors.Is(err, net.ErrClosed))
 		},
 		HandshakeFailed: func(r *http.Request, err error) { e <- "handshake failed " + r.Method },
+		DialStarted:     func(carrier string) { e <- "dial started " + carrier },
 		DialFailed:      func(carrier string, err error) { e <- "dial failed " + carrier },
 		StreamOpened:    func(transport.Info) { e <- "stream opened" },
 		StreamClosed: func(_ transport.Info, s transport.StreamStats) {
@@ -57,7 +58,7 @@ func TestTrace(t *testing.T) {
 		t.Fatal(err)
 	}
 	server.expect(t, "server", "connected ws yamux")
-	client.expect(t, "client", "connected ws yamux")
+	client.expect(t, "client", "dial started ws", "connected ws yamux")
 
 	d := await(t, "Dialer", dialers)
 	c, err := d.Dial()
@@ -86,7 +87,7 @@ func TestTrace(t *testing.T) {
 	visit(t, srv.URL)
 	server.expect(t, "server", "handshake failed GET")
 	transport.DialAndListen("ftp://example.com", nil, transport.WithTrace(client.trace()))
-	client.expect(t, "client", "dial failed ws")
+	client.expect(t, "client", "dial started ws", "dial failed ws")
 }
 
 func TestLogger(t *testing.T) {

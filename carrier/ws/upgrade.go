@@ -26,7 +26,8 @@ func (*Carrier) Offer(r *http.Request) (protocols []string, ok bool) {
 }
 
 // Upgrade makes a WebSocket of an HTTP/1.1 request. protocol is one that the
-// client offered, or "". It answers with status 403 if the origin is not
+// client offered, or "". What w.Header() holds is sent with the answer, but for
+// what the handshake and the connection have to say themselves. It answers with status 403 if the origin is not
 // allowed (see [WithCheckOrigin]), 400 or 405 if the request is malformed, and
 // 500 if w or protocol is not fit for it.
 func (c *Carrier) Upgrade(w http.ResponseWriter, r *http.Request, protocol string) (carrier.Conn, error) {
@@ -48,7 +49,7 @@ func (c *Carrier) Upgrade(w http.ResponseWriter, r *http.Request, protocol strin
 		}
 		u.Subprotocols = []string{protocol}
 	}
-	ws, err := u.Upgrade(hijacker{w}, r, nil)
+	ws, err := u.Upgrade(hijacker{w}, r, sendable(w.Header()))
 	if err != nil {
 		return nil, fmt.Errorf("ws: upgrade: %w", err)
 	}
@@ -64,6 +65,35 @@ func sameOrigin(r *http.Request) bool {
 	}
 	u, err := url.Parse(origin[0])
 	return err == nil && strings.EqualFold(u.Host, r.Host)
+}
+
+// sendable returns what may be sent with the answer to a handshake: nothing that
+// speaks of WebSocket, of the connection, or of a body.
+func sendable(h http.Header) http.Header {
+	sent := make(http.Header, len(h))
+	for name, values := range h {
+		canonical := http.CanonicalHeaderKey(name)
+		switch canonical {
+		case "Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
+			"Content-Encoding", "Content-Length", "Content-Type":
+			continue
+		}
+		token := strings.IndexFunc(name, notInName) < 0 // gorilla would send anything
+		if name != "" && token && !strings.HasPrefix(canonical, "Sec-Websocket-") {
+			sent[canonical] = append(sent[canonical], values...)
+		}
+	}
+	for _, named := range h["Connection"] {
+		for name := range strings.SplitSeq(named, ",") {
+			sent.Del(strings.TrimSpace(name))
+		}
+	}
+	return sent
+}
+
+// notInName reports whether r may not be in the name of a header.
+func notInName(r rune) bool {
+	return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
 }
 
 // A hijacker finds the Hijack method of a ResponseWriter that middleware has

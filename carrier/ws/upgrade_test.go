@@ -1,9 +1,12 @@
 package ws_test
 
 import (
+	"bufio"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -117,4 +120,61 @@ func TestUpgradeBehindMiddleware(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkEcho(t, conn)
+}
+
+// TestUpgradeHeader sends a header along with the answer.
+func TestUpgradeHeader(t *testing.T) {
+	leak.Check(t)
+	addr := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Alt-Svc", `h3=":443"`)
+		h.Add("Set-Cookie", "a=1")
+		h.Add("Set-Cookie", "b=2\r\nX-Injected: value")
+		h["x-lower"] = []string{"case"}
+		h.Set("Connection", "close, X-Hop")
+		h.Set("X-Hop", "no")
+		h.Set("Upgrade", "no")
+		h.Set("Transfer-Encoding", "chunked")
+		h.Set("Content-Length", "5")
+		h.Set("Content-Type", "text/plain")
+		h.Set("Sec-WebSocket-Extensions", "permessage-deflate")
+		h.Set("Sec-WebSocket-Protocol", "injected")
+		h["sec-websocket-accept"] = []string{"injected"}
+		h["X\r\nX-Injected"] = []string{"name"}
+		h["X-Injected: name"] = []string{"name"}
+		h[http.TrailerPrefix+"X-Injected"] = []string{"trailer"}
+		echoHandler(w, r)
+	})
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	request := opening(http.Header{"Sec-Websocket-Protocol": {"offered"}})
+	if err := request.Write(conn); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.ReadResponse(bufio.NewReader(conn), request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answer.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("status %d, want 101", answer.StatusCode)
+	}
+	want := http.Header{
+		"Alt-Svc":              {`h3=":443"`},
+		"Set-Cookie":           {"a=1", "b=2  X-Injected: value"},
+		"X-Lower":              {"case"},
+		"Connection":           {"Upgrade"},
+		"Upgrade":              {"websocket"},
+		"Sec-Websocket-Accept": {"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="},
+	}
+	got := answer.Header
+	if p := got.Get("Sec-Websocket-Protocol"); p == "injected" {
+		t.Errorf("protocol %q was not chosen", p)
+	}
+	got.Del("Sec-Websocket-Protocol")
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("header\n%q, want\n%q", got, want)
+	}
 }

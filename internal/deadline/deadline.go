@@ -44,3 +44,6 @@ func (d *Deadline) Stop() {
 func (d *Deadline) Passed() bool {
 	return !d.at.IsZero() && !time.Now().Before(d.at)
 }
+
+// At is when, or zero for never.
+func (d *Deadline) At() time.Time { return d.at }

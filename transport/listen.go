@@ -1,0 +1,131 @@
+package transport
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/backdial/backdial/carrier"
+)
+
+// listen makes an endpoint for each carrier that listens by itself, and one for
+// all others, at the same address. If addr leaves the port open, it is one that
+// is free for all of them.
+func (s *Server) listen(addr string, config *tls.Config) ([]carrier.Endpoint, error) {
+	for range portAttempts - 1 {
+		endpoints, err := s.listenOnce(addr, config)
+		if !hasOpenPort(addr) || !errors.Is(err, syscall.EADDRINUSE) {
+			return endpoints, err
+		}
+		// What is free for TCP is not always free for UDP.
+	}
+	return s.listenOnce(addr, config)
+}
+
+func (s *Server) listenOnce(addr string, config *tls.Config) (endpoints []carrier.Endpoint, err error) {
+	defer func() {
+		if err != nil {
+			closeAll(endpoints)
+			endpoints = nil
+		}
+	}()
+	at := addr
+	var advertised []carrier.Advertised
+	add := func(e carrier.Endpoint) {
+		endpoints = append(endpoints, e)
+		at = withPortOf(at, e.Addr())
+		if a, ok := e.(carrier.Advertised); ok {
+			advertised = append(advertised, a)
+		}
+	}
+
+	var upgraded []string
+	for _, c := range s.config.carriers {
+		if _, ok := c.(carrier.Listener); !ok {
+			upgraded = append(upgraded, c.Name())
+		}
+	}
+	var shared *httpEndpoint
+	if len(upgraded) > 0 {
+		ln, err := net.Listen("tcp", addr)
+		if err != nil {
+			return endpoints, fmt.Errorf("transport: listen on %s for %s: %w", addr, strings.Join(upgraded, ", "), err)
+		}
+		if config != nil {
+			ln = tls.NewListener(ln, withoutHTTP2(config))
+		}
+		shared = s.httpEndpoint(ln)
+		add(shared)
+	}
+	for _, c := range s.config.carriers {
+		l, ok := c.(carrier.Listener)
+		if !ok {
+			continue
+		}
+		e, err := l.Listen(at, config, s)
+		if err != nil {
+			return endpoints, fmt.Errorf("transport: listen on %s for %s: %w", at, c.Name(), err)
+		}
+		add(e)
+	}
+	if shared != nil && len(advertised) > 0 {
+		shared.server.Handler = advertising{s, advertised}
+	}
+	return endpoints, nil
+}
+
+// withoutHTTP2 makes clients speak HTTP/1.1, which an upgrade needs.
+func withoutHTTP2(config *tls.Config) *tls.Config {
+	config = config.Clone()
+	config.NextProtos = []string{"http/1.1"}
+	return config
+}
+
+// hasOpenPort reports whether addr is a host and port, and any port will do.
+func hasOpenPort(addr string) bool {
+	_, port, err := net.SplitHostPort(addr)
+	return err == nil && (port == "" || port == "0")
+}
+
+// withPortOf returns addr with the port number that bound has, for an addr that
+// leaves it open or names a service: such names differ between TCP and UDP.
+func withPortOf(addr string, bound net.Addr) string {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return addr // which means something to its carrier
+	}
+	if number, err := strconv.Atoi(port); err == nil && number != 0 {
+		return addr
+	}
+	switch a := bound.(type) {
+	case *net.TCPAddr:
+		return net.JoinHostPort(host, strconv.Itoa(a.Port))
+	case *net.UDPAddr:
+		return net.JoinHostPort(host, strconv.Itoa(a.Port))
+	}
+	return addr
+}
+
+// advertising tells of endpoints in every answer.
+type advertising struct {
+	http.Handler
+	endpoints []carrier.Advertised
+}
+
+func (a advertising) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var services []string
+	for _, e := range a.endpoints {
+		services = append(services, e.AltSvc())
+	}
+	services = slices.DeleteFunc(services, func(s string) bool { return s == "" })
+	if len(services) > 0 {
+		w.Header()["Alt-Svc"] = services
+	}
+	a.Handler.ServeHTTP(w, r)
+}
