@@ -93,6 +93,37 @@ const (
 	EndpointCloses Promise = "EndpointCloses"
 )
 
+// What streams do. All are for a StreamCarrier only.
+const (
+	// StreamsAnnounced: AcceptStream returns although nothing was written, the
+	// acceptor may speak first, and both ends know the stream by the same ID.
+	// A client that makes no use of the connection's own bytes has streams.
+	StreamsAnnounced Promise = "StreamsAnnounced"
+
+	// StreamsCarryBytes: many streams carry bytes both ways at once, and each
+	// direction ends by itself.
+	StreamsCarryBytes Promise = "StreamsCarryBytes"
+
+	// StreamsCancel: CancelRead reaches the peer's Write and CancelWrite its
+	// Read, with the code, and no other direction.
+	StreamsCancel Promise = "StreamsCancel"
+
+	// StreamsHaveDeadlines: a deadline ends a blocked Read and a blocked Write.
+	StreamsHaveDeadlines Promise = "StreamsHaveDeadlines"
+
+	// StreamsEnd: Close ends everything on its end with net.ErrClosed, and on
+	// the peer's with neither that nor io.EOF.
+	StreamsEnd Promise = "StreamsEnd"
+
+	// StreamsEndWithContext: OpenStream and AcceptStream end with their
+	// context, and the connection goes on.
+	StreamsEndWithContext Promise = "StreamsEndWithContext"
+
+	// StreamsBesideBytes: the connection's own bytes go both ways beside its
+	// streams, and AcceptStream does not return the stream that they are on.
+	StreamsBesideBytes Promise = "StreamsBesideBytes"
+)
+
 // contract is every promise, in the order in which they are tested.
 var contract = []struct {
 	name Promise
@@ -119,4 +150,11 @@ var contract = []struct {
 	{CloseWakesWrite, closeWakesWrite},
 	{CloseIsFinal, closeIsFinal},
 	{EndpointCloses, endpointCloses},
+	{StreamsAnnounced, streamsAnnounced},
+	{StreamsCarryBytes, streamsCarryBytes},
+	{StreamsCancel, streamsCancel},
+	{StreamsHaveDeadlines, streamsHaveDeadlines},
+	{StreamsEnd, streamsEnd},
+	{StreamsEndWithContext, streamsEndWithContext},
+	{StreamsBesideBytes, streamsBesideBytes},
 }

@@ -164,11 +164,11 @@ func connect(t *testing.T, target Target, r func(*server) *carrier.Request, choo
 func eachWay(t *testing.T, target Target, test func(t *testing.T, end, peer carrier.Conn)) {
 	t.Helper()
 	t.Run("Client", func(t *testing.T) {
-		p := plain(t, target)
+		p := opened(t, target)
 		test(t, p.client, p.server)
 	})
 	t.Run("Server", func(t *testing.T) {
-		p := plain(t, target)
+		p := opened(t, target)
 		test(t, p.server, p.client)
 	})
 }
@@ -182,6 +182,19 @@ func plain(t *testing.T, target Target) pair {
 	return connect(t, target,
 		func(s *server) *carrier.Request { return s.request(protocol) },
 		func([]string) string { return protocol })
+}
+
+// opened is plain, with bytes that go both ways. On a StreamConn it is the
+// client that opens their stream, with its first Read or Write.
+func opened(t *testing.T, target Target) pair {
+	t.Helper()
+	p := plain(t, target)
+	if _, ok := p.client.(carrier.StreamConn); ok {
+		if _, err := p.client.Write(nil); err != nil {
+			t.Fatalf("Write of nothing: %v", err)
+		}
+	}
+	return p
 }
 
 // isClosed reports whether err is what a closed connection returns.

@@ -1,0 +1,291 @@
+package webtransport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/webtransport-go"
+
+	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/internal/ctxerr"
+)
+
+const (
+	// goodbye is how long a client keeps the QUIC connection of a session that
+	// it has closed, so that the server gets to know that it was closed.
+	goodbye = 250 * time.Millisecond
+
+	// maxLinger bounds how long Close keeps a session whose peer is not done.
+	maxLinger = 5 * time.Second
+)
+
+var (
+	_ carrier.StreamConn  = (*conn)(nil)
+	_ carrier.CloseWriter = (*conn)(nil)
+)
+
+// conn is a WebTransport session. Two goroutines come and go with it besides
+// those of the library: one refuses unidirectional streams until the session
+// ends, and one waits for the byte stream, once somebody does.
+type conn struct {
+	session  *webtransport.Session
+	quic     *quic.Conn
+	protocol string
+	client   bool
+
+	// life ends with the session or with Close, whichever is first.
+	life   context.Context
+	die    context.CancelFunc
+	closed atomic.Bool // by Close
+
+	bytes     byteStream
+	accepting chan struct{} // held by the one AcceptStream that asks the session
+
+	mu      sync.Mutex           // guards below
+	streams map[*stream]struct{} // that may be in use
+}
+
+// newClientConn returns the client's end. It owns qconn.
+func newClientConn(qconn *quic.Conn, session *webtransport.Session) *conn {
+	c := newConn(qconn, session, session.SessionState().ApplicationProtocol)
+	c.client = true
+	c.bytes.obtain = c.openBytes
+	context.AfterFunc(session.Context(), func() {
+		if c.closed.Load() {
+			time.AfterFunc(goodbye, func() { hangUp(qconn) })
+		} else {
+			hangUp(qconn)
+		}
+	})
+	return c
+}
+
+// newServerConn returns the server's end. request is the stream of the
+// client's request.
+func newServerConn(qconn *quic.Conn, session *webtransport.Session, protocol string, request quic.StreamID) *conn {
+	c := newConn(qconn, session, protocol)
+	c.bytes.obtain = func() (*webtransport.Stream, error) { return c.acceptBytes(request + 4) }
+	return c
+}
+
+func newConn(qconn *quic.Conn, session *webtransport.Session, protocol string) *conn {
+	c := &conn{
+		session:   session,
+		quic:      qconn,
+		protocol:  protocol,
+		bytes:     byteStream{obtained: make(chan struct{})},
+		accepting: make(chan struct{}, 1),
+		streams:   make(map[*stream]struct{}),
+	}
+	c.life, c.die = context.WithCancel(session.Context())
+	go c.refuseUniStreams()
+	return c
+}
+
+func (c *conn) refuseUniStreams() {
+	for {
+		s, err := c.session.AcceptUniStream(context.Background()) // until the session ends
+		if err != nil {
+			return
+		}
+		s.CancelRead(0)
+	}
+}
+
+func (c *conn) Protocol() string     { return c.protocol }
+func (c *conn) LocalAddr() net.Addr  { return c.session.LocalAddr() }
+func (c *conn) RemoteAddr() net.Addr { return c.session.RemoteAddr() }
+
+// Read reads from the byte stream. A client's opens it, a server's waits for
+// it.
+func (c *conn) Read(p []byte) (int, error) {
+	s, err := c.byteStream(context.Background())
+	if err != nil {
+		return 0, fmt.Errorf("webtransport: read: %w", err)
+	}
+	c.bytes.reading.Lock()
+	defer c.bytes.reading.Unlock()
+	return s.Read(p)
+}
+
+// Write writes to the byte stream. A client's opens it, a server's waits for
+// it.
+func (c *conn) Write(p []byte) (int, error) {
+	s, err := c.byteStream(context.Background())
+	if err != nil {
+		return 0, fmt.Errorf("webtransport: write: %w", err)
+	}
+	return s.Write(p)
+}
+
+// CloseWrite ends the byte stream's direction to the peer. On a server it
+// waits for the stream.
+func (c *conn) CloseWrite() error {
+	s, err := c.byteStream(context.Background())
+	if err != nil {
+		return fmt.Errorf("webtransport: close write: %w", err)
+	}
+	c.bytes.finished.Store(true)
+	return s.CloseWrite()
+}
+
+// OpenStream opens a stream. A client opens the byte stream before, because
+// the server could not tell them apart.
+func (c *conn) OpenStream(ctx context.Context) (carrier.Stream, error) {
+	s, err := c.openStream(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("webtransport: open stream: %w", err)
+	}
+	return s, nil
+}
+
+func (c *conn) openStream(ctx context.Context) (carrier.Stream, error) {
+	if c.closed.Load() {
+		return nil, net.ErrClosed
+	}
+	if ctx.Err() != nil {
+		return nil, ctxerr.Of(ctx)
+	}
+	if c.client {
+		if _, err := c.byteStream(ctx); err != nil {
+			return nil, err
+		}
+	}
+	str, err := c.session.OpenStream()
+	if isLimit(err) {
+		str, err = c.await(ctx, c.session.OpenStreamSync)
+	}
+	if err == nil {
+		err = announce(str)
+	}
+	if err != nil {
+		return nil, c.waitCause(ctx, err)
+	}
+	return c.newStream(str), nil
+}
+
+// isLimit reports whether the peer allows no more streams for now.
+func isLimit(err error) bool {
+	_, ofQUIC := errors.AsType[*quic.StreamLimitReachedError](err)
+	_, ofSession := errors.AsType[*webtransport.StreamLimitReachedError](err)
+	return ofQUIC || ofSession
+}
+
+// announce sends the header of a new stream, without which the peer knows
+// nothing of it.
+func announce(str *webtransport.Stream) error {
+	_, err := str.Write(nil)
+	return err
+}
+
+// AcceptStream waits for a stream that the peer opens, other than the byte
+// stream.
+func (c *conn) AcceptStream(ctx context.Context) (carrier.Stream, error) {
+	s, err := c.acceptStream(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("webtransport: accept stream: %w", err)
+	}
+	return s, nil
+}
+
+func (c *conn) acceptStream(ctx context.Context) (carrier.Stream, error) {
+	if c.closed.Load() {
+		return nil, net.ErrClosed
+	}
+	if !c.client {
+		if _, err := c.byteStream(ctx); err != nil {
+			return nil, err
+		}
+	}
+	str, err := c.await(ctx, func(ctx context.Context) (*webtransport.Stream, error) {
+		// The session may forget to wake the second one of two who wait.
+		select {
+		case c.accepting <- struct{}{}:
+			defer func() { <-c.accepting }()
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		if early := c.bytes.early; len(early) > 0 {
+			c.bytes.early = early[1:]
+			return early[0], nil
+		}
+		return c.session.AcceptStream(ctx)
+	})
+	if err != nil {
+		return nil, c.waitCause(ctx, err)
+	}
+	return c.newStream(str), nil
+}
+
+// await calls f with a context that ends with ctx and with c.
+func (c *conn) await(ctx context.Context, f func(context.Context) (*webtransport.Stream, error)) (*webtransport.Stream, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(c.life, cancel)()
+	return f(ctx)
+}
+
+// waitCause says why a wait bounded by ctx has failed.
+func (c *conn) waitCause(ctx context.Context, err error) error {
+	if c.life.Err() == nil && ctx.Err() != nil {
+		return ctxerr.Of(ctx)
+	}
+	return c.cause(err)
+}
+
+// Close closes the session. It does not wait for the peer, unless for 10 ms
+// for room to say so. What was written before CloseWrite still reaches a peer
+// that ends its direction, or closes, within 5 s.
+func (c *conn) Close() error {
+	if c.closed.Swap(true) {
+		return nil
+	}
+	c.die()
+	if c.bytes.finished.Load() {
+		go c.linger()
+	} else {
+		c.session.CloseWithError(0, "")
+	}
+	return nil
+}
+
+// linger keeps the session until the peer has what was written: to close a
+// session resets its streams.
+func (c *conn) linger() {
+	defer c.session.CloseWithError(0, "")
+	c.mu.Lock()
+	streams := c.streams
+	c.streams = nil
+	c.mu.Unlock()
+	rest, _ := c.byteStream(context.Background())
+	for s := range streams {
+		if s != rest {
+			s.abandon()
+		}
+	}
+	rest.str.SetReadDeadline(time.Now()) // wakes Read
+	c.bytes.reading.Lock()               // until it is gone; those that follow see that c is closed
+	rest.str.SetReadDeadline(time.Now().Add(maxLinger))
+	c.bytes.reading.Unlock()
+	io.Copy(io.Discard, rest.str)
+}
+
+// SetDeadline is not supported: nobody sets a carrier's deadlines. Its error
+// matches [os.ErrNoDeadline].
+func (*conn) SetDeadline(time.Time) error { return errNoDeadline }
+
+// SetReadDeadline is not supported, as SetDeadline.
+func (*conn) SetReadDeadline(time.Time) error { return errNoDeadline }
+
+// SetWriteDeadline is not supported, as SetDeadline.
+func (*conn) SetWriteDeadline(time.Time) error { return errNoDeadline }
+
+var errNoDeadline = fmt.Errorf("webtransport: %w", os.ErrNoDeadline)

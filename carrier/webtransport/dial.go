@@ -1,0 +1,207 @@
+package webtransport
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
+	"github.com/quic-go/webtransport-go"
+
+	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/internal/ctxerr"
+	"github.com/backdial/backdial/internal/redact"
+)
+
+// maxBody is how much a [carrier.RejectedError] keeps of an answer's body.
+const maxBody = 1 << 10
+
+// Dial connects to a URL with the scheme https or wss, which mean the same. A
+// user name and password in it become a Basic Authorization header, unless
+// r.Header has an Authorization. Redirects are not followed, and proxies are
+// not used. The certificate is verified as crypto/tls does it.
+//
+// The request's :authority is the URL's host, so r.Header may have no other
+// Host. What concerns HTTP/1.1 connections in it, such as Upgrade, is not sent
+// (RFC 9114, section 4.2).
+//
+// Errors keep their cause, such as an x509 error or that of ctx, and never
+// show a password.
+func (c *Carrier) Dial(ctx context.Context, r *carrier.Request) (carrier.Conn, error) {
+	conn, err := c.dial(ctx, r)
+	if err != nil {
+		return nil, fmt.Errorf("webtransport: dial %s: %w", redact.URL(r.URL), err)
+	}
+	return conn, nil
+}
+
+func (c *Carrier) dial(ctx context.Context, r *carrier.Request) (carrier.Conn, error) {
+	target, err := target(r.URL)
+	if err != nil {
+		return nil, err
+	}
+	header, err := header(r)
+	if err != nil {
+		return nil, err
+	}
+	if timeout := c.dialTimeout(ctx); timeout > 0 {
+		var cancel context.CancelFunc
+		late := fmt.Errorf("no handshake within %v: %w", timeout, context.DeadlineExceeded)
+		ctx, cancel = context.WithTimeoutCause(ctx, timeout, late)
+		defer cancel()
+	}
+	config := c.quicConfig(nil, c.clientStreams)
+	config.HandshakeIdleTimeout = c.silence()
+	qconn, err := dialHost(ctx, target.Hostname(), cmp.Or(target.Port(), "443"), http3TLS(r.TLS, target.Hostname()), config)
+	if ctx.Err() != nil {
+		if err == nil {
+			hangUp(qconn)
+		}
+		return nil, ctxerr.Of(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+
+	// The wait for the answer does not end with ctx by itself.
+	stop := context.AfterFunc(ctx, func() { hangUp(qconn) })
+	session, err := request(ctx, qconn, target.String(), header, r.Protocols)
+	switch inTime := stop(); {
+	case !inTime:
+		hangUp(qconn)
+		return nil, ctxerr.Of(ctx)
+	case err != nil:
+		hangUp(qconn)
+		return nil, err
+	}
+	return newClientConn(qconn, session), nil
+}
+
+// dialTimeout returns how long a Dial may take besides its context, or 0 for
+// no bound.
+func (c *Carrier) dialTimeout(ctx context.Context) time.Duration {
+	if _, ok := ctx.Deadline(); ok && c.handshakeTimeout == 0 {
+		return 0
+	}
+	return max(cmp.Or(c.handshakeTimeout, defaultHandshakeTimeout), 0)
+}
+
+// silence returns how long a server may keep silent during the handshake. It
+// ends before the handshake has to, because it can say more about the reason.
+func (c *Carrier) silence() time.Duration {
+	if c.handshakeTimeout <= 0 {
+		return maxSilence
+	}
+	return min(c.handshakeTimeout/2, maxSilence)
+}
+
+// target returns the URL to dial, without what is not sent.
+func target(u *url.URL) (*url.URL, error) {
+	if u.Scheme != "https" && u.Scheme != "wss" {
+		return nil, fmt.Errorf("%w %q, want https or wss", carrier.ErrScheme, u.Scheme)
+	}
+	if u.Hostname() == "" {
+		return nil, errors.New("URL has no host")
+	}
+	t := *u
+	t.Scheme, t.User, t.Fragment, t.RawFragment = "https", nil, "", ""
+	return &t, nil
+}
+
+// header returns what is sent in addition to the request's own header.
+func header(r *carrier.Request) (http.Header, error) {
+	h := make(http.Header)
+	for key, values := range r.Header {
+		for _, v := range values {
+			h.Add(key, v)
+		}
+	}
+	if host := h.Get("Host"); host != "" && !strings.EqualFold(host, r.URL.Host) {
+		return nil, fmt.Errorf("header has Host %.*q, which cannot differ from the URL's", maxShown, host)
+	}
+	if r.URL.User != nil && h.Get("Authorization") == "" {
+		password, _ := r.URL.User.Password()
+		h.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(r.URL.User.Username()+":"+password)))
+	}
+	h.Del(availableProtocols) // r.Protocols has them
+	return h, nil
+}
+
+// http3TLS returns a copy of config that offers HTTP/3 alone.
+func http3TLS(config *tls.Config, host string) *tls.Config {
+	c := config.Clone()
+	if c == nil {
+		c = new(tls.Config)
+	}
+	c.NextProtos = []string{http3.NextProtoH3}
+	c.ServerName = cmp.Or(c.ServerName, host)
+	return c
+}
+
+// request asks for a session. It may be interrupted by closing qconn.
+func request(ctx context.Context, qconn *quic.Conn, target string, h http.Header, protocols []string) (*webtransport.Session, error) {
+	// Its own Dial would end the QUIC connection together with the session,
+	// before the reason has left.
+	transport := &webtransport.Transport{ApplicationProtocols: protocols}
+	client, err := transport.NewClientConn(qconn)
+	if err != nil {
+		return nil, handshakeError(err)
+	}
+	answer, session, err := client.Dial(ctx, target, h)
+	switch {
+	case answer != nil && answer.StatusCode/100 != 2:
+		defer answer.Body.Close()
+		body, _ := io.ReadAll(io.LimitReader(answer.Body, maxBody))
+		return nil, &carrier.RejectedError{StatusCode: answer.StatusCode, Header: answer.Header, Body: body}
+	case err != nil:
+		return nil, handshakeError(err)
+	case isPage(answer):
+		// Its body has gone to the session, which takes it for capsules.
+		session.CloseWithError(0, "")
+		return nil, fmt.Errorf("not a WebTransport endpoint: %w",
+			&carrier.RejectedError{StatusCode: answer.StatusCode, Header: answer.Header})
+	}
+	return session, nil
+}
+
+// isPage reports whether a successful answer is that of a handler which does
+// not know WebTransport: one that opens a session has no content (RFC 9110,
+// section 9.3.6).
+func isPage(answer *http.Response) bool {
+	h := answer.Header
+	return h.Get(chosenProtocol) == "" && (h.Get("Content-Length") != "" || h.Get("Content-Type") != "")
+}
+
+// hangUp closes a QUIC connection, and does not say why.
+func hangUp(qconn *quic.Conn) {
+	qconn.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeNoError), "")
+}
+
+// dialUDP makes a QUIC connection that has a UDP socket of its own.
+func dialUDP(ctx context.Context, addr *net.UDPAddr, config *tls.Config, q *quic.Config) (*quic.Conn, error) {
+	network := "udp6"
+	if addr.IP.To4() != nil {
+		network = "udp4"
+	}
+	socket, err := net.ListenUDP(network, nil)
+	if err != nil {
+		return nil, err
+	}
+	qconn, err := quic.Dial(ctx, quiet(socket), addr, config, q)
+	if err != nil {
+		socket.Close()
+		return nil, err
+	}
+	context.AfterFunc(qconn.Context(), func() { socket.Close() })
+	return qconn, nil
+}

@@ -1,0 +1,134 @@
+package webtransport
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/quic-go/webtransport-go"
+
+	"github.com/backdial/backdial/carrier"
+)
+
+var _ carrier.Stream = (*stream)(nil)
+
+// stream is a bidirectional stream of a session.
+type stream struct {
+	conn *conn
+	str  *webtransport.Stream
+	over atomic.Uint32 // directions that have ended
+}
+
+// The directions of a stream.
+const (
+	inbound uint32 = 1 << iota
+	outbound
+)
+
+func (c *conn) newStream(str *webtransport.Stream) *stream {
+	s := &stream{conn: c, str: str}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.streams != nil { // nil: closed
+		c.streams[s] = struct{}{}
+	}
+	return s
+}
+
+// end notes that a direction has ended.
+func (s *stream) end(direction uint32) {
+	if s.over.Or(direction)|direction == inbound|outbound {
+		s.conn.mu.Lock()
+		delete(s.conn.streams, s)
+		s.conn.mu.Unlock()
+	}
+}
+
+// abandon ends what has not ended.
+func (s *stream) abandon() {
+	over := s.over.Load()
+	if over&inbound == 0 {
+		s.str.CancelRead(0)
+	}
+	if over&outbound == 0 {
+		s.str.CancelWrite(0)
+	}
+}
+
+func (s *stream) ID() uint64 { return uint64(s.str.StreamID()) }
+
+func (s *stream) Read(p []byte) (int, error) {
+	if s.conn.closed.Load() {
+		return 0, fmt.Errorf("webtransport: read: %w", net.ErrClosed)
+	}
+	n, err := s.str.Read(p)
+	if err == nil {
+		return n, nil
+	}
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		s.end(inbound)
+	}
+	if err == io.EOF && !s.conn.closed.Load() {
+		return n, io.EOF
+	}
+	return n, fmt.Errorf("webtransport: read: %w", s.conn.streamCause(err))
+}
+
+func (s *stream) Write(p []byte) (int, error) {
+	if s.conn.closed.Load() {
+		return 0, fmt.Errorf("webtransport: write: %w", net.ErrClosed)
+	}
+	n, err := s.str.Write(p)
+	if err != nil {
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			s.end(outbound)
+		}
+		return n, fmt.Errorf("webtransport: write: %w", s.conn.streamCause(err))
+	}
+	return n, nil
+}
+
+func (s *stream) SetReadDeadline(t time.Time) error {
+	if err := s.ended(); err != nil {
+		return fmt.Errorf("webtransport: set read deadline: %w", err)
+	}
+	return s.str.SetReadDeadline(t)
+}
+
+func (s *stream) SetWriteDeadline(t time.Time) error {
+	if err := s.ended(); err != nil {
+		return fmt.Errorf("webtransport: set write deadline: %w", err)
+	}
+	return s.str.SetWriteDeadline(t)
+}
+
+// ended says why the session has ended, if it has.
+func (s *stream) ended() error {
+	if s.conn.life.Err() == nil {
+		return nil
+	}
+	return s.conn.cause(s.conn.life.Err())
+}
+
+func (s *stream) CloseWrite() error {
+	s.end(outbound)
+	if err := s.ended(); err != nil {
+		return fmt.Errorf("webtransport: close write: %w", err)
+	}
+	s.str.Close() // fails only if the direction was canceled, by either end
+	return nil
+}
+
+func (s *stream) CancelRead(code uint32) {
+	s.end(inbound)
+	s.str.CancelRead(webtransport.StreamErrorCode(code))
+}
+
+func (s *stream) CancelWrite(code uint32) {
+	s.end(outbound)
+	s.str.CancelWrite(webtransport.StreamErrorCode(code))
+}

@@ -1,0 +1,82 @@
+// Package webtransport carries bytes over WebTransport over HTTP/3,
+// draft-ietf-webtrans-http3, which runs on QUIC, RFC 9000, and so on UDP. A
+// connection has streams of its own ([carrier.StreamConn]): one that waits for
+// a lost packet does not hold up the others, which those of a multiplexer on a
+// single TCP connection do.
+//
+// Not every network lets UDP pass. A client should have another carrier to
+// turn to.
+//
+// # The wire
+//
+// A connection is a WebTransport session on a QUIC connection of its own. The
+// protocols that a client offers are WebTransport's application protocols
+// (WT-Available-Protocols). The connection's own bytes travel on the client's
+// first bidirectional stream, the one whose ID follows that of its CONNECT
+// request; every other bidirectional stream is a [carrier.Stream]. A stream
+// begins with its WebTransport header, which is sent at once. Unidirectional
+// streams are refused, and datagrams are dropped.
+//
+// Close closes the session with code 0. An end that has called CloseWrite
+// keeps the session for up to 5 s, until its peer is done as well, because the
+// end of a session resets its streams and loses what is on its way. What fails
+// because a peer closed otherwise has the code and the message in a
+// *SessionError of [github.com/quic-go/webtransport-go].
+//
+// # Limits
+//
+// A peer can make an end hold no more than the connection's window of bytes
+// that nobody has read ([WithWindows], 64 MiB), and no more than so many
+// streams ([WithMaxStreams], 65,536 on a client and 64 on a server). On a
+// server, a request's header has at most 64 KiB, and a client without a
+// request is sent away after 30 s, unless the [http3.Server] says otherwise.
+package webtransport
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/backdial/backdial/carrier"
+)
+
+var (
+	_ carrier.StreamCarrier = (*Carrier)(nil)
+	_ carrier.Listener      = (*Carrier)(nil)
+)
+
+// Carrier makes WebTransport connections. Use [New] to make one. Its methods
+// may be called by several goroutines at a time.
+type Carrier struct {
+	checkOrigin      func(*http.Request) bool
+	handshakeTimeout time.Duration // 0: the default, negative: none
+	keepAlive        time.Duration // 0: none
+	idleTimeout      time.Duration
+	streamWindow     int
+	connWindow       int
+	clientStreams    int // that a server may open
+	serverStreams    int // that a client may open
+}
+
+// New returns a Carrier with the defaults that the options describe, changed
+// by opts.
+func New(opts ...Option) *Carrier {
+	c := &Carrier{
+		checkOrigin:   sameOrigin,
+		keepAlive:     10 * time.Second,
+		idleTimeout:   45 * time.Second,
+		streamWindow:  512 << 10,
+		connWindow:    64 << 20,
+		clientStreams: 1 << 16,
+		serverStreams: 64,
+	}
+	for _, opt := range opts {
+		opt(c)
+	}
+	return c
+}
+
+// Name is "webtransport".
+func (*Carrier) Name() string { return "webtransport" }
+
+// HasStreams marks the carrier as a [carrier.StreamCarrier].
+func (*Carrier) HasStreams() {}
