@@ -131,7 +131,11 @@ func writeEnds(t *testing.T, connect Connect) {
 	t.Run("peer vanished", func(t *testing.T) {
 		config := mux.Config{KeepAlive: 250 * time.Millisecond}
 		p := connect.pair(t, config, config)
-		writer, _ := p.open(t)
+		writer, reader := p.open(t)
+		io.WriteString(reader, "ready") // it was there
+		if _, err := io.ReadFull(writer, make([]byte, 5)); err != nil {
+			t.Fatal("read:", err)
+		}
 		writing := forever(writer)
 		p.ListenLink.Freeze()
 		if err := await(t, "Write", writing); !errors.Is(err, mux.ErrSessionEnded) {

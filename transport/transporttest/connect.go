@@ -3,10 +3,12 @@ package transporttest
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"testing"
 	"time"
 
 	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/internal/testnet"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/muxtest"
 	"github.com/backdial/backdial/transport"
@@ -36,6 +38,9 @@ func (s Stack) start(t *testing.T, header http.Header, server []transport.Server
 		}, server...)...)
 	t.Cleanup(func() { srv.Close() })
 	url, tls, stop := s.Serve(t, withValue(srv))
+	if s.through != nil {
+		url = rerouted(t, url, s.through)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	lis, err := transport.DialAndListenContext(ctx, url, header,
@@ -51,6 +56,17 @@ func (s Stack) start(t *testing.T, header http.Header, server []transport.Server
 	d := await(t, "Dialer", dialers)
 	stop()
 	return session{srv, d, lis}
+}
+
+// rerouted returns address with another host, which through returns.
+func rerouted(t *testing.T, address string, through func(host string) string) string {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Host = through(u.Host)
+	return u.String()
 }
 
 type contextKey struct{}
@@ -76,14 +92,33 @@ func await[T any](t *testing.T, what string, c <-chan T) T {
 // connect makes a session as muxtest sees it.
 func (s Stack) connect(t *testing.T, dial, listen mux.Config) muxtest.Pair {
 	t.Helper()
-	linked := &linkedCarrier{
-		Carrier:  s.Carrier,
-		dialled:  make(chan *muxtest.ConnLink, 1),
-		upgraded: make(chan *muxtest.ConnLink, 1),
+	if c, ok := s.Carrier.(carrier.StreamCarrier); ok {
+		// What a connection has besides its bytes would be lost in a wrapper,
+		// so it is the network that fails.
+		observed := &observedCarrier{c, newObserver[carrier.Conn]()}
+		var relay *testnet.Relay
+		s.through = func(server string) string {
+			relay = testnet.NewRelay(t, server)
+			return relay.Addr()
+		}
+		made := s.startWith(t, observed, dial, listen)
+		return made.pair(networkLink{<-observed.upgraded, relay}, networkLink{<-observed.dialled, relay})
 	}
-	made := s.start(t, nil,
-		[]transport.ServerOption{transport.WithCarriers(linked), transport.WithLimits(dial)},
-		[]transport.ClientOption{transport.WithCarriers(linked), transport.WithLimits(listen)})
+	linked := &linkedCarrier{s.Carrier, newObserver[muxtest.Link]()}
+	made := s.startWith(t, linked, dial, listen)
+	return made.pair(<-linked.upgraded, <-linked.dialled)
+}
+
+// startWith is start with another carrier around the stack's.
+func (s Stack) startWith(t *testing.T, c carrier.Carrier, dial, listen mux.Config) session {
+	t.Helper()
+	return s.start(t, nil,
+		[]transport.ServerOption{transport.WithCarriers(c), transport.WithLimits(dial)},
+		[]transport.ClientOption{transport.WithCarriers(c), transport.WithLimits(listen)})
+}
+
+// pair returns the two ends of a session that runs on links.
+func (made session) pair(dial, listen muxtest.Link) muxtest.Pair {
 	ended, end := context.WithCancelCause(context.Background())
 	go func() { // ends with the session
 		<-made.listener.Done()
@@ -92,15 +127,20 @@ func (s Stack) connect(t *testing.T, dial, listen mux.Config) muxtest.Pair {
 	return muxtest.Pair{
 		Dial:       dialEnd{made.dialer, made.server},
 		Listen:     listenEnd{made.listener, ended},
-		DialLink:   <-linked.upgraded,
-		ListenLink: <-linked.dialled,
+		DialLink:   dial,
+		ListenLink: listen,
 	}
 }
+
+// An observer gets the two ends of a connection.
+type observer[T any] struct{ dialled, upgraded chan T }
+
+func newObserver[T any]() observer[T] { return observer[T]{make(chan T, 1), make(chan T, 1)} }
 
 // A linkedCarrier puts a link under each end of a connection.
 type linkedCarrier struct {
 	carrier.Carrier
-	dialled, upgraded chan *muxtest.ConnLink
+	observer[muxtest.Link]
 }
 
 type linkedConn struct {
@@ -110,25 +150,56 @@ type linkedConn struct {
 
 func (c linkedConn) Protocol() string { return c.protocol }
 
-func (c *linkedCarrier) Dial(ctx context.Context, r *carrier.Request) (carrier.Conn, error) {
-	conn, err := c.Carrier.Dial(ctx, r)
+func link(conn carrier.Conn, err error, to chan<- muxtest.Link) (carrier.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
 	link := muxtest.NewLink(conn)
-	c.dialled <- link
+	to <- link
 	return linkedConn{link, conn.Protocol()}, nil
+}
+
+func (c *linkedCarrier) Dial(ctx context.Context, r *carrier.Request) (carrier.Conn, error) {
+	conn, err := c.Carrier.Dial(ctx, r)
+	return link(conn, err, c.dialled)
 }
 
 func (c *linkedCarrier) Upgrade(w http.ResponseWriter, r *http.Request, protocol string) (carrier.Conn, error) {
 	conn, err := c.Carrier.Upgrade(w, r, protocol)
-	if err != nil {
-		return nil, err
-	}
-	link := muxtest.NewLink(conn)
-	c.upgraded <- link
-	return linkedConn{link, conn.Protocol()}, nil
+	return link(conn, err, c.upgraded)
 }
+
+// An observedCarrier tells which connections it makes.
+type observedCarrier struct {
+	carrier.StreamCarrier
+	observer[carrier.Conn]
+}
+
+func observe(conn carrier.Conn, err error, to chan<- carrier.Conn) (carrier.Conn, error) {
+	if err == nil {
+		to <- conn
+	}
+	return conn, err
+}
+
+func (c *observedCarrier) Dial(ctx context.Context, r *carrier.Request) (carrier.Conn, error) {
+	conn, err := c.StreamCarrier.Dial(ctx, r)
+	return observe(conn, err, c.dialled)
+}
+
+func (c *observedCarrier) Upgrade(w http.ResponseWriter, r *http.Request, protocol string) (carrier.Conn, error) {
+	conn, err := c.StreamCarrier.Upgrade(w, r, protocol)
+	return observe(conn, err, c.upgraded)
+}
+
+// A networkLink is the network under an end of a connection.
+type networkLink struct {
+	carrier.Conn
+	*testnet.Relay
+}
+
+// Cut closes the connection: to its session that is no orderly end.
+func (l networkLink) Cut() { l.Close() }
 
 // A dialEnd is a Dialer as a [mux.Session].
 type dialEnd struct {

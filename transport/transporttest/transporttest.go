@@ -26,6 +26,9 @@ import (
 type Stack struct {
 	carriertest.Target
 	Muxer mux.Muxer
+
+	// through returns the host to dial instead of the server's; nil: the same.
+	through func(host string) string
 }
 
 // A Promise is the name of something that is promised, and of the subtest that

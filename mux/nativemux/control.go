@@ -1,0 +1,264 @@
+package nativemux
+
+import (
+	"bufio"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/backdial/backdial/internal/keepalive"
+	"github.com/backdial/backdial/mux"
+)
+
+// Kinds of control messages; see the package documentation.
+const (
+	kindHello = iota
+	kindAccepted
+	kindPing
+	kindPong
+	kindLeaving
+	kindClosing
+	kindClosed
+)
+
+// maxUnfinished limits the streams that a closing message names: more than a
+// session can have.
+const maxUnfinished = 1 << 17
+
+// A control is what the two ends tell each other. What is to be said is a state
+// rather than a queue, so that a peer which does not listen, or asks without
+// end, costs nothing.
+type control struct {
+	open    bool // messages can be written
+	writing bool // and are
+
+	ownBacklog uint64 // of this end
+
+	// To be said. Zero means nothing, but for accepted.
+	hello    bool
+	ping     uint64
+	pong     uint64
+	leaving  bool
+	closing  *closing
+	closed   bool
+	accepted uint64 // streams of the peer
+	told     uint64 // of them, what the peer knows
+
+	// What the peer said.
+	heard    bool          // hello
+	greeted  chan struct{} // closed then
+	backlog  uint64        // in it
+	taken    uint64        // streams of this end that it has accepted
+	answered chan struct{} // closed by its closed
+}
+
+// A closing is the content of a message.
+type closing struct {
+	opened     uint64
+	unfinished map[uint64]uint64 // bytes written, by stream
+}
+
+// sayLocked has the peer told what change adds to be said.
+func (s *session) sayLocked(change func(*control)) {
+	c := &s.control
+	change(c)
+	if c.open && !c.writing && s.err == nil {
+		c.writing = true
+		s.wg.Go(s.writeControl)
+	}
+}
+
+// acceptedLocked counts a stream of the peer's that is accepted or refused. The
+// peer is told as seldom as its backlog allows.
+func (s *session) acceptedLocked() {
+	c := &s.control
+	c.accepted++
+	if c.accepted-c.told >= max(c.backlog/2, 1) {
+		s.sayLocked(func(*control) {})
+	}
+}
+
+// writeControl writes messages while there are any.
+func (s *session) writeControl() {
+	var b []byte
+	for {
+		b = s.nextMessages(b[:0])
+		if len(b) == 0 {
+			return
+		}
+		if _, err := s.conn.Write(b); err != nil {
+			s.end(s.lost(err))
+			return
+		}
+	}
+}
+
+func (s *session) nextMessages(b []byte) []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b = s.control.appendMessages(b)
+	s.control.writing = len(b) > 0
+	return b
+}
+
+// appendMessages appends all that is to be said.
+func (c *control) appendMessages(b []byte) []byte {
+	message := func(values ...uint64) {
+		for _, v := range values {
+			b = binary.AppendUvarint(b, v)
+		}
+	}
+	if c.hello {
+		c.hello = false
+		message(kindHello, c.ownBacklog)
+	}
+	if c.accepted > c.told {
+		c.told = c.accepted
+		message(kindAccepted, c.accepted)
+	}
+	if c.ping != 0 {
+		message(kindPing, c.ping)
+		c.ping = 0
+	}
+	if c.pong != 0 {
+		message(kindPong, c.pong)
+		c.pong = 0
+	}
+	if c.leaving {
+		c.leaving = false
+		message(kindLeaving)
+	}
+	if c.closing != nil {
+		message(kindClosing, c.closing.opened, uint64(len(c.closing.unfinished)))
+		for id, bytes := range c.closing.unfinished {
+			message(id, bytes)
+		}
+		c.closing = nil
+	}
+	if c.closed {
+		c.closed = false
+		message(kindClosed)
+	}
+	return b
+}
+
+// readControl reads messages until the session ends.
+func (s *session) readControl() {
+	r := bufio.NewReaderSize(s.conn, 512)
+	for {
+		if err := s.readMessage(r); err != nil {
+			s.end(s.lost(err))
+			return
+		}
+		s.heard.Add(1)
+	}
+}
+
+func (s *session) readMessage(r *bufio.Reader) error {
+	kind, err := binary.ReadUvarint(r)
+	if err != nil {
+		return err
+	}
+	if !s.isHeard() != (kind == kindHello) {
+		return fmt.Errorf("%w: control message %d where the first is %d, and no other", mux.ErrProtocol, kind, kindHello)
+	}
+	switch kind {
+	case kindHello:
+		return with(r, s.greet)
+	case kindAccepted:
+		return with(r, s.peerAccepted)
+	case kindPing:
+		return with(r, func(n uint64) error {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.sayLocked(func(c *control) { c.pong = n })
+			return nil
+		})
+	case kindPong: // heard says it all
+		return with(r, func(uint64) error { return nil })
+	case kindLeaving:
+		s.peerIsLeaving()
+		return nil
+	case kindClosing:
+		m, err := readClosing(r)
+		if err != nil {
+			return err
+		}
+		return s.peerIsClosing(m)
+	case kindClosed:
+		return s.peerHasAll()
+	}
+	return fmt.Errorf("%w: control message of unknown kind %d", mux.ErrProtocol, kind)
+}
+
+// with calls handle with the only value of a message.
+func with(r *bufio.Reader, handle func(uint64) error) error {
+	v, err := binary.ReadUvarint(r)
+	if err != nil {
+		return err
+	}
+	return handle(v)
+}
+
+func (s *session) isHeard() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.control.heard
+}
+
+func (s *session) greet(backlog uint64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.control.heard = true
+	close(s.control.greeted)
+	s.control.backlog = backlog
+	s.control.open = true
+	if s.keepalive == nil && s.err == nil {
+		s.keepalive = keepalive.Start(s.config, kept{s})
+	}
+	s.sayLocked(func(*control) {})
+	s.opening.Broadcast()
+	return nil
+}
+
+func (s *session) peerAccepted(total uint64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if total < s.control.taken || total > s.opened {
+		return fmt.Errorf("%w: peer has accepted %d streams, after %d, of %d", mux.ErrProtocol, total, s.control.taken, s.opened)
+	}
+	s.control.taken = total
+	s.opening.Broadcast()
+	return nil
+}
+
+func (s *session) peerIsLeaving() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.peerLeaves = true
+	s.opening.Broadcast()
+	s.shut()
+}
+
+func readClosing(r *bufio.Reader) (*closing, error) {
+	var opened, n uint64
+	for _, v := range []*uint64{&opened, &n} {
+		var err error
+		if *v, err = binary.ReadUvarint(r); err != nil {
+			return nil, err
+		}
+	}
+	if n > maxUnfinished {
+		return nil, fmt.Errorf("%w: peer says that %d streams are unfinished", mux.ErrProtocol, n)
+	}
+	m := &closing{opened: opened, unfinished: make(map[uint64]uint64)}
+	for range n {
+		id, err := binary.ReadUvarint(r)
+		if err != nil {
+			return nil, err
+		}
+		if m.unfinished[id], err = binary.ReadUvarint(r); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}

@@ -1,0 +1,80 @@
+package nativemux_test
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/carrier/carriertest"
+	"github.com/backdial/backdial/carrier/webtransport"
+	"github.com/backdial/backdial/internal/testnet"
+	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/mux/muxtest"
+	"github.com/backdial/backdial/mux/nativemux"
+)
+
+const patience = 20 * time.Second
+
+func TestContract(t *testing.T) {
+	muxtest.TestSessions(t, connect)
+}
+
+// A link is the network under one end of a connection.
+type link struct {
+	carrier.Conn
+	*testnet.Relay
+}
+
+func (l link) Cut() { l.Close() }
+
+// connect makes a session over WebTransport.
+func connect(t *testing.T, dial, listen mux.Config) (p muxtest.Pair) {
+	t.Helper()
+	server, client, relay := connection(t)
+	p.DialLink, p.ListenLink = link{server, relay}, link{client, relay}
+	var err error
+	if p.Dial, err = nativemux.New().DialSide(server, dial); err != nil {
+		t.Fatal(err)
+	}
+	if p.Listen, err = nativemux.New().ListenSide(client, listen); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// connection makes a connection through a relay.
+func connection(t *testing.T) (server, client carrier.Conn, relay *testnet.Relay) {
+	t.Helper()
+	target := carriertest.Target{Carrier: webtransport.New(), TLS: true}
+	upgraded := make(chan carrier.Conn, 1)
+	address, tls, stop := target.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, err := target.Carrier.Upgrade(w, r, "backdial.v1.native")
+		if err != nil {
+			t.Error("upgrade:", err)
+			return
+		}
+		upgraded <- conn
+	}))
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	relay = testnet.NewRelay(t, u.Host)
+	u.Host = relay.Addr()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	client, err = target.Carrier.Dial(ctx, &carrier.Request{URL: u, Protocols: []string{"backdial.v1.native"}, TLS: tls})
+	if err != nil {
+		t.Fatal("dial:", err)
+	}
+	stop()
+	server = <-upgraded
+	t.Cleanup(func() {
+		client.Close()
+		server.Close()
+	})
+	return server, client, relay
+}

@@ -1,0 +1,279 @@
+package nativemux
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/backdial/backdial/mux"
+)
+
+// Usually a Read takes what it returns from the carrier itself, and what nobody
+// reads stays there. But the carrier says neither how much that is, nor that a
+// stream is what fills the window of all, and throws it away when the session
+// ends. So a stream that nobody has read for a while is pumped: the session
+// fetches its data, as far as its budget goes and up to a quarter of a window:
+// enough to know that it is not read, little enough for the carrier not to take
+// it for one that needs a larger window. When the peer closes the session, all
+// streams are pumped dry.
+
+// neglect is how long a stream is not read, at least, before it is pumped. It
+// is short because a stream that is not read may be what stops the others.
+const neglect = 100 * time.Millisecond
+
+// The sizes of what a pump reads at a time: it doubles while the carrier has
+// that much.
+const (
+	smallFetch = 2 << 10
+	largeFetch = 32 << 10
+)
+
+// Read implements [mux.Stream].
+func (st *stream) Read(p []byte) (int, error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for {
+		switch {
+		case st.discarding:
+			return 0, st.readErr
+		case st.readDeadline.Passed():
+			return 0, os.ErrDeadlineExceeded
+		case st.buffer.Len() > 0 || len(p) == 0:
+			n := st.buffer.Read(p)
+			st.accountLocked()
+			st.readable.Broadcast() // there is room
+			return n, nil
+		case st.finished:
+			return 0, io.EOF
+		case st.readErr != nil:
+			return 0, st.readErr
+		case st.reading, st.pumped:
+			st.readable.Wait()
+		default:
+			if n := st.readCarrierLocked(p); n > 0 {
+				return n, nil
+			}
+		}
+	}
+}
+
+// readCarrierLocked reads what the carrier has, which nobody else does.
+func (st *stream) readCarrierLocked(p []byte) int {
+	st.forwardLocked(st.readDeadline.At())
+	st.reading = true
+	n, err := st.fetchLocked(p)
+	st.reading = false
+	st.touched = true
+	st.s.watch.look(st.s)
+	st.arrivedLocked(n, err)
+	if st.discarding {
+		return 0
+	}
+	return n
+}
+
+// fetchLocked calls cs.Read, without the lock.
+func (st *stream) fetchLocked(p []byte) (int, error) {
+	st.mu.Unlock()
+	defer st.mu.Lock()
+	return st.cs.Read(p)
+}
+
+// arrivedLocked notes what a fetch has returned.
+func (st *stream) arrivedLocked(n int, err error) {
+	st.received += uint64(n)
+	if n > 0 {
+		st.s.heard.Add(1)
+	}
+	switch {
+	case err == nil, errors.Is(err, os.ErrDeadlineExceeded):
+	case st.readErr != nil: // it was given up before it was complete
+	case err == io.EOF:
+		st.finished = true
+	case isCanceled(err):
+		st.readErr = errReset
+	default:
+		st.readErr = lost(err)
+	}
+	st.readable.Broadcast()
+}
+
+// unread reports whether st has to be looked at again, and has it pumped if it
+// was not read since it was looked at before.
+func (st *stream) unread() bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.reading || st.pumped || st.doneLocked() {
+		return false
+	}
+	if st.touched {
+		st.touched = false
+		return true
+	}
+	st.pumpLocked()
+	return false
+}
+
+// doneLocked reports whether nothing more is to be fetched.
+func (st *stream) doneLocked() bool { return st.finished || st.readErr != nil }
+
+// await has everything fetched, and waits until want bytes have arrived in all
+// or the stream is finished.
+func (st *stream) await(want uint64) {
+	defer st.s.arrivedWhole()
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.unlimited = true
+	st.pumpLocked()
+	for !st.doneLocked() && st.received < want {
+		st.readable.Wait()
+	}
+}
+
+// pumpLocked starts the pump, unless it runs.
+func (st *stream) pumpLocked() {
+	st.readable.Broadcast()
+	if !st.pumped {
+		st.pumped = true
+		st.s.spawn(st.pump)
+	}
+}
+
+// pump fetches data until the stream is done.
+func (st *stream) pump() {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for st.reading { // which comes to its end as if there were no pump
+		st.readable.Wait()
+	}
+	if !st.discarding {
+		st.forwardLocked(time.Time{})
+	}
+	for size := smallFetch; !st.doneLocked(); {
+		st.stalled = st.buffer.Len() >= st.s.config.Window/4 && !st.unlimited
+		st.accountLocked()
+		if st.s.held.Load() > int64(st.s.config.ReceiveBuffer) {
+			st.mu.Unlock()
+			st.s.shed()
+			st.mu.Lock()
+			continue
+		}
+		if st.stalled {
+			st.readable.Wait()
+			continue
+		}
+		free := st.buffer.Space(size)
+		n, err := st.fetchLocked(free)
+		st.buffer.Commit(n)
+		if st.discarding {
+			st.buffer.Drop()
+		}
+		st.arrivedLocked(n, err)
+		if n == len(free) {
+			size = min(2*size, largeFetch)
+		}
+	}
+	st.accountLocked()
+}
+
+// accountLocked tells the session how much memory the stream holds now. If the
+// pump stands still, the carrier is taken to hold a window more.
+func (st *stream) accountLocked() {
+	holds := st.buffer.Memory()
+	if st.stalled && !st.doneLocked() {
+		holds += st.s.config.Window
+	}
+	st.s.held.Add(int64(holds - st.accounted))
+	st.accounted = holds
+}
+
+// holds is the memory that the stream holds.
+func (st *stream) holds() int {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.accounted
+}
+
+// discardLocked throws away what has arrived and what will, and makes Read
+// fail with err.
+func (st *stream) discardLocked(err error) {
+	st.discarding = true
+	st.readErr = err
+	st.buffer.Drop()
+	st.accountLocked()
+	st.readDeadline.Stop()
+	st.readable.Broadcast()
+	st.forwardLocked(past) // wakes the fetcher
+}
+
+// shed resets the streams that hold most of the session's memory, until a
+// quarter of it is free: looking at all of them has to be worth it.
+func (s *session) shed() {
+	live := s.live()
+	holds := make(map[*stream]int, len(live))
+	for _, st := range live {
+		holds[st] = st.holds()
+	}
+	slices.SortFunc(live, func(a, b *stream) int { return holds[b] - holds[a] })
+	err := fmt.Errorf("native: %w: it was read too slowly, and the session's receive buffer of %d bytes is full",
+		mux.ErrReset, s.config.ReceiveBuffer)
+	for _, st := range live {
+		if s.held.Load() <= int64(s.config.ReceiveBuffer)/4*3 {
+			return
+		}
+		st.refuse(err)
+	}
+}
+
+// A watch looks at a session's streams now and then, while there are any that
+// nobody reads.
+type watch struct {
+	due atomic.Bool // the timer runs
+
+	mu      sync.Mutex // guards below
+	timer   *time.Timer
+	stopped bool
+}
+
+// look has the streams of s looked at before long.
+func (w *watch) look(s *session) {
+	if w.due.Load() || w.due.Swap(true) {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case w.stopped:
+	case w.timer == nil:
+		w.timer = time.AfterFunc(neglect, func() { w.tick(s) })
+	default:
+		w.timer.Reset(neglect)
+	}
+}
+
+func (w *watch) tick(s *session) {
+	w.due.Store(false)
+	again := false
+	for _, st := range s.live() {
+		if st.unread() {
+			again = true
+		}
+	}
+	if again {
+		w.look(s)
+	}
+}
+
+func (w *watch) stop() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stopped = true
+	if w.timer != nil {
+		w.timer.Stop()
+	}
+}
