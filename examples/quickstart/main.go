@@ -5,6 +5,8 @@
 package main
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"log"
@@ -16,8 +18,10 @@ import (
 
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/carrier/mem"
+	"github.com/backdial/backdial/carrier/webtransport"
 	"github.com/backdial/backdial/carrier/ws"
 	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/mux/nativemux"
 	"github.com/backdial/backdial/mux/smuxmux"
 	"github.com/backdial/backdial/mux/yamuxmux"
 	"github.com/backdial/backdial/transport"
@@ -31,11 +35,19 @@ func main() {
 }
 
 func run(w io.Writer) error {
+	certificate, err := webtransport.SelfSigned("127.0.0.1")
+	if err != nil {
+		return err
+	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "carrier\tmux\tnegotiated\tconnect\tfirst request\tnext request")
-	for _, c := range []carrier.Carrier{ws.New(), mem.New()} {
-		for _, m := range []mux.Muxer{yamuxmux.New(), smuxmux.New()} {
-			r, err := try(c, m)
+	for _, c := range []carrier.Carrier{ws.New(), webtransport.New(), mem.New()} {
+		muxes := []mux.Muxer{yamuxmux.New(), smuxmux.New()}
+		if _, ok := c.(carrier.StreamCarrier); ok {
+			muxes = append(muxes, nativemux.New())
+		}
+		for _, m := range muxes {
+			r, err := try(c, m, certificate)
 			if err != nil {
 				return fmt.Errorf("%s and %s: %w", c.Name(), m.Name(), err)
 			}
@@ -52,14 +64,14 @@ type result struct {
 }
 
 // try runs a server and a device that talk by c and m.
-func try(c carrier.Carrier, m mux.Muxer) (r result, err error) {
+func try(c carrier.Carrier, m mux.Muxer, certificate tls.Certificate) (r result, err error) {
 	// The server. Its handler gets a Dialer for each device that connects.
 	dialers := make(chan *transport.Dialer)
 	server := transport.NewServer(
 		transport.EndpointHandlerFunc(func(d *transport.Dialer) { dialers <- d }),
 		transport.WithCarriers(c), transport.WithMuxes(m))
 	defer server.Close()
-	url, stop, err := listen(c, server)
+	url, stop, err := listen(c, server, certificate)
 	if err != nil {
 		return r, err
 	}
@@ -67,7 +79,10 @@ func try(c carrier.Carrier, m mux.Muxer) (r result, err error) {
 
 	// The device. What it accepts is what the server dials.
 	start := time.Now()
-	lis, err := transport.DialAndListen(url, nil, transport.WithCarriers(c), transport.WithMuxes(m))
+	roots := x509.NewCertPool()
+	roots.AddCert(certificate.Leaf)
+	lis, err := transport.DialAndListen(url, nil,
+		transport.WithCarriers(c), transport.WithMuxes(m), transport.WithTLSConfig(&tls.Config{RootCAs: roots}))
 	if err != nil {
 		return r, err
 	}
@@ -91,22 +106,25 @@ func try(c carrier.Carrier, m mux.Muxer) (r result, err error) {
 }
 
 // listen has server serve at an address of its own, until stop is called.
-func listen(c carrier.Carrier, server *transport.Server) (url string, stop func() error, err error) {
-	if l, ok := c.(carrier.Listener); ok { // no need for a TCP port
-		e, err := l.Listen("quickstart", nil, server)
+func listen(c carrier.Carrier, server *transport.Server, certificate tls.Certificate) (url string, stop func() error, err error) {
+	if l, ok := c.(carrier.Listener); ok { // it has no use for a TCP port
+		e, err := l.Listen("127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{certificate}}, server)
 		if err != nil {
 			return "", nil, err
 		}
 		go e.Serve()
-		return c.Name() + "://" + e.Addr().String(), e.Close, nil
+		return schemes[c.Name()] + e.Addr().String(), e.Close, nil
 	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", nil, err
 	}
 	go server.Serve(ln)
-	return "http://" + ln.Addr().String(), ln.Close, nil
+	return schemes[c.Name()] + ln.Addr().String(), ln.Close, nil
 }
+
+// schemes of the URLs, by carrier.
+var schemes = map[string]string{"ws": "ws://", "webtransport": "https://", "mem": "mem://"}
 
 const page = "<h1>Hello from behind the NAT</h1>"
 

@@ -11,10 +11,13 @@ func TestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"ws       yamux  backdial.v1.yamux ",
-		"ws       smux   backdial.v1.smux ",
-		"mem      yamux  backdial.v1.yamux ",
-		"mem      smux   backdial.v1.smux ",
+		"ws            yamux   backdial.v1.yamux ",
+		"ws            smux    backdial.v1.smux ",
+		"webtransport  yamux   backdial.v1.yamux ",
+		"webtransport  smux    backdial.v1.smux ",
+		"webtransport  native  backdial.v1.native ",
+		"mem           yamux   backdial.v1.yamux ",
+		"mem           smux    backdial.v1.smux ",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no line %q in\n%s", want, &out)
