@@ -3,12 +3,21 @@ package transport_test
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 
+	"github.com/quic-go/quic-go/http3"
+
+	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/carrier/webtransport"
+	"github.com/backdial/backdial/carrier/ws"
+	"github.com/backdial/backdial/mux/nativemux"
 	"github.com/backdial/backdial/mux/smuxmux"
 	"github.com/backdial/backdial/mux/yamuxmux"
 	"github.com/backdial/backdial/transport"
@@ -107,6 +116,60 @@ func ExampleServer_ServeHTTP() {
 	// true
 	// welcome, 123
 	// transport: accept: yamux: session ended: closed by the peer
+}
+
+// A program with an HTTP server and an HTTP/3 server of its own mounts one
+// Server in both: at one address for TCP and UDP, WebSocket and WebTransport
+// clients are served, beside everything else that it serves.
+func ExampleServer_ServeHTTP_http3() {
+	certificate, err := webtransport.SelfSigned("127.0.0.1") // or one from a CA
+	if err != nil {
+		log.Fatal(err)
+	}
+	config := &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{"http/1.1"}}
+	byUDP, byTCP := webtransport.New(), ws.New()
+	devices := transport.NewServer(
+		transport.EndpointHandlerFunc(func(d *transport.Dialer) {}),
+		transport.WithCarriers(byUDP, byTCP), transport.WithMuxes(nativemux.New(), yamuxmux.New()))
+	defer devices.Close()
+	router := http.NewServeMux()
+	router.Handle("/devices", devices)
+
+	tcp, err := tls.Listen("tcp", "127.0.0.1:0", config)
+	if err != nil {
+		log.Fatal(err)
+	}
+	udp, err := net.ListenPacket("udp", tcp.Addr().String())
+	if err != nil {
+		log.Fatal(err)
+	}
+	h1 := &http.Server{Handler: router}
+	h3 := &http3.Server{Handler: router, TLSConfig: config}
+	go h1.Serve(tcp)
+	defer h1.Close()
+	endpoint, err := byUDP.ListenHTTP3(h3, udp) // instead of h3.Serve(udp)
+	if err != nil {
+		log.Fatal(err)
+	}
+	go endpoint.Serve()
+	defer endpoint.Close()
+
+	roots := x509.NewCertPool()
+	roots.AddCert(certificate.Leaf)
+	for _, c := range []carrier.Carrier{byUDP, byTCP} {
+		lis, err := transport.DialAndListenContext(context.Background(), "https://"+tcp.Addr().String()+"/devices", nil,
+			transport.WithCarriers(c), transport.WithMuxes(nativemux.New(), yamuxmux.New()),
+			transport.WithTLSConfig(&tls.Config{RootCAs: roots}))
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(lis.Info().Carrier, lis.Info().Mux)
+		lis.Close()
+	}
+
+	// Output:
+	// webtransport native
+	// ws yamux
 }
 
 // The client prefers smux; with a server that does not have it, yamux will do.

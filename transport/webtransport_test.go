@@ -7,12 +7,14 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/backdial/backdial/carrier/webtransport"
 	"github.com/backdial/backdial/carrier/ws"
 	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/testnet"
 	"github.com/backdial/backdial/transport"
 )
 
@@ -72,6 +74,113 @@ func TestWebTransport(t *testing.T) {
 	server.Close()
 	if err := await(t, "end of ListenAndServeTLS", served); err != transport.ErrServerClosed {
 		t.Errorf("ListenAndServeTLS: %v", err)
+	}
+}
+
+// TestFallback has a network fail for UDP in each of the ways that there are.
+func TestFallback(t *testing.T) {
+	const headStart = 300 * time.Millisecond
+	for name, failing := range map[string]struct {
+		before   bool // UDP fails before the first packet
+		request  bool // it fails when the request has come, after QUIC's handshake
+		refused  bool // nothing listens
+		remember bool // the failure is known from then on
+	}{
+		"black hole":           {before: true, remember: true},
+		"cut after handshake":  {request: true, remember: true},
+		"refused":              {refused: true, remember: true},
+		"nothing fails at all": {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			leak.Check(t)
+			dialers := make(chan *transport.Dialer, 2)
+			server := serverFunc(t, func(d *transport.Dialer) { dialers <- d },
+				transport.WithCarriers(webtransport.New(), ws.New()))
+			certificate, err := webtransport.SelfSigned("127.0.0.1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			config := &tls.Config{Certificates: []tls.Certificate{certificate}}
+			var requested atomic.Pointer[testnet.Relay] // which a request freezes
+			udp, err := webtransport.New().Listen("127.0.0.1:0", config, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if failing.request {
+					requested.Load().Freeze()
+				}
+				server.ServeHTTP(w, r)
+			}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer udp.Close()
+			if failing.refused {
+				udp.Close()
+			} else {
+				go udp.Serve()
+			}
+			network := testnet.NewRelay(t, udp.Addr().String())
+			requested.Store(network)
+			if failing.before {
+				network.Freeze()
+			}
+			tcp, err := net.Listen("tcp", network.Addr())
+			if err != nil {
+				t.Skip("the port is not free for TCP:", err)
+			}
+			go server.Serve(tls.NewListener(tcp, config))
+
+			roots := x509.NewCertPool()
+			roots.AddCert(certificate.Leaf)
+			var passedOver []string
+			client := transport.NewClient("https://"+network.Addr(), nil,
+				transport.WithCarriers(webtransport.New(), ws.New()),
+				transport.WithHeadStart(headStart),
+				transport.WithTLSConfig(&tls.Config{RootCAs: roots}),
+				transport.WithTrace(transport.Trace{
+					DialPassedOver: func(by string, _ time.Time, _ error) { passedOver = append(passedOver, by) },
+				}))
+			connect := func() (by string, took time.Duration) {
+				began := time.Now()
+				lis, err := client.DialAndListenContext(within(t))
+				took = time.Since(began)
+				if err != nil {
+					t.Fatal("dial:", err)
+				}
+				defer lis.Close()
+				go serveEcho(lis)
+				info := lis.Info()
+				if (info.Fallback != nil) != (info.Carrier == "ws") {
+					t.Errorf("by %s, fallback: %v", info.Carrier, info.Fallback)
+				}
+				for { // one that lost the race may have come first
+					d := await(t, "Dialer", dialers)
+					if d.Info().Carrier == info.Carrier {
+						echoes(t, d, 10_000)
+						return info.Carrier, took
+					}
+				}
+			}
+
+			by, took := connect()
+			if !failing.remember {
+				if by != "webtransport" {
+					t.Errorf("connected by %s, although UDP works", by)
+				}
+				return
+			}
+			// A handshake takes milliseconds here; the rest is for the machine.
+			if by != "ws" || took < headStart || took > headStart+2*time.Second {
+				t.Errorf("connected by %s in %v, want ws in %v and a little", by, took, headStart)
+			}
+			if len(passedOver) > 0 {
+				t.Errorf("%q passed over before anything was known of them", passedOver)
+			}
+			if by, took = connect(); by != "ws" || took > headStart {
+				t.Errorf("connected again by %s in %v, want ws at once", by, took)
+			}
+			if len(passedOver) != 1 || passedOver[0] != "webtransport" {
+				t.Errorf("%q passed over, want webtransport", passedOver)
+			}
+		})
 	}
 }
 
