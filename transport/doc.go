@@ -10,8 +10,8 @@
 //	http.Serve(lis, handler), grpc.Serve …         d.Dial(), http.Client, grpc.NewClient …
 //	┌─────────────────────────────┐                ┌─────────────────────────────┐
 //	│ transport  DialAndListen    │ ◄── streams ── │ transport  Server → Dialer  │
-//	│ mux        yamux │ smux     │     opened by  │ mux        yamux │ smux     │
-//	│ carrier    ws               │     the server │ carrier    ws               │
+//	│ mux        yamux│smux│native│     opened by  │ mux        yamux│smux│native│
+//	│ carrier    ws │ webtransport│     the server │ carrier    ws │ webtransport│
 //	└─────────────────────────────┘                └─────────────────────────────┘
 //	               └──────────── one connection, dialled by the client ──► │
 //
