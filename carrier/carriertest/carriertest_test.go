@@ -1,6 +1,7 @@
 package carriertest_test
 
 import (
+	"flag"
 	"os"
 	"regexp"
 	"slices"
@@ -13,8 +14,17 @@ import (
 // plantedEnv makes TestFaults run the suite, and fail, in a process of its own.
 const plantedEnv = "BACKDIAL_CARRIERTEST_PLANTED"
 
+// children is how many processes run at a time. Mostly they wait.
+const children = "8"
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	flag.Set("test.parallel", children)
+	os.Exit(m.Run())
+}
+
 func TestFaults(t *testing.T) {
-	for _, f := range faults {
+	for _, f := range slices.Concat(faults, streamFaults) {
 		t.Run(f.name, func(t *testing.T) {
 			if os.Getenv(plantedEnv) != "" {
 				Test(t, f.target)

@@ -98,6 +98,9 @@ func streamsCarryBytes(t *testing.T, target Target) {
 				if err != nil {
 					t.Errorf("acceptor: %v", err)
 				}
+				if err != nil && s != nil { // the opener must not wait for it
+					s.CancelWrite(1)
+				}
 			})
 			wg.Go(func() {
 				s, err := end.OpenStream(t.Context())
