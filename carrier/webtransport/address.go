@@ -18,7 +18,7 @@ import (
 const headStart = 250 * time.Millisecond
 
 // dialHost connects to one of a host's addresses.
-func dialHost(ctx context.Context, host, port string, config *tls.Config, q *quic.Config) (*quic.Conn, error) {
+func (c *Carrier) dialHost(ctx context.Context, host, port string, config *tls.Config, q *quic.Config) (*quic.Conn, error) {
 	number, err := net.DefaultResolver.LookupPort(ctx, "udp", port)
 	if err != nil {
 		return nil, err
@@ -31,7 +31,7 @@ func dialHost(ctx context.Context, host, port string, config *tls.Config, q *qui
 	for i, ip := range ips {
 		addr := netip.AddrPortFrom(ip.Unmap(), uint16(number))
 		attempts[i] = func(ctx context.Context) (*quic.Conn, error) {
-			qconn, err := dialUDP(ctx, net.UDPAddrFromAddrPort(addr), config, q)
+			qconn, err := c.dialUDP(ctx, net.UDPAddrFromAddrPort(addr), config, q)
 			if err != nil {
 				return nil, fmt.Errorf("%v: %w", addr, handshakeError(err))
 			}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
 	"github.com/quic-go/webtransport-go"
 
 	"github.com/backdial/backdial/carrier"
@@ -22,6 +23,10 @@ const (
 	// goodbye is how long a client keeps the QUIC connection of a session that
 	// it has closed, so that the server gets to know that it was closed.
 	goodbye = 250 * time.Millisecond
+
+	// patience is how long a server waits for the client to end a session that
+	// was closed, before it does so itself.
+	patience = 2 * time.Second
 
 	// maxLinger bounds how long Close keeps a session whose peer is not done.
 	maxLinger = 5 * time.Second
@@ -40,6 +45,7 @@ type conn struct {
 	quic     *quic.Conn
 	protocol string
 	client   bool
+	answer   *http3.Stream // of the request, on a server
 
 	// life ends with the session or with Close, whichever is first.
 	life   context.Context
@@ -68,11 +74,12 @@ func newClientConn(qconn *quic.Conn, session *webtransport.Session) *conn {
 	return c
 }
 
-// newServerConn returns the server's end. request is the stream of the
-// client's request.
-func newServerConn(qconn *quic.Conn, session *webtransport.Session, protocol string, request quic.StreamID) *conn {
+// newServerConn returns the server's end. answer is the stream of the client's
+// request.
+func newServerConn(qconn *quic.Conn, session *webtransport.Session, protocol string, answer *http3.Stream) *conn {
 	c := newConn(qconn, session, protocol)
-	c.bytes.obtain = func() (*webtransport.Stream, error) { return c.acceptBytes(request + 4) }
+	c.answer = answer
+	c.bytes.obtain = func() (*webtransport.Stream, error) { return c.acceptBytes(answer.StreamID() + 4) }
 	return c
 }
 
@@ -252,21 +259,45 @@ func (c *conn) Close() error {
 	if c.bytes.finished.Load() {
 		go c.linger()
 	} else {
-		c.session.CloseWithError(0, "")
+		c.end()
 	}
 	return nil
+}
+
+// closeSession is the capsule WT_CLOSE_SESSION with code 0 and no message
+// (draft-ietf-webtrans-http3, section 6).
+var closeSession = []byte{0x68, 0x43, 4, 0, 0, 0, 0}
+
+// end closes the session. A server lets the client do that: the library's
+// CloseWithError cancels the request's stream as well, and Chromium takes the
+// session for lost.
+func (c *conn) end() {
+	if c.client || c.answer.TryWriteAll(closeSession) != nil || c.answer.Close() != nil {
+		c.session.CloseWithError(0, "")
+		return
+	}
+	for s := range c.takeStreams() { // wake who waits
+		s.str.SetDeadline(time.Now())
+	}
+	late := time.AfterFunc(patience, func() { c.session.CloseWithError(0, "") })
+	context.AfterFunc(c.session.Context(), func() { late.Stop() })
+}
+
+// takeStreams returns the streams that may be in use. There will be no others.
+func (c *conn) takeStreams() map[*stream]struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	streams := c.streams
+	c.streams = nil
+	return streams
 }
 
 // linger keeps the session until the peer has what was written: to close a
 // session resets its streams.
 func (c *conn) linger() {
-	defer c.session.CloseWithError(0, "")
-	c.mu.Lock()
-	streams := c.streams
-	c.streams = nil
-	c.mu.Unlock()
+	defer c.end()
 	rest, _ := c.byteStream(context.Background())
-	for s := range streams {
+	for s := range c.takeStreams() {
 		if s != rest {
 			s.abandon()
 		}

@@ -62,7 +62,7 @@ func (c *Carrier) dial(ctx context.Context, r *carrier.Request) (carrier.Conn, e
 	}
 	config := c.quicConfig(nil, c.clientStreams)
 	config.HandshakeIdleTimeout = c.silence()
-	qconn, err := dialHost(ctx, target.Hostname(), cmp.Or(target.Port(), "443"), http3TLS(r.TLS, target.Hostname()), config)
+	qconn, err := c.dialHost(ctx, target.Hostname(), cmp.Or(target.Port(), "443"), http3TLS(r.TLS, target.Hostname()), config)
 	if ctx.Err() != nil {
 		if err == nil {
 			hangUp(qconn)
@@ -188,12 +188,12 @@ func hangUp(qconn *quic.Conn) {
 }
 
 // dialUDP makes a QUIC connection that has a UDP socket of its own.
-func dialUDP(ctx context.Context, addr *net.UDPAddr, config *tls.Config, q *quic.Config) (*quic.Conn, error) {
+func (c *Carrier) dialUDP(ctx context.Context, addr *net.UDPAddr, config *tls.Config, q *quic.Config) (*quic.Conn, error) {
 	network := "udp6"
 	if addr.IP.To4() != nil {
 		network = "udp4"
 	}
-	socket, err := net.ListenUDP(network, nil)
+	socket, err := c.listenPacket(ctx, network, ":0")
 	if err != nil {
 		return nil, err
 	}

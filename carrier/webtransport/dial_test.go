@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -232,4 +233,51 @@ func TestLocalhost(t *testing.T) {
 	server := receive(t, "Upgrade", accepted)
 	defer server.Close()
 	checkEcho(t, client, server)
+}
+
+// A socket says when it is closed.
+type socket struct {
+	net.PacketConn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (s *socket) Close() error {
+	s.once.Do(func() { close(s.closed) })
+	return s.PacketConn.Close()
+}
+
+func TestListenPacket(t *testing.T) {
+	leak.Check(t)
+	var made []*socket
+	c := webtransport.New(webtransport.WithListenPacket(func(ctx context.Context, network, address string) (net.PacketConn, error) {
+		if network != "udp4" || address != ":0" {
+			t.Errorf("asked for a socket at %s %s", network, address)
+		}
+		conn, err := new(net.ListenConfig).ListenPacket(ctx, network, "127.0.0.1:0")
+		s := &socket{PacketConn: conn, closed: make(chan struct{})}
+		made = append(made, s)
+		return s, err
+	}))
+	h, accepted := accepting(t, c)
+	s := listen(t, c, h)
+	client := s.dial(t, c)
+	defer receive(t, "Upgrade", accepted).Close()
+	client.Close()
+	if _, err := dial(t, c, s.url, nil, nil); !isA[*tls.CertificateVerificationError](err) {
+		t.Error("dial:", err)
+	}
+	if len(made) != 2 {
+		t.Fatalf("made %d sockets, want one for each Dial", len(made))
+	}
+	for _, s := range made {
+		receive(t, "Close of the socket", s.closed)
+	}
+	broken := errors.New("broken")
+	c = webtransport.New(webtransport.WithListenPacket(func(context.Context, string, string) (net.PacketConn, error) {
+		return nil, broken
+	}))
+	if _, err := dial(t, c, s.url, nil, s.tls); !errors.Is(err, broken) {
+		t.Error("dial:", err)
+	}
 }

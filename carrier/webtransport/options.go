@@ -1,11 +1,15 @@
 package webtransport
 
 import (
+	"context"
+	"net"
 	"net/http"
 	"slices"
 	"time"
 
 	"github.com/quic-go/quic-go"
+
+	"github.com/backdial/backdial/internal/origin"
 )
 
 const (
@@ -31,7 +35,7 @@ type Option func(*Carrier)
 // host that the request is for.
 func WithCheckOrigin(check func(*http.Request) bool) Option {
 	if check == nil {
-		check = sameOrigin
+		check = origin.Same
 	}
 	return func(c *Carrier) { c.checkOrigin = check }
 }
@@ -44,7 +48,7 @@ func WithAllowedOrigins(origins ...string) Option {
 	origins = slices.Clone(origins)
 	return func(c *Carrier) {
 		c.checkOrigin = func(r *http.Request) bool {
-			return sameOrigin(r) || slices.Contains(origins, r.Header.Get("Origin"))
+			return origin.Same(r) || slices.Contains(origins, r.Header.Get("Origin"))
 		}
 	}
 }
@@ -67,7 +71,11 @@ func WithKeepAlive(d time.Duration) Option {
 
 // WithIdleTimeout sets after how long without a packet of the peer a
 // connection has failed (RFC 9000, section 10.1). The shorter one of both ends
-// counts. The default, which 0 means as well, is 45 s.
+// counts. It begins anew with the first packet that is sent in vain: an idle
+// connection fails within the time of [WithKeepAlive] and this one after the
+// path has died, a busy one within twice this one. Multiplexers have a
+// keepalive of their own, which is sooner. The default, which 0 means as well,
+// is 45 s.
 func WithIdleTimeout(d time.Duration) Option {
 	return func(c *Carrier) {
 		if c.idleTimeout = 45 * time.Second; d > 0 {
@@ -108,6 +116,19 @@ func WithMaxStreams(ofServer, ofClient int) Option {
 			c.serverStreams = ofClient
 		}
 	}
+}
+
+// WithListenPacket sets how Dial gets its UDP socket, one for each address of
+// the host that it tries: for programs that bind to an interface or mark their
+// sockets, and for tests. network is "udp4" or "udp6", and address ":0". ctx
+// bounds the call, not the socket. Dial closes the socket if it makes no
+// connection of it, and otherwise it is closed when the connection ends. The
+// default, which nil means as well, is that of [net.ListenConfig].
+func WithListenPacket(listen func(ctx context.Context, network, address string) (net.PacketConn, error)) Option {
+	if listen == nil {
+		listen = new(net.ListenConfig).ListenPacket
+	}
+	return func(c *Carrier) { c.listenPacket = listen }
 }
 
 // quicConfig fills in what base, which may be nil, leaves to us.

@@ -96,14 +96,22 @@ func (s *stream) SetReadDeadline(t time.Time) error {
 	if err := s.ended(); err != nil {
 		return fmt.Errorf("webtransport: set read deadline: %w", err)
 	}
-	return s.str.SetReadDeadline(t)
+	err := s.str.SetReadDeadline(t)
+	if s.conn.closed.Load() { // Close may have woken who waits, in vain
+		s.str.SetReadDeadline(time.Now())
+	}
+	return err
 }
 
 func (s *stream) SetWriteDeadline(t time.Time) error {
 	if err := s.ended(); err != nil {
 		return fmt.Errorf("webtransport: set write deadline: %w", err)
 	}
-	return s.str.SetWriteDeadline(t)
+	err := s.str.SetWriteDeadline(t)
+	if s.conn.closed.Load() { // Close may have woken who waits, in vain
+		s.str.SetWriteDeadline(time.Now())
+	}
+	return err
 }
 
 // ended says why the session has ended, if it has.

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/dunglas/httpsfv"
 	"github.com/quic-go/quic-go/http3"
@@ -91,7 +89,7 @@ func (c *Carrier) upgrade(w http.ResponseWriter, r *http.Request, protocol strin
 	}
 	context.AfterFunc(session.Context(), func() { from.endpoint.count(from.quic, -1) })
 	// The stream was taken over above. To ask again changes nothing.
-	return newServerConn(from.quic, session, protocol, answer.HTTPStream().StreamID()), http.StatusOK, nil
+	return newServerConn(from.quic, session, protocol, answer.HTTPStream()), http.StatusOK, nil
 }
 
 // choose puts the answer to what the client offered into h.
@@ -133,15 +131,4 @@ func unwrap(w http.ResponseWriter) (response, bool) {
 		}
 		w = wrapped.Unwrap()
 	}
-}
-
-// sameOrigin reports whether r comes from a page of the host that it is for,
-// or not from a page at all.
-func sameOrigin(r *http.Request) bool {
-	origin := r.Header["Origin"]
-	if len(origin) == 0 {
-		return true
-	}
-	u, err := url.Parse(origin[0])
-	return err == nil && strings.EqualFold(u.Host, r.Host)
 }

@@ -33,10 +33,13 @@
 package webtransport
 
 import (
+	"context"
+	"net"
 	"net/http"
 	"time"
 
 	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/internal/origin"
 )
 
 var (
@@ -48,6 +51,7 @@ var (
 // may be called by several goroutines at a time.
 type Carrier struct {
 	checkOrigin      func(*http.Request) bool
+	listenPacket     func(ctx context.Context, network, address string) (net.PacketConn, error)
 	handshakeTimeout time.Duration // 0: the default, negative: none
 	keepAlive        time.Duration // 0: none
 	idleTimeout      time.Duration
@@ -61,7 +65,8 @@ type Carrier struct {
 // by opts.
 func New(opts ...Option) *Carrier {
 	c := &Carrier{
-		checkOrigin:   sameOrigin,
+		checkOrigin:   origin.Same,
+		listenPacket:  new(net.ListenConfig).ListenPacket,
 		keepAlive:     10 * time.Second,
 		idleTimeout:   45 * time.Second,
 		streamWindow:  512 << 10,

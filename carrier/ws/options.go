@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/backdial/backdial/internal/origin"
 )
 
 // An Option changes a setting of a [Carrier].
@@ -25,7 +27,7 @@ func WithProxy(proxy func(*http.Request) (*url.URL, error)) Option {
 // host that the request is for.
 func WithCheckOrigin(check func(*http.Request) bool) Option {
 	if check == nil {
-		check = sameOrigin
+		check = origin.Same
 	}
 	return func(c *Carrier) { c.checkOrigin = check }
 }

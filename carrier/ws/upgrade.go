@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -54,17 +53,6 @@ func (c *Carrier) Upgrade(w http.ResponseWriter, r *http.Request, protocol strin
 		return nil, fmt.Errorf("ws: upgrade: %w", err)
 	}
 	return newConn(ws, withoutTLS(ws.NetConn())), nil
-}
-
-// sameOrigin reports whether r comes from a page of the host that it is for,
-// or not from a page at all.
-func sameOrigin(r *http.Request) bool {
-	origin := r.Header["Origin"]
-	if len(origin) == 0 {
-		return true
-	}
-	u, err := url.Parse(origin[0])
-	return err == nil && strings.EqualFold(u.Host, r.Host)
 }
 
 // sendable returns what may be sent with the answer to a handshake: nothing that

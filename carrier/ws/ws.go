@@ -18,6 +18,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/internal/origin"
 )
 
 const (
@@ -53,7 +54,7 @@ type Carrier struct {
 func New(opts ...Option) *Carrier {
 	c := &Carrier{
 		proxy:       http.ProxyFromEnvironment,
-		checkOrigin: sameOrigin,
+		checkOrigin: origin.Same,
 		buffers:     new(sync.Pool),
 	}
 	for _, opt := range opts {

@@ -16,9 +16,9 @@ const protocol = 'backdial.v1.native';
 // listen connects to url and has onStream called with each stream that the
 // server dials: a WebTransportBidirectionalStream, with a readable and a
 // writable half. It returns the session, a WebTransport, when it is connected.
-// Its closed resolves when the session is closed, and rejects when it is lost;
-// a browser may take the one for the other. Its close() ends the session. What
-// has not reached the server by then is lost, so finish the streams first.
+// Its closed resolves when the session is closed, and rejects when it is lost.
+// Its close() ends the session. What has not reached the server by then is lost,
+// so finish the streams first.
 //
 // hash is the SHA-256 of the server's certificate, as a Uint8Array, if no CA
 // that the browser trusts has signed it. The browser takes such a certificate

@@ -175,7 +175,7 @@ func TestServerCloses(t *testing.T) {
 	t.Logf("Close took %v", time.Since(start))
 	r := tab.report(t)
 	t.Logf("the tab reports %+v", r)
-	if !r.Closed && !strings.Contains(r.Error, "Connection lost.") {
+	if !r.Closed {
 		t.Errorf("the tab reports %+v", r)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // A Relay is a network between UDP clients and a server. It can fail on demand.
@@ -13,6 +14,7 @@ type Relay struct {
 	server *net.UDPAddr
 	socket *net.UDPConn // which the clients see
 	frozen atomic.Bool
+	count  atomic.Int64 // of datagrams that came through
 	wg     sync.WaitGroup
 
 	mu      sync.Mutex // guards below
@@ -55,6 +57,7 @@ func (r *Relay) run() {
 			return
 		}
 		if up := r.upstream(client); up != nil && !r.frozen.Load() {
+			r.count.Add(1)
 			up.Write(buf[:n])
 		}
 	}
@@ -85,6 +88,7 @@ func (r *Relay) answer(up *net.UDPConn, client netip.AddrPort) {
 			return
 		}
 		if err == nil && !r.frozen.Load() { // an error is the server's port being closed
+			r.count.Add(1)
 			r.socket.WriteToUDPAddrPort(buf[:n], client)
 		}
 	}
@@ -96,7 +100,12 @@ func (r *Relay) isClosed() bool {
 	return r.closed
 }
 
+// close lets farewells through: ends that do not get one wait for it.
 func (r *Relay) close() {
+	for before := int64(-1); !r.frozen.Load() && r.count.Load() != before; {
+		before = r.count.Load()
+		<-time.After(30 * time.Millisecond)
+	}
 	r.socket.Close()
 	r.mu.Lock()
 	r.closed = true
