@@ -161,6 +161,11 @@ type StreamConn interface {
 
 	// AcceptStream waits for a stream that the peer opens.
 	AcceptStream(ctx context.Context) (Stream, error)
+
+	// Windows are how many bytes that nobody has read this end takes from its
+	// peer, at most: on one stream, and on all together. When the latter are
+	// full, all streams wait.
+	Windows() (stream, all int)
 }
 
 // A Stream of a [StreamConn] carries bytes in both directions. At most one

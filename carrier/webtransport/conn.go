@@ -46,6 +46,7 @@ type conn struct {
 	protocol string
 	client   bool
 	answer   *http3.Stream // of the request, on a server
+	windows  windows
 
 	// life ends with the session or with Close, whichever is first.
 	life   context.Context
@@ -60,8 +61,8 @@ type conn struct {
 }
 
 // newClientConn returns the client's end. It owns qconn.
-func newClientConn(qconn *quic.Conn, session *webtransport.Session) *conn {
-	c := newConn(qconn, session, session.SessionState().ApplicationProtocol)
+func newClientConn(qconn *quic.Conn, session *webtransport.Session, windows windows) *conn {
+	c := newConn(qconn, session, session.SessionState().ApplicationProtocol, windows)
 	c.client = true
 	c.bytes.obtain = c.openBytes
 	context.AfterFunc(session.Context(), func() {
@@ -76,18 +77,19 @@ func newClientConn(qconn *quic.Conn, session *webtransport.Session) *conn {
 
 // newServerConn returns the server's end. answer is the stream of the client's
 // request.
-func newServerConn(qconn *quic.Conn, session *webtransport.Session, protocol string, answer *http3.Stream) *conn {
-	c := newConn(qconn, session, protocol)
+func newServerConn(qconn *quic.Conn, session *webtransport.Session, protocol string, answer *http3.Stream, windows windows) *conn {
+	c := newConn(qconn, session, protocol, windows)
 	c.answer = answer
 	c.bytes.obtain = func() (*webtransport.Stream, error) { return c.acceptBytes(answer.StreamID() + 4) }
 	return c
 }
 
-func newConn(qconn *quic.Conn, session *webtransport.Session, protocol string) *conn {
+func newConn(qconn *quic.Conn, session *webtransport.Session, protocol string, windows windows) *conn {
 	c := &conn{
 		session:   session,
 		quic:      qconn,
 		protocol:  protocol,
+		windows:   windows,
 		bytes:     byteStream{obtained: make(chan struct{})},
 		accepting: make(chan struct{}, 1),
 		streams:   make(map[*stream]struct{}),
@@ -106,6 +108,17 @@ func (c *conn) refuseUniStreams() {
 		s.CancelRead(0)
 	}
 }
+
+// windows are those of a connection.
+type windows struct{ stream, all int }
+
+// windowsOf returns the windows of connections with a configuration.
+func windowsOf(q *quic.Config) windows {
+	return windows{int(q.MaxStreamReceiveWindow), int(q.MaxConnectionReceiveWindow)}
+}
+
+// Windows are the limits that [WithWindows] sets.
+func (c *conn) Windows() (stream, all int) { return c.windows.stream, c.windows.all }
 
 func (c *conn) Protocol() string     { return c.protocol }
 func (c *conn) LocalAddr() net.Addr  { return c.session.LocalAddr() }

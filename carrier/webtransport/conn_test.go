@@ -188,10 +188,11 @@ func TestManyStreams(t *testing.T) {
 	}
 }
 
-// TestUnreadStreams fills the windows of many streams that nobody reads.
+// TestUnreadStreams fills the windows of many streams that nobody reads. They
+// are an eighth of the defaults, to be full soon.
 func TestUnreadStreams(t *testing.T) {
 	leak.Check(t)
-	client, server := connect(t, webtransport.New())
+	client, server := connect(t, webtransport.New(webtransport.WithWindows(64<<10, 8<<20)))
 	for range 100 {
 		s, err := server.OpenStream(t.Context())
 		if err != nil {
@@ -200,7 +201,7 @@ func TestUnreadStreams(t *testing.T) {
 		if _, err := client.AcceptStream(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		go s.Write(make([]byte, 4<<20)) // until the connection ends
+		go s.Write(make([]byte, 1<<20)) // until the connection ends
 	}
 	time.Sleep(time.Second) // for the windows to fill
 	opened, err := server.OpenStream(t.Context())
@@ -212,7 +213,7 @@ func TestUnreadStreams(t *testing.T) {
 		t.Fatal(err)
 	}
 	written := start(func() error {
-		_, err := opened.Write(make([]byte, 4<<20))
+		_, err := opened.Write(make([]byte, 1<<20))
 		return errors.Join(err, opened.CloseWrite())
 	})
 	read := start(func() error { _, err := io.Copy(io.Discard, accepted); return err })

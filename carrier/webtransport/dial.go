@@ -84,7 +84,7 @@ func (c *Carrier) dial(ctx context.Context, r *carrier.Request) (carrier.Conn, e
 		hangUp(qconn)
 		return nil, err
 	}
-	return newClientConn(qconn, session), nil
+	return newClientConn(qconn, session, windowsOf(config)), nil
 }
 
 // dialTimeout returns how long a Dial may take besides its context, or 0 for

@@ -124,8 +124,10 @@ func (c *Carrier) serve(server *http3.Server, socket net.PacketConn) (carrier.En
 		},
 		CheckOrigin: func(*http.Request) bool { return true }, // Upgrade does
 	}
+	q := c.quicConfig(h3.QUICConfig, c.serverStreams)
+	e.windows = windowsOf(q)
 	var err error
-	e.listener, err = e.transport.ListenEarly(http3.ConfigureTLSConfig(h3.TLSConfig), c.quicConfig(h3.QUICConfig, c.serverStreams))
+	e.listener, err = e.transport.ListenEarly(http3.ConfigureTLSConfig(h3.TLSConfig), q)
 	if err != nil {
 		e.release()
 		return nil, err
@@ -164,6 +166,7 @@ type endpoint struct {
 	transport *quic.Transport
 	listener  *quic.EarlyListener
 	server    *webtransport.Server
+	windows   windows // of its connections
 
 	mu     sync.Mutex // guards below
 	closed bool

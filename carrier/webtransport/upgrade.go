@@ -89,7 +89,7 @@ func (c *Carrier) upgrade(w http.ResponseWriter, r *http.Request, protocol strin
 	}
 	context.AfterFunc(session.Context(), func() { from.endpoint.count(from.quic, -1) })
 	// The stream was taken over above. To ask again changes nothing.
-	return newServerConn(from.quic, session, protocol, answer.HTTPStream()), http.StatusOK, nil
+	return newServerConn(from.quic, session, protocol, answer.HTTPStream(), from.endpoint.windows), http.StatusOK, nil
 }
 
 // choose puts the answer to what the client offered into h.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/binary"
 	"fmt"
+	"io"
 
 	"github.com/backdial/backdial/internal/keepalive"
 	"github.com/backdial/backdial/mux"
@@ -30,6 +31,7 @@ const maxUnfinished = 1 << 17
 type control struct {
 	open    bool // messages can be written
 	writing bool // and are
+	spoken  bool // and some were
 
 	ownBacklog uint64 // of this end
 
@@ -89,6 +91,10 @@ func (s *session) writeControl() {
 			s.end(s.lost(err))
 			return
 		}
+		s.mu.Lock()
+		s.control.spoken = true
+		s.accepting.Broadcast()
+		s.mu.Unlock()
 	}
 }
 
@@ -154,7 +160,7 @@ func (s *session) readControl() {
 }
 
 func (s *session) readMessage(r *bufio.Reader) error {
-	kind, err := binary.ReadUvarint(r)
+	kind, err := readUvarint(r)
 	if err != nil {
 		return err
 	}
@@ -190,9 +196,27 @@ func (s *session) readMessage(r *bufio.Reader) error {
 	return fmt.Errorf("%w: control message of unknown kind %d", mux.ErrProtocol, kind)
 }
 
+// readUvarint is [binary.ReadUvarint] with errors that tell the peer's fault
+// from the carrier's.
+func readUvarint(r io.ByteReader) (v uint64, err error) {
+	for shift := 0; ; shift += 7 {
+		b, err := r.ReadByte()
+		if err != nil {
+			return 0, err
+		}
+		if shift == 63 && b > 1 {
+			return 0, fmt.Errorf("%w: control message with a number of more than 64 bits", mux.ErrProtocol)
+		}
+		v |= uint64(b&0x7f) << shift
+		if b < 0x80 {
+			return v, nil
+		}
+	}
+}
+
 // with calls handle with the only value of a message.
 func with(r *bufio.Reader, handle func(uint64) error) error {
-	v, err := binary.ReadUvarint(r)
+	v, err := readUvarint(r)
 	if err != nil {
 		return err
 	}
@@ -243,7 +267,7 @@ func readClosing(r *bufio.Reader) (*closing, error) {
 	var opened, n uint64
 	for _, v := range []*uint64{&opened, &n} {
 		var err error
-		if *v, err = binary.ReadUvarint(r); err != nil {
+		if *v, err = readUvarint(r); err != nil {
 			return nil, err
 		}
 	}
@@ -252,11 +276,11 @@ func readClosing(r *bufio.Reader) (*closing, error) {
 	}
 	m := &closing{opened: opened, unfinished: make(map[uint64]uint64)}
 	for range n {
-		id, err := binary.ReadUvarint(r)
+		id, err := readUvarint(r)
 		if err != nil {
 			return nil, err
 		}
-		if m.unfinished[id], err = binary.ReadUvarint(r); err != nil {
+		if m.unfinished[id], err = readUvarint(r); err != nil {
 			return nil, err
 		}
 	}

@@ -112,10 +112,10 @@ func (s *session) end(err error) {
 	s.mu.Unlock()
 	keepalive.Stop()
 	s.watch.stop()
-	s.conn.Close()
-	for _, st := range live {
+	for _, st := range live { // before Close wakes them for a reason of its own
 		st.abort(err, false)
 	}
+	s.conn.Close()
 	s.cancel(err)
 }
 

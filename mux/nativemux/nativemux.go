@@ -56,9 +56,11 @@ const (
 // New returns the multiplexer of a carrier's own streams. Its name is
 // "native", its protocol "backdial.v1.native". It is a [mux.StreamMuxer].
 //
-// What the carrier buffers of streams that are not read comes in addition to
-// [mux.Config.ReceiveBuffer], and has a limit of the carrier's. So has the
-// window of a stream, which may be larger than [mux.Config.Window].
+// [mux.Config.Window] has no meaning here: windows are the carrier's. Nor does
+// the carrier say what it holds, so a stream that is not read counts against
+// [mux.Config.ReceiveBuffer] with a window of the carrier's, and if the carrier's
+// window of all streams is less than the buffer, that less a reserve of eight
+// streams' windows is what counts.
 func New() mux.Muxer { return muxer{} }
 
 type muxer struct{}

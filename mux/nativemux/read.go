@@ -16,15 +16,18 @@ import (
 // Usually a Read takes what it returns from the carrier itself, and what nobody
 // reads stays there. But the carrier says neither how much that is, nor that a
 // stream is what fills the window of all, and throws it away when the session
-// ends. So a stream that nobody has read for a while is pumped: the session
-// fetches its data, as far as its budget goes and up to a quarter of a window:
-// enough to know that it is not read, little enough for the carrier not to take
-// it for one that needs a larger window. When the peer closes the session, all
-// streams are pumped dry.
+// ends. So a stream that nobody has read for a while, or never to its end, is
+// pumped: the session fetches its data, as far as its budget goes and up to
+// 64 KiB. That is enough to know that it is not read, and little enough for the
+// carrier not to take it for one that needs a larger window. When the peer
+// closes the session, all streams are pumped dry.
 
 // neglect is how long a stream is not read, at least, before it is pumped. It
 // is short because a stream that is not read may be what stops the others.
 const neglect = 100 * time.Millisecond
+
+// enough is how much a pump fetches of a stream that is not read.
+const enough = 64 << 10
 
 // The sizes of what a pump reads at a time: it doubles while the carrier has
 // that much.
@@ -68,7 +71,7 @@ func (st *stream) readCarrierLocked(p []byte) int {
 	st.reading = true
 	n, err := st.fetchLocked(p)
 	st.reading = false
-	st.touched = true
+	st.touched = st.touched || n < len(p) // otherwise there may be more
 	st.s.watch.look(st.s)
 	st.arrivedLocked(n, err)
 	if st.discarding {
@@ -155,9 +158,9 @@ func (st *stream) pump() {
 		st.forwardLocked(time.Time{})
 	}
 	for size := smallFetch; !st.doneLocked(); {
-		st.stalled = st.buffer.Len() >= st.s.config.Window/4 && !st.unlimited
+		st.stalled = st.buffer.Len() >= enough && !st.unlimited
 		st.accountLocked()
-		if st.s.held.Load() > int64(st.s.config.ReceiveBuffer) {
+		if st.s.held.Load() > st.s.budget {
 			st.mu.Unlock()
 			st.s.shed()
 			st.mu.Lock()
@@ -176,6 +179,8 @@ func (st *stream) pump() {
 		st.arrivedLocked(n, err)
 		if n == len(free) {
 			size = min(2*size, largeFetch)
+		} else {
+			size = smallFetch // what waits for the next byte is small
 		}
 	}
 	st.accountLocked()
@@ -184,9 +189,12 @@ func (st *stream) pump() {
 // accountLocked tells the session how much memory the stream holds now. If the
 // pump stands still, the carrier is taken to hold a window more.
 func (st *stream) accountLocked() {
-	holds := st.buffer.Memory()
+	holds := 0
+	if st.buffer.Len() > 0 { // otherwise there is only what the pump waits with
+		holds = st.buffer.Memory()
+	}
 	if st.stalled && !st.doneLocked() {
-		holds += st.s.config.Window
+		holds += min(st.s.window, int(st.s.budget/4)) // one alone may stay
 	}
 	st.s.held.Add(int64(holds - st.accounted))
 	st.accounted = holds
@@ -221,9 +229,9 @@ func (s *session) shed() {
 	}
 	slices.SortFunc(live, func(a, b *stream) int { return holds[b] - holds[a] })
 	err := fmt.Errorf("native: %w: it was read too slowly, and the session's receive buffer of %d bytes is full",
-		mux.ErrReset, s.config.ReceiveBuffer)
+		mux.ErrReset, s.budget)
 	for _, st := range live {
-		if s.held.Load() <= int64(s.config.ReceiveBuffer)/4*3 {
+		if s.held.Load() <= s.budget/4*3 {
 			return
 		}
 		st.refuse(err)

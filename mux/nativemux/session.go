@@ -21,6 +21,9 @@ import (
 // said anything yet.
 const helloWait = time.Second
 
+// reserve is how many streams' windows of a connection's are kept free.
+const reserve = 8
+
 // A session implements [mux.Session]. Its goroutines are one that takes the
 // streams that the peer opens, one that reads control messages, one that
 // writes them while there are any, and those that fetch the data of streams
@@ -32,6 +35,8 @@ type session struct {
 	config     mux.Config
 	listenSide bool
 	started    time.Time
+	window     int   // of a stream, at the carrier
+	budget     int64 // for what is not read, in bytes
 
 	ctx    context.Context // cancelled with the cause by end, once
 	cancel context.CancelCauseFunc
@@ -73,6 +78,11 @@ func newSession(conn carrier.StreamConn, config mux.Config, listenSide bool) *se
 		started:    time.Now(),
 		streams:    make(map[uint64]*stream),
 	}
+	var all int
+	s.window, all = conn.Windows()
+	// The carrier's window of all must not fill up: it would stop the control
+	// messages too.
+	s.budget = int64(max(min(s.config.ReceiveBuffer, all-reserve*s.window), 1))
 	for _, c := range []*sync.Cond{&s.opening, &s.accepting, &s.drained} {
 		c.L = &s.mu
 	}
@@ -190,12 +200,16 @@ func (s *session) add(ctx context.Context, cs carrier.Stream, err error) (*strea
 	} else if err != nil {
 		err = lost(err)
 	}
+	if cs != nil {
+		s.announced++ // the peer counts it, whatever becomes of it
+	}
 	if err != nil {
-		s.opened--
-		s.opening.Broadcast()
+		if cs == nil {
+			s.opened--
+			s.opening.Broadcast()
+		}
 		return nil, err
 	}
-	s.announced++
 	st := newStream(s, cs)
 	s.streams[st.cs.ID()] = st
 	s.inUse++
@@ -255,6 +269,9 @@ func (s *session) Accept() (mux.Stream, error) {
 		switch {
 		case s.closing, s.draining:
 			return nil, errSessionClosed
+		case s.listenSide && !s.control.spoken && s.err == nil:
+			// What is said on streams comes after hello, so the peer knows
+			// by then what to expect.
 		case len(s.accepts) > 0:
 			st := s.accepts[0]
 			s.accepts = slices.Delete(s.accepts, 0, 1)

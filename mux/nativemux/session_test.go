@@ -64,7 +64,7 @@ func TestHostileControl(t *testing.T) {
 		"hello twice":               append(hello, hello...),
 		"unknown kind":              append(hello, 99),
 		"accepts what was not open": append(hello, message(1, 1)...),
-		"accepts less than before":  append(hello, message(1, 0, 1, 1<<63)...),
+		"accepts 2^63":              append(hello, message(1, 1<<63)...),
 		"answers what was not said": append(hello, message(6)...),
 		"closes twice":              append(hello, message(5, 1<<40, 0, 5, 0, 0)...),
 		"too many unfinished":       append(hello, message(5, 0, 1<<40)...),
@@ -82,7 +82,7 @@ func TestHostileControl(t *testing.T) {
 				t.Fatal("write:", err)
 			}
 			cause := awaitEnd(t, s)
-			if !errors.Is(cause, mux.ErrSessionEnded) || name != "a number too long" && !errors.Is(cause, mux.ErrProtocol) {
+			if !errors.Is(cause, mux.ErrSessionEnded) || !errors.Is(cause, mux.ErrProtocol) {
 				t.Errorf("cause %v, want mux.ErrProtocol", cause)
 			}
 		})
@@ -230,11 +230,11 @@ func TestManyStreams(t *testing.T) {
 	}
 	// What was refused goes once both ends know.
 	grown := heap() - before
-	for deadline := time.Now().Add(patience); grown > 32<<20 && time.Now().Before(deadline); {
-		runtime.Gosched()
+	for deadline := time.Now().Add(patience); grown > 64<<20 && time.Now().Before(deadline); {
+		<-time.After(50 * time.Millisecond)
 		grown = heap() - before
 	}
-	if grown > 32<<20 {
+	if grown > 64<<20 {
 		t.Errorf("%d streams hold %d MiB", many, grown>>20)
 	}
 }

@@ -44,7 +44,8 @@ type stream struct {
 
 	// Sending.
 	sent     uint64 // bytes in all
-	finSent  bool   // CloseWrite or Close was called
+	finSent  bool   // CloseWrite or Close was called, and the peer told
+	over     bool   // the session gave it up: the peer must not see an end
 	writeErr error  // what Write returns
 }
 
@@ -199,8 +200,8 @@ func (st *stream) Close() error {
 		return nil
 	}
 	st.closed = true
-	finish, stop := !st.finSent, !st.finished
-	st.finSent = true
+	finish, stop := !st.finSent && !st.over, !st.finished
+	st.finSent = st.finSent || finish
 	st.writeErr = nil // whatever it was
 	st.wakeWriteLocked(errStreamClosed)
 	st.discardLocked(errStreamClosed)
@@ -227,6 +228,7 @@ func (st *stream) refuse(err error) {
 func (st *stream) abort(err error, discard bool) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
+	st.over = true
 	if discard {
 		st.discardLocked(err)
 	} else {

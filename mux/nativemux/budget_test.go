@@ -1,0 +1,186 @@
+package nativemux_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/mux"
+)
+
+// neglected is longer than it takes for a stream to be found unread.
+const neglected = 300 * time.Millisecond
+
+// flood writes to st for ever.
+func flood(st mux.Stream) {
+	for buf := make([]byte, 64<<10); ; {
+		if _, err := st.Write(buf); err != nil {
+			return
+		}
+	}
+}
+
+// echoes expects that a stream, which the peer echoes, is not held up.
+func echoes(t *testing.T, st mux.Stream) {
+	t.Helper()
+	st.SetDeadline(time.Now().Add(patience))
+	io.WriteString(st, "hello")
+	if _, err := io.ReadFull(st, make([]byte, 5)); err != nil {
+		t.Error("a stream that is read:", err)
+	}
+}
+
+// TestMoreStreamsThanTheWindow has streams that together could fill the
+// carrier's window: if they did, the session would stand still.
+func TestMoreStreamsThanTheWindow(t *testing.T) {
+	for name, read := range map[string]func(mux.Stream){
+		"not read": func(mux.Stream) {},
+		"read slowly": func(st mux.Stream) {
+			for {
+				if _, err := st.Read(make([]byte, 64)); err != nil {
+					return
+				}
+				<-time.After(neglected / 10)
+			}
+		},
+	} {
+		for _, n := range []int{130, 160, 190} {
+			t.Run(fmt.Sprintf("%d %s", n, name), func(t *testing.T) {
+				leak.Check(t)
+				config := mux.Config{KeepAlive: 5 * time.Second}
+				p := connect(t, config, config)
+				defer p.Listen.Close()
+				defer p.Dial.Close()
+				live, accepted := openPair(t, p.Dial, p.Listen)
+				go io.Copy(accepted, accepted)
+				for range n {
+					st, peer := openPair(t, p.Dial, p.Listen)
+					go flood(st)
+					go read(peer)
+				}
+				<-time.After(2 * neglected)
+				for range 5 {
+					echoes(t, live)
+				}
+			})
+		}
+	}
+}
+
+// TestReadStreamsStay has streams that are read, if not always, hold nothing
+// that counts.
+func TestReadStreamsStay(t *testing.T) {
+	leak.Check(t)
+	config := mux.Config{ReceiveBuffer: 8 << 20}
+	p := connect(t, config, config)
+	defer p.Listen.Close()
+	defer p.Dial.Close()
+	var opened, accepted []mux.Stream
+	for range 400 {
+		a, b := openPair(t, p.Dial, p.Listen)
+		opened, accepted = append(opened, a), append(accepted, b)
+	}
+	<-time.After(neglected)
+	for _, size := range []int{60 << 10, 1} {
+		for i := range opened {
+			go opened[i].Write(make([]byte, size))
+			accepted[i].SetReadDeadline(time.Now().Add(patience))
+			if _, err := io.ReadFull(accepted[i], make([]byte, size)); err != nil {
+				t.Fatalf("stream %d: %v", i, err)
+			}
+		}
+		<-time.After(neglected)
+	}
+}
+
+// TestOneStreamStays has a single stream that is not read for a while, however
+// small the budget.
+func TestOneStreamStays(t *testing.T) {
+	for _, config := range []mux.Config{{ReceiveBuffer: 256 << 10}, {Window: 64 << 20}} {
+		t.Run(fmt.Sprintf("%+v", config), func(t *testing.T) {
+			leak.Check(t)
+			p := connect(t, config, config)
+			defer p.Listen.Close()
+			defer p.Dial.Close()
+			st, peer := openPair(t, p.Dial, p.Listen)
+			go flood(st)
+			<-time.After(2 * neglected)
+			if n, err := io.CopyN(io.Discard, peer, 8<<20); err != nil {
+				t.Errorf("read %d bytes, then %v", n, err)
+			}
+		})
+	}
+}
+
+// TestOldDeadline lets a Read time out, and the stream be neglected after it.
+func TestOldDeadline(t *testing.T) {
+	leak.Check(t)
+	p := connect(t, mux.Config{}, mux.Config{})
+	defer p.Listen.Close()
+	defer p.Dial.Close()
+	st, peer := openPair(t, p.Dial, p.Listen)
+	peer.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+	if _, err := peer.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatal("read:", err)
+	}
+	<-time.After(neglected)
+	io.WriteString(st, "x")
+	peer.SetReadDeadline(time.Now().Add(patience))
+	if _, err := io.ReadFull(peer, make([]byte, 1)); err != nil {
+		t.Error("read:", err)
+	}
+}
+
+// A lateConn's streams deliver what they have only when their reader gives up,
+// as if both happened at the same time.
+type lateConn struct{ carrier.StreamConn }
+
+type lateStream struct{ carrier.Stream }
+
+func (c lateConn) AcceptStream(ctx context.Context) (carrier.Stream, error) {
+	st, err := c.StreamConn.AcceptStream(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return lateStream{st}, nil
+}
+
+func (s lateStream) Read(p []byte) (int, error) {
+	n, err := s.Stream.Read(p)
+	if err != nil && err != io.EOF {
+		return len(p), nil
+	}
+	return n, err
+}
+
+// TestLateData has data arrive in streams while they are closed: it must not
+// count for ever.
+func TestLateData(t *testing.T) {
+	leak.Check(t)
+	server, client, _ := connection(t)
+	d, l := over(t, server, lateConn{client.(carrier.StreamConn)}, mux.Config{}, mux.Config{ReceiveBuffer: 1 << 20})
+	for range 8 {
+		var all []mux.Stream
+		for range 100 {
+			_, st := openPair(t, d, l)
+			all = append(all, st)
+		}
+		<-time.After(neglected) // they are pumped now
+		for _, st := range all {
+			st.Close()
+		}
+	}
+	st, peer := openPair(t, d, l)
+	<-time.After(neglected)
+	io.WriteString(st, "x")
+	peer.SetReadDeadline(time.Now().Add(patience))
+	if _, err := io.ReadFull(peer, make([]byte, 1)); err != nil {
+		t.Error("read:", err)
+	}
+}
