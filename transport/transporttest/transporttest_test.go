@@ -1,6 +1,8 @@
 package transporttest_test
 
 import (
+	"flag"
+	"os"
 	"testing"
 
 	"github.com/backdial/backdial/carrier"
@@ -8,6 +10,7 @@ import (
 	"github.com/backdial/backdial/carrier/mem"
 	"github.com/backdial/backdial/carrier/webtransport"
 	"github.com/backdial/backdial/carrier/ws"
+	"github.com/backdial/backdial/internal/suite"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/nativemux"
 	"github.com/backdial/backdial/mux/smuxmux"
@@ -15,7 +18,20 @@ import (
 	"github.com/backdial/backdial/transport/transporttest"
 )
 
-// TestStacks tests every combination that exists.
+// stackEnv names the stack that a process of its own is to test.
+const stackEnv = "BACKDIAL_TRANSPORTTEST_STACK"
+
+// children is how many processes run at a time. Mostly they wait.
+const children = "4"
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	flag.Set("test.parallel", children)
+	os.Exit(m.Run())
+}
+
+// TestStacks tests every combination that exists, each in a process of its own:
+// they take a while, and leaks of tests beside each other cannot be told apart.
 func TestStacks(t *testing.T) {
 	targets := map[string]carriertest.Target{
 		"mem": {Carrier: mem.New(), Scheme: "mem"},
@@ -30,8 +46,16 @@ func TestStacks(t *testing.T) {
 			muxers = append(muxers, nativemux.New())
 		}
 		for _, m := range muxers {
-			t.Run(name+"/"+m.Name(), func(t *testing.T) {
-				transporttest.Test(t, transporttest.Stack{Target: target, Muxer: m})
+			name := name + "-" + m.Name()
+			t.Run(name, func(t *testing.T) {
+				if os.Getenv(stackEnv) == name {
+					transporttest.Test(t, transporttest.Stack{Target: target, Muxer: m})
+					return
+				}
+				t.Parallel()
+				if passed, out := suite.Rerun(t, stackEnv+"="+name); !passed {
+					t.Error(out)
+				}
 			})
 		}
 	}
