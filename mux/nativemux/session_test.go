@@ -103,7 +103,7 @@ func TestChatter(t *testing.T) {
 	}
 	pings := bytes.Repeat([]byte{2, 7}, 64<<10)
 	goroutines := runtime.NumGoroutine()
-	for range 64 {
+	for range 16 {
 		if _, err := client.Write(pings); err != nil {
 			t.Fatal("write:", err)
 		}
@@ -206,7 +206,7 @@ func TestManyStreams(t *testing.T) {
 	}
 	defer s.Close()
 	before := heap()
-	const many = 20_000
+	const many = 10_000
 	for range many {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		st, err := server.(carrier.StreamConn).OpenStream(ctx)
