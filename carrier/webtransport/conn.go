@@ -200,9 +200,12 @@ func isLimit(err error) bool {
 }
 
 // announce sends the header of a new stream, without which the peer knows
-// nothing of it.
+// nothing of it. One that knows may have canceled it before this returns.
 func announce(str *webtransport.Stream) error {
 	_, err := str.Write(nil)
+	if e, ok := errors.AsType[*webtransport.StreamError](err); ok && e.Remote {
+		return nil
+	}
 	return err
 }
 
