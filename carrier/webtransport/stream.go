@@ -21,6 +21,11 @@ type stream struct {
 	conn *conn
 	str  *webtransport.Stream
 	over atomic.Uint32 // directions that have ended
+
+	// For the goroutine that reads: the first error but for deadlines, and from
+	// then on the only one. quic-go may go on to say that a stream which was
+	// reset has finished.
+	readErr error
 }
 
 // The directions of a stream.
@@ -65,17 +70,22 @@ func (s *stream) Read(p []byte) (int, error) {
 	if s.conn.closed.Load() {
 		return 0, fmt.Errorf("webtransport: read: %w", net.ErrClosed)
 	}
+	if s.readErr != nil {
+		return 0, s.readErr
+	}
 	n, err := s.str.Read(p)
-	if err == nil {
+	switch {
+	case err == nil:
 		return n, nil
+	case err == io.EOF && !s.conn.closed.Load():
+	default:
+		err = fmt.Errorf("webtransport: read: %w", s.conn.streamCause(err))
 	}
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
 		s.end(inbound)
+		s.readErr = err
 	}
-	if err == io.EOF && !s.conn.closed.Load() {
-		return n, io.EOF
-	}
-	return n, fmt.Errorf("webtransport: read: %w", s.conn.streamCause(err))
+	return n, err
 }
 
 func (s *stream) Write(p []byte) (int, error) {
