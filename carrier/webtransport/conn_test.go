@@ -192,7 +192,8 @@ func TestManyStreams(t *testing.T) {
 // are an eighth of the defaults, to be full soon.
 func TestUnreadStreams(t *testing.T) {
 	leak.Check(t)
-	client, server := connect(t, webtransport.New(webtransport.WithWindows(64<<10, 8<<20)))
+	const window = 64 << 10
+	client, server := connect(t, webtransport.New(webtransport.WithWindows(window, 8<<20)))
 	for range 100 {
 		s, err := server.OpenStream(t.Context())
 		if err != nil {
@@ -201,9 +202,14 @@ func TestUnreadStreams(t *testing.T) {
 		if _, err := client.AcceptStream(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		// Write returns when all but a packet has been sent.
+		s.SetWriteDeadline(time.Now().Add(patience))
+		if _, err := s.Write(make([]byte, window-2<<10)); err != nil {
+			t.Fatal("windows that nobody reads do not fill: ", err)
+		}
+		s.SetWriteDeadline(time.Time{})
 		go s.Write(make([]byte, 1<<20)) // until the connection ends
 	}
-	time.Sleep(time.Second) // for the windows to fill
 	opened, err := server.OpenStream(t.Context())
 	if err != nil {
 		t.Fatal(err)

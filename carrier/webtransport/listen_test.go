@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"sync"
 	"testing"
 	"time"
 
@@ -56,7 +57,18 @@ func TestPortIsFreed(t *testing.T) {
 			leak.Check(t)
 			c := webtransport.New()
 			h, accepted := accepting(t, c)
-			s := listen(t, c, h)
+			config, trust := newTLS(t)
+			udp, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			closed := make(chan struct{})
+			e, err := c.ListenHTTP3(&http3.Server{TLSConfig: config, Handler: h},
+				closingSocket{udp, sync.OnceFunc(func() { close(closed) })})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := run(t, e, trust)
 			client := s.dial(t, c)
 			server := receive(t, "Upgrade", accepted)
 			addr := s.Addr().String()
@@ -71,18 +83,25 @@ func TestPortIsFreed(t *testing.T) {
 			} else {
 				server.Close()
 			}
-			for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
-				socket, err := net.ListenPacket("udp", addr)
-				if err == nil {
-					socket.Close()
-					return
-				}
-				if time.Now().After(deadline) {
-					t.Fatalf("port is not free: %v", err)
-				}
+			receive(t, "the end of the socket", closed)
+			socket, err := net.ListenPacket("udp", addr)
+			if err != nil {
+				t.Fatalf("port is not free: %v", err)
 			}
+			socket.Close()
 		})
 	}
+}
+
+// A closingSocket tells when it has been closed.
+type closingSocket struct {
+	*net.UDPConn
+	tell func()
+}
+
+func (s closingSocket) Close() error {
+	defer s.tell()
+	return s.UDPConn.Close()
 }
 
 // TestPortIsFreedOfIdlers closes an endpoint that has a connection, but no
