@@ -7,15 +7,20 @@ import (
 	"io"
 	"os"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/backdial/backdial/carrier"
-	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/mux"
 )
 
 // neglected is longer than it takes for a stream to be found unread.
 const neglected = 300 * time.Millisecond
+
+// simulate runs a test in a bubble, in which waiting costs nothing.
+func simulate(t *testing.T, name string, test func(*testing.T)) {
+	t.Run(name, func(t *testing.T) { synctest.Test(t, test) })
+}
 
 // flood writes to st for ever.
 func flood(st mux.Stream) {
@@ -50,16 +55,12 @@ func TestMoreStreamsThanTheWindow(t *testing.T) {
 			}
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			leak.Check(t)
-			config := mux.Config{KeepAlive: 5 * time.Second}
-			p := connect(t, config, config)
-			defer p.Listen.Close()
-			defer p.Dial.Close()
-			live, accepted := openPair(t, p.Dial, p.Listen)
+		simulate(t, name, func(t *testing.T) {
+			p := newNetwork(t, conditions{}).sessions(t, mux.Config{KeepAlive: 5 * time.Second})
+			live, accepted := openPair(t, p.dial, p.listen)
 			go io.Copy(accepted, accepted)
 			for range 160 { // 128 fill it
-				st, peer := openPair(t, p.Dial, p.Listen)
+				st, peer := openPair(t, p.dial, p.listen)
 				go flood(st)
 				go read(peer)
 			}
@@ -73,15 +74,13 @@ func TestMoreStreamsThanTheWindow(t *testing.T) {
 
 // TestReadStreamsStay has streams that are read, if not always, hold nothing
 // that counts.
-func TestReadStreamsStay(t *testing.T) {
-	leak.Check(t)
-	config := mux.Config{ReceiveBuffer: 8 << 20}
-	p := connect(t, config, config)
-	defer p.Listen.Close()
-	defer p.Dial.Close()
+func TestReadStreamsStay(t *testing.T) { synctest.Test(t, readStreamsStay) }
+
+func readStreamsStay(t *testing.T) {
+	p := newNetwork(t, conditions{}).sessions(t, mux.Config{ReceiveBuffer: 8 << 20})
 	var opened, accepted []mux.Stream
 	for range 400 {
-		a, b := openPair(t, p.Dial, p.Listen)
+		a, b := openPair(t, p.dial, p.listen)
 		opened, accepted = append(opened, a), append(accepted, b)
 	}
 	<-time.After(neglected)
@@ -101,12 +100,9 @@ func TestReadStreamsStay(t *testing.T) {
 // small the budget.
 func TestOneStreamStays(t *testing.T) {
 	for _, config := range []mux.Config{{ReceiveBuffer: 256 << 10}, {Window: 64 << 20}} {
-		t.Run(fmt.Sprintf("%+v", config), func(t *testing.T) {
-			leak.Check(t)
-			p := connect(t, config, config)
-			defer p.Listen.Close()
-			defer p.Dial.Close()
-			st, peer := openPair(t, p.Dial, p.Listen)
+		simulate(t, fmt.Sprintf("%+v", config), func(t *testing.T) {
+			p := newNetwork(t, conditions{}).sessions(t, config)
+			st, peer := openPair(t, p.dial, p.listen)
 			go flood(st)
 			<-time.After(2 * neglected)
 			if n, err := io.CopyN(io.Discard, peer, 8<<20); err != nil {
@@ -117,12 +113,11 @@ func TestOneStreamStays(t *testing.T) {
 }
 
 // TestOldDeadline lets a Read time out, and the stream be neglected after it.
-func TestOldDeadline(t *testing.T) {
-	leak.Check(t)
-	p := connect(t, mux.Config{}, mux.Config{})
-	defer p.Listen.Close()
-	defer p.Dial.Close()
-	st, peer := openPair(t, p.Dial, p.Listen)
+func TestOldDeadline(t *testing.T) { synctest.Test(t, oldDeadline) }
+
+func oldDeadline(t *testing.T) {
+	p := newNetwork(t, conditions{}).sessions(t, mux.Config{})
+	st, peer := openPair(t, p.dial, p.listen)
 	peer.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
 	if _, err := peer.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Fatal("read:", err)
@@ -159,9 +154,10 @@ func (s lateStream) Read(p []byte) (int, error) {
 
 // TestLateData has data arrive in streams while they are closed: it must not
 // count for ever.
-func TestLateData(t *testing.T) {
-	leak.Check(t)
-	server, client, _ := connection(t)
+func TestLateData(t *testing.T) { synctest.Test(t, lateData) }
+
+func lateData(t *testing.T) {
+	server, client := newNetwork(t, conditions{}).dial(t)
 	d, l := over(t, server, lateConn{client.(carrier.StreamConn)}, mux.Config{}, mux.Config{ReceiveBuffer: 1 << 20})
 	for range 8 {
 		var all []mux.Stream
