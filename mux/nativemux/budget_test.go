@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/carrier/webtransport"
 	"github.com/backdial/backdial/mux"
 )
 
@@ -56,7 +57,8 @@ func TestMoreStreamsThanTheWindow(t *testing.T) {
 		},
 	} {
 		simulate(t, name, func(t *testing.T) {
-			p := newNetwork(t, conditions{}).sessions(t, mux.Config{KeepAlive: 5 * time.Second})
+			p := newNetwork(t, conditions{}).sessions(t, mux.Config{KeepAlive: 5 * time.Second},
+				webtransport.WithWindows(128<<10, 16<<20))
 			live, accepted := openPair(t, p.dial, p.listen)
 			go io.Copy(accepted, accepted)
 			for range 160 { // 128 fill it

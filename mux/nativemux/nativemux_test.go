@@ -30,7 +30,8 @@ type link struct {
 
 func (l link) Cut() { l.Close() }
 
-// connect makes a session over WebTransport.
+// connect makes a session over WebTransport, of which both ends have heard: one
+// that has not yet cannot tell whether its peer is silent.
 func connect(t *testing.T, dial, listen mux.Config) (p muxtest.Pair) {
 	t.Helper()
 	server, client, relay := connection(t)
@@ -42,6 +43,9 @@ func connect(t *testing.T, dial, listen mux.Config) (p muxtest.Pair) {
 	if p.Listen, err = nativemux.New().ListenSide(client, listen); err != nil {
 		t.Fatal(err)
 	}
+	st, peer := openPair(t, p.Listen, p.Dial)
+	st.Close()
+	peer.Close()
 	return p
 }
 
