@@ -108,6 +108,7 @@ func (s *Session) wakeLocked() {
 	s.accepting.Broadcast()
 	s.drained.Broadcast()
 	s.taken.Broadcast()
+	s.work.Signal()
 }
 
 func (s *Session) liveLocked() []*Stream {

@@ -29,7 +29,7 @@ const (
 
 // A Session implements [mux.Session]. Its goroutines are a reader, which lives
 // as long as the session, and a writer, which lives while there is something
-// to write. Both end with the session, however it ends; Close waits for them.
+// to write and a little longer. Both end with the session, however it ends; Close waits for them.
 type Session struct {
 	wire   Wire
 	conn   net.Conn
@@ -59,11 +59,16 @@ type Session struct {
 	opening   sync.Cond // Open may go on
 	accepting sync.Cond // Accept may go on
 	drained   sync.Cond // inUse went down
-	flushed   sync.Cond // the writer has ended
+	flushed   sync.Cond // the queue is written
+	work      sync.Cond // the writer may go on
 	taken     sync.Cond // the writer has taken the queue
 
 	queue      *[]byte             // frames to be written; nil for none
-	flushing   bool                // the writer runs
+	flushing   bool                // something is about to be written
+	hasWriter  bool                // there is a goroutine for it
+	busy       bool                // it has had work since it was looked at
+	retired    bool                // it is to end
+	retirement *time.Timer         // looks at it
 	writeStart time.Time           // of the write under way, zero for none
 	awaitRoom  []*Stream           // whose Write waits for room in the queue
 	replies    int                 // frames in the queue that the peer provoked
@@ -84,7 +89,7 @@ func New(wire Wire, conn net.Conn, side Side, config mux.Config) *Session {
 		streams: make(map[uint32]*Stream),
 		nextID:  uint32(side),
 	}
-	for _, c := range []*sync.Cond{&s.opening, &s.accepting, &s.drained, &s.flushed, &s.taken} {
+	for _, c := range []*sync.Cond{&s.opening, &s.accepting, &s.drained, &s.flushed, &s.taken, &s.work} {
 		c.L = &s.mu
 	}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())

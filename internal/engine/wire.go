@@ -7,9 +7,9 @@
 // a clean end of file, ignore deadlines while the connection is stuck, block
 // in Open for ever, or spend a goroutine and a timer on each ping. Here the
 // waiting is ours. One goroutine reads the connection and never blocks on
-// anything else; another writes it, and runs only while there is something to
-// write. Everybody else waits on a condition that deadlines, Close and the end
-// of the session wake too.
+// anything else; another writes it, and lives only while there is something
+// to write, and a little longer. Everybody else waits on a condition that
+// deadlines, Close and the end of the session wake too.
 //
 // A Write copies into the queue of the session, which the writing goroutine
 // takes as a whole: writes that arrive while it is busy leave together, and a

@@ -21,6 +21,11 @@ const (
 	// minFrame is the room in the queue that is worth a frame.
 	minFrame = 4 << 10
 
+	// retirement is how long the goroutine that writes is kept, at least, when
+	// there is nothing to write: a new one would have to grow its stack first.
+	// Twice that is the most.
+	retirement = time.Second
+
 	// maxReplies is how many answers to the peer's frames may wait for the
 	// carrier. A peer that provokes more has to read some first.
 	maxReplies = 4096
@@ -155,20 +160,54 @@ func (s *Session) wakeAwaitRoomLocked() {
 	s.accepting.Broadcast()
 }
 
-// flushLocked starts the goroutine that writes the queue, unless it runs.
-// It ends by itself when the queue is empty or the session over; Close waits
-// for it.
+// flushLocked has the writer write the queue, unless it is at it.
 func (s *Session) flushLocked() {
 	if s.flushing {
 		return
 	}
-	s.flushing = true
-	s.wg.Go(s.flush)
+	s.flushing, s.busy, s.retired = true, true, false
+	if s.hasWriter {
+		s.work.Signal()
+		return
+	}
+	s.hasWriter = true
+	s.wg.Go(s.writeLoop)
 }
 
-func (s *Session) flush() {
+// writeLoop writes the queue whenever there is one, until it is retired or the
+// session over. Close waits for it.
+func (s *Session) writeLoop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.retirement = time.AfterFunc(retirement, s.retireWriter)
+	defer s.retirement.Stop()
+	for s.flushing {
+		s.writeQueueLocked()
+		s.flushing = false
+		s.flushed.Broadcast()
+		for !s.flushing && !s.retired && s.err == nil {
+			s.work.Wait()
+		}
+	}
+	s.hasWriter = false
+}
+
+// retireWriter ends the writer, unless it has had something to do since it was
+// looked at before.
+func (s *Session) retireWriter() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.busy {
+		s.busy = false
+		s.retirement.Reset(retirement)
+		return
+	}
+	s.retired = true
+	s.work.Signal()
+}
+
+// writeQueueLocked writes until the queue is empty or the session over.
+func (s *Session) writeQueueLocked() {
 	for s.err == nil && !s.mute && s.queuedLocked() > 0 {
 		batch := s.queue
 		s.queue, s.replies, s.strays = nil, 0, nil
@@ -188,6 +227,4 @@ func (s *Session) flush() {
 			time.AfterFunc(farewell, func() { s.end(s.lost(fmt.Errorf("write: %w", err))) })
 		}
 	}
-	s.flushing = false
-	s.flushed.Broadcast()
 }

@@ -2,8 +2,11 @@ package engine
 
 import (
 	"bufio"
+	"io"
 	"net"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/mux"
@@ -61,4 +64,35 @@ func TestStraysAreForgotten(t *testing.T) {
 		peer.Close()
 		s.Close()
 	}
+}
+
+// TestWriterRetires leaves a session alone whose writer has had something to do.
+func TestWriterRetires(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn, peer := net.Pipe()
+		go io.Copy(io.Discard, peer)
+		s := New(terseWire{strays: true}, conn, ListenSide, mux.Config{KeepAlive: -1})
+		defer s.Close()
+		hasWriter := func() bool {
+			synctest.Wait()
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return s.hasWriter
+		}
+		for range 2 {
+			for range 8 {
+				s.mu.Lock()
+				s.appendLocked(Frame{Flags: Stray})
+				s.mu.Unlock()
+				if !hasWriter() {
+					t.Error("the writer has gone while there was work")
+				}
+				time.Sleep(retirement / 2)
+			}
+			time.Sleep(2 * retirement)
+			if hasWriter() {
+				t.Error("an idle session keeps its writer")
+			}
+		}
+	})
 }
