@@ -41,8 +41,8 @@ type Carrier interface {
 
 	// Dial connects to the server that r names, and returns when both ends
 	// have agreed upon a protocol, or upon none. ctx bounds the call, not the
-	// connection. A server that answers with a refusal gives a
-	// [*RejectedError].
+	// connection: whoever waits for Dial relies on that. A server that answers
+	// with a refusal gives a [*RejectedError].
 	Dial(ctx context.Context, r *Request) (Conn, error)
 
 	// Offer reports whether r asks for a connection of this carrier, and

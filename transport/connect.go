@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -75,26 +74,31 @@ func (c *Client) connect(ctx, bounded context.Context, timeout time.Duration, co
 
 // race returns the try that is the first to have a session, or nil.
 func (c *config) race(ctx context.Context, usual, reserve []*try) *try {
-	heats := [][]*try{usual, reserve}
-	heats = slices.DeleteFunc(heats, func(heat []*try) bool { return len(heat) == 0 })
 	deadline, _ := ctx.Deadline()
-	each := time.Until(deadline) / time.Duration(len(heats))
-	var attempts []func(context.Context) (*try, error)
-	for _, heat := range heats {
-		attempts = append(attempts, func(ctx context.Context) (*try, error) {
-			var runs []func(context.Context) (*try, error)
-			for _, t := range heat {
-				runs = append(runs, t.run)
-			}
-			// However short the time is, each has its turn.
-			return first(ctx, min(c.headStart, each/time.Duration(len(heat))), runs)
-		})
+	left := time.Until(deadline)
+	if len(usual) == 0 || len(reserve) == 0 {
+		winner, _ := c.heat(append(usual, reserve...), left)(ctx)
+		return winner
 	}
-	winner, _ := first(ctx, each, attempts)
+	winner, _ := first(ctx, left/2, []attempt{c.heat(usual, left/2), c.heat(reserve, left/2)})
 	return winner
 }
 
-func first(ctx context.Context, stagger time.Duration, attempts []func(context.Context) (*try, error)) (*try, error) {
+// An attempt returns the try that it has made a session of.
+type attempt = func(context.Context) (*try, error)
+
+// heat is the race between tries, which have so much time.
+func (c *config) heat(tries []*try, left time.Duration) attempt {
+	var runs []attempt
+	for _, t := range tries {
+		runs = append(runs, t.run)
+	}
+	// However short the time is, each has its turn.
+	headStart := min(c.headStart, left/time.Duration(len(tries)))
+	return func(ctx context.Context) (*try, error) { return first(ctx, headStart, runs) }
+}
+
+func first(ctx context.Context, stagger time.Duration, attempts []attempt) (*try, error) {
 	winner, t, errs := race.First(ctx, stagger, attempts, func(t *try) { t.session.mux.Close() })
 	if winner < 0 {
 		return nil, errs[0]

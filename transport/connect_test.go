@@ -94,12 +94,6 @@ func TestRace(t *testing.T) {
 		took:   timeout + second,
 		events: []string{"0s a started", "0s a failed", "0s b started", "11s b failed"},
 		err:    `transport: refuses: connection refused; no session within 10s: b: dial mem://server: context deadline exceeded`,
-	}, {
-		name:   "a carrier that does not heed its context",
-		ways:   []way{late(time.Minute)},
-		took:   timeout + second,
-		events: []string{"0s a started", "11s a failed"},
-		err:    `transport: no session within 10s: a: dial mem://server: context deadline exceeded`,
 	}} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -52,11 +52,13 @@ func (c *Carrier) dial(ctx context.Context, r *carrier.Request) (carrier.Conn, e
 	h := &handshake{proxy: proxy, tls: r.TLS}
 	dialer := websocket.Dialer{
 		NetDialContext:  h.connect,
-		TLSClientConfig: http1(r.TLS),
 		ReadBufferSize:  readBuffer,
 		WriteBufferSize: writeBuffer,
 		WriteBufferPool: c.buffers,
 		Subprotocols:    r.Protocols,
+	}
+	if target.Scheme == "wss" {
+		dialer.TLSClientConfig = http1(r.TLS)
 	}
 	ws, answer, err := dialer.DialContext(ctx, target.String(), header(r))
 	inTime := h.end()

@@ -28,11 +28,22 @@ const grace = time.Second
 // goroutine that ends with it. When ctx ends, First begins no more attempts and
 // waits for those that are under way, but no longer than a second.
 //
+// A single attempt has nobody to race with. It is made in place, with ctx
+// itself, and waited for as long as it takes: a goroutine for it would cost as
+// much as a fifth of a connection over TCP.
+//
 // If no attempt succeeds, winner is -1. errs has an error for every attempt
 // that has begun and not won: its own, or one that matches ErrLost if it was
 // under way when another won, or that of ctx. It has nil for an attempt that
 // never began, except for the first.
 func First[T any](ctx context.Context, stagger time.Duration, attempts []func(context.Context) (T, error), discard func(T)) (winner int, value T, errs []error) {
+	if len(attempts) == 1 {
+		value, err := alone(ctx, attempts[0])
+		if err != nil {
+			winner = -1
+		}
+		return winner, value, []error{err}
+	}
 	r := &race[T]{
 		results: make(chan result[T], len(attempts)),
 		discard: discard,
@@ -114,6 +125,13 @@ loop:
 		errs[0] = lost // ctx had ended before
 	}
 	return winner, value, errs
+}
+
+func alone[T any](ctx context.Context, attempt func(context.Context) (T, error)) (value T, err error) {
+	if ctx.Err() != nil {
+		return value, ctxerr.Of(ctx)
+	}
+	return attempt(ctx)
 }
 
 type result[T any] struct {

@@ -84,6 +84,27 @@ func TestFirst(t *testing.T) {
 		stagger: second,
 		winner:  -1,
 	}, {
+		name:    "nobody to race with",
+		stagger: second,
+		scripts: []script{{after: 5 * second}},
+		winner:  0, took: 5 * second,
+		began: []time.Duration{0},
+		errs:  []error{nil},
+	}, {
+		name:    "nobody to race with, and it fails",
+		stagger: second,
+		scripts: []script{{after: second, err: errRefused}},
+		winner:  -1, took: second,
+		began: []time.Duration{0},
+		errs:  []error{errRefused},
+	}, {
+		name:    "nobody to race with, and the context has ended",
+		stagger: second, timeout: never,
+		scripts: []script{{after: second}},
+		winner:  -1,
+		began:   []time.Duration{never},
+		errs:    []error{context.DeadlineExceeded},
+	}, {
 		name:    "the first in its head start",
 		stagger: second,
 		scripts: []script{{after: second / 2}, {after: second}},
