@@ -162,10 +162,20 @@ type StreamConn interface {
 	// AcceptStream waits for a stream that the peer opens.
 	AcceptStream(ctx context.Context) (Stream, error)
 
-	// Windows are how many bytes that nobody has read this end takes from its
-	// peer, at most: on one stream, and on all together. When the latter are
-	// full, all streams wait.
-	Windows() (stream, all int)
+	// Windows are those of this end.
+	Windows() Windows
+}
+
+// Windows are how many bytes that nobody has read an end takes from its peer, at
+// most.
+type Windows struct {
+	// Stream is for a stream of which no more than half as much has been read.
+	// After that the window may grow, by no more than twice what has been read
+	// and up to MaxStream.
+	Stream, MaxStream int
+
+	// All is for all streams together. When it is used up, all wait.
+	All int
 }
 
 // A Stream of a [StreamConn] carries bytes in both directions. At most one

@@ -122,10 +122,17 @@ type Config struct {
 	AcceptBacklog int
 
 	// Window is how many bytes of a stream the peer may send before this end
-	// has read them. It bounds a stream's throughput to Window per round trip:
-	// 256 KiB, the default and the least, give 12 MB/s at 20 ms. More
-	// than 512 MiB means 512 MiB.
+	// has read them, to begin with. 256 KiB are the default and the least.
+	// More than 512 MiB means 512 MiB.
 	Window int
+
+	// MaxWindow is how far Window grows for a stream whose reader waits for a
+	// peer that is far away. A window bounds throughput to that much per round
+	// trip: 256 KiB give 12 MB/s at 20 ms. It grows to twice what the reader
+	// reads per round trip, so that it keeps neither the path nor the other
+	// streams waiting, and not at all if a round trip takes less than a
+	// millisecond. 0 means 16 MiB; less than Window means that it does not grow.
+	MaxWindow int
 
 	// ReceiveBuffer limits the memory, in bytes, that holds what has arrived in
 	// a session and was not read yet, over all streams. At the limit those that
@@ -155,6 +162,7 @@ func (c Config) WithDefaults() Config {
 	c.MaxStreams = cmp.Or(c.MaxStreams, 16384)
 	c.AcceptBacklog = cmp.Or(c.AcceptBacklog, 256)
 	c.Window = min(max(c.Window, 256<<10), 1<<29)
+	c.MaxWindow = min(max(cmp.Or(c.MaxWindow, 16<<20), c.Window), 1<<29)
 	c.ReceiveBuffer = cmp.Or(c.ReceiveBuffer, 64<<20)
 	c.KeepAlive = cmp.Or(c.KeepAlive, 15*time.Second)
 	c.KeepAliveTimeout = min(cmp.Or(c.KeepAliveTimeout, 15*time.Second), c.KeepAlive)

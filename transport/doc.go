@@ -87,10 +87,11 @@
 //
 // All of them are finite by default, and set with [WithLimits]: a session
 // buffers 64 MiB of what nobody has read, then resets the streams that hold
-// most of it; a stream's window is 256 KiB; 256 streams may wait to be accepted
-// by a client, then [Dialer.DialContext] waits too. Clients cannot open
-// streams. A handshake takes 10 s at most ([WithHandshakeTimeout]), and the
-// header of a request has 64 KiB at most on servers that listen by themselves.
+// most of it; a stream's window is 256 KiB, and grows up to 16 MiB if the path
+// is long and the reader fast; 256 streams may wait to be accepted by a client,
+// then [Dialer.DialContext] waits too. Clients cannot open streams. A handshake
+// takes 10 s at most ([WithHandshakeTimeout]), and the header of a request has
+// 64 KiB at most on servers that listen by themselves.
 //
 // An idle session costs one goroutine on each side, and no write buffer.
 package transport

@@ -46,7 +46,7 @@ type conn struct {
 	protocol string
 	client   bool
 	answer   *http3.Stream // of the request, on a server
-	windows  windows
+	windows  carrier.Windows
 
 	// life ends with the session or with Close, whichever is first.
 	life   context.Context
@@ -61,7 +61,7 @@ type conn struct {
 }
 
 // newClientConn returns the client's end. It owns qconn.
-func newClientConn(qconn *quic.Conn, session *webtransport.Session, windows windows) *conn {
+func newClientConn(qconn *quic.Conn, session *webtransport.Session, windows carrier.Windows) *conn {
 	c := newConn(qconn, session, session.SessionState().ApplicationProtocol, windows)
 	c.client = true
 	c.bytes.obtain = c.openBytes
@@ -77,14 +77,14 @@ func newClientConn(qconn *quic.Conn, session *webtransport.Session, windows wind
 
 // newServerConn returns the server's end. answer is the stream of the client's
 // request.
-func newServerConn(qconn *quic.Conn, session *webtransport.Session, protocol string, answer *http3.Stream, windows windows) *conn {
+func newServerConn(qconn *quic.Conn, session *webtransport.Session, protocol string, answer *http3.Stream, windows carrier.Windows) *conn {
 	c := newConn(qconn, session, protocol, windows)
 	c.answer = answer
 	c.bytes.obtain = func() (*webtransport.Stream, error) { return c.acceptBytes(answer.StreamID() + 4) }
 	return c
 }
 
-func newConn(qconn *quic.Conn, session *webtransport.Session, protocol string, windows windows) *conn {
+func newConn(qconn *quic.Conn, session *webtransport.Session, protocol string, windows carrier.Windows) *conn {
 	c := &conn{
 		session:   session,
 		quic:      qconn,
@@ -109,16 +109,19 @@ func (c *conn) refuseUniStreams() {
 	}
 }
 
-// windows are those of a connection.
-type windows struct{ stream, all int }
-
-// windowsOf returns the windows of connections with a configuration.
-func windowsOf(q *quic.Config) windows {
-	return windows{int(q.MaxStreamReceiveWindow), int(q.MaxConnectionReceiveWindow)}
+// windowsOf returns the windows of connections with a configuration. The library
+// doubles that of a stream when more than half of it has been read in less than
+// two round trips.
+func windowsOf(q *quic.Config) carrier.Windows {
+	return carrier.Windows{
+		Stream:    int(q.InitialStreamReceiveWindow),
+		MaxStream: int(q.MaxStreamReceiveWindow),
+		All:       int(q.MaxConnectionReceiveWindow),
+	}
 }
 
 // Windows are the limits that [WithWindows] sets.
-func (c *conn) Windows() (stream, all int) { return c.windows.stream, c.windows.all }
+func (c *conn) Windows() carrier.Windows { return c.windows }
 
 func (c *conn) Protocol() string     { return c.protocol }
 func (c *conn) LocalAddr() net.Addr  { return c.session.LocalAddr() }

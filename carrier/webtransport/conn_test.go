@@ -193,7 +193,7 @@ func TestManyStreams(t *testing.T) {
 func TestUnreadStreams(t *testing.T) {
 	leak.Check(t)
 	const window = 64 << 10
-	client, server := connect(t, webtransport.New(webtransport.WithWindows(window, 8<<20)))
+	client, server := connect(t, webtransport.New(webtransport.WithWindows(window, window, 8<<20)))
 	for range 100 {
 		s, err := server.OpenStream(t.Context())
 		if err != nil {

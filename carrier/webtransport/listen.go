@@ -166,7 +166,7 @@ type endpoint struct {
 	transport *quic.Transport
 	listener  *quic.EarlyListener
 	server    *webtransport.Server
-	windows   windows // of its connections
+	windows   carrier.Windows // of its connections
 
 	mu     sync.Mutex // guards below
 	closed bool

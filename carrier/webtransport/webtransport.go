@@ -56,6 +56,7 @@ type Carrier struct {
 	keepAlive        time.Duration // 0: none
 	idleTimeout      time.Duration
 	streamWindow     int
+	maxStreamWindow  int
 	connWindow       int
 	clientStreams    int // that a server may open
 	serverStreams    int // that a client may open
@@ -65,14 +66,15 @@ type Carrier struct {
 // by opts.
 func New(opts ...Option) *Carrier {
 	c := &Carrier{
-		checkOrigin:   origin.Same,
-		listenPacket:  new(net.ListenConfig).ListenPacket,
-		keepAlive:     10 * time.Second,
-		idleTimeout:   45 * time.Second,
-		streamWindow:  512 << 10,
-		connWindow:    64 << 20,
-		clientStreams: 1 << 16,
-		serverStreams: 64,
+		checkOrigin:     origin.Same,
+		listenPacket:    new(net.ListenConfig).ListenPacket,
+		keepAlive:       10 * time.Second,
+		idleTimeout:     45 * time.Second,
+		streamWindow:    512 << 10,
+		maxStreamWindow: 8 << 20,
+		connWindow:      64 << 20,
+		clientStreams:   1 << 16,
+		serverStreams:   64,
 	}
 	for _, opt := range opts {
 		opt(c)

@@ -15,15 +15,19 @@ var _ keepalive.Session = kept{}
 
 func (s kept) Heard() uint64 { return s.heard.Load() }
 
-// Ask pings the peer, unless what was written before is stuck.
-func (s kept) Ask(n uint32) error {
+// Ask pings the peer, unless what was written before is stuck. If a Ping is
+// under way that will do, but a path may need something to stay open.
+func (s kept) Ask() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	stuck := 2 * (s.config.KeepAlive + s.config.KeepAliveTimeout)
 	if !s.writeStart.IsZero() && time.Since(s.writeStart) > stuck {
 		return fmt.Errorf("the peer has taken nothing for %v: %w", stuck, errStuck)
 	}
-	s.appendLocked(Frame{Kind: Ping, Value: n})
+	if !s.roundTrip.asked.IsZero() {
+		s.appendLocked(Frame{Kind: Idle})
+	}
+	s.measureLocked()
 	return nil
 }
 

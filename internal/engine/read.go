@@ -84,7 +84,9 @@ func (s *Session) handle(f Frame, r *bufio.Reader) error {
 		defer s.mu.Unlock()
 		s.peerLeaves = true
 		s.opening.Broadcast()
-	case Pong, Idle: // s.heard says it all
+	case Pong:
+		s.measured()
+	case Idle: // s.heard says it all
 	}
 	return nil
 }

@@ -34,21 +34,6 @@ func (st *Stream) Read(p []byte) (int, error) {
 	}
 }
 
-// extendLocked lets the peer send more, once that is worth a frame.
-func (st *Stream) extendLocked() {
-	window := uint64(st.s.config.Window)
-	more := st.consumed + window - st.allowed
-	if more < window/2 || st.finished || st.readErr != nil {
-		return
-	}
-	st.allowed += more
-	credit := st.creditLocked()
-	credit.Grant = uint32(more)
-	st.s.mu.Lock()
-	defer st.s.mu.Unlock()
-	st.s.appendLocked(Frame{ID: st.id, Credit: credit})
-}
-
 // creditLocked is what the peer may send, in the absolute form.
 func (st *Stream) creditLocked() Credit {
 	return Credit{Consumed: uint32(st.consumed), Window: uint32(st.allowed - st.consumed)}
@@ -117,6 +102,7 @@ func (st *Stream) discardLocked(err error) {
 	st.readErr = err
 	st.buffer.Drop()
 	st.accountLocked()
+	st.shrinkLocked()
 	st.readDeadline.Stop()
 	st.readable.Broadcast()
 }

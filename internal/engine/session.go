@@ -42,6 +42,9 @@ type Session struct {
 	read   chan struct{}  // closed when the reader is done
 	heard  atomic.Uint64  // how often the carrier has delivered something
 	held   atomic.Int64   // bytes of memory in the buffers of all streams
+	grown  atomic.Int64   // bytes that the windows of all streams have grown
+
+	roundTrip roundTrip
 
 	mu         sync.Mutex // guards below, and the sending half of streams
 	err        error      // why the session is over
@@ -157,6 +160,7 @@ func (s *Session) openLocked() *Stream {
 	s.unaccepted++
 	s.inUse++
 	s.appendLocked(Frame{Flags: Open, ID: st.id, Credit: s.firstCredit()})
+	s.measureFirstLocked()
 	return st
 }
 
@@ -183,6 +187,7 @@ func (s *Session) Accept() (mux.Stream, error) {
 			s.accepts = slices.Delete(s.accepts, 0, 1)
 			s.inUse++
 			s.appendLocked(Frame{Flags: Ack, ID: st.id, Credit: s.firstCredit()})
+			s.measureFirstLocked()
 			return st, nil
 		case s.err != nil:
 			return nil, s.err

@@ -28,6 +28,7 @@ type Stream struct {
 	consumed     uint64         // bytes that were read
 	accounted    int            // memory of buffer that is in Session.held
 	allowed      uint64         // bytes that the peer may send in all
+	window       window         // how many more than consumed that is
 	finished     bool           // the peer writes no more
 	discarding   bool           // nobody reads any more
 	readErr      error          // what Read returns after the buffer
@@ -55,7 +56,8 @@ var (
 )
 
 func newStream(s *Session, id uint32) *Stream {
-	st := &Stream{s: s, id: id, allowed: uint64(s.config.Window), limit: initialWindow}
+	first := uint64(s.config.Window)
+	st := &Stream{s: s, id: id, allowed: first, window: window{size: first}, limit: initialWindow}
 	st.readable.L = &st.mu
 	st.writable.L = &s.mu
 	return st

@@ -21,7 +21,6 @@ type Keepalive struct {
 	stopped bool
 	asked   bool   // the timer runs out when an answer is due
 	heard   uint64 // Session.Heard when it was asked
-	number  uint32 // of the last question
 }
 
 // A Session is what is kept alive.
@@ -29,8 +28,8 @@ type Session interface {
 	// Heard is how often something has arrived.
 	Heard() uint64
 
-	// Ask sends question n. Its error ends the session.
-	Ask(n uint32) error
+	// Ask sends a question. Its error ends the session.
+	Ask() error
 
 	// Dead ends the session for the reason err. It may come after Stop.
 	Dead(err error)
@@ -83,8 +82,7 @@ func (k *Keepalive) step() error {
 	}
 	k.asked = true
 	k.heard = heard
-	k.number++
-	if err := k.session.Ask(k.number); err != nil {
+	if err := k.session.Ask(); err != nil {
 		return err
 	}
 	k.timer.Reset(k.timeout)

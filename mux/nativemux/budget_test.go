@@ -58,7 +58,7 @@ func TestMoreStreamsThanTheWindow(t *testing.T) {
 	} {
 		simulate(t, name, func(t *testing.T) {
 			p := newNetwork(t, conditions{}).sessions(t, mux.Config{KeepAlive: 5 * time.Second},
-				webtransport.WithWindows(128<<10, 16<<20))
+				webtransport.WithWindows(128<<10, 128<<10, 16<<20))
 			live, accepted := openPair(t, p.dial, p.listen)
 			go io.Copy(accepted, accepted)
 			for range 160 { // 128 fill it
@@ -71,6 +71,26 @@ func TestMoreStreamsThanTheWindow(t *testing.T) {
 				echoes(t, live)
 			}
 		})
+	}
+}
+
+// TestGrownWindows has streams read until their windows have grown, and then not
+// any more: a few of them could fill the carrier's window.
+func TestGrownWindows(t *testing.T) { synctest.Test(t, grownWindows) }
+
+func grownWindows(t *testing.T) {
+	p := newNetwork(t, conditions{}).sessions(t, mux.Config{KeepAlive: 5 * time.Second},
+		webtransport.WithWindows(64<<10, 1<<20, 8<<20))
+	live, accepted := openPair(t, p.dial, p.listen)
+	go io.Copy(accepted, accepted)
+	for range 12 { // 8 fill it
+		st, peer := openPair(t, p.dial, p.listen)
+		go flood(st)
+		if _, err := io.CopyN(io.Discard, peer, 3<<20); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(2 * neglected)
+		echoes(t, live)
 	}
 }
 

@@ -194,10 +194,19 @@ func (st *stream) accountLocked() {
 		holds = st.buffer.Memory()
 	}
 	if st.stalled && !st.doneLocked() {
-		holds += min(st.s.window, int(st.s.budget/4)) // one alone may stay
+		holds += min(st.windowLocked(), int(st.s.budget/4)) // one alone may stay
 	}
 	st.s.held.Add(int64(holds - st.accounted))
 	st.accounted = holds
+}
+
+// windowLocked is what the carrier may hold of the stream.
+func (st *stream) windowLocked() int {
+	w := st.s.windows
+	if st.received <= uint64(w.Stream/2) {
+		return w.Stream
+	}
+	return int(min(uint64(w.Stream)+2*st.received, uint64(w.MaxStream)))
 }
 
 // holds is the memory that the stream holds.

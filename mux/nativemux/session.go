@@ -35,7 +35,7 @@ type session struct {
 	config     mux.Config
 	listenSide bool
 	started    time.Time
-	window     int   // of a stream, at the carrier
+	windows    carrier.Windows
 	budget     int64 // for what is not read, in bytes
 
 	ctx    context.Context // cancelled with the cause by end, once
@@ -62,6 +62,7 @@ type session struct {
 	control    control
 	peerCloses peerCloses
 	keepalive  *keepalive.Keepalive
+	pings      uint64 // that were sent
 
 	opening   sync.Cond // Open may go on
 	accepting sync.Cond // Accept may go on
@@ -78,11 +79,10 @@ func newSession(conn carrier.StreamConn, config mux.Config, listenSide bool) *se
 		started:    time.Now(),
 		streams:    make(map[uint64]*stream),
 	}
-	var all int
-	s.window, all = conn.Windows()
+	s.windows = conn.Windows()
 	// The carrier's window of all must not fill up: it would stop the control
 	// messages too.
-	s.budget = int64(max(min(s.config.ReceiveBuffer, all-reserve*s.window), 1))
+	s.budget = int64(max(min(s.config.ReceiveBuffer, s.windows.All-reserve*s.windows.Stream), 1))
 	for _, c := range []*sync.Cond{&s.opening, &s.accepting, &s.drained} {
 		c.L = &s.mu
 	}
@@ -347,10 +347,11 @@ type kept struct{ *session }
 
 func (s kept) Heard() uint64 { return s.heard.Load() }
 
-func (s kept) Ask(n uint32) error {
+func (s kept) Ask() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.sayLocked(func(c *control) { c.ping = uint64(n) })
+	s.pings++
+	s.sayLocked(func(c *control) { c.ping = s.pings })
 	return nil
 }
 
