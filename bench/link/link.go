@@ -1,0 +1,89 @@
+// Package link is a network path in user space: it puts distance between
+// sockets of the loopback interface.
+//
+// What it keeps of a real path: a delay in each direction, a rate that all
+// traffic of a direction shares, a queue in front of it, and loss for UDP. A TCP
+// handshake takes its round trip. What it does not: the TCP connections on
+// either side of it end here, so congestion control, slow start and recovery
+// from loss are none of TCP's business, which thereby does as well as it ever
+// could. QUIC has all of them, end to end.
+//
+// Delivery is as exact as the timers of Go: never early, and up to a millisecond
+// late.
+package link
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+)
+
+// Conditions are what a path is like, the same in both directions.
+type Conditions struct {
+	RTT   time.Duration // half of which passes in each direction
+	Rate  float64       // bytes per second
+	Queue time.Duration // how long something may wait for its turn to be sent
+	Loss  float64       // the share of datagrams that get lost, from 0 to 1
+}
+
+// delay is how long the way takes, from leaving to arriving.
+func (c Conditions) delay() time.Duration { return c.RTT / 2 }
+
+// capacity is how many bytes of a connection are under way at most, in a direction:
+// those that have left and those that wait.
+func (c Conditions) capacity() int { return 1 + int(c.Rate*(c.delay()+c.Queue).Seconds()) }
+
+// A Path is a way to a server. Close cuts it, and waits for all that it started.
+type Path struct {
+	conditions Conditions
+	target     string
+	addr       net.Addr
+	socket     io.Closer // that clients reach
+	up, down   *wire     // to the server, and back
+	rings      sync.Pool // of connections that have ended
+
+	ctx  context.Context // ends with Close
+	stop context.CancelFunc
+	wg   sync.WaitGroup
+}
+
+// Open lays a path to the server at target, an address on the loopback interface.
+// The network is tcp or udp.
+func Open(network, target string, c Conditions) (*Path, error) {
+	if c.RTT < 0 || c.Rate <= 0 || c.Queue <= 0 || c.Loss < 0 || c.Loss > 1 {
+		return nil, fmt.Errorf("link: %+v: the rate and the queue must be positive, the loss a share", c)
+	}
+	if c.Loss > 0 && network != "udp" {
+		return nil, fmt.Errorf("link: TCP loses nothing that a relay could drop: set a loss of 0, not %v", c.Loss)
+	}
+	p := &Path{conditions: c, target: target, up: newWire(c, 1), down: newWire(c, 2)}
+	p.ctx, p.stop = context.WithCancel(context.Background())
+	var err error
+	switch network {
+	case "tcp":
+		err = p.listenTCP()
+	case "udp":
+		err = p.listenUDP()
+	default:
+		err = net.UnknownNetworkError(network)
+	}
+	if err != nil {
+		p.stop()
+		return nil, fmt.Errorf("link: open a path to %s over %s: %w", target, network, err)
+	}
+	return p, nil
+}
+
+// Addr is where clients find the path.
+func (p *Path) Addr() string { return p.addr.String() }
+
+// Close may be called again.
+func (p *Path) Close() error {
+	p.stop()
+	err := p.socket.Close()
+	p.wg.Wait()
+	return err
+}
