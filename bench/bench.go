@@ -5,13 +5,14 @@
 //
 //	go test -run '^$' -bench . ./bench
 //
-// Names are in the form of benchstat: BenchmarkStreamSetup/carrier=ws/mux=yamux.
-// All ends run in one process, on the loopback interface, so the processor time
-// is that of both. Compare figures of one run only, as ratios: machines are
-// noisy.
+// What they do is in package harness, which the module in the folder peers has do
+// the same with other libraries. Compare figures of one run only, as ratios:
+// machines are noisy.
 //
 // The baselines are carriers too, named for what they are: tcp and tls make a
 // connection for each stream, tcp with a mux is that library's own on a TCP
 // connection, wslis is gorilla/websocket and yamux as wslis configures them, and
-// webtransport-go is that library alone.
+// webtransport-go is that library alone. Between them and the combinations are
+// rows with one layer of each: our multiplexers on a TCP connection, and those
+// libraries on our ws.
 package bench

@@ -1,0 +1,127 @@
+package bench
+
+import (
+	"crypto/tls"
+	"io"
+	"net"
+
+	"github.com/hashicorp/yamux"
+	"github.com/xtaci/smux"
+
+	"github.com/backdial/backdial/bench/harness"
+)
+
+// baselines are what this library is made of, and its ancestor.
+func baselines() []harness.Subject {
+	perStream := map[string]string{
+		"BenchmarkSessionSetup": "has no sessions",
+		"BenchmarkIdleSessions": "has no sessions",
+		"BenchmarkIdleStreams":  "takes more sockets than a process may have",
+	}
+	return []harness.Subject{
+		{Name: "carrier=tcp/mux=none", Serve: serveTCP, Skip: perStream},
+		{Name: "carrier=tls/mux=none", Serve: serveTLS, Skip: perStream},
+		{Name: "carrier=tcp/mux=hashicorp-yamux", Serve: harness.OverTCP(bareYamux)},
+		{Name: "carrier=tcp/mux=xtaci-smux", Serve: harness.OverTCP(bareSmux)},
+		wslis.Subject(),
+		webTransportGo.Subject(),
+	}
+}
+
+// serveTCP has a connection for each stream, which the client listens for.
+func serveTCP(t harness.TB) func() (*harness.Session, error) {
+	return func() (*harness.Session, error) {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		addr := t.Reach("tcp", ln.Addr().String())
+		return &harness.Session{
+			Dial:   func() (net.Conn, error) { return net.Dial("tcp", addr) },
+			Accept: ln.Accept,
+			Close:  func() { ln.Close() },
+		}, nil
+	}
+}
+
+// serveTLS is serveTCP with TLS.
+func serveTLS(t harness.TB) func() (*harness.Session, error) {
+	present, trust := harness.ServerTLS(), harness.ClientTLS()
+	return func() (*harness.Session, error) {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		addr := t.Reach("tcp", ln.Addr().String())
+		return &harness.Session{
+			Dial: func() (net.Conn, error) { return tls.Dial("tcp", addr, trust) },
+			Accept: func() (net.Conn, error) {
+				c, err := ln.Accept()
+				if err != nil {
+					return nil, err
+				}
+				secured := tls.Server(c, present)
+				if err := secured.Handshake(); err != nil { // which Dial waits for
+					c.Close()
+					return nil, err
+				}
+				return secured, nil
+			},
+			Close: func() { ln.Close() },
+		}, nil
+	}
+}
+
+// bareYamux is hashicorp/yamux with its defaults.
+func bareYamux(server, client net.Conn) (*harness.Session, error) {
+	dial, err := yamuxServer(server)
+	if err != nil {
+		return nil, err
+	}
+	listen, err := yamuxClient(client)
+	if err != nil {
+		return nil, err
+	}
+	return harness.Join(dial, listen), nil
+}
+
+func yamuxServer(conn io.ReadWriteCloser) (*harness.Server, error) {
+	s, err := yamux.Client(conn, yamuxConfig()) // of yamux, a client is who dials
+	if err != nil {
+		return nil, err
+	}
+	return &harness.Server{Dial: s.Open, Close: func() { s.Close() }}, nil
+}
+
+func yamuxClient(conn io.ReadWriteCloser) (*harness.Client, error) {
+	s, err := yamux.Server(conn, yamuxConfig())
+	if err != nil {
+		return nil, err
+	}
+	return &harness.Client{Accept: s.Accept, Close: func() { s.Close() }}, nil
+}
+
+func yamuxConfig() *yamux.Config {
+	config := yamux.DefaultConfig()
+	config.LogOutput = io.Discard
+	return config
+}
+
+// bareSmux is xtaci/smux in its second version, with its defaults.
+func bareSmux(server, client net.Conn) (*harness.Session, error) {
+	config := smux.DefaultConfig()
+	config.Version = 2
+	dial, err := smux.Client(server, config)
+	if err != nil {
+		return nil, err
+	}
+	listen, err := smux.Server(client, config)
+	if err != nil {
+		return nil, err
+	}
+	return &harness.Session{
+		Dial:   func() (net.Conn, error) { return dial.OpenStream() },
+		Accept: func() (net.Conn, error) { return listen.AcceptStream() },
+		Close:  func() { dial.Close(); listen.Close() },
+	}, nil
+}

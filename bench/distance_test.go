@@ -1,0 +1,9 @@
+package bench
+
+import (
+	"testing"
+
+	"github.com/backdial/backdial/bench/harness"
+)
+
+func BenchmarkDistance(b *testing.B) { harness.Distance(b, subjects()) }

@@ -1,0 +1,74 @@
+package bench
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+
+	"github.com/backdial/backdial/bench/harness"
+	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/carrier/ws"
+	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/mux/smuxmux"
+	"github.com/backdial/backdial/mux/yamuxmux"
+)
+
+// halves are one of this library's layers with another's for the other: what a
+// layer costs shows beside the row that has none or both of ours.
+func halves() []harness.Subject {
+	return []harness.Subject{
+		{Name: "carrier=tcp/mux=yamux", Serve: harness.OverTCP(muxed(yamuxmux.New()))},
+		{Name: "carrier=tcp/mux=smux", Serve: harness.OverTCP(muxed(smuxmux.New()))},
+		{Name: "carrier=ws/mux=hashicorp-yamux", Serve: overWebSocket(bareYamux)},
+		{Name: "carrier=ws/mux=xtaci-smux", Serve: overWebSocket(bareSmux)},
+	}
+}
+
+// A joiner makes a session of the two ends of a connection.
+type joiner = func(server, client net.Conn) (*harness.Session, error)
+
+// muxed joins with m.
+func muxed(m mux.Muxer) joiner {
+	return func(server, client net.Conn) (*harness.Session, error) {
+		dial, err := m.DialSide(server, mux.Config{})
+		if err != nil {
+			return nil, err
+		}
+		listen, err := m.ListenSide(client, mux.Config{})
+		if err != nil {
+			return nil, err
+		}
+		return &harness.Session{
+			Dial:   func() (net.Conn, error) { return dial.Open(context.Background()) },
+			Accept: func() (net.Conn, error) { return listen.Accept() },
+			Close:  func() { dial.Close(); listen.Close() },
+		}, nil
+	}
+}
+
+// overWebSocket has connections of the carrier ws.
+func overWebSocket(join joiner) harness.Serve {
+	return func(t harness.TB) func() (*harness.Session, error) {
+		c := ws.New()
+		arrived := make(chan net.Conn, 1) // of the client that connects
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			conn, err := c.Upgrade(w, r, "")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			arrived <- conn
+		}))
+		t.Cleanup(server.Close)
+		u := &url.URL{Scheme: "ws", Host: t.Reach("tcp", server.Listener.Addr().String())}
+		return func() (*harness.Session, error) {
+			client, err := c.Dial(context.Background(), &carrier.Request{URL: u})
+			if err != nil {
+				return nil, err
+			}
+			return join(<-arrived, client)
+		}
+	}
+}

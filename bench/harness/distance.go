@@ -1,0 +1,156 @@
+package harness
+
+import (
+	"fmt"
+	"io"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/backdial/backdial/bench/link"
+)
+
+// Distance has the client far from the server, on a path of 100 MB/s with a queue
+// of 20 ms. It connects, opens streams one after the other, and then has a stream
+// carry as much as it can, with pings on another. All times are in round trips.
+//
+// The throughput counts what arrives from when the first byte is sent, and late
+// that of the second half, when all that grows has grown. See package link for what
+// TCP is spared there.
+func Distance(b *testing.B, subjects []Subject) {
+	type place struct {
+		rtt  time.Duration
+		loss float64
+	}
+	places := []place{{20 * time.Millisecond, 0}, {100 * time.Millisecond, 0}, {20 * time.Millisecond, 0.01}, {100 * time.Millisecond, 0.01}}
+	if testing.Short() {
+		places = places[:1]
+	}
+	for _, p := range places {
+		b.Run(fmt.Sprintf("rtt=%v/loss=%v%%", p.rtt, 100*p.loss), func(b *testing.B) {
+			conditions := link.Conditions{RTT: p.rtt, Rate: 100e6, Queue: 20 * time.Millisecond, Loss: p.loss}
+			each(b, subjects, func(b *testing.B, s Subject) { distance(b, s, conditions) })
+		})
+	}
+}
+
+func distance(b *testing.B, s Subject, c link.Conditions) {
+	connect := s.Serve(far{b, c})
+	const sessions, streams = 3, 5
+	length := 15 * c.RTT // of the bulk
+	if !testing.Short() {
+		length = 500*time.Millisecond + 25*c.RTT
+	}
+	var connecting, opening, pinging latency
+	var whole, late float64
+	for b.Loop() {
+		var made *Session
+		for range sessions {
+			if made != nil {
+				made.Close()
+			}
+			connecting.time(func() {
+				var err error
+				if made, err = connect(); err != nil {
+					b.Fatalf("connect: %v", err)
+				}
+			})
+		}
+		for range streams {
+			opening.time(func() {
+				if err := openAndAnswer(made); err != nil {
+					b.Fatal(err)
+				}
+			})
+		}
+		w, l := bulk(b, made, length, &pinging)
+		whole += w
+		late += l
+	}
+	n := float64(b.N)
+	b.ReportMetric(whole/n/1e6, "MB/s")
+	b.ReportMetric(late/n/1e6, "late-MB/s")
+	b.ReportMetric(pinging.median().Seconds()/c.RTT.Seconds(), "ping-RTTs")
+	b.ReportMetric(opening.median().Seconds()/c.RTT.Seconds(), "setup-RTTs")
+	if _, none := s.Skip["BenchmarkSessionSetup"]; !none {
+		b.ReportMetric(connecting.median().Seconds()/c.RTT.Seconds(), "session-RTTs")
+	}
+	b.ReportMetric(0, "ns/op") // of which there is nothing to say
+}
+
+// openAndAnswer is dialAndAsk for a client that accepts one stream at a time.
+func openAndAnswer(s *Session) error {
+	server, client, err := open(s)
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+	defer client.Close()
+	var one [1]byte
+	if _, err := client.Write(one[:]); err != nil {
+		return fmt.Errorf("answer: %w", err)
+	}
+	if _, err := io.ReadFull(server, one[:]); err != nil {
+		return fmt.Errorf("await the answer: %w", err)
+	}
+	return nil
+}
+
+// bulk fills a stream of the session, from the server to the client, for a while,
+// and returns how many bytes a second arrive in all of it and in its second half.
+// Meanwhile pings on another stream are timed. The session is closed then.
+func bulk(b *testing.B, s *Session, length time.Duration, pings *latency) (whole, late float64) {
+	b.Helper()
+	var echoing, busy sync.WaitGroup
+	asker, echoer := mustOpen(b, s)
+	server, client := mustOpen(b, s)
+	echoing.Go(func() { echo(echoer) })
+
+	began := time.Now()
+	half, end := began.Add(length/2), began.Add(length)
+	busy.Go(func() {
+		for buf := make([]byte, chunk); ; {
+			if _, err := server.Write(buf); err != nil {
+				if time.Now().Before(end) {
+					b.Errorf("fill a stream: %v", err)
+				}
+				return
+			}
+		}
+	})
+	busy.Go(func() {
+		message := make([]byte, 64)
+		for time.Now().Before(end) {
+			pings.time(func() {
+				if err := ask(asker, message); err != nil {
+					b.Error(err)
+				}
+			})
+		}
+		server.SetWriteDeadline(end) // which is over, and ends the writing
+	})
+
+	client.SetReadDeadline(end)
+	for buf := make([]byte, chunk); time.Now().Before(end); {
+		n, err := client.Read(buf)
+		whole += float64(n)
+		if time.Now().After(half) {
+			late += float64(n)
+		}
+		if err != nil {
+			break
+		}
+	}
+	if time.Now().Before(end) {
+		b.Error("the bulk ended early")
+	}
+	// What is still under way is not read: it would keep the last ping waiting,
+	// which has begun in time.
+	busy.Wait()
+	for _, c := range []io.Closer{asker, echoer, server, client} {
+		c.Close()
+	}
+	s.Close()
+	echoing.Wait()
+	return whole / length.Seconds(), late / (length / 2).Seconds()
+}

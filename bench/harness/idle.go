@@ -1,0 +1,100 @@
+package harness
+
+import (
+	"runtime"
+	"testing"
+	"time"
+)
+
+// IdleSessions holds 1,000 sessions on which nothing happens.
+func IdleSessions(b *testing.B, subjects []Subject) {
+	each(b, subjects, func(b *testing.B, s Subject) {
+		connect := s.Serve(near{b})
+		idle(b, unlessShort(1000), func() (func(), error) {
+			made, err := connect()
+			if err != nil {
+				return nil, err
+			}
+			return made.Close, nil
+		})
+	})
+}
+
+// IdleStreams holds 10,000 streams of one session, each of which has carried a
+// byte. Nobody waits to read them.
+func IdleStreams(b *testing.B, subjects []Subject) {
+	each(b, subjects, func(b *testing.B, s Subject) {
+		made := s.start(b)
+		idle(b, unlessShort(10_000), func() (func(), error) {
+			server, client, err := open(made)
+			if err != nil {
+				return nil, err
+			}
+			return func() {
+				server.Close()
+				client.Close()
+			}, nil
+		})
+	})
+}
+
+// unlessShort is n, or fewer if results do not matter.
+func unlessShort(n int) int {
+	if testing.Short() {
+		return min(n, 100)
+	}
+	return n
+}
+
+// idle reports what n of something cost, both ends together.
+func idle(b *testing.B, n int, hold func() (release func(), err error)) {
+	b.Helper()
+	var cost footprint
+	for b.Loop() {
+		releases := make([]func(), 0, n)
+		before := measureFootprint()
+		for range n {
+			release, err := hold()
+			if err != nil {
+				b.Fatalf("hold %d of %d: %v", len(releases)+1, n, err)
+			}
+			releases = append(releases, release)
+		}
+		after := measureFootprint()
+		cost.memory += after.memory - before.memory
+		cost.goroutines += after.goroutines - before.goroutines
+
+		for _, release := range releases {
+			release()
+		}
+		awaitGoroutines(b, before.goroutines)
+	}
+	held := float64(b.N) * float64(n)
+	b.ReportMetric(float64(cost.memory)/held/1024, "KiB/each")
+	b.ReportMetric(float64(cost.goroutines)/held, "goroutines/each")
+	b.ReportMetric(0, "ns/op") // of which there is nothing to say
+}
+
+// footprint is what a process holds.
+type footprint struct {
+	memory     int64 // of the heap and of stacks, in bytes
+	goroutines int
+}
+
+func measureFootprint() footprint {
+	runtime.GC()
+	runtime.GC() // what pools held is gone now
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return footprint{int64(m.HeapAlloc + m.StackInuse), runtime.NumGoroutine()}
+}
+
+// awaitGoroutines waits until no more than n goroutines run.
+func awaitGoroutines(b *testing.B, n int) {
+	b.Helper()
+	for deadline := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > n; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			b.Fatalf("%d goroutines run of which there were %d before: is everything closed?", runtime.NumGoroutine(), n)
+		}
+	}
+}

@@ -1,0 +1,80 @@
+package harness
+
+import (
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// Ping sends 64 bytes to and fro on an open stream.
+func Ping(b *testing.B, subjects []Subject) {
+	each(b, subjects, func(b *testing.B, s Subject) { ping(b, s.start(b)) })
+}
+
+// PingBesideBulk is Ping while another stream of the session carries as much as
+// it can.
+func PingBesideBulk(b *testing.B, subjects []Subject) {
+	each(b, subjects, func(b *testing.B, s Subject) {
+		made := s.start(b)
+		defer saturate(b, made)()
+		ping(b, made)
+	})
+}
+
+func ping(b *testing.B, s *Session) {
+	b.Helper()
+	var echoing sync.WaitGroup
+	b.Cleanup(echoing.Wait) // once the stream is closed
+	c, client := mustOpen(b, s)
+	echoing.Go(func() { echo(client) })
+	message := make([]byte, 64)
+	var l latency
+	for b.Loop() {
+		l.time(func() {
+			if err := ask(c, message); err != nil {
+				b.Fatal(err)
+			}
+		})
+	}
+	l.report(b)
+}
+
+// saturate fills a stream of the session, from the server to the client, until
+// stop is called. It returns once more has arrived than buffers and windows hold.
+func saturate(b *testing.B, s *Session) (stop func()) {
+	b.Helper()
+	const full = 4 << 20
+	var draining sync.WaitGroup
+	b.Cleanup(draining.Wait) // once the stream is closed
+	server, client := mustOpen(b, s)
+
+	saturated := make(chan struct{})
+	draining.Go(func() {
+		enough := sync.OnceFunc(func() { close(saturated) })
+		defer enough()
+		for n, buf := 0, make([]byte, chunk); ; {
+			k, err := client.Read(buf)
+			if err != nil {
+				return
+			}
+			if n += k; n >= full {
+				enough()
+			}
+		}
+	})
+	var stopped atomic.Bool
+	var filling sync.WaitGroup
+	filling.Go(func() {
+		for buf := make([]byte, chunk); !stopped.Load(); {
+			if _, err := server.Write(buf); err != nil {
+				b.Errorf("fill a stream: %v", err)
+				return
+			}
+		}
+	})
+	<-saturated
+	return func() {
+		stopped.Store(true)
+		filling.Wait()
+	}
+}

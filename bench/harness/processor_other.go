@@ -1,0 +1,8 @@
+//go:build !unix
+
+package harness
+
+import "time"
+
+// processorTime is not known.
+func processorTime() time.Duration { return 0 }

@@ -1,0 +1,159 @@
+package harness
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"testing"
+
+	"github.com/backdial/backdial/internal/leak"
+)
+
+// ScaleSessions has 1 to 10,000 sessions, and measures streams and pings on
+// random ones of them, and what the server needs for each.
+func ScaleSessions(b *testing.B, subjects []Apart) {
+	scale(b, "sessions", subjects, func(b *testing.B, a Apart, n int) {
+		w := newWorld(b, a)
+		before := measureFootprint()
+		servers := w.connect(n)
+		after := measureFootprint()
+
+		// Pings need streams, of which some are enough.
+		var streams []net.Conn
+		for range min(n, 100) {
+			streams = append(streams, w.dial(servers[rand.IntN(n)]))
+		}
+		w.measure(servers, streams)
+		after.report(b, before, n, "session")
+	})
+}
+
+// ScaleStreams has a session with 1 to 10,000 open streams, and measures pings on
+// random ones of them, further streams, and what the server needs for each.
+func ScaleStreams(b *testing.B, subjects []Apart) {
+	scale(b, "streams", subjects, func(b *testing.B, a Apart, n int) {
+		w := newWorld(b, a)
+		servers := w.connect(1)
+		before := measureFootprint()
+		streams := make([]net.Conn, n)
+		for i := range streams {
+			streams[i] = w.dial(servers[0])
+		}
+		after := measureFootprint()
+		w.measure(servers, streams)
+		after.report(b, before, n, "stream")
+	})
+}
+
+// scale runs a benchmark for all sizes and subjects.
+func scale(b *testing.B, what string, subjects []Apart, run func(b *testing.B, a Apart, n int)) {
+	for _, n := range []int{1, 10, 100, 1000, 10_000} {
+		if n != unlessShort(n) {
+			break
+		}
+		b.Run(fmt.Sprintf("%s=%d", what, n), func(b *testing.B) {
+			for _, a := range subjects {
+				b.Run(a.Name, func(b *testing.B) {
+					leak.Check(b)
+					run(b, a, n)
+					b.ReportMetric(0, "ns/op") // of which there is nothing to say
+				})
+			}
+		})
+	}
+}
+
+// A world is a server with clients in another process.
+type world struct {
+	b      *testing.B
+	accept func() (*Server, error)
+	summon func(clients int) error
+}
+
+func newWorld(b *testing.B, a Apart) *world {
+	b.Helper()
+	addr, accept := a.Listen(near{b})
+	return &world{b, accept, summon(b, a, addr)}
+}
+
+// connect returns the server's ends of n new sessions.
+func (w *world) connect(n int) []*Server {
+	w.b.Helper()
+	connected := make(chan error, 1)
+	go func() { connected <- w.summon(n) }()
+	accepted := make(chan error, 1)
+	servers := make([]*Server, n)
+	go func() {
+		for i := range servers {
+			var err error
+			if servers[i], err = w.accept(); err != nil {
+				accepted <- fmt.Errorf("accept client %d of %d: %w", i+1, n, err)
+				return
+			}
+		}
+		accepted <- nil
+	}()
+	for range 2 {
+		var err error
+		select { // for the one would wait for the other if that fails
+		case err = <-connected:
+		case err = <-accepted:
+		}
+		if err != nil {
+			w.b.Fatal(err)
+		}
+	}
+	for _, s := range servers {
+		w.b.Cleanup(s.Close)
+	}
+	return servers
+}
+
+// report reports what each of n additions has added to what was before. What few
+// add is less than what comes and goes.
+func (f footprint) report(b *testing.B, before footprint, n int, what string) {
+	if n < 100 {
+		return
+	}
+	b.ReportMetric(float64(f.memory-before.memory)/float64(n)/1024, "KiB/"+what)
+	b.ReportMetric(float64(f.goroutines-before.goroutines)/float64(n), "goroutines/"+what)
+}
+
+// dial opens a stream that has carried a byte to and fro.
+func (w *world) dial(s *Server) net.Conn {
+	w.b.Helper()
+	c, err := s.Dial()
+	if err != nil {
+		w.b.Fatalf("dial: %v", err)
+	}
+	w.b.Cleanup(func() { c.Close() })
+	if err := ask(c, make([]byte, 1)); err != nil {
+		w.b.Fatal(err)
+	}
+	return c
+}
+
+// measure opens streams of random servers, and pings on random streams, in turn.
+func (w *world) measure(servers []*Server, streams []net.Conn) {
+	w.b.Helper()
+	const samples = 100 // in each iteration, for one to be enough
+	message := make([]byte, 64)
+	var setup, ping latency
+	for w.b.Loop() {
+		for range samples {
+			s, c := servers[rand.IntN(len(servers))], streams[rand.IntN(len(streams))]
+			setup.time(func() {
+				if err := dialAndAsk(s.Dial); err != nil {
+					w.b.Fatal(err)
+				}
+			})
+			ping.time(func() {
+				if err := ask(c, message); err != nil {
+					w.b.Fatal(err)
+				}
+			})
+		}
+	}
+	w.b.ReportMetric(float64(setup.median()), "setup-p50-ns")
+	w.b.ReportMetric(float64(ping.median()), "ping-p50-ns")
+}

@@ -1,0 +1,94 @@
+// Package harness measures whatever has a server dial its clients: this library,
+// what it is made of, and its peers. Each function is a benchmark with a result
+// for every subject, named in the form of benchstat, such as
+// BenchmarkStreamSetup/carrier=ws/mux=yamux.
+//
+// All ends run in one process, on the loopback interface, so the processor time
+// is that of both.
+package harness
+
+import (
+	"net"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/backdial/backdial/internal/leak"
+)
+
+// A Subject is what is measured.
+type Subject struct {
+	Name  string // such as "carrier=ws/mux=yamux"
+	Serve Serve
+
+	// Skip has the benchmarks that the subject cannot take part in, by name, such
+	// as "BenchmarkIdleStreams", and why.
+	Skip map[string]string
+}
+
+// Serve starts a server, which runs until t is done. A call of connect makes a
+// session with it; calls are not concurrent.
+type Serve func(t TB) (connect func() (*Session, error))
+
+// A Session is a client that is connected to a server.
+type Session struct {
+	// Dial opens a stream, on the server. Calls may be concurrent.
+	Dial func() (net.Conn, error)
+
+	// Accept accepts a stream, on the client. Some subjects know of a stream only
+	// when its first byte is written.
+	Accept func() (net.Conn, error)
+
+	// Close closes both ends, and wakes Accept. It may be repeated.
+	Close func()
+}
+
+// each runs a benchmark for every subject, which has to leave nothing behind.
+func each(b *testing.B, subjects []Subject, run func(*testing.B, Subject)) {
+	benchmark, _, _ := strings.Cut(b.Name(), "/")
+	for _, s := range subjects {
+		b.Run(s.Name, func(b *testing.B) {
+			if why, ok := s.Skip[benchmark]; ok {
+				b.Skip(why)
+			}
+			leak.Check(b)
+			run(b, s)
+		})
+	}
+}
+
+// start makes a session, which is closed when b is done.
+func (s Subject) start(b *testing.B) *Session {
+	b.Helper()
+	made, err := s.Serve(near{b})()
+	if err != nil {
+		b.Fatalf("connect: %v", err)
+	}
+	b.Cleanup(made.Close)
+	return made
+}
+
+// startEcho makes a session whose client echoes each stream.
+func (s Subject) startEcho(b *testing.B) *Session {
+	b.Helper()
+	var clients sync.WaitGroup
+	b.Cleanup(clients.Wait) // once the session is closed
+	made := s.start(b)
+	clients.Go(func() {
+		for {
+			c, err := made.Accept()
+			if err != nil {
+				if b.Context().Err() == nil {
+					b.Errorf("accept: %v", err)
+					made.Close() // for the server not to wait for an answer
+				}
+				return
+			}
+			clients.Go(func() {
+				defer c.Close()
+				echo(c)
+			})
+		}
+	})
+	return made
+}

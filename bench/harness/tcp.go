@@ -1,0 +1,32 @@
+package harness
+
+import "net"
+
+// OverTCP makes sessions of TCP connections, as mux does.
+func OverTCP(mux func(server, client net.Conn) (*Session, error)) Serve {
+	return func(t TB) (connect func() (*Session, error)) {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { ln.Close() })
+		addr := t.Reach("tcp", ln.Addr().String())
+		return func() (*Session, error) {
+			client, err := net.Dial("tcp", addr)
+			if err != nil {
+				return nil, err
+			}
+			server, err := ln.Accept()
+			if err != nil {
+				client.Close()
+				return nil, err
+			}
+			made, err := mux(server, client)
+			if err != nil {
+				server.Close()
+				client.Close()
+			}
+			return made, err
+		}
+	}
+}

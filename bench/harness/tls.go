@@ -1,0 +1,28 @@
+package harness
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+
+	"github.com/backdial/backdial/carrier/webtransport"
+)
+
+var certificate, roots = func() (tls.Certificate, *x509.CertPool) {
+	c, err := webtransport.SelfSigned("127.0.0.1")
+	if err != nil {
+		panic(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(c.Leaf)
+	return c, roots
+}()
+
+// ServerTLS is how all servers are configured: for TLS 1.3, as 127.0.0.1.
+func ServerTLS() *tls.Config {
+	return &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS13}
+}
+
+// ClientTLS trusts the server of ServerTLS.
+func ClientTLS() *tls.Config {
+	return &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13}
+}
