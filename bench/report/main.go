@@ -1,77 +1,142 @@
-// Report runs the benchmarks of package bench several times and writes what came
-// of them, with ratios to a TCP connection and to wslis:
+// Report runs the benchmarks of package bench, and those of bench/peers beside
+// them, several times, and writes what came of it as tables and as a page with
+// plots, with ratios to a TCP connection and to wslis:
 //
-//	go run ./bench/report           about 25 minutes
-//	go run ./bench/report -short    about a minute
+//	go run ./bench/report           about an hour
+//	go run ./bench/report -short    about two minutes
 //
-// Machines are noisy. All benchmarks are run once before any is run again, so
-// that a row and its baseline see the same machine; the figures are medians,
-// and the spread is shown beside them.
+// Machines are noisy, and drift. All benchmarks are run once before any is run
+// again, a row soon after its baseline; a ratio is of two figures of the same
+// repeat, and the median of the ratios is what is shown, with their spread.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log"
 	"os"
 	"os/signal"
 	"path/filepath"
-	"time"
 )
+
+// options are what the command line says.
+type options struct {
+	dir, out  string
+	bench     string
+	benchtime string
+	repeats   int
+	short     bool
+}
 
 func main() {
 	log.SetFlags(0)
 	log.SetPrefix("report: ")
-	short := flag.Bool("short", false, "one repeat of 100 ms for each row")
-	repeats := flag.Int("repeats", 5, "how often each row is measured")
-	benchtime := flag.String("benchtime", "300ms", "how long a row is measured each time, as in go test")
-	only := flag.String("bench", ".", "benchmarks that match this `regexp` only")
-	dir := flag.String("dir", "bench", "`folder` of the benchmarks, for the results too")
+	var o options
+	flag.StringVar(&o.dir, "dir", "bench", "`folder` of the benchmarks")
+	flag.StringVar(&o.out, "out", "", "`folder` of the results (default that of the benchmarks)")
+	flag.StringVar(&o.bench, "bench", ".", "run the benchmarks whose names match this `regexp`")
+	flag.StringVar(&o.benchtime, "benchtime", "300ms", "how long a row is measured each time, as in go test")
+	flag.IntVar(&o.repeats, "repeats", 5, "how often each row is measured")
+	flag.BoolVar(&o.short, "short", false, "about two minutes: one repeat of 100 ms, with less distance and less scale")
 	flag.Parse()
-	if *short {
-		*repeats, *benchtime = 1, "100ms"
+	if o.short {
+		o.shorten()
+	}
+	if o.out == "" {
+		o.out = o.dir
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := report(ctx, *dir, *only, *benchtime, *repeats); err != nil {
+	if err := report(ctx, o); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func report(ctx context.Context, dir, only, benchtime string, repeats int) error {
-	r := runner{dir: dir, benchtime: benchtime, progress: os.Stderr}
-	defer r.close()
-	if err := r.build(ctx); err != nil {
-		return err
+// shorten sets what the command line leaves open to what is quick.
+func (o *options) shorten() {
+	given := make(map[string]bool)
+	flag.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	if !given["benchtime"] {
+		o.benchtime = "100ms"
 	}
-	names, err := r.list(ctx, only)
+	if !given["repeats"] {
+		o.repeats = 1
+	}
+}
+
+func report(ctx context.Context, o options) error {
+	if o.repeats < 1 {
+		return fmt.Errorf("-repeats %d: measure at least once", o.repeats)
+	}
+	suites, err := build(ctx, o)
+	defer func() {
+		for _, s := range suites {
+			s.close()
+		}
+	}()
 	if err != nil {
 		return err
 	}
-	versions, err := r.versions(ctx)
+	results, err := measure(ctx, o, suites)
 	if err != nil {
 		return err
 	}
-	results := newResults()
-	began := time.Now()
-	for i := range repeats {
-		for j, name := range names {
-			fmt.Fprintf(r.progress, "\r%3.0f s  repeat %d of %d, %-40s", time.Since(began).Seconds(), i+1, repeats, names[j])
-			out, err := r.run(ctx, name)
-			if err != nil {
-				return err
+	about, err := describe(ctx, o, suites)
+	if err != nil {
+		return err
+	}
+	if err := write(o.out, newDocument(about, results)); err != nil {
+		return err
+	}
+	if n := len(results.failures); n > 0 {
+		return fmt.Errorf("%d of the benchmarks' runs failed: the results lack what they would have measured", n)
+	}
+	return nil
+}
+
+// measure runs every benchmark of every suite, again and again. A benchmark
+// that fails costs its own figures and not those of the others.
+func measure(ctx context.Context, o options, suites []*suite) (*results, error) {
+	steps := plan(suites)
+	if len(steps) == 0 {
+		return nil, fmt.Errorf("no benchmark in %s matches %q", o.dir, o.bench)
+	}
+	results := new(results)
+	progress := newProgress(os.Stderr, steps, o.repeats)
+	for repeat := range o.repeats {
+		for _, step := range steps {
+			progress.begin(step, repeat)
+			out, err := step.suite.run(ctx, step.benchmark)
+			if ctx.Err() != nil {
+				return nil, errors.New("interrupted, nothing is written")
 			}
-			if err := results.add(out); err != nil {
-				return err
+			if err := errors.Join(err, results.add(out, repeat, step.suite.peers)); err != nil {
+				progress.print(results.failed(step, repeat, err))
 			}
+			progress.end(step)
 		}
 	}
-	fmt.Fprintln(r.progress)
-	path := filepath.Join(dir, "RESULTS.md")
-	if err := os.WriteFile(path, results.markdown(versions, repeats, benchtime), 0o644); err != nil {
+	progress.print("measured in " + progress.elapsed())
+	if len(results.benchmarks) == 0 {
+		return nil, errors.New("no benchmark has measured anything, nothing is written")
+	}
+	return results, nil
+}
+
+// write writes the document in both of its forms.
+func write(dir string, d *document) error {
+	page, err := d.html()
+	if err != nil {
 		return err
 	}
-	fmt.Fprintln(r.progress, "wrote", path)
+	for name, content := range map[string][]byte{"RESULTS.md": d.markdown(), "report.html": page} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, content, 0o644); err != nil {
+			return fmt.Errorf("write the results: %w", err)
+		}
+		fmt.Fprintln(os.Stderr, "wrote", path)
+	}
 	return nil
 }

@@ -3,61 +3,105 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"runtime"
 	"strings"
-	"time"
+	"unicode/utf8"
 )
 
-// markdown writes a table for each benchmark.
-func (r *results) markdown(versions string, repeats int, benchtime string) []byte {
+// markdown writes the document so that it can be read as text too.
+func (d *document) markdown() []byte {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "# Results\n\nWritten by `go run ./bench/report` on %s: medians of %d × %s. ± is half of the\n"+
-		"distance between the quarters. In brackets: the ratio to a TCP connection, and to wslis, of the same\nrun. Both ends run in one process.\n\n",
-		time.Now().UTC().Format(time.DateOnly), repeats, benchtime)
-	fmt.Fprintf(&b, "%s, %d processors", runtime.Version(), runtime.NumCPU())
-	for _, c := range r.config {
-		if c.Key == "cpu" || c.Key == "goos" || c.Key == "goarch" {
-			fmt.Fprintf(&b, ", %s", c.Value)
+	fmt.Fprintf(&b, "# Results\n\n%s\n\n", wrap(d.Intro()+" Rows in bold are backdial's; those above "+
+		"are baselines, those below are peers."))
+	fmt.Fprintf(&b, "- made on %s by `%s`\n- %s\n- %s\n", d.Date, d.Command, d.Processor, d.System)
+	for _, v := range d.Versions {
+		fmt.Fprintf(&b, "- %s\n", v)
+	}
+	if len(d.Failures) > 0 {
+		b.WriteString("\n## What failed\n\n")
+		for _, f := range d.Failures {
+			fmt.Fprintf(&b, "- %s\n", f)
 		}
 	}
-	fmt.Fprintf(&b, "%s\n", versions)
-	for _, t := range r.tables {
-		t.markdown(&b)
+	if p := d.Summary; p != nil {
+		fmt.Fprintf(&b, "\n## %s\n\n", p.Title)
+		p.Table.markdown(&b)
+	}
+	for _, s := range d.Sections {
+		fmt.Fprintf(&b, "\n## %s\n", s.Title)
+		if s.Text != "" {
+			fmt.Fprintf(&b, "\n%s\n", wrap(s.Text))
+		}
+		for _, p := range s.Parts {
+			if len(p.Table.Rows) == 0 {
+				continue
+			}
+			if p.Title != "" {
+				fmt.Fprintf(&b, "\n### %s\n", p.Title)
+			}
+			b.WriteByte('\n')
+			p.Table.markdown(&b)
+		}
 	}
 	return b.Bytes()
 }
 
-func (t *table) markdown(b *bytes.Buffer) {
-	fmt.Fprintf(b, "\n## %s\n\n| carrier | mux |", t.name)
-	for _, u := range t.units {
-		fmt.Fprintf(b, " %s |", u)
-	}
-	fmt.Fprintf(b, "\n|---|---|%s\n", strings.Repeat("---:|", len(t.units)))
-	for _, r := range t.rows {
-		fmt.Fprintf(b, "| %s | %s |", r.carrier, r.mux)
-		for _, u := range t.units {
-			fmt.Fprintf(b, " %s |", t.cell(r, u))
+// markdown aligns the columns, numbers to the right.
+func (g grid) markdown(b *bytes.Buffer) {
+	lines := [][]string{g.Head}
+	for _, r := range g.Rows {
+		cells := append([]string(nil), r.Cells...)
+		if r.Kind == ours {
+			cells[0] = "**" + cells[0] + "**"
 		}
-		fmt.Fprintln(b)
+		lines = append(lines, cells)
+	}
+	widths := make([]int, len(g.Head))
+	for _, cells := range lines {
+		for i, cell := range cells {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	for i, cells := range lines {
+		writeCells(b, cells, widths)
+		if i == 0 {
+			fmt.Fprintf(b, "|%s|", strings.Repeat("-", widths[0]+2))
+			for _, w := range widths[1:] {
+				fmt.Fprintf(b, "%s:|", strings.Repeat("-", w+1))
+			}
+			b.WriteByte('\n')
+		}
 	}
 }
 
-func (t *table) cell(r *row, unit string) string {
-	if len(r.values[unit]) == 0 {
-		return ""
-	}
-	m, spread := median(r.values[unit])
-	s := fmt.Sprintf("%.4g", m)
-	if spread > 0 {
-		s += fmt.Sprintf(" ±%.0f%%", 100*spread)
-	}
-	var ratios []string
-	for _, base := range [][2]string{{"tcp", "none"}, {"wslis", "yamux"}} {
-		text := "–"
-		if ratio, ok := t.ratio(r, unit, base[0], base[1]); ok {
-			text = fmt.Sprintf("%.2f", ratio)
+func writeCells(b *bytes.Buffer, cells []string, widths []int) {
+	for i, cell := range cells {
+		padding := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
+		if i == 0 {
+			fmt.Fprintf(b, "| %s%s |", cell, padding)
+		} else {
+			fmt.Fprintf(b, " %s%s |", padding, cell)
 		}
-		ratios = append(ratios, text)
 	}
-	return s + " (" + strings.Join(ratios, ", ") + ")"
+	b.WriteByte('\n')
+}
+
+// wrap breaks a paragraph into lines of 80 columns.
+func wrap(paragraph string) string {
+	var b strings.Builder
+	column := 0
+	for word := range strings.FieldsSeq(paragraph) {
+		n := utf8.RuneCountInString(word)
+		switch {
+		case column == 0:
+		case column+1+n > 80:
+			b.WriteByte('\n')
+			column = 0
+		default:
+			b.WriteByte(' ')
+			column++
+		}
+		b.WriteString(word)
+		column += n
+	}
+	return b.String()
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,118 +10,157 @@ import (
 	"golang.org/x/perf/benchfmt"
 )
 
-// results are the measurements of all rows.
+// results are the measurements of all benchmarks.
 type results struct {
-	config []benchfmt.Config // of the machine
-	tables []*table          // in the order in which they came
+	processor  string
+	benchmarks []*benchmark // in the order in which they came
+	failures   []string
 }
 
-// A table is a benchmark with its variant, such as a direction.
+// A benchmark is one function, with a table for each of its variants.
+type benchmark struct {
+	name   string // without "Benchmark"
+	tables []*table
+}
+
+// A table is a variant of a benchmark, such as a direction.
 type table struct {
-	name  string
-	units []string
-	rows  []*row
+	params []param // none if the benchmark has no variants
+	units  []string
+	rows   []*row
 }
 
-// A row is one carrier and multiplexer.
+// A param is a part of a benchmark's name, such as streams=8.
+type param struct{ key, value string }
+
+// A row is what one subject has shown.
 type row struct {
-	carrier, mux string
-	values       map[string][]float64 // by unit
+	subject subject
+	values  map[string]series // by unit
 }
 
-func newResults() *results { return new(results) }
+// failed notes in a line that a step has not measured all that it should.
+func (r *results) failed(s step, repeat int, err error) string {
+	failure := fmt.Sprintf("%s, repeat %d: %s", s, repeat+1, strings.Join(strings.Fields(err.Error()), " "))
+	r.failures = append(r.failures, failure)
+	return failure
+}
 
-// add adds what a benchmark has printed.
-func (r *results) add(out []byte) error {
-	reader := benchfmt.NewReader(bytes.NewReader(out), "benchmark")
+// add adds what a benchmark has printed, of peers or not. It adds what it can
+// even if it returns an error.
+func (r *results) add(out []byte, repeat int, peers bool) error {
+	var errs []error
+	measured := 0
+	reader := benchfmt.NewReader(bytes.NewReader(out), "output")
 	for reader.Scan() {
 		switch record := reader.Result().(type) {
 		case *benchfmt.Result:
-			r.addResult(record)
+			measured++
+			if err := r.addResult(record, repeat, peers); err != nil {
+				errs = append(errs, err)
+			}
 		case *benchfmt.SyntaxError:
-			return fmt.Errorf("cannot read a benchmark's output: %w", record)
+			errs = append(errs, fmt.Errorf("cannot read what the benchmark printed: %w", record))
 		}
 	}
-	return reader.Err()
+	if err := reader.Err(); err != nil {
+		errs = append(errs, err)
+	}
+	if measured == 0 {
+		errs = append(errs, errors.New("the benchmark has printed no result"))
+	}
+	return errors.Join(errs...)
 }
 
-func (r *results) addResult(record *benchfmt.Result) {
-	base, parts := record.Name.Parts()
-	title := string(base)
-	var carrier, mux string
-	for _, p := range parts {
-		key, value, _ := strings.Cut(strings.TrimPrefix(string(p), "/"), "=")
-		switch {
-		case strings.HasPrefix(string(p), "-"): // GOMAXPROCS
-		case key == "carrier":
-			carrier = value
-		case key == "mux":
-			mux = value
+func (r *results) addResult(record *benchfmt.Result, repeat int, peers bool) error {
+	name, parts := record.Name.Parts()
+	s := subject{peer: peers}
+	var params []param
+	for _, part := range parts {
+		if part[0] == '-' { // GOMAXPROCS
+			continue
+		}
+		key, value, _ := strings.Cut(string(part[1:]), "=")
+		switch key {
+		case "carrier":
+			s.carrier = value
+		case "mux":
+			s.mux = value
 		default:
-			title += ", " + key + " " + value
+			params = append(params, param{key, value})
 		}
 	}
-	if len(r.config) == 0 {
-		r.config = slices.Clone(record.Config)
+	if s.carrier == "" || s.mux == "" {
+		return fmt.Errorf("%s does not say what it measured: its name needs carrier= and mux=", record.Name.Full())
 	}
-	row := r.table(title).row(carrier, mux)
+	if r.processor == "" {
+		r.processor = record.GetConfig("cpu")
+	}
+	table := r.benchmark(string(name)).table(params)
+	row := table.row(s)
 	for _, v := range record.Values {
 		value, unit := v.Value, v.Unit
 		if v.OrigUnit != "" {
 			value, unit = v.OrigValue, v.OrigUnit
 		}
-		row.values[unit] = append(row.values[unit], value)
-		if t := r.table(title); !slices.Contains(t.units, unit) {
-			t.units = append(t.units, unit)
+		if row.values[unit] == nil {
+			row.values[unit] = make(series)
+		}
+		row.values[unit][repeat] = value
+		if !slices.Contains(table.units, unit) {
+			table.units = append(table.units, unit)
 		}
 	}
+	return nil
 }
 
-func (r *results) table(name string) *table {
-	i := slices.IndexFunc(r.tables, func(t *table) bool { return t.name == name })
-	if i < 0 {
-		r.tables = append(r.tables, &table{name: name})
-		i = len(r.tables) - 1
-	}
-	return r.tables[i]
-}
-
-func (t *table) row(carrier, mux string) *row {
-	for _, r := range t.rows {
-		if r.carrier == carrier && r.mux == mux {
-			return r
+func (r *results) benchmark(name string) *benchmark {
+	for _, b := range r.benchmarks {
+		if b.name == name {
+			return b
 		}
 	}
-	r := &row{carrier, mux, make(map[string][]float64)}
+	b := &benchmark{name: name}
+	r.benchmarks = append(r.benchmarks, b)
+	return b
+}
+
+func (b *benchmark) table(params []param) *table {
+	for _, t := range b.tables {
+		if slices.Equal(t.params, params) {
+			return t
+		}
+	}
+	t := &table{params: params}
+	b.tables = append(b.tables, t)
+	return t
+}
+
+// row returns the row of a subject. Rows are in the order of subjects.
+func (t *table) row(s subject) *row {
+	if r := t.find(s); r != nil {
+		return r
+	}
+	r := &row{s, make(map[string]series)}
 	t.rows = append(t.rows, r)
+	slices.SortStableFunc(t.rows, func(a, b *row) int { return compare(a.subject, b.subject) })
 	return r
 }
 
-// median returns the middle of values, and how far the others are from it: half
-// of the distance between the quarters, as a share of the median.
-func median(values []float64) (m, spread float64) {
-	if len(values) == 0 {
-		return 0, 0
+// find returns the row of a subject, or nil.
+func (t *table) find(s subject) *row {
+	for _, r := range t.rows {
+		if r.subject == s {
+			return r
+		}
 	}
-	sorted := slices.Sorted(slices.Values(values))
-	at := func(share float64) float64 { return sorted[int(share*float64(len(sorted)-1)+0.5)] }
-	m = at(0.5)
-	if m != 0 {
-		spread = (at(0.75) - at(0.25)) / 2 / m
-	}
-	return m, spread
+	return nil
 }
 
-// ratio returns the median of a row in relation to that of a baseline, or false
-// if there is none.
-func (t *table) ratio(r *row, unit, carrier, mux string) (float64, bool) {
-	for _, base := range t.rows {
-		if base.carrier != carrier || base.mux != mux {
-			continue
-		}
-		b, _ := median(base.values[unit])
-		m, _ := median(r.values[unit])
-		return m / b, b != 0 && len(r.values[unit]) > 0
+// values returns what a subject has shown in a unit, which may be nothing.
+func (t *table) values(s subject, unit string) series {
+	if r := t.find(s); r != nil {
+		return r.values[unit]
 	}
-	return 0, false
+	return nil
 }

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode"
+)
+
+// A document is what both forms of the report show.
+type document struct {
+	about
+	Processor string
+	Failures  []string
+	Summary   *part // nil if there is nothing to compare
+	Sections  []section
+}
+
+// A section is one benchmark.
+type section struct {
+	Title, Text string
+	Parts       []part
+}
+
+// A part is a table, its plots, or both.
+type part struct {
+	Title string // empty if there is no need to tell it from others
+	Plots []figure
+	Table grid
+}
+
+// explained are the benchmarks that deserve more than their name.
+var explained = map[string]section{
+	"StreamSetup": {Title: "Stream setup", Text: "The server dials and writes a byte, the client accepts and echoes it, " +
+		"the server reads it and closes. For tcp and tls, a stream is a connection."},
+	"StreamSetupAtOnce": {Title: "Stream setup, 64 at once", Text: "The same, while 64 goroutines of the server do so."},
+	"Ping":              {Title: "Ping", Text: "64 bytes to and fro on an open stream."},
+	"PingBesideBulk": {Title: "Ping beside bulk", Text: "The same, while another stream of the session carries as much " +
+		"as it can. For tcp and tls, that is another connection."},
+	"Throughput": {Title: "Throughput", Text: "Bytes one way, in writes of 64 KiB. " +
+		"The processor time is that of both ends."},
+	"SessionSetup": {Title: "Session setup", Text: "Clients connect, one after the other."},
+	"IdleSessions": {Title: "Idle sessions", Text: "What a session costs on which nothing happens: heap and stacks of both ends."},
+	"IdleStreams":  {Title: "Idle streams", Text: "What an open stream costs on which nothing happens: heap and stacks of both ends."},
+	"Distance": {Title: "Distance", Text: "Through a relay that delays and loses, with a link of 100 MB/s: " +
+		"the throughput of one stream; and in round trips, how long it takes to set up a session, to set up a stream, " +
+		"and to ping beside that stream."},
+	"ScaleSessions": {Title: "Many sessions", Text: "How stream setup, ping and memory grow with the sessions of a server."},
+	"ScaleStreams":  {Title: "Many streams", Text: "How stream setup, ping and memory grow with the open streams of a session."},
+}
+
+func newDocument(a about, r *results) *document {
+	d := &document{about: a, Processor: r.processor, Failures: r.failures, Summary: summarize(r)}
+	for _, b := range r.benchmarks {
+		d.Sections = append(d.Sections, b.section())
+	}
+	return d
+}
+
+func (b *benchmark) title() string {
+	if s, ok := explained[b.name]; ok {
+		return s.Title
+	}
+	return words(b.name)
+}
+
+func (b *benchmark) section() section {
+	s := section{Title: b.title(), Text: explained[b.name].Text}
+	if b.scales() {
+		s.Parts = b.scaleParts()
+		return s
+	}
+	for _, t := range b.tables {
+		p := part{Title: t.title(), Table: t.grid()}
+		for _, u := range unitsOf(t.units) {
+			if !u.side {
+				p.Plots = append(p.Plots, newBars(t, u))
+			}
+		}
+		s.Parts = append(s.Parts, p)
+	}
+	return s
+}
+
+// scales is whether the variants of b are sizes of the same thing, so that a
+// line through them says more than a table for each.
+func (b *benchmark) scales() bool { return strings.HasPrefix(b.name, "Scale") }
+
+// scaleParts has the plots first, and then a table for each unit with a column
+// for each size.
+func (b *benchmark) scaleParts() []part {
+	var plots part
+	var tables []part
+	last := b.tables[len(b.tables)-1]
+	for _, u := range unitsOf(last.units) {
+		var columns []column
+		for _, t := range b.tables {
+			columns = append(columns, column{head: t.title(), table: t, unit: u})
+		}
+		if !u.side {
+			if l := newLines(b, u); len(l.lines) > 0 {
+				plots.Plots = append(plots.Plots, l)
+			}
+			for _, c := range ratios(last, u) {
+				c.head += ", " + last.title()
+				columns = append(columns, c)
+			}
+		}
+		tables = append(tables, part{Title: u.title, Table: newGrid(last.rows, columns)})
+	}
+	return append([]part{plots}, tables...)
+}
+
+// title is what sets a variant apart, such as "rtt 20ms, loss 0%".
+func (t *table) title() string {
+	var titles []string
+	for _, p := range t.params {
+		titles = append(titles, p.String())
+	}
+	return strings.Join(titles, ", ")
+}
+
+// String puts a number first: "8 streams", but "to client".
+func (p param) String() string {
+	if _, err := strconv.Atoi(p.value); err != nil {
+		return strings.TrimSpace(p.key + " " + p.value)
+	}
+	if p.value == "1" {
+		return "1 " + strings.TrimSuffix(p.key, "s")
+	}
+	return p.value + " " + p.key
+}
+
+// words turns a name in camel case into words.
+func words(name string) string {
+	var b strings.Builder
+	for i, r := range name {
+		if i > 0 && unicode.IsUpper(r) {
+			b.WriteByte(' ')
+			r = unicode.ToLower(r)
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// Intro says how to read the figures.
+func (d *document) Intro() string {
+	s := fmt.Sprintf("Medians of %s; ± is half of the distance between the quarters. ", d.Measured)
+	if d.repeats == 1 {
+		s = fmt.Sprintf("Measured once (%s), so that there is no telling how far to trust a figure. ", d.Measured)
+	}
+	return s + "A column with × is the ratio to that baseline in the same repeat: ratios are what to look at, " +
+		"as machines differ and drift. Both ends run on one machine."
+}

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+// about is what was measured, where, when and how.
+type about struct {
+	Date     string
+	Command  string
+	Measured string // how often and for how long
+	System   string
+	Versions []string // of the libraries, with their paths
+	repeats  int
+}
+
+func describe(ctx context.Context, o options, suites []*suite) (about, error) {
+	a := about{
+		Date:     time.Now().UTC().Format(time.DateOnly),
+		Command:  command(o),
+		Measured: fmt.Sprintf("%d × %s", o.repeats, o.benchtime),
+		System:   system(ctx),
+		repeats:  o.repeats,
+	}
+	versions := make(map[string]bool)
+	for _, s := range suites {
+		found, err := s.versions(ctx)
+		if err != nil {
+			return a, err
+		}
+		for _, v := range found {
+			versions[v] = true
+		}
+	}
+	a.Versions = slices.Sorted(maps.Keys(versions))
+	return a, nil
+}
+
+// command is the one that makes the report again.
+func command(o options) string {
+	c := "go run ./bench/report"
+	if o.short {
+		c += " -short"
+	}
+	if o.bench != "." {
+		c += fmt.Sprintf(" -bench '%s'", o.bench)
+	}
+	return fmt.Sprintf("%s -repeats %d -benchtime %s", c, o.repeats, o.benchtime)
+}
+
+// system is what benchmarks run on. What kind of processor it is they say
+// themselves.
+func system(ctx context.Context) string {
+	kernel := runtime.GOOS
+	if out, err := exec.CommandContext(ctx, "uname", "-sr").Output(); err == nil {
+		kernel = strings.TrimSpace(string(out))
+	}
+	return fmt.Sprintf("%d processors, %s, %s/%s, %s", runtime.NumCPU(), kernel, runtime.GOOS, runtime.GOARCH, runtime.Version())
+}
+
+// versions are those of the modules that the benchmarks import packages of, as
+// far as their go.mod requires them directly.
+func (s *suite) versions(ctx context.Context) ([]string, error) {
+	const direct = "{{with .Module}}{{if not (or .Main .Indirect .Replace)}}{{.Path}} {{.Version}}{{end}}{{end}}"
+	out, err := s.output(ctx, "go", "list", "-deps", "-test", "-f", direct, ".")
+	if err != nil {
+		return nil, fmt.Errorf("find the versions of what %s imports: %w", s.dir, err)
+	}
+	return strings.FieldsFunc(string(out), func(r rune) bool { return r == '\n' }), nil
+}

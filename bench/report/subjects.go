@@ -1,0 +1,139 @@
+package main
+
+import (
+	"cmp"
+	"image/color"
+	"slices"
+
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+)
+
+// A subject is what was measured.
+type subject struct {
+	carrier, mux string
+	peer         bool // from the suite of the peers
+}
+
+var (
+	tcp     = subject{carrier: "tcp", mux: "none"}
+	wslis   = subject{carrier: "wslis", mux: "yamux"}
+	wsYamux = subject{carrier: "ws", mux: "yamux"}
+)
+
+// baselines are what subjects of this library are made of or descend from, and
+// those with one of its layers.
+var baselines = []subject{
+	tcp,
+	{carrier: "tls", mux: "none"},
+	{carrier: "tcp", mux: "hashicorp-yamux"},
+	{carrier: "tcp", mux: "xtaci-smux"},
+	wslis,
+	{carrier: "webtransport-go", mux: "native"},
+	{carrier: "tcp", mux: "yamux"},
+	{carrier: "tcp", mux: "smux"},
+	{carrier: "ws", mux: "hashicorp-yamux"},
+	{carrier: "ws", mux: "xtaci-smux"},
+}
+
+// A kind is what a subject is in relation to this library.
+type kind string
+
+const (
+	baseline kind = "baseline"
+	ours     kind = "backdial"
+	peer     kind = "peer"
+)
+
+func (s subject) kind() kind {
+	switch {
+	case s.peer:
+		return peer
+	case slices.Contains(baselines, s):
+		return baseline
+	}
+	return ours
+}
+
+// compare puts baselines first and peers last. Subjects of a kind stay in the
+// order in which benchmarks have them.
+func compare(a, b subject) int {
+	kinds := []kind{baseline, ours, peer}
+	return cmp.Compare(slices.Index(kinds, a.kind()), slices.Index(kinds, b.kind()))
+}
+
+// String names a multiplexer only where there is a choice.
+func (s subject) String() string {
+	switch {
+	case s.mux == "none" || s.mux == "own" || s == wslis || s.carrier == "webtransport-go":
+		return s.carrier
+	}
+	return s.carrier + "+" + s.mux
+}
+
+// carriers have colours, of which multiplexers have shades.
+var carriers = map[string]color.RGBA{
+	"mem":          {0x2f, 0x9e, 0x5b, 0xff},
+	"ws":           {0x1f, 0x6f, 0xe0, 0xff},
+	"wss":          {0x0c, 0x9b, 0xa8, 0xff},
+	"webtransport": {0x9a, 0x4f, 0xe0, 0xff},
+}
+
+var (
+	white         = color.RGBA{0xff, 0xff, 0xff, 0xff}
+	black         = color.RGBA{0, 0, 0, 0xff}
+	otherCarriers = color.RGBA{0xd6, 0x3f, 0x8c, 0xff}
+	peerColor     = color.RGBA{0xd9, 0x8a, 0x1e, 0xff}
+)
+
+// color is grey for baselines and amber for peers.
+func (s subject) color(t theme) color.RGBA {
+	switch s.kind() {
+	case peer:
+		return peerColor
+	case baseline:
+		if s == wslis { // which is what ours are compared with
+			return blend(t.text, t.page, 0.25)
+		}
+		return blend(t.text, t.page, 0.55)
+	}
+	c, ok := carriers[s.carrier]
+	if !ok {
+		c = otherCarriers
+	}
+	switch s.mux {
+	case "smux":
+		return blend(c, white, 0.45)
+	case "native":
+		return blend(c, black, 0.2)
+	}
+	return c
+}
+
+// blend mixes a share of b into a.
+func blend(a, b color.RGBA, share float64) color.RGBA {
+	mix := func(a, b uint8) uint8 { return uint8(float64(a)*(1-share) + float64(b)*share) }
+	return color.RGBA{mix(a.R, b.R), mix(a.G, b.G), mix(a.B, b.B), 0xff}
+}
+
+// dashes tell baselines and peers from ours even without colours.
+func (s subject) dashes() []vg.Length {
+	switch s.kind() {
+	case baseline:
+		return []vg.Length{5, 3}
+	case peer:
+		return []vg.Length{1.5, 2.5}
+	}
+	return nil
+}
+
+// mark is the shape of a multiplexer's points.
+func (s subject) mark() draw.GlyphDrawer {
+	switch s.mux {
+	case "smux", "xtaci-smux":
+		return draw.BoxGlyph{}
+	case "native":
+		return draw.PyramidGlyph{}
+	}
+	return draw.CircleGlyph{}
+}

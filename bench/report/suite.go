@@ -1,0 +1,147 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A suite is the benchmarks of one folder, which may be of a module of its own.
+// Each benchmark runs in a process of its own.
+type suite struct {
+	dir        string
+	peers      bool // whose subjects are others' libraries
+	benchmarks []string
+
+	short     bool
+	benchtime string
+	tmp, exe  string
+}
+
+// build compiles the benchmarks of o.dir, and those of the peers in it. What it
+// returns is to be closed even if there is an error.
+func build(ctx context.Context, o options) ([]*suite, error) {
+	dirs := []string{o.dir}
+	peers := filepath.Join(o.dir, "peers")
+	switch _, err := os.Stat(filepath.Join(peers, "go.mod")); {
+	case err == nil:
+		dirs = append(dirs, peers)
+	case errors.Is(err, fs.ErrNotExist):
+		fmt.Fprintf(os.Stderr, "%s is not a Go module: no peers are measured\n", peers)
+	default:
+		return nil, err
+	}
+	var suites []*suite
+	for _, dir := range dirs {
+		s := &suite{dir: dir, peers: dir == peers, short: o.short, benchtime: o.benchtime}
+		suites = append(suites, s)
+		fmt.Fprintln(os.Stderr, "building", dir)
+		if err := s.build(ctx); err != nil {
+			return suites, err
+		}
+		if err := s.list(ctx, o.bench); err != nil {
+			return suites, err
+		}
+	}
+	return suites, nil
+}
+
+func (s *suite) build(ctx context.Context) (err error) {
+	if s.tmp, err = os.MkdirTemp("", "backdial-bench-"); err != nil {
+		return err
+	}
+	s.exe = filepath.Join(s.tmp, "bench.test")
+	if _, err := s.output(ctx, "go", "test", "-c", "-o", s.exe, "."); err != nil {
+		return fmt.Errorf("compile the benchmarks in %s: %w", s.dir, err)
+	}
+	return nil
+}
+
+func (s *suite) close() { os.RemoveAll(s.tmp) }
+
+// list finds the benchmarks that match a regular expression.
+func (s *suite) list(ctx context.Context, expression string) error {
+	out, err := s.output(ctx, s.exe, "-test.list", expression)
+	if err != nil {
+		return fmt.Errorf("list the benchmarks in %s: %w", s.dir, err)
+	}
+	for name := range strings.FieldsSeq(string(out)) {
+		if strings.HasPrefix(name, "Benchmark") {
+			s.benchmarks = append(s.benchmarks, name)
+		}
+	}
+	return nil
+}
+
+// run runs a benchmark for all its subjects, and returns what it printed even
+// if it failed.
+func (s *suite) run(ctx context.Context, benchmark string) ([]byte, error) {
+	return s.output(ctx, s.exe, "-test.run", "^$", "-test.bench", "^"+benchmark+"$",
+		"-test.benchtime", s.benchtime, fmt.Sprintf("-test.short=%t", s.short), "-test.timeout", "30m")
+}
+
+// output returns what a command in the folder of the suite prints.
+func (s *suite) output(ctx context.Context, name string, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = s.dir
+	cmd.WaitDelay = 5 * time.Second // for children that outlive it
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil {
+		err = fmt.Errorf("%w%s", err, complaint(string(out)+errs.String()))
+	}
+	return out, err
+}
+
+// complaint is what a command that failed has said, but not all of it: a test
+// that hangs prints every goroutine.
+func complaint(said string) string {
+	const most = 20
+	lines := slices.DeleteFunc(strings.Split(strings.TrimSpace(said), "\n"), func(line string) bool {
+		key, _, found := strings.Cut(line, ": ")
+		return strings.HasPrefix(line, "Benchmark") || found && slices.Contains([]string{"goos", "goarch", "pkg", "cpu"}, key)
+	})
+	if len(lines) > most {
+		lines = append(lines[:most], "…")
+	}
+	return "\n\t" + strings.Join(lines, "\n\t")
+}
+
+// A step is one benchmark of one suite.
+type step struct {
+	suite     *suite
+	benchmark string
+}
+
+func (s step) String() string { return s.benchmark + " of " + s.suite.dir }
+
+// plan is the order in which one repeat runs all benchmarks: that of the first
+// suite, each followed by its namesake in the others.
+func plan(suites []*suite) []step {
+	var names []string
+	for _, s := range suites {
+		for _, name := range s.benchmarks {
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	var steps []step
+	for _, name := range names {
+		for _, s := range suites {
+			if slices.Contains(s.benchmarks, name) {
+				steps = append(steps, step{s, name})
+			}
+		}
+	}
+	return steps
+}

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"gonum.org/v1/plot"
+)
+
+// A comparison is of ws+yamux, which is what most will use, with wslis, of
+// which it is the successor.
+type comparison struct {
+	what             string
+	unit             unit
+	base, own, ratio estimate
+}
+
+// comparisons are of what matters most: of sizes only the largest, and no 99th
+// percentiles.
+func comparisons(r *results) []comparison {
+	var all []comparison
+	for _, b := range r.benchmarks {
+		tables := b.tables
+		if b.scales() {
+			tables = tables[len(tables)-1:]
+		}
+		for _, t := range tables {
+			for _, u := range unitsOf(t.units) {
+				base, own := t.values(wslis, u.key), t.values(wsYamux, u.key)
+				ratio := own.over(base).estimate()
+				if u.side || u.key == "p99-ns" || ratio.n == 0 {
+					continue
+				}
+				what := b.title()
+				for _, more := range []string{t.title(), u.title} {
+					if more != "" && !strings.EqualFold(more, b.title()) {
+						what += ", " + more
+					}
+				}
+				all = append(all, comparison{what, u, base.estimate(), own.estimate(), ratio})
+			}
+		}
+	}
+	return all
+}
+
+// verdict judges only where repeats show how far to trust them.
+func (c comparison) verdict() string {
+	switch {
+	case c.ratio.n < 3:
+		return dash
+	case c.ratio.median-c.ratio.spread <= 1 && 1 <= c.ratio.median+c.ratio.spread:
+		return "the same"
+	case (c.ratio.median > 1) == c.unit.higherIsBetter():
+		return "better"
+	}
+	return "worse"
+}
+
+// summarize returns nil if there is nothing to compare.
+func summarize(r *results) *part {
+	all := comparisons(r)
+	if len(all) == 0 {
+		return nil
+	}
+	g := grid{Head: []string{"", wslis.String(), wsYamux.String(), "ratio", "verdict"}}
+	for _, c := range all {
+		g.Rows = append(g.Rows, gridRow{Cells: []string{c.what, c.base.text(c.unit.show),
+			c.own.text(c.unit.show), c.ratio.text(digits), c.verdict()}})
+	}
+	return &part{
+		Title: fmt.Sprintf("%s beside %s", wsYamux, wslis),
+		Plots: []figure{gains(all)},
+		Table: g,
+	}
+}
+
+// gains show by which factor comparisons are better or worse, to the right and
+// to the left.
+type gains []comparison
+
+func (gains) Caption() string { return fmt.Sprintf("%s is better than %s", wsYamux, wslis) }
+func (gains) Note() string    { return "by this factor; to the left it is worse" }
+
+func (g gains) draw(t theme) ([]byte, error) {
+	var stripes []stripe
+	low, high := -1.0, 1.0
+	for _, c := range g {
+		gain := func(ratio float64) float64 {
+			if !c.unit.higherIsBetter() {
+				ratio = 1 / ratio
+			}
+			return math.Log2(ratio)
+		}
+		// A spread of all there is has no end on this axis.
+		spread := min(c.ratio.spread, 0.9*c.ratio.median)
+		s := stripe{
+			name:  c.what,
+			value: gain(c.ratio.median),
+			label: digits(math.Exp2(gain(c.ratio.median))),
+			color: carriers[wsYamux.carrier],
+		}
+		s.low, s.high = gain(c.ratio.median-spread), gain(c.ratio.median+spread)
+		if s.low > s.high {
+			s.low, s.high = s.high, s.low
+		}
+		if s.value < 0 {
+			s.color = blend(t.text, t.page, 0.55)
+		}
+		low, high = min(low, s.low), max(high, s.high)
+		stripes = append(stripes, s)
+	}
+	return drawStripes(t, stripes, func(p *plot.Plot) {
+		p.X.Min, p.X.Max = low, high
+		p.X.Tick.Marker = plot.TickerFunc(powersOfTwo)
+	})
+}
+
+// powersOfTwo are ticks on an axis of binary logarithms.
+func powersOfTwo(low, high float64) []plot.Tick {
+	step := max(1, math.Ceil((high-low)/6))
+	var ticks []plot.Tick
+	for at := step * math.Ceil(low/step); at <= high; at += step {
+		label := fmt.Sprintf("%g", math.Exp2(at))
+		if at < 0 {
+			label = fmt.Sprintf("1/%g", math.Exp2(-at))
+		}
+		ticks = append(ticks, plot.Tick{Value: at, Label: label})
+	}
+	return ticks
+}
