@@ -1,21 +1,27 @@
 # What CI runs; see CONTRIBUTING.md.
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 PLATFORMS = linux/amd64 linux/arm64 linux/arm darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+MODULES = . bench/peers
 
-.PHONY: all lint test quickstart platforms
-all: lint test quickstart platforms
+.PHONY: all lint test quickstart bench platforms
+all: lint test quickstart bench platforms
 
 lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
-	go vet ./...
-	go run $(STATICCHECK) ./...
-	go mod tidy -diff
+	@for m in $(MODULES); do \
+		(cd $$m && set -x && go vet ./... && go run $(STATICCHECK) ./... && go mod tidy -diff) || exit 1; \
+	done
 
 test:
 	go test -race -shuffle=on ./...
 
 quickstart:
 	go run ./examples/quickstart
+
+# Each benchmark once, for it to be known to work. Its figures mean nothing.
+bench:
+	go test -run '^$$' -bench . -benchtime 1x -short ./bench
+	cd bench/peers && go test -run '^$$' -bench . -benchtime 1x -short .
 
 platforms:
 	@for p in $(PLATFORMS); do \
