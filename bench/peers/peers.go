@@ -6,7 +6,6 @@
 //
 // Each is configured as its users have it. That of libp2p is a yamux on a bare TCP
 // connection. SSH encrypts, and so does revdial, which makes a TLS connection for
-// each stream: compare those with wss, or with the baseline tls. There is no row
-// for github.com/rancher/remotedialer, whose releases need a later Go than this
-// library does.
+// each stream: compare those with wss, or with the baseline tls. The
+// remotedialer is v0.4.1, as later releases need a later Go than this library does.
 package peers

@@ -26,5 +26,8 @@ func peers() []harness.Subject {
 		{Name: "carrier=revdial/mux=none", Serve: serveRevdial, Skip: map[string]string{
 			"BenchmarkIdleStreams": "takes more sockets than a process may have",
 		}},
+		{Name: "carrier=remotedialer/mux=own", Serve: serveRemotedialer, Skip: map[string]string{
+			"BenchmarkIdleStreams": "takes more sockets than a process may have",
+		}},
 	}
 }

@@ -1,0 +1,63 @@
+package peers
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/rancher/remotedialer"
+	"github.com/sirupsen/logrus"
+
+	"github.com/backdial/backdial/bench/harness"
+)
+
+// serveRemotedialer is remotedialer as Rancher has it. Its clients accept nothing:
+// they dial what the server asks for, which is a listener on their own machine here,
+// so a stream is also a TCP connection.
+func serveRemotedialer(t harness.TB) func() (*harness.Session, error) {
+	logrus.SetOutput(io.Discard)
+	const name = "Device"
+	var clients atomic.Int64
+	server := remotedialer.New(func(r *http.Request) (string, bool, error) {
+		return r.Header.Get(name), true, nil
+	}, remotedialer.DefaultErrorWriter)
+	front := httptest.NewServer(server)
+	t.Cleanup(front.Close)
+	url := "ws://" + t.Reach("tcp", front.Listener.Addr().String())
+	return func() (*harness.Session, error) {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		device := strconv.FormatInt(clients.Add(1), 10)
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan error, 1)
+		go func() {
+			anything := func(proto, address string) bool { return true }
+			ended <- remotedialer.ClientConnect(ctx, url, http.Header{name: {device}}, nil, anything, nil)
+		}()
+		for !server.HasSession(device) { // of which nobody is told
+			select {
+			case err := <-ended:
+				cancel()
+				ln.Close()
+				return nil, err
+			case <-time.After(20 * time.Microsecond):
+			}
+		}
+		dial, addr := server.Dialer(device), ln.Addr().String()
+		return &harness.Session{
+			Dial:   func() (net.Conn, error) { return dial(ctx, "tcp", addr) },
+			Accept: ln.Accept,
+			Close: func() {
+				ln.Close()
+				cancel()
+			},
+		}, nil
+	}
+}
