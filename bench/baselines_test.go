@@ -61,10 +61,7 @@ func serveTLS(t harness.TB) func() (*harness.Session, error) {
 					return nil, err
 				}
 				secured := tls.Server(c, present)
-				if err := secured.Handshake(); err != nil { // which Dial waits for
-					c.Close()
-					return nil, err
-				}
+				go secured.Handshake() // which Dial waits for, and Accept must not: others dial too
 				return secured, nil
 			},
 			Close: func() { ln.Close() },
