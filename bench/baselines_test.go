@@ -104,10 +104,12 @@ func yamuxConfig() *yamux.Config {
 	return config
 }
 
-// bareSmux is xtaci/smux in its second version, with its defaults.
+// bareSmux is xtaci/smux in its second version, with its defaults but for the
+// window of a stream, which is that of the others here and not a quarter of it.
 func bareSmux(server, client net.Conn) (*harness.Session, error) {
 	config := smux.DefaultConfig()
 	config.Version = 2
+	config.MaxStreamBuffer = 256 << 10
 	dial, err := smux.Client(server, config)
 	if err != nil {
 		return nil, err
