@@ -10,7 +10,7 @@ import (
 func IdleSessions(b *testing.B, subjects []Subject) {
 	each(b, subjects, func(b *testing.B, s Subject) {
 		connect := s.Serve(near{b})
-		idle(b, unlessShort(1000), func() (func(), error) {
+		idle(b, unlessShort(1000, 100), func() (func(), error) {
 			made, err := connect()
 			if err != nil {
 				return nil, err
@@ -25,7 +25,7 @@ func IdleSessions(b *testing.B, subjects []Subject) {
 func IdleStreams(b *testing.B, subjects []Subject) {
 	each(b, subjects, func(b *testing.B, s Subject) {
 		made := s.start(b)
-		idle(b, unlessShort(10_000), func() (func(), error) {
+		idle(b, unlessShort(10_000, 1000), func() (func(), error) {
 			server, client, err := open(made)
 			if err != nil {
 				return nil, err
@@ -38,10 +38,11 @@ func IdleStreams(b *testing.B, subjects []Subject) {
 	})
 }
 
-// unlessShort is n, or fewer if results do not matter.
-func unlessShort(n int) int {
+// unlessShort is n, or few if it has to be quick: as many as still tell what one
+// costs from what comes and goes.
+func unlessShort(n, few int) int {
 	if testing.Short() {
-		return min(n, 100)
+		return few
 	}
 	return n
 }

@@ -48,7 +48,7 @@ func ScaleStreams(b *testing.B, subjects []Apart) {
 // scale runs a benchmark for all sizes and subjects.
 func scale(b *testing.B, what string, subjects []Apart, run func(b *testing.B, a Apart, n int)) {
 	for _, n := range []int{1, 10, 100, 1000, 10_000} {
-		if n != unlessShort(n) {
+		if n > unlessShort(10_000, 100) {
 			break
 		}
 		b.Run(fmt.Sprintf("%s=%d", what, n), func(b *testing.B) {
