@@ -28,6 +28,8 @@ func (l *latency) median() time.Duration {
 	return l.percentile(50)
 }
 
+// percentile returns the least that p percent did not exceed. Of few, the 99th is
+// the longest.
 func (l *latency) percentile(p int) time.Duration {
-	return l.took[(len(l.took)-1)*p/100]
+	return l.took[(len(l.took)*p+99)/100-1]
 }
