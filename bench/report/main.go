@@ -79,6 +79,9 @@ func report(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
+	if err := prepare(o.out); err != nil {
+		return err
+	}
 	results, err := measure(ctx, o, suites)
 	if err != nil {
 		return err
@@ -94,6 +97,19 @@ func report(ctx context.Context, o options) error {
 		return fmt.Errorf("%d of the benchmarks' runs failed: the results lack what they would have measured", n)
 	}
 	return nil
+}
+
+// prepare makes the folder of the results, and finds out whether it can be
+// written before an hour is spent on what is to be written.
+func prepare(out string) error {
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return fmt.Errorf("make the folder of the results: %w", err)
+	}
+	probe, err := os.CreateTemp(out, ".report-")
+	if err != nil {
+		return fmt.Errorf("the results could not be written: %w", err)
+	}
+	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }
 
 // measure runs every benchmark of every suite, again and again. A benchmark

@@ -237,7 +237,11 @@ func BenchmarkPing(b *testing.B) {
 	if err := report(t.Context(), o); err == nil || !strings.Contains(err.Error(), `matches "Pong"`) {
 		t.Errorf("the error is %v, want it to say that nothing matches", err)
 	}
-	o.dir = out
+	o.out = filepath.Join(out, "RESULTS.md", "inside")
+	if err := report(t.Context(), o); err == nil || !strings.Contains(err.Error(), "make the folder of the results") {
+		t.Errorf("the error is %v, want it to say that nothing can be written there", err)
+	}
+	o.dir, o.out = out, out
 	if err := report(t.Context(), o); err == nil || !strings.Contains(err.Error(), "compile the benchmarks in "+out) {
 		t.Errorf("the error is %v, want it to say what could not be built", err)
 	}
