@@ -84,9 +84,19 @@ func (s *suite) list(ctx context.Context, expression string) error {
 // run runs a benchmark for all its subjects, and returns what it printed even
 // if it failed.
 func (s *suite) run(ctx context.Context, benchmark string) ([]byte, error) {
-	return s.output(ctx, s.exe, "-test.run", "^$", "-test.bench", "^"+benchmark+"$",
-		"-test.benchtime", s.benchtime, fmt.Sprintf("-test.short=%t", s.short), "-test.timeout", "30m")
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("it hung: not done after %v", patience))
+	defer cancel()
+	out, err := s.output(ctx, s.exe, "-test.run", "^$", "-test.bench", "^"+benchmark+"$",
+		"-test.benchtime", s.benchtime, fmt.Sprintf("-test.short=%t", s.short))
+	if ctx.Err() != nil {
+		err = errors.Join(context.Cause(ctx), err)
+	}
+	return out, err
 }
+
+// patience is for one benchmark with all its subjects. The flag -test.timeout is
+// for tests: benchmarks take no notice of it.
+const patience = 30 * time.Minute
 
 // output returns what a command in the folder of the suite prints.
 func (s *suite) output(ctx context.Context, name string, args ...string) ([]byte, error) {
@@ -113,7 +123,10 @@ func complaint(said string) string {
 	if len(lines) > most {
 		lines = append(lines[:most], "…")
 	}
-	return "\n\t" + strings.Join(lines, "\n\t")
+	if said = strings.Join(lines, "\n\t"); said == "" {
+		return ""
+	}
+	return "\n\t" + said
 }
 
 // A step is one benchmark of one suite.
