@@ -19,6 +19,10 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
 )
 
 // options are what the command line says.
@@ -36,20 +40,27 @@ func main() {
 	var o options
 	flag.StringVar(&o.dir, "dir", "bench", "`folder` of the benchmarks")
 	flag.StringVar(&o.out, "out", "", "`folder` of the results (default that of the benchmarks)")
-	flag.StringVar(&o.bench, "bench", ".", "run the benchmarks whose names match this `regexp`")
+	flag.StringVar(&o.bench, "bench", ".", "run the benchmarks whose names match this `regexp`, for all subjects")
 	flag.StringVar(&o.benchtime, "benchtime", "300ms", "how long a row is measured each time, as in go test")
 	flag.IntVar(&o.repeats, "repeats", 5, "how often each row is measured")
 	flag.BoolVar(&o.short, "short", false, "about two minutes: one repeat of 100 ms, with less distance and less scale")
 	flag.Parse()
+	if flag.NArg() > 0 {
+		log.Fatalf("%q is no flag, and nothing else is taken", flag.Arg(0))
+	}
 	if o.short {
 		o.shorten()
 	}
 	if o.out == "" {
 		o.out = o.dir
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := report(ctx, o); err != nil {
+	err := report(ctx, o)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		log.Fatal("interrupted, nothing is written")
+	case err != nil:
 		log.Fatal(err)
 	}
 }
@@ -69,6 +80,9 @@ func (o *options) shorten() {
 func report(ctx context.Context, o options) error {
 	if o.repeats < 1 {
 		return fmt.Errorf("-repeats %d: measure at least once", o.repeats)
+	}
+	if !isBenchtime(o.benchtime) {
+		return fmt.Errorf("-benchtime %s: say how long, such as 300ms, or how often, such as 100x", o.benchtime)
 	}
 	suites, err := build(ctx, o)
 	defer func() {
@@ -99,6 +113,16 @@ func report(ctx context.Context, o options) error {
 	return nil
 }
 
+// isBenchtime is whether s is a time or a number of iterations.
+func isBenchtime(s string) bool {
+	if times, ok := strings.CutSuffix(s, "x"); ok {
+		n, err := strconv.Atoi(times)
+		return err == nil && n > 0
+	}
+	d, err := time.ParseDuration(s)
+	return err == nil && d > 0
+}
+
 // prepare makes the folder of the results, and finds out whether it can be
 // written before an hour is spent on what is to be written.
 func prepare(out string) error {
@@ -126,7 +150,7 @@ func measure(ctx context.Context, o options, suites []*suite) (*results, error) 
 			progress.begin(step, repeat)
 			out, err := step.suite.run(ctx, step.benchmark)
 			if ctx.Err() != nil {
-				return nil, errors.New("interrupted, nothing is written")
+				return nil, ctx.Err()
 			}
 			if err := errors.Join(err, results.add(out, repeat, step.suite.peers)); err != nil {
 				progress.print(results.failed(step, repeat, err))

@@ -62,6 +62,9 @@ func (s *suite) build(ctx context.Context) (err error) {
 	if _, err := s.output(ctx, "go", "test", "-c", "-o", s.exe, "."); err != nil {
 		return fmt.Errorf("compile the benchmarks in %s: %w", s.dir, err)
 	}
+	if _, err := os.Stat(s.exe); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there are no benchmarks in %s", s.dir)
+	}
 	return nil
 }
 
