@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -95,7 +96,9 @@ func (b *benchmark) scaleParts() []part {
 	for _, u := range unitsOf(last.units) {
 		var columns []column
 		for _, t := range b.tables {
-			columns = append(columns, column{head: t.title(), table: t, unit: u})
+			if slices.Contains(t.units, u.key) { // memory is not of few
+				columns = append(columns, column{head: t.title(), table: t, unit: u})
+			}
 		}
 		if !u.side {
 			if l := newLines(b, u); len(l.lines) > 0 {

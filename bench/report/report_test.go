@@ -28,6 +28,7 @@ BenchmarkThroughput/to=client/streams=1/carrier=ws/mux=yamux-4  10  5 ns/op  OUR
 BenchmarkDistance/rtt=20ms/loss=1%/carrier=webtransport/mux=native-4  1  5 ns/op  9 MB/s  1.1 ping-RTTs
 BenchmarkScaleSessions/sessions=1/carrier=wslis/mux=yamux-4  1  5 ns/op  100 KiB/session  4 goroutines/session
 BenchmarkScaleSessions/sessions=1/carrier=ws/mux=yamux-4  1  5 ns/op  0 KiB/session  4 goroutines/session
+BenchmarkScaleSessions/sessions=10/carrier=ws/mux=yamux-4  1  5 ns/op  7 ping-p50-ns
 BenchmarkScaleSessions/sessions=1000/carrier=wslis/mux=yamux-4  1  5 ns/op  40 KiB/session  4 goroutines/session
 BenchmarkScaleSessions/sessions=1000/carrier=ws/mux=yamux-4  1  5 ns/op  20 KiB/session  4 goroutines/session
 PASS
@@ -148,7 +149,7 @@ func TestPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	contains(t, "report.html", page, "<h2>Ping</h2>", "110 µs ±23%", "Example 9000", "example.org/yamux v1.2.3",
+	contains(t, "report.html", page, `<h2 id="summary">`, "<h2>Ping</h2>", "110 µs ±23%", "Example 9000", "example.org/yamux v1.2.3",
 		"something &lt;went&gt; wrong", `<tr class="backdial">`, `<tr class="peer">`, "memory per session, by sessions")
 	figures := len(d.Summary.Plots)
 	for _, s := range d.Sections {
