@@ -80,9 +80,9 @@ func quicConfig() *quic.Config {
 	return &quic.Config{
 		MaxIncomingStreams:               1 << 16,
 		InitialStreamReceiveWindow:       512 << 10,
-		MaxStreamReceiveWindow:           8 << 20,
-		InitialConnectionReceiveWindow:   64 << 20,
-		MaxConnectionReceiveWindow:       64 << 20,
+		MaxStreamReceiveWindow:           2 << 20,
+		InitialConnectionReceiveWindow:   96 << 20,
+		MaxConnectionReceiveWindow:       96 << 20,
 		KeepAlivePeriod:                  10 * time.Second,
 		EnableDatagrams:                  true,
 		EnableStreamResetPartialDelivery: true,

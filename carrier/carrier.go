@@ -169,12 +169,11 @@ type StreamConn interface {
 // Windows are how many bytes that nobody has read an end takes from its peer, at
 // most.
 type Windows struct {
-	// Stream is for a stream of which no more than half as much has been read.
-	// After that the window may grow, by no more than twice what has been read
-	// and up to MaxStream.
+	// Stream is for a new stream. The window may double each time that more than
+	// half of it has been read, up to MaxStream.
 	Stream, MaxStream int
 
-	// All is for all streams together. When it is used up, all wait.
+	// All is for all streams together. With more than that unread, all may wait.
 	All int
 }
 

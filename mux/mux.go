@@ -91,7 +91,8 @@ type Muxer interface {
 	// conn, calls Read and Write each from one goroutine at a time, and relies
 	// on conn.Close to return at once and to end both.
 	//
-	// If conn has a CloseWrite method, the session uses it to end gracefully.
+	// If conn has a CloseWrite method, the session uses it to end gracefully. A
+	// DialSide that waits for the peer fails when conn is closed.
 	DialSide(conn net.Conn, config Config) (Session, error)
 
 	// ListenSide is DialSide for the client's end.

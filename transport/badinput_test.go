@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -376,4 +377,30 @@ func TestHostilePeers(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A greetedMux waits for a byte from its peer.
+type greetedMux struct{ mux.Muxer }
+
+func (m greetedMux) ListenSide(conn net.Conn, config mux.Config) (mux.Session, error) {
+	if _, err := io.ReadFull(conn, make([]byte, 1)); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return m.Muxer.ListenSide(conn, config)
+}
+
+// TestSilentGreeting has a multiplexer wait for a server that says nothing.
+func TestSilentGreeting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network, _ := inMemory(t)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		began := time.Now()
+		_, err := transport.DialAndListenContext(ctx, "mem://server", nil,
+			transport.WithCarriers(network), transport.WithMuxes(greetedMux{yamuxmux.New()}))
+		if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took != time.Second {
+			t.Errorf("after %v: %v; want context.DeadlineExceeded after 1s", took, err)
+		}
+	})
 }

@@ -192,7 +192,14 @@ func (t *try) dial(ctx context.Context) error {
 		conn.Close()
 		return failed(err)
 	}
+	stop := context.AfterFunc(ctx, func() { conn.Close() }) // ListenSide may wait for the peer
 	muxed, err := m.ListenSide(conn, t.config.session)
+	if !stop() { // conn is closed
+		if err == nil {
+			muxed.Close()
+		}
+		err = ctxerr.Of(ctx)
+	}
 	if err != nil {
 		return failed(fmt.Errorf("start %s: %w", m.Name(), err))
 	}

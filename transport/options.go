@@ -72,7 +72,8 @@ func WithLimits(limits mux.Config) Option {
 // WithTLSConfig sets how TLS connections are made. A client needs it to trust
 // a server whose certificate the system does not trust, or to present one of
 // its own. A server may have its certificates there, instead of in files.
-// t must not be changed afterwards.
+// t must not be changed afterwards. What waits in one of its functions keeps the
+// handshake waiting, beyond all timeouts.
 func WithTLSConfig(t *tls.Config) Option {
 	return option(func(c *config) { c.tls = t })
 }

@@ -111,16 +111,18 @@ func (c *conn) refuseUniStreams() {
 
 // windowsOf returns the windows of connections with a configuration. The library
 // doubles that of a stream when more than half of it has been read in less than
-// two round trips.
+// two round trips. It tells the peer that there is room in the connection's when a
+// quarter has been read since it last did: with more than the rest unread, what is
+// read does not get that far.
 func windowsOf(q *quic.Config) carrier.Windows {
 	return carrier.Windows{
 		Stream:    int(q.InitialStreamReceiveWindow),
 		MaxStream: int(q.MaxStreamReceiveWindow),
-		All:       int(q.MaxConnectionReceiveWindow),
+		All:       int(q.MaxConnectionReceiveWindow / 4 * 3),
 	}
 }
 
-// Windows are the limits that [WithWindows] sets.
+// Windows are what [WithWindows] sets, less a quarter of the connection's.
 func (c *conn) Windows() carrier.Windows { return c.windows }
 
 func (c *conn) Protocol() string     { return c.protocol }

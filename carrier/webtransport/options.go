@@ -88,10 +88,12 @@ func WithIdleTimeout(d time.Duration) Option {
 // peer: on a stream at first, on a stream at most, and on a connection, whose
 // window is what a peer can make this end hold. A stream's window bounds its
 // throughput, to the window per round trip. It grows while the stream is read
-// faster than that. The connection's should be that of as many streams as may
-// stop being read at a time without holding up the others. The defaults are
-// 512 KiB, which is 5 MB/s at a round trip of 100 ms, 8 MiB, and 64 MiB, which
-// is 128 streams that are not read. 0 means the default.
+// faster than that, so far that it takes no more than a quarter of the
+// connection's. Three quarters of that should be as much as all streams need that
+// may stop being read at a time without holding up the others. The defaults are
+// 512 KiB, 2 MiB, which is 20 MB/s at a round trip of 100 ms, and 96 MiB, which is
+// 144 streams that are not read, or 36 that have been read fast before. 0 means
+// the default.
 func WithWindows(stream, maxStream, connection int) Option {
 	return func(c *Carrier) {
 		if stream > 0 {
@@ -149,9 +151,9 @@ func (c *Carrier) quicConfig(base *quic.Config, maxStreams int) *quic.Config {
 	fill(&q.MaxIncomingUniStreams, uniStreams)
 	// A window grows only when its data is read. That of the connection has to
 	// be there from the start, or streams that nobody reads would use it up.
-	fill(&q.MaxStreamReceiveWindow, uint64(max(c.maxStreamWindow, c.streamWindow)))
-	fill(&q.InitialStreamReceiveWindow, min(q.MaxStreamReceiveWindow, uint64(c.streamWindow)))
 	fill(&q.MaxConnectionReceiveWindow, uint64(c.connWindow))
+	fill(&q.MaxStreamReceiveWindow, max(min(uint64(c.maxStreamWindow), q.MaxConnectionReceiveWindow/4), uint64(c.streamWindow)))
+	fill(&q.InitialStreamReceiveWindow, min(q.MaxStreamReceiveWindow, uint64(c.streamWindow)))
 	fill(&q.InitialConnectionReceiveWindow, min(q.MaxConnectionReceiveWindow, uint64(c.connWindow)))
 	return q
 }

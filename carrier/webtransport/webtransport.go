@@ -26,7 +26,7 @@
 // # Limits
 //
 // A peer can make an end hold no more than the connection's window of bytes
-// that nobody has read ([WithWindows], 64 MiB), and no more than so many
+// that nobody has read ([WithWindows], 96 MiB), and no more than so many
 // streams ([WithMaxStreams], 65,536 on a client and 64 on a server). On a
 // server, a request's header has at most 64 KiB, and a client without a
 // request is sent away after 30 s, unless the [http3.Server] says otherwise.
@@ -71,8 +71,8 @@ func New(opts ...Option) *Carrier {
 		keepAlive:       10 * time.Second,
 		idleTimeout:     45 * time.Second,
 		streamWindow:    512 << 10,
-		maxStreamWindow: 8 << 20,
-		connWindow:      64 << 20,
+		maxStreamWindow: 2 << 20,
+		connWindow:      96 << 20,
 		clientStreams:   1 << 16,
 		serverStreams:   64,
 	}

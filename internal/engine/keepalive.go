@@ -15,8 +15,7 @@ var _ keepalive.Session = kept{}
 
 func (s kept) Heard() uint64 { return s.heard.Load() }
 
-// Ask pings the peer, unless what was written before is stuck. If a Ping is
-// under way that will do, but a path may need something to stay open.
+// Ask pings the peer, unless what was written before is stuck.
 func (s kept) Ask() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -24,10 +23,7 @@ func (s kept) Ask() error {
 	if !s.writeStart.IsZero() && time.Since(s.writeStart) > stuck {
 		return fmt.Errorf("the peer has taken nothing for %v: %w", stuck, errStuck)
 	}
-	if !s.roundTrip.asked.IsZero() {
-		s.appendLocked(Frame{Kind: Idle})
-	}
-	s.measureLocked()
+	s.pingLocked()
 	return nil
 }
 

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 
+	"github.com/backdial/backdial/internal/shed"
 	"github.com/backdial/backdial/mux"
 )
 
@@ -85,7 +85,7 @@ func (s *Session) handle(f Frame, r *bufio.Reader) error {
 		s.peerLeaves = true
 		s.opening.Broadcast()
 	case Pong:
-		s.measured()
+		s.answered(f.Value)
 	case Idle: // s.heard says it all
 	}
 	return nil
@@ -161,20 +161,15 @@ func (s *Session) receive(st *Stream, f Frame, r *bufio.Reader) error {
 	return s.replyStrayLocked(f.ID)
 }
 
-// shed resets the streams that hold most of the session's memory, until a
-// quarter of it is free: looking at all of them has to be worth it.
+// shed resets streams until a quarter of the session's memory is free: looking at
+// all of them has to be worth it.
 func (s *Session) shed() {
 	s.mu.Lock()
 	live := s.liveLocked()
 	s.mu.Unlock()
-	holds := make(map[*Stream]int, len(live))
-	for _, st := range live {
-		holds[st] = st.holds()
-	}
-	slices.SortFunc(live, func(a, b *Stream) int { return holds[b] - holds[a] })
 	err := fmt.Errorf("%s: %w: it was read too slowly, and the session's receive buffer of %d bytes is full",
 		s.wire.Name(), mux.ErrReset, s.config.ReceiveBuffer)
-	for _, st := range live {
+	for _, st := range shed.Order(live, (*Stream).load) {
 		if s.held.Load() <= int64(s.config.ReceiveBuffer)/4*3 {
 			return
 		}

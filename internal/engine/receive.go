@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/backdial/backdial/internal/shed"
 	"github.com/backdial/backdial/mux"
 )
 
@@ -77,11 +78,11 @@ func (st *Stream) accountLocked() {
 	st.accounted = st.buffer.Memory()
 }
 
-// holds is the memory that the stream holds.
-func (st *Stream) holds() int {
+// load is what the stream holds, and when its reader was so far.
+func (st *Stream) load() shed.Load {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	return st.buffer.Memory()
+	return shed.Load{Holds: st.buffer.Memory(), Read: st.window.extended}
 }
 
 // finish notes that the peer writes no more.
@@ -92,6 +93,7 @@ func (st *Stream) finish() {
 		return // it was given up before it was complete
 	}
 	st.finished = true
+	st.shrinkLocked()
 	st.readable.Broadcast()
 }
 

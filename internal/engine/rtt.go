@@ -5,10 +5,14 @@ import (
 	"time"
 )
 
-// A roundTrip is how long the peer takes to answer a Ping. One at a time is
-// under way, because not every protocol can tell answers apart.
+// A roundTrip is how long the peer takes to answer a Ping. Of several that are
+// under way the last one is measured: an answer may get lost, as a library does
+// that has too much to write.
 type roundTrip struct {
-	asked    time.Time    // when that was; zero for none. Guarded by Session.mu.
+	// Guarded by Session.mu.
+	pings uint32    // that were sent; the value of the last
+	asked time.Time // when that was; zero once it is answered
+
 	shortest atomic.Int64 // of all that were measured, in nanoseconds; 0 for none
 }
 
@@ -16,11 +20,18 @@ type roundTrip struct {
 // the one that waited the least in queues, so it is that of the path.
 func (r *roundTrip) get() time.Duration { return time.Duration(r.shortest.Load()) }
 
-// measureLocked asks the peer for an answer, unless one is under way.
+// pingLocked asks the peer for an answer.
+func (s *Session) pingLocked() {
+	r := &s.roundTrip
+	r.pings = (r.pings + 1) % pingValues
+	r.asked = time.Now()
+	s.appendLocked(Frame{Kind: Ping, Value: r.pings})
+}
+
+// measureLocked measures the round trip, unless that is under way.
 func (s *Session) measureLocked() {
 	if s.roundTrip.asked.IsZero() {
-		s.roundTrip.asked = time.Now()
-		s.appendLocked(Frame{Kind: Ping})
+		s.pingLocked()
 	}
 }
 
@@ -32,13 +43,13 @@ func (s *Session) measureFirstLocked() {
 	}
 }
 
-// measured notes that an answer has arrived.
-func (s *Session) measured() {
+// answered notes that the peer has answered the Ping with this value.
+func (s *Session) answered(value uint32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := &s.roundTrip
-	if r.asked.IsZero() {
-		return // the peer answers what was not asked
+	if r.asked.IsZero() || value != r.pings {
+		return // an earlier one, or what was not asked
 	}
 	took := max(int64(time.Since(r.asked)), 1)
 	r.asked = time.Time{}

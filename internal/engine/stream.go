@@ -155,6 +155,7 @@ func (st *Stream) abort(err error, discard bool) {
 		st.discardLocked(err)
 	} else {
 		st.readErr = cmp.Or(st.readErr, err)
+		st.shrinkLocked()
 		st.readable.Broadcast()
 	}
 	st.s.mu.Lock()

@@ -1,6 +1,10 @@
 package engine
 
-import "time"
+import (
+	"time"
+
+	"github.com/backdial/backdial/internal/shed"
+)
 
 // No more than a window of a stream arrives per round trip, so on a long path
 // the window is what bounds throughput. One that is larger than the path needs
@@ -17,9 +21,10 @@ const worthwhile = time.Millisecond
 
 // A window is how much of a stream the peer may send before it is read.
 type window struct {
-	size  uint64
-	since time.Time // when measuring the reader began
-	from  uint64    // bytes that it had read then
+	size     uint64
+	extended time.Time // for the last time
+	since    time.Time // when measuring the reader began
+	from     uint64    // bytes that it had read then
 }
 
 // extendLocked lets the peer send more, once that is worth a frame: half a
@@ -32,7 +37,8 @@ func (st *Stream) extendLocked() {
 	if st.finished || st.readErr != nil || st.unextendedLocked() < worth {
 		return
 	}
-	grown := st.growLocked(roundTrip)
+	st.window.extended = time.Now()
+	grown := roundTrip >= worthwhile && st.growLocked(roundTrip)
 	more := st.unextendedLocked()
 	st.allowed += more
 	credit := st.creditLocked()
@@ -45,43 +51,28 @@ func (st *Stream) extendLocked() {
 	}
 }
 
-// unextendedLocked is how much of the window the peer does not know of.
+// unextendedLocked is how much of the window the peer does not know of. It knows
+// of more than there is if the window has shrunk.
 func (st *Stream) unextendedLocked() uint64 {
-	return st.consumed + st.window.size - st.allowed
+	return max(st.consumed+st.window.size, st.allowed) - st.allowed
 }
 
 // growLocked enlarges the window if that is what the reader waits for, and
 // reports whether it did.
 func (st *Stream) growLocked(roundTrip time.Duration) bool {
 	w, most := &st.window, uint64(st.s.config.MaxWindow)
-	if roundTrip < worthwhile || w.size >= most {
+	took, read := w.extended.Sub(w.since), st.consumed-w.from
+	if w.size >= most || took < roundTrip {
 		return false
 	}
-	now := time.Now()
-	took, read := now.Sub(w.since), st.consumed-w.from
-	if took < roundTrip {
-		return false
-	}
-	first := w.since.IsZero()
-	w.since, w.from = now, st.consumed
-	if first {
-		return false
-	}
+	w.since, w.from = w.extended, st.consumed
 	want := min(uint64(2*float64(read)/took.Seconds()*roundTrip.Seconds()), most)
-	return want > w.size && st.growToLocked(want)
-}
-
-// growToLocked enlarges the window, if the session has that much left: all of
-// its windows together grow by no more than half of the receive buffer, so that
-// streams which stall after that have no other reset at once.
-func (st *Stream) growToLocked(size uint64) bool {
-	more := int64(size - st.window.size)
-	if st.s.grown.Add(more) > int64(st.s.config.ReceiveBuffer/2) {
-		st.s.grown.Add(-more)
+	if want <= w.size {
 		return false
 	}
-	st.window.size = size
-	return true
+	more := st.s.takeRoom(st, int64(want-w.size))
+	w.size += uint64(more)
+	return more > 0
 }
 
 // shrinkLocked gives back what the window has grown.
@@ -89,4 +80,36 @@ func (st *Stream) shrinkLocked() {
 	least := uint64(st.s.config.Window)
 	st.s.grown.Add(int64(least - st.window.size))
 	st.window.size = least
+}
+
+// takeRoom returns by how much the window of st may grow, as more is asked for.
+// All windows together grow by no more than half of what is free in the receive
+// buffer, so that streams which stall after that have no other reset at once.
+func (s *Session) takeRoom(st *Stream, more int64) int64 {
+	room := func() int64 { return (int64(s.config.ReceiveBuffer)-s.held.Load())/2 - s.grown.Load() }
+	if room() < more {
+		s.reclaim(st)
+	}
+	more = max(min(more, room()), 0)
+	s.grown.Add(more)
+	return more
+}
+
+// reclaim takes from streams that have not been read for a while what their
+// windows have grown, on behalf of st, whose lock is held. Their peers may use it
+// all the same: it counts as theirs again only if they grow again.
+func (s *Session) reclaim(st *Stream) {
+	s.mu.Lock()
+	live := s.liveLocked()
+	s.mu.Unlock()
+	for _, other := range live {
+		// One that is locked by someone is in use.
+		if other == st || !other.mu.TryLock() {
+			continue
+		}
+		if st.window.extended.Sub(other.window.extended) > shed.Lately {
+			other.shrinkLocked()
+		}
+		other.mu.Unlock()
+	}
 }

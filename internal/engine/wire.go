@@ -75,6 +75,9 @@ type Frame struct {
 	Value  uint32 // of a Ping, Pong or GoAway
 }
 
+// pingValues is how many values a Ping can have, in every protocol so far.
+const pingValues = 1 << 30
+
 // A Credit lets the peer send more on a stream. Protocols say it in one of two
 // ways; frames to be sent have both filled in, received ones have one.
 type Credit struct {

@@ -165,13 +165,18 @@ func (s *Session) flushLocked() {
 	if s.flushing {
 		return
 	}
+	again := s.retired
 	s.flushing, s.busy, s.retired = true, true, false
-	if s.hasWriter {
+	switch {
+	case !s.hasWriter:
+		s.hasWriter = true
+		s.wg.Go(s.writeLoop)
+	case again: // it has not noticed yet
+		s.retirement.Reset(retirement)
+		fallthrough
+	default:
 		s.work.Signal()
-		return
 	}
-	s.hasWriter = true
-	s.wg.Go(s.writeLoop)
 }
 
 // writeLoop writes the queue whenever there is one, until it is retired or the
@@ -197,6 +202,9 @@ func (s *Session) writeLoop() {
 func (s *Session) retireWriter() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.err != nil {
+		return
+	}
 	if s.busy {
 		s.busy = false
 		s.retirement.Reset(retirement)

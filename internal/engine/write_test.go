@@ -66,6 +66,34 @@ func TestStraysAreForgotten(t *testing.T) {
 	}
 }
 
+// TestWriterRetiresLater queues something at the moment at which the writer is told
+// to go.
+func TestWriterRetiresLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn, peer := net.Pipe()
+		go io.Copy(io.Discard, peer)
+		s := New(terseWire{strays: true}, conn, ListenSide, mux.Config{KeepAlive: -1})
+		defer s.Close()
+		s.mu.Lock()
+		s.appendLocked(Frame{Flags: Stray})
+		s.mu.Unlock()
+		synctest.Wait()
+		s.mu.Lock()
+		s.retirement.Stop()
+		s.retired = true
+		s.work.Signal()
+		s.appendLocked(Frame{Flags: Stray})
+		s.mu.Unlock()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.hasWriter {
+			t.Error("an idle session keeps its writer")
+		}
+	})
+}
+
 // TestWriterRetires leaves a session alone whose writer has had something to do.
 func TestWriterRetires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

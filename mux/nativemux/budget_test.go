@@ -76,21 +76,57 @@ func TestMoreStreamsThanTheWindow(t *testing.T) {
 
 // TestGrownWindows has streams read until their windows have grown, and then not
 // any more: a few of them could fill the carrier's window.
-func TestGrownWindows(t *testing.T) { synctest.Test(t, grownWindows) }
+func TestGrownWindows(t *testing.T) {
+	for _, windows := range []struct {
+		stream, maxStream, connection int
+		streams                       int // that are more than enough
+	}{
+		{64 << 10, 512 << 10, 4 << 20, 12},
+		{64 << 10, 8 << 20, 8 << 20, 6},
+		{512 << 10, 2 << 20, 8 << 20, 6},
+	} {
+		simulate(t, fmt.Sprint(windows), func(t *testing.T) {
+			p := newNetwork(t, conditions{}).sessions(t, mux.Config{KeepAlive: 5 * time.Second},
+				webtransport.WithWindows(windows.stream, windows.maxStream, windows.connection))
+			live, accepted := openPair(t, p.dial, p.listen)
+			go io.Copy(accepted, accepted)
+			for range windows.streams {
+				st, peer := openPair(t, p.dial, p.listen)
+				go flood(st)
+				if _, err := io.CopyN(io.Discard, peer, 3<<20); err != nil {
+					t.Fatal(err)
+				}
+				<-time.After(10 * neglected)
+				echoes(t, live)
+			}
+		})
+	}
+}
 
-func grownWindows(t *testing.T) {
-	p := newNetwork(t, conditions{}).sessions(t, mux.Config{KeepAlive: 5 * time.Second},
-		webtransport.WithWindows(64<<10, 1<<20, 8<<20))
-	live, accepted := openPair(t, p.dial, p.listen)
-	go io.Copy(accepted, accepted)
-	for range 12 { // 8 fill it
+// TestGrownWindowsOfReaders has streams read slowly after their windows have grown,
+// but read.
+func TestGrownWindowsOfReaders(t *testing.T) { synctest.Test(t, grownWindowsOfReaders) }
+
+func grownWindowsOfReaders(t *testing.T) {
+	p := newNetwork(t, conditions{}).sessions(t, mux.Config{}, webtransport.WithWindows(0, 0, 32<<20))
+	failed := make(chan error)
+	const readers = 6
+	for range readers {
 		st, peer := openPair(t, p.dial, p.listen)
 		go flood(st)
-		if _, err := io.CopyN(io.Discard, peer, 3<<20); err != nil {
-			t.Fatal(err)
+		go func() {
+			_, err := io.CopyN(io.Discard, peer, 6<<20)
+			for i := 0; i < 20 && err == nil; i++ {
+				_, err = io.CopyN(io.Discard, peer, 64<<10)
+				<-time.After(neglected)
+			}
+			failed <- err
+		}()
+	}
+	for range readers {
+		if err := <-failed; err != nil {
+			t.Error("a stream that is read:", err)
 		}
-		<-time.After(2 * neglected)
-		echoes(t, live)
 	}
 }
 

@@ -56,11 +56,11 @@ const (
 // New returns the multiplexer of a carrier's own streams. Its name is
 // "native", its protocol "backdial.v1.native". It is a [mux.StreamMuxer].
 //
-// [mux.Config.Window] has no meaning here: windows are the carrier's. Nor does
+// [mux.Config.Window] and MaxWindow have no meaning here: windows are the carrier's. Nor does
 // the carrier say what it holds, so a stream that is not read counts against
-// [mux.Config.ReceiveBuffer] with a window of the carrier's, and if the carrier's
-// window of all streams is less than the buffer, that less a reserve of eight
-// streams' windows is what counts.
+// [mux.Config.ReceiveBuffer] with what its window may have grown to, and if the
+// carrier's window of all streams is less than the buffer, that less a reserve is
+// what counts: the windows of eight new streams, or of one that has grown.
 func New() mux.Muxer { return muxer{} }
 
 type muxer struct{}

@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/backdial/backdial/internal/shed"
 	"github.com/backdial/backdial/mux"
 )
 
@@ -18,7 +18,7 @@ import (
 // stream is what fills the window of all, and throws it away when the session
 // ends. So a stream that nobody has read for a while, or never to its end, is
 // pumped: the session fetches its data, as far as its budget goes and up to
-// 64 KiB. That is enough to know that it is not read, and little enough for the
+// 32 KiB. That is enough to know that it is not read, and little enough for the
 // carrier not to take it for one that needs a larger window. When the peer
 // closes the session, all streams are pumped dry.
 
@@ -27,7 +27,7 @@ import (
 const neglect = 100 * time.Millisecond
 
 // enough is how much a pump fetches of a stream that is not read.
-const enough = 64 << 10
+const enough = 32 << 10
 
 // The sizes of what a pump reads at a time: it doubles while the carrier has
 // that much.
@@ -48,6 +48,7 @@ func (st *stream) Read(p []byte) (int, error) {
 			return 0, os.ErrDeadlineExceeded
 		case st.buffer.Len() > 0 || len(p) == 0:
 			n := st.buffer.Read(p)
+			st.readAt = time.Now()
 			st.accountLocked()
 			st.readable.Broadcast() // there is room
 			return n, nil
@@ -59,6 +60,7 @@ func (st *stream) Read(p []byte) (int, error) {
 			st.readable.Wait()
 		default:
 			if n := st.readCarrierLocked(p); n > 0 {
+				st.readAt = time.Now()
 				return n, nil
 			}
 		}
@@ -158,15 +160,17 @@ func (st *stream) pump() {
 		st.forwardLocked(time.Time{})
 	}
 	for size := smallFetch; !st.doneLocked(); {
-		st.stalled = st.buffer.Len() >= enough && !st.unlimited
+		st.stalled = st.hasEnoughLocked()
 		st.accountLocked()
 		if st.s.held.Load() > st.s.budget {
 			st.mu.Unlock()
-			st.s.shed()
+			shed := st.s.shed()
 			st.mu.Lock()
-			continue
+			if shed {
+				continue
+			}
 		}
-		if st.stalled {
+		if st.hasEnoughLocked() {
 			st.readable.Wait()
 			continue
 		}
@@ -186,6 +190,9 @@ func (st *stream) pump() {
 	st.accountLocked()
 }
 
+// hasEnoughLocked reports whether the pump has fetched what it may.
+func (st *stream) hasEnoughLocked() bool { return st.buffer.Len() >= enough && !st.unlimited }
+
 // accountLocked tells the session how much memory the stream holds now. If the
 // pump stands still, the carrier is taken to hold a window more.
 func (st *stream) accountLocked() {
@@ -194,26 +201,27 @@ func (st *stream) accountLocked() {
 		holds = st.buffer.Memory()
 	}
 	if st.stalled && !st.doneLocked() {
-		holds += min(st.windowLocked(), int(st.s.budget/4)) // one alone may stay
+		holds += st.windowLocked()
 	}
 	st.s.held.Add(int64(holds - st.accounted))
 	st.accounted = holds
 }
 
-// windowLocked is what the carrier may hold of the stream.
+// windowLocked is what the carrier may hold of the stream: its window, if that has
+// doubled whenever it could.
 func (st *stream) windowLocked() int {
-	w := st.s.windows
-	if st.received <= uint64(w.Stream/2) {
-		return w.Stream
+	size, most := st.s.windows.Stream, st.s.windows.MaxStream
+	for read := st.received; read > uint64(size/2) && size < most; size *= 2 {
+		read -= uint64(size / 2)
 	}
-	return int(min(uint64(w.Stream)+2*st.received, uint64(w.MaxStream)))
+	return min(size, most)
 }
 
-// holds is the memory that the stream holds.
-func (st *stream) holds() int {
+// load is what the stream holds, and when it was read.
+func (st *stream) load() shed.Load {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	return st.accounted
+	return shed.Load{Holds: st.accounted, Read: st.readAt}
 }
 
 // discardLocked throws away what has arrived and what will, and makes Read
@@ -228,23 +236,23 @@ func (st *stream) discardLocked(err error) {
 	st.forwardLocked(past) // wakes the fetcher
 }
 
-// shed resets the streams that hold most of the session's memory, until a
-// quarter of it is free: looking at all of them has to be worth it.
-func (s *session) shed() {
-	live := s.live()
-	holds := make(map[*stream]int, len(live))
-	for _, st := range live {
-		holds[st] = st.holds()
+// shed resets streams until a quarter of the session's memory is free: looking at
+// all of them has to be worth it. One that holds all there is may stay. It reports
+// whether there was any other.
+func (s *session) shed() bool {
+	loaded := shed.Order(s.live(), (*stream).load)
+	if len(loaded) < 2 {
+		return false
 	}
-	slices.SortFunc(live, func(a, b *stream) int { return holds[b] - holds[a] })
 	err := fmt.Errorf("native: %w: it was read too slowly, and the session's receive buffer of %d bytes is full",
 		mux.ErrReset, s.budget)
-	for _, st := range live {
+	for _, st := range loaded[:len(loaded)-1] {
 		if s.held.Load() <= s.budget/4*3 {
-			return
+			break
 		}
 		st.refuse(err)
 	}
+	return true
 }
 
 // A watch looks at a session's streams now and then, while there are any that

@@ -21,7 +21,8 @@ import (
 // said anything yet.
 const helloWait = time.Second
 
-// reserve is how many streams' windows of a connection's are kept free.
+// reserve is how many new streams' windows of a connection's are kept free, at
+// least.
 const reserve = 8
 
 // A session implements [mux.Session]. Its goroutines are one that takes the
@@ -82,7 +83,8 @@ func newSession(conn carrier.StreamConn, config mux.Config, listenSide bool) *se
 	s.windows = conn.Windows()
 	// The carrier's window of all must not fill up: it would stop the control
 	// messages too.
-	s.budget = int64(max(min(s.config.ReceiveBuffer, s.windows.All-reserve*s.windows.Stream), 1))
+	beside := max(reserve*s.windows.Stream, s.windows.MaxStream)
+	s.budget = int64(max(min(s.config.ReceiveBuffer, s.windows.All-beside), 1))
 	for _, c := range []*sync.Cond{&s.opening, &s.accepting, &s.drained} {
 		c.L = &s.mu
 	}

@@ -30,6 +30,7 @@ type stream struct {
 	readable     sync.Cond      // Read may go on, or the pump
 	reading      bool           // a Read is in cs.Read
 	pumped       bool           // from now on only the pump calls it
+	readAt       time.Time      // when a Read returned the last bytes
 	touched      bool           // a Read has returned since the session looked
 	buffer       readbuf.Buffer // what the session has fetched
 	accounted    int            // memory of buffer that is in session.held

@@ -26,11 +26,14 @@ const (
 	cmdUPD = 4 // extends the window
 )
 
-// The library ignores the stream id of a cmdNOP. We make these of it.
+// The library ignores the stream id of a cmdNOP. We make these of it, with the
+// value of a ping in the upper bits.
 const (
 	nopIdle = 0
 	nopPing = 1
 	nopPong = 2
+
+	nopBits = 2
 )
 
 // beyond is what a receiver adds to what it has consumed to say that it reads
@@ -71,7 +74,7 @@ func (wire) Read(r *bufio.Reader) (engine.Frame, error) {
 	case cmdPSH:
 		f.Length = int(length)
 	case cmdNOP:
-		f.Kind = fromNOP(f.ID)
+		f.Kind, f.Value = fromNOP(f.ID)
 	case cmdUPD:
 		if length != creditSize {
 			return f, fmt.Errorf("%w: window update of %d bytes instead of %d", mux.ErrProtocol, length, creditSize)
@@ -101,14 +104,15 @@ func peek(r *bufio.Reader, n int) ([]byte, error) {
 	return b, err
 }
 
-func fromNOP(id uint32) engine.Kind {
-	switch id {
+func fromNOP(id uint32) (kind engine.Kind, value uint32) {
+	value = id >> nopBits
+	switch id % (1 << nopBits) {
 	case nopPing:
-		return engine.Ping
+		return engine.Ping, value
 	case nopPong:
-		return engine.Pong
+		return engine.Pong, value
 	}
-	return engine.Idle
+	return engine.Idle, 0
 }
 
 func (wire) Append(b []byte, f engine.Frame) []byte {
@@ -116,9 +120,9 @@ func (wire) Append(b []byte, f engine.Frame) []byte {
 	case engine.OnStream:
 		return appendStream(b, f)
 	case engine.Ping:
-		return appendHeader(b, cmdNOP, 0, nopPing)
+		return appendHeader(b, cmdNOP, 0, f.Value<<nopBits|nopPing)
 	case engine.Pong:
-		return appendHeader(b, cmdNOP, 0, nopPong)
+		return appendHeader(b, cmdNOP, 0, f.Value<<nopBits|nopPong)
 	case engine.Idle:
 		return appendHeader(b, cmdNOP, 0, nopIdle)
 	case engine.GoAway: // smux has none

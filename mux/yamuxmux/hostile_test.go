@@ -157,7 +157,7 @@ func TestLastByteAfterClose(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	want := join(frame(update, ack, 1, 0), frame(ping, syn, 0, 0), frame(update, fin, 1, 0), frame(update, rst, 1, 0), frame(ping, ack, 0, 9))
+	want := join(frame(update, ack, 1, 0), frame(ping, syn, 0, 1), frame(update, fin, 1, 0), frame(update, rst, 1, 0), frame(ping, ack, 0, 9))
 	heard := make(chan []byte)
 	go func() {
 		peer.SetReadDeadline(time.Now().Add(10 * time.Second))
