@@ -72,7 +72,7 @@ func TestDialErrors(t *testing.T) {
 	}{{
 		name: "broken URL",
 		url:  func(*testing.T) string { return "ws://host:port" },
-		text: `transport: parse "ws://host:port": invalid port ":port" after host`,
+		text: `transport: the URL is invalid: parse "ws://host:port": invalid port ":port" after host`,
 	}, {
 		name: "broken URL with a password",
 		url:  func(*testing.T) string { return "ws://device:se%cret@host/" },

@@ -89,23 +89,56 @@ func (c *Client) DialAndListen() (net.Listener, error) {
 // matches, for instance, [*carrier.RejectedError] if a server refused,
 // [carrier.ErrScheme] for a URL that no carrier knows, or [ErrNoCommonMux].
 //
+// With [WithReconnect] the first session is awaited in the same way as the later
+// ones: it is tried again until there is one, ctx ends, or an attempt fails in a
+// way that will not change.
+//
 // [*carrier.RejectedError]: https://pkg.go.dev/github.com/backdial/backdial/carrier#RejectedError
 // [carrier.ErrScheme]: https://pkg.go.dev/github.com/backdial/backdial/carrier#ErrScheme
 func (c *Client) DialAndListenContext(ctx context.Context) (*Listener, error) {
-	config := c.config.withDefaults()
-	u, err := url.Parse(c.URL)
-	if err != nil {
-		if strings.Contains(c.URL, "@") {
-			return nil, errors.New("transport: the URL is invalid, and not shown because it may hold a password; is that escaped?")
-		}
-		return nil, fmt.Errorf("transport: %w", err)
+	life := newLifecycle(c)
+	if err := life.start(ctx); err != nil {
+		return nil, err
 	}
+	return &Listener{life}, nil
+}
+
+// session makes one session.
+func (c *Client) session(ctx context.Context, config *config) (*session, error) {
 	timeout := config.handshakeTimeout
 	if c.HandshakeTimeout > 0 {
 		timeout = c.HandshakeTimeout
 	}
 	bounded, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-
-	return c.connect(ctx, bounded, timeout, &config, u)
+	address, header := c.URL, c.Header
+	var err error
+	if config.url != nil {
+		if address, err = config.url(bounded); err != nil {
+			return nil, fmt.Errorf("transport: URL: %w", err)
+		}
+	}
+	if config.header != nil {
+		if header, err = config.header(bounded); err != nil {
+			return nil, fmt.Errorf("transport: header: %w", err)
+		}
+	}
+	u, err := parseURL(address)
+	if err != nil {
+		return nil, err
+	}
+	return c.connect(ctx, bounded, timeout, config, u, header)
 }
+
+func parseURL(address string) (*url.URL, error) {
+	u, err := url.Parse(address)
+	if err != nil && strings.Contains(address, "@") {
+		return nil, fmt.Errorf("%w, and not shown because it may hold a password; is that escaped?", errURL)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errURL, err)
+	}
+	return u, nil
+}
+
+var errURL = errors.New("transport: the URL is invalid")

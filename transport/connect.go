@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 	"sync"
@@ -23,9 +24,9 @@ var ErrLostRace = errors.New("another carrier was first")
 // Those that are known to be broken have their turn when all others have
 // failed, or half of the time has passed. timeout is what bounded has beyond
 // ctx.
-func (c *Client) connect(ctx, bounded context.Context, timeout time.Duration, config *config, u *url.URL) (*Listener, error) {
+func (c *Client) connect(ctx, bounded context.Context, timeout time.Duration, config *config, u *url.URL, header http.Header) (*session, error) {
 	c.paths.settle(time.Now())
-	header := c.Header.Clone() // attempts that are given up may look at it later
+	header = header.Clone() // attempts that are given up may look at it later
 	tries := make([]*try, len(config.carriers))
 	var usual, reserve []*try
 	for i, by := range config.carriers {
@@ -106,9 +107,9 @@ func first(ctx context.Context, stagger time.Duration, attempts []attempt) (*try
 	return t, nil
 }
 
-// won announces the winner's session, with what became of the carriers that
-// were preferred to it, and remembers those that are broken.
-func (c *Client) won(winner *try, tries []*try) *Listener {
+// won returns the winner's session, with what became of the carriers that were
+// preferred to it, and remembers those that are broken.
+func (c *Client) won(winner *try, tries []*try) *session {
 	now, config, session := time.Now(), winner.config, winner.session
 	var preferred attempts
 	for _, t := range tries[:winner.path.carrier] {
@@ -122,15 +123,13 @@ func (c *Client) won(winner *try, tries []*try) *Listener {
 	if len(preferred) > 0 {
 		session.info.Fallback = &preferred
 	}
-	gone := func() {}
 	if last := tries[len(tries)-1]; winner != last { // there is another to use instead
 		// Silence takes that long to be noticed.
 		short := shortLife + max(config.session.KeepAlive, 0) + max(config.session.KeepAliveTimeout, 0)
 		c.paths.connected(winner.path, now, session.mux.Context(), short)
-		gone = func() { c.paths.settle(time.Now()) }
+		session.settle = func() { c.paths.settle(time.Now()) }
 	}
-	session.begin(gone)
-	return &Listener{session: session}
+	return session
 }
 
 // A try is what a client makes of one carrier in a race.

@@ -58,6 +58,9 @@ func (c config) withDefaults() config {
 	if c.headStart == 0 {
 		c.headStart = defaultHeadStart
 	}
+	if c.retry == nil {
+		c.retry = Retryable
+	}
 	if c.logger == nil {
 		c.logger = slog.New(slog.DiscardHandler)
 	}

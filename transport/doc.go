@@ -58,6 +58,12 @@
 // for half a minute; when the handler returns is of no importance. Done tells
 // that it is over, Err why. A client that connects again is a new session.
 //
+// A listener ends with its session, unless its client has [WithReconnect]. Then
+// Accept goes on with the next one. The client waits between its attempts, at
+// random and longer each time ([Backoff]), until one fails in a way that will not
+// change ([Retryable]); [Trace.StateChanged] tells what it is at. Connections of a
+// session that was lost end with an error.
+//
 // A stream is a [net.Conn] that also has CloseWrite() error. It lives until its
 // user closes it or its session ends. A context given to a function bounds the
 // call, never what it returns.

@@ -3,6 +3,7 @@ package transport_test
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -11,10 +12,12 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"time"
 
 	"github.com/quic-go/quic-go/http3"
 
 	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/carrier/mem"
 	"github.com/backdial/backdial/carrier/webtransport"
 	"github.com/backdial/backdial/carrier/ws"
 	"github.com/backdial/backdial/mux/nativemux"
@@ -231,4 +234,44 @@ func ExampleListener_Shutdown() {
 	// Output:
 	// done
 	// <nil>
+}
+
+// A device that outlives its sessions, and has a fresh token for each attempt.
+func ExampleWithReconnect() {
+	network := mem.New()
+	sessions := make(chan *transport.Dialer)
+	server := transport.NewServer(transport.EndpointHandlerFunc(func(d *transport.Dialer) { sessions <- d }),
+		transport.WithCarriers(network))
+	server.Addr = "server"
+	go server.ListenAndServe()
+	defer server.Close()
+
+	token := func(context.Context) (http.Header, error) {
+		return http.Header{"Token": {rand.Text()}}, nil
+	}
+	lis, err := transport.DialAndListen("mem://server", nil,
+		transport.WithCarriers(network),
+		transport.WithReconnect(transport.Backoff{Min: time.Millisecond}),
+		transport.WithHeaderFunc(token))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer lis.Close()
+	go http.Serve(lis, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "fine") }))
+
+	first := <-sessions
+	first.Close() // a deploy, say
+	second := <-sessions
+	device := http.Client{Transport: &http.Transport{DialContext: second.DialContext, DisableKeepAlives: true}}
+	answer, err := device.Get("http://device/status")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer answer.Body.Close()
+	status, err := io.ReadAll(answer.Body)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%s, with another token: %v\n", status, first.Header.Get("Token") != second.Header.Get("Token"))
+	// Output: fine, with another token: true
 }

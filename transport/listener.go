@@ -4,42 +4,45 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"sync/atomic"
 )
 
-// A Listener is a client's end of a session: a [net.Listener] of the
+// A Listener is a client's end of its session: a [net.Listener] of the
 // connections that the server dials. What it accepts is a [net.Conn] that also
 // has CloseWrite() error.
 //
-// It ends with its session. Close it when it is no longer used.
-type Listener struct {
-	session  *session
-	draining atomic.Bool // Shutdown was called
-}
+// It ends with its session, unless the client has [WithReconnect]. Close it when
+// it is no longer used.
+type Listener struct{ life *lifecycle }
 
 var _ net.Listener = (*Listener)(nil)
 
 // Accept waits for a connection that the server dials. Its error matches
 // [net.ErrClosed] after Close, or when Shutdown is done: not before, because
-// who serves a listener tends to close it when Accept fails. The error matches [mux.ErrSessionEnded] when the
-// session is lost or the server closed it.
+// who serves a listener tends to close it when Accept fails. The error matches
+// [mux.ErrSessionEnded] when the session is lost or the server closed it. With
+// [WithReconnect], Accept goes on with the next session instead, and its error
+// is why there will not be one.
 //
 // [mux.ErrSessionEnded]: https://pkg.go.dev/github.com/backdial/backdial/mux#ErrSessionEnded
 func (l *Listener) Accept() (net.Conn, error) {
-	st, err := l.session.mux.Accept()
-	if err != nil {
-		if l.draining.Load() {
-			<-l.Done()
+	for s := l.life.latest(); ; {
+		st, err := s.mux.Accept()
+		if err == nil {
+			return s.conn(st), nil
 		}
-		return nil, fmt.Errorf("transport: accept: %w", l.session.explain(err))
+		if s, err = l.life.after(s); err != nil {
+			return nil, fmt.Errorf("transport: accept: %w", err)
+		}
 	}
-	return l.session.conn(st), nil
 }
 
 // Close ends the session and the connections that were accepted. Blocked calls
 // return with an error. Close waits a few seconds at most until the server has
 // what was written before.
-func (l *Listener) Close() error { return l.session.mux.Close() }
+func (l *Listener) Close() error {
+	l.life.close()
+	return nil
+}
 
 // Shutdown stops accepting, waits until the connections that were accepted
 // have been closed, then closes the session. Connections that the server dials
@@ -51,25 +54,23 @@ func (l *Listener) Close() error { return l.session.mux.Close() }
 // not the server's, which would close the listener at once.
 //
 // [http.Server]: https://pkg.go.dev/net/http#Server
-func (l *Listener) Shutdown(ctx context.Context) error {
-	l.draining.Store(true)
-	return l.session.mux.Shutdown(ctx)
-}
+func (l *Listener) Shutdown(ctx context.Context) error { return l.life.shutdown(ctx) }
 
-// Addr returns the local address of the connection to the server.
-func (l *Listener) Addr() net.Addr { return l.session.info.LocalAddr }
+// Addr returns the local address of the connection to the server, or of the last
+// one there was.
+func (l *Listener) Addr() net.Addr { return l.Info().LocalAddr }
 
-// Done is closed when the session has ended.
-func (l *Listener) Done() <-chan struct{} { return l.session.mux.Context().Done() }
+// Info describes the session, or the last one there was.
+func (l *Listener) Info() Info { return l.life.latest().info }
 
-// Err returns why the session has ended, or nil while it has not. It matches
+// Done is closed when the listener has ended.
+func (l *Listener) Done() <-chan struct{} { return l.life.ctx.Done() }
+
+// Err returns why the listener has ended, or nil while it has not. It matches
 // the same errors as that of Accept.
 func (l *Listener) Err() error {
-	if err := l.session.err(); err != nil {
+	if err := context.Cause(l.life.ctx); err != nil {
 		return fmt.Errorf("transport: %w", err)
 	}
 	return nil
 }
-
-// Info describes the session.
-func (l *Listener) Info() Info { return l.session.info }

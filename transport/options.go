@@ -1,8 +1,10 @@
 package transport
 
 import (
+	"context"
 	"crypto/tls"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/backdial/backdial/carrier"
@@ -41,6 +43,10 @@ type config struct {
 	requireNegotiation bool
 	trace              Trace
 	logger             *slog.Logger
+	backoff            *Backoff // nil: a lost session ends the listener
+	retry              func(error) bool
+	url                func(context.Context) (string, error)
+	header             func(context.Context) (http.Header, error)
 }
 
 // WithCarriers chooses the carriers. A client prefers them in this order and
@@ -91,6 +97,36 @@ func WithHandshakeTimeout(d time.Duration) Option {
 // and the fastest is used.
 func WithHeadStart(d time.Duration) ClientOption {
 	return clientOption(func(c *config) { c.headStart = d })
+}
+
+// WithReconnect has a client's listener outlive its sessions: when one is lost, it
+// connects again, with pauses as b says, until that fails in a way that will not
+// change ([WithRetry]). Without it a lost session ends the listener.
+func WithReconnect(b Backoff) ClientOption {
+	b = b.withDefaults()
+	return clientOption(func(c *config) { c.backoff = &b })
+}
+
+// WithRetry sets what decides whether a client with [WithReconnect] connects again
+// after err: what DialAndListen failed with, or why a session was lost. If not,
+// err ends the listener. The default, which nil means as well, is [Retryable]. A
+// client that gets a new token for each attempt ([WithHeaderFunc]) may want to go
+// on after 401.
+func WithRetry(retry func(err error) bool) ClientOption {
+	return clientOption(func(c *config) { c.retry = retry })
+}
+
+// WithHeaderFunc sets what makes the header of each attempt to connect, instead of
+// [Client.Header]: with a token that does not last, for instance. ctx ends with
+// the attempt. An error fails it.
+func WithHeaderFunc(header func(ctx context.Context) (http.Header, error)) ClientOption {
+	return clientOption(func(c *config) { c.header = header })
+}
+
+// WithURLFunc sets what names the URL of each attempt to connect, instead of
+// [Client.URL]. ctx ends with the attempt. An error fails it.
+func WithURLFunc(url func(ctx context.Context) (string, error)) ClientOption {
+	return clientOption(func(c *config) { c.url = url })
 }
 
 // WithRequireNegotiation refuses peers that do not negotiate the multiplexer.

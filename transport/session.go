@@ -18,6 +18,7 @@ type session struct {
 	info   Info
 	trace  *Trace
 	logger *slog.Logger
+	settle func() // what there is to do when it is gone, or nil
 }
 
 func newSession(c *config, from carrier.Carrier, conn carrier.Conn, m mux.Muxer, muxed mux.Session) *session {
@@ -44,6 +45,9 @@ func (s *session) begin(gone func()) {
 	context.AfterFunc(s.mux.Context(), func() {
 		<-announced
 		defer gone()
+		if s.settle != nil {
+			defer s.settle()
+		}
 		s.logger.Info("backdial: client gone", "after", time.Since(s.info.Since), "reason", s.err())
 		if s.trace.ClientGone != nil {
 			s.trace.ClientGone(s.info, s.err())

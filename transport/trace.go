@@ -39,6 +39,11 @@ type Trace struct {
 	// attempt that succeeds, ClientConnected is called.
 	DialFailed func(carrier string, err error)
 
+	// StateChanged is called on a client when its listener changes its state.
+	// Calls come one after the other, in order. It must not call Close or Shutdown
+	// of the listener, which wait for it.
+	StateChanged func(StateChange)
+
 	// StreamOpened is called for each stream that a server dials or a client
 	// accepts.
 	StreamOpened func(Info)
