@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -329,6 +330,31 @@ func TestRetryable(t *testing.T) {
 	}
 }
 
+// TestRetryableWithCarriers has one carrier refused, and another not get there.
+func TestRetryableWithCarriers(t *testing.T) {
+	for code, again := range map[int]bool{401: false, 403: false, 404: true} {
+		t.Run(http.StatusText(code), func(t *testing.T) {
+			reconnects(t, func(t *testing.T, s *site) {
+				_, carriers := detours(s.network, works, refuses(syscall.ECONNREFUSED))
+				lis, _ := s.listen(t, transport.Backoff{}, carriers)
+				s.answer(func(w http.ResponseWriter, r *http.Request) {
+					s.answer(nil)
+					status(code, "")(w, r)
+				})
+				(<-s.dialers).Close()
+				if again {
+					<-s.dialers
+					return
+				}
+				<-lis.Done()
+				if _, ok := errors.AsType[*carrier.RejectedError](lis.Err()); !ok {
+					t.Errorf("error %v, want a *carrier.RejectedError", lis.Err())
+				}
+			})
+		})
+	}
+}
+
 // TestFreshRequest makes header and URL afresh for each attempt, and goes on after
 // 401.
 func TestFreshRequest(t *testing.T) {
@@ -352,6 +378,9 @@ func TestFreshRequest(t *testing.T) {
 		d := <-s.dialers
 		if token := d.Header.Get("Token"); token != "4" {
 			t.Errorf("token %q, want that of attempt 4: after 401, and one that failed", token)
+		}
+		if d.URL.Path != "/3" { // which is made before the token
+			t.Errorf("path %q, want that of attempt 4", d.URL.Path)
 		}
 	})
 }
