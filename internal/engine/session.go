@@ -29,7 +29,8 @@ const (
 
 // A Session implements [mux.Session]. Its goroutines are a reader, which lives
 // as long as the session, and a writer, which lives while there is something
-// to write and a little longer. Both end with the session, however it ends; Close waits for them.
+// to write and a little longer. Both end with the session, however it ends;
+// Close waits for them.
 type Session struct {
 	wire   Wire
 	conn   net.Conn
@@ -58,6 +59,7 @@ type Session struct {
 	fromPeer   int                // streams in the map that the peer opened
 	inUse      int                // streams in the map without those in accepts
 	accepts    []*Stream          // opened by the peer, to be accepted
+	reclaimed  time.Time          // when reclaim has looked at all streams
 
 	opening   sync.Cond // Open may go on
 	accepting sync.Cond // Accept may go on

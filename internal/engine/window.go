@@ -97,10 +97,15 @@ func (s *Session) takeRoom(st *Stream, more int64) int64 {
 
 // reclaim takes from streams that have not been read for a while what their
 // windows have grown, on behalf of st, whose lock is held. Their peers may use it
-// all the same: it counts as theirs again only if they grow again.
+// all the same: it counts as theirs again only if they grow again. There is no
+// point in looking at all of them more often than they could come to rest.
 func (s *Session) reclaim(st *Stream) {
 	s.mu.Lock()
-	live := s.liveLocked()
+	var live []*Stream
+	if st.window.extended.Sub(s.reclaimed) > shed.Lately {
+		s.reclaimed = st.window.extended
+		live = s.liveLocked()
+	}
 	s.mu.Unlock()
 	for _, other := range live {
 		// One that is locked by someone is in use.
