@@ -56,8 +56,8 @@ const (
 // New returns the multiplexer of a carrier's own streams. Its name is
 // "native", its protocol "backdial.v1.native". It is a [mux.StreamMuxer].
 //
-// [mux.Config.Window] and MaxWindow have no meaning here: windows are the carrier's. Nor does
-// the carrier say what it holds, so a stream that is not read counts against
+// [mux.Config.Window] and MaxWindow have no meaning here: windows are the
+// carrier's. Nor does the carrier say what it holds, so a stream that is not read counts against
 // [mux.Config.ReceiveBuffer] with what its window may have grown to, and if the
 // carrier's window of all streams is less than the buffer, that less a reserve is
 // what counts: the windows of eight new streams, or of one that has grown.

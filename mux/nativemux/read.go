@@ -164,9 +164,9 @@ func (st *stream) pump() {
 		st.accountLocked()
 		if st.s.held.Load() > st.s.budget {
 			st.mu.Unlock()
-			shed := st.s.shed()
+			freed := st.s.shed()
 			st.mu.Lock()
-			if shed {
+			if freed {
 				continue
 			}
 		}
@@ -211,7 +211,7 @@ func (st *stream) accountLocked() {
 // doubled whenever it could.
 func (st *stream) windowLocked() int {
 	size, most := st.s.windows.Stream, st.s.windows.MaxStream
-	for read := st.received; read > uint64(size/2) && size < most; size *= 2 {
+	for read := st.received; read > uint64(size/2) && 0 < size && size < most; size *= 2 {
 		read -= uint64(size / 2)
 	}
 	return min(size, most)

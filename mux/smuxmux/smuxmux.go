@@ -9,8 +9,8 @@
 //
 // Two signals that protocol version 2 lacks are made of what the library
 // ignores or understands anyway: a ping with the number n is a NOP for stream
-// 4n+1 and its answer one for stream 4n+2, and a receiver that reads no more claims to have consumed
-// 2³⁰ bytes more than it did. A peer that uses the library does not answer the
+// 4n+1 and its answer one for stream 4n+2, and a receiver that reads no more
+// claims to have consumed 2³⁰ bytes more than it did. A peer that uses the library does not answer the
 // ping; its own NOPs, each 10 s by default, have to come more often than
 // [mux.Config.KeepAliveTimeout]. Nor does the library say that it has accepted
 // a stream before it has read from it: of streams that wait for its side to
