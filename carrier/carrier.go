@@ -224,8 +224,21 @@ func (e *CanceledError) Error() string {
 	return fmt.Sprintf("stream canceled by the peer with code %d", e.Code)
 }
 
+// AllowOrigin returns r with the note that a page of its Origin may connect, which
+// somebody has decided who knows better than the carrier.
+func AllowOrigin(r *http.Request) *http.Request {
+	return r.WithContext(context.WithValue(r.Context(), originAllowed{}, true))
+}
+
+// OriginAllowed reports whether r has the note of [AllowOrigin]. The Upgrade of a
+// carrier that pages can use refuses others, with status 403, unless they are of
+// the host that the request is for.
+func OriginAllowed(r *http.Request) bool { return r.Context().Value(originAllowed{}) != nil }
+
+type originAllowed struct{}
+
 // A RejectedError is the error of Dial when the server answered, but not with
-// a connection.
+// a connection. On the server, it is how a client is to be refused.
 type RejectedError struct {
 	// StatusCode of the answer, such as 403.
 	StatusCode int

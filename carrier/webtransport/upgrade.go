@@ -65,7 +65,7 @@ func (c *Carrier) upgrade(w http.ResponseWriter, r *http.Request, protocol strin
 	if _, ok := c.Offer(r); !ok {
 		return nil, http.StatusBadRequest, fmt.Errorf("request is not for WebTransport: method %.*q, protocol %.*q", maxShown, r.Method, maxShown, r.Proto)
 	}
-	if !c.checkOrigin(r) {
+	if !carrier.OriginAllowed(r) && !c.checkOrigin(r) {
 		return nil, http.StatusForbidden, fmt.Errorf("origin %.*q is not allowed", maxShown, r.Header.Get("Origin"))
 	}
 	from, ok := r.Context().Value(arrivalKey{}).(*arrival)

@@ -30,7 +30,7 @@ func (*Carrier) Offer(r *http.Request) (protocols []string, ok bool) {
 // allowed (see [WithCheckOrigin]), 400 or 405 if the request is malformed, and
 // 500 if w or protocol is not fit for it.
 func (c *Carrier) Upgrade(w http.ResponseWriter, r *http.Request, protocol string) (carrier.Conn, error) {
-	if !c.checkOrigin(r) {
+	if !carrier.OriginAllowed(r) && !c.checkOrigin(r) {
 		http.Error(w, http.StatusText(http.StatusForbidden), http.StatusForbidden)
 		return nil, fmt.Errorf("ws: upgrade: origin %.200q is not allowed", r.Header.Get("Origin"))
 	}
