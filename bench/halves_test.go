@@ -42,7 +42,7 @@ func muxed(m mux.Muxer) joiner {
 		}
 		return &harness.Session{
 			Dial:   func() (net.Conn, error) { return dial.Open(context.Background()) },
-			Accept: func() (net.Conn, error) { return listen.Accept() },
+			Accept: func() (net.Conn, error) { return listen.Accept(context.Background()) },
 			Close:  func() { dial.Close(); listen.Close() },
 		}, nil
 	}

@@ -30,11 +30,14 @@
 //     match [os.ErrDeadlineExceeded] and, after a local Close, [net.ErrClosed].
 //   - Open costs no round trip, and the peer's Accept returns at once even if
 //     nothing is written.
-//   - Open ends with its ctx, even when the peer never accepts.
+//   - Open ends with its ctx, even when the peer never accepts. So does Accept.
 //   - Streams that nobody reads do not slow down the others, and memory stays
 //     below [Config.ReceiveBuffer].
 //   - A Write to a peer that closed the stream, or vanished, ends with an error
 //     in bounded time.
+//   - A peer that shuts down is told apart from one that is gone: Open fails with
+//     [ErrGoAway], and what is open goes on.
+//   - Messages arrive whole and in order, also right before Close.
 //   - Close of anything may be repeated, wakes everything blocked on it and
 //     leaves no goroutine behind.
 //   - Whatever a hostile peer sends costs bounded memory, and at worst ends its
@@ -110,11 +113,15 @@ type StreamMuxer interface {
 	NeedsStreams()
 }
 
+// MaxMessage is how many bytes a message has at most.
+const MaxMessage = 1024
+
 // Config holds the limits of one session. The zero value means the defaults.
 type Config struct {
 	// MaxStreams limits the streams that the peer may have open at a time.
 	// More are refused: the peer's use of them fails with [ErrReset].
-	// 0 means 16384; negative means that the peer may not open any.
+	// 0 means 16384; negative means that the peer may not open any, and that a
+	// peer which goes on trying loses the session.
 	MaxStreams int
 
 	// AcceptBacklog limits the streams that the peer has opened and nobody
@@ -156,6 +163,13 @@ type Config struct {
 	// Linger bounds how long Close waits for the peer to take what was
 	// written. 0 means 3 s; negative means not at all.
 	Linger time.Duration
+
+	// OnMessage is called with what the peer sends by [Session.Send], one message
+	// after the other. The session hears nothing else until it returns, so it must
+	// not wait for the peer. nil means that messages are ignored. The message is
+	// the callee's to keep. A session may have called it before the function that
+	// made the session returns.
+	OnMessage func(message []byte)
 }
 
 // WithDefaults returns c with every zero field replaced by its default.
@@ -179,8 +193,21 @@ type Session interface {
 	// stream.
 	Open(ctx context.Context) (Stream, error)
 
-	// Accept waits for a stream that the peer opens.
-	Accept() (Stream, error)
+	// Accept waits for a stream that the peer opens. ctx bounds the call, not the
+	// stream.
+	Accept(ctx context.Context) (Stream, error)
+
+	// Send sends a message of [MaxMessage] bytes at most, beside all streams, and
+	// does not wait: the peer's [Config.OnMessage] is called with it. Messages
+	// arrive in order, also when the session is closed right after, but in no
+	// order with what is sent on streams. A peer that knows nothing of messages
+	// ignores it. Send fails if the session has ended, if the peer cannot get
+	// messages, or if it takes so little that too much waits for it already.
+	Send(message []byte) error
+
+	// RoundTrip is how long the peer took to answer the last time that this end
+	// asked, for keepalive or other reasons, or 0 if nothing is known yet.
+	RoundTrip() time.Duration
 
 	// Shutdown stops opening and accepting streams, waits until every stream
 	// in use has been closed by its user, then closes the session. When ctx

@@ -76,7 +76,7 @@ func (d *Dialer) Err() error {
 }
 
 // Info describes the session.
-func (d *Dialer) Info() Info { return d.session.info }
+func (d *Dialer) Info() Info { return d.session.describe() }
 
 // Context returns a context that has the values of the client's request, as
 // they were set by the handlers around the [Server], and that ends with the

@@ -26,7 +26,7 @@ var _ net.Listener = (*Listener)(nil)
 // [mux.ErrSessionEnded]: https://pkg.go.dev/github.com/backdial/backdial/mux#ErrSessionEnded
 func (l *Listener) Accept() (net.Conn, error) {
 	for s := l.life.latest(); ; {
-		st, err := s.mux.Accept()
+		st, err := s.mux.Accept(context.Background())
 		if err == nil {
 			return s.conn(st), nil
 		}
@@ -61,7 +61,7 @@ func (l *Listener) Shutdown(ctx context.Context) error { return l.life.shutdown(
 func (l *Listener) Addr() net.Addr { return l.Info().LocalAddr }
 
 // Info describes the session, or the last one there was.
-func (l *Listener) Info() Info { return l.life.latest().info }
+func (l *Listener) Info() Info { return l.life.latest().describe() }
 
 // Done is closed when the listener has ended.
 func (l *Listener) Done() <-chan struct{} { return l.life.ctx.Done() }

@@ -37,6 +37,13 @@ func newSession(c *config, from carrier.Carrier, conn carrier.Conn, m mux.Muxer,
 	}
 }
 
+// describe returns the session's Info as it is now.
+func (s *session) describe() Info {
+	info := s.info
+	info.RoundTrip = s.mux.RoundTrip()
+	return info
+}
+
 // begin announces the session. gone is called after its end has been announced
 // too; until then the session occupies no goroutine of this package.
 func (s *session) begin(gone func()) {

@@ -68,6 +68,11 @@ type Info struct {
 	// Since is when the session began.
 	Since time.Time
 
+	// RoundTrip is how long the other end took to answer the last time that it was
+	// asked, or 0 if nothing is known yet: it is asked with the first connection,
+	// and for keepalive.
+	RoundTrip time.Duration
+
 	// Fallback tells, on a client, why the carriers that it prefers to this one
 	// are not in use: how each of them failed, that it had no session yet when
 	// this one did ([ErrLostRace]), or until when it is passed over, and why. It

@@ -62,7 +62,7 @@ func stream(t *testing.T, d, l mux.Session) (dialled, accepted mux.Stream) {
 	if err != nil {
 		t.Fatal("open:", err)
 	}
-	if accepted, err = l.Accept(); err != nil {
+	if accepted, err = l.Accept(t.Context()); err != nil {
 		t.Fatal("accept:", err)
 	}
 	return dialled, accepted
@@ -329,7 +329,7 @@ func TestAcceptWaitsForPeer(t *testing.T) {
 	accepted := make(chan struct{}, 1<<20)
 	go func() {
 		for {
-			st, err := s.Accept()
+			st, err := s.Accept(t.Context())
 			if err != nil {
 				return
 			}

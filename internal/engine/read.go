@@ -86,6 +86,8 @@ func (s *Session) handle(f Frame, r *bufio.Reader) error {
 		s.opening.Broadcast()
 	case Pong:
 		s.answered(f.Value)
+	case Message:
+		return s.hearMessage(f.Length, r)
 	case Idle: // s.heard says it all
 	}
 	return nil

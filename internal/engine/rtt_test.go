@@ -108,7 +108,7 @@ func TestAnswers(t *testing.T) {
 				}
 				s.Close()
 				<-answering
-				if got := s.roundTrip.get(); test.shortest != 0 && got != test.shortest {
+				if got := s.pings.Shortest(); test.shortest != 0 && got != test.shortest {
 					t.Errorf("round trip of %v, want %v", got, test.shortest)
 				}
 			})

@@ -45,7 +45,7 @@ type Session struct {
 	held   atomic.Int64   // bytes of memory in the buffers of all streams
 	grown  atomic.Int64   // bytes that the windows of all streams have grown
 
-	roundTrip roundTrip
+	pings pinger
 
 	mu         sync.Mutex // guards below, and the sending half of streams
 	err        error      // why the session is over
@@ -59,6 +59,7 @@ type Session struct {
 	fromPeer   int                // streams in the map that the peer opened
 	inUse      int                // streams in the map without those in accepts
 	accepts    []*Stream          // opened by the peer, to be accepted
+	unwanted   int                // streams that the peer opened although it may open none
 	reclaimed  time.Time          // when reclaim has looked at all streams
 
 	opening   sync.Cond // Open may go on
@@ -175,13 +176,15 @@ func (s *Session) firstCredit() Credit {
 // Accept implements [mux.Session]. Streams that had arrived when the session
 // ended by the peer's doing are still accepted: what was sent on them may be
 // complete.
-func (s *Session) Accept() (mux.Stream, error) {
+func (s *Session) Accept(ctx context.Context) (mux.Stream, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for {
+	for waiting := false; ; {
 		switch {
 		case s.closing, s.draining:
 			return nil, s.closedErr()
+		case ctx.Err() != nil:
+			return nil, fmt.Errorf("%s: accept: %w", s.wire.Name(), ctxerr.Of(ctx))
 		case s.err == nil && s.queuedLocked() >= maxQueue:
 			// The peer does not read. Nor does it get more to read.
 		case len(s.accepts) > 0:
@@ -193,6 +196,11 @@ func (s *Session) Accept() (mux.Stream, error) {
 			return st, nil
 		case s.err != nil:
 			return nil, s.err
+		}
+		if !waiting {
+			waiting = true
+			defer s.wakeAfter(ctx, &s.accepting)()
+			continue
 		}
 		s.accepting.Wait()
 	}
@@ -206,6 +214,11 @@ func (s *Session) acceptLocked(id uint32) error {
 		return fmt.Errorf("%w: peer opens stream %d, which is not its to open", mux.ErrProtocol, id)
 	case s.streams[id] != nil:
 		return fmt.Errorf("%w: peer opens stream %d again", mux.ErrProtocol, id)
+	case s.config.MaxStreams < 0 && s.unwanted == maxUnwanted:
+		return fmt.Errorf("%w: peer has opened %d streams and may not open any", mux.ErrProtocol, maxUnwanted+1)
+	case s.config.MaxStreams < 0:
+		s.unwanted++
+		fallthrough
 	case s.err != nil, s.closing, s.draining, s.fromPeer >= s.config.MaxStreams, len(s.accepts) >= s.config.AcceptBacklog:
 		_, err := s.replyLocked(Frame{Flags: Reset, ID: id})
 		return err
@@ -218,6 +231,10 @@ func (s *Session) acceptLocked(id uint32) error {
 	s.accepting.Broadcast()
 	return nil
 }
+
+// maxUnwanted is how many streams a peer that may open none can try to open
+// before that costs it the session.
+const maxUnwanted = 100
 
 // opensLocally reports whether streams of this id are opened on this end.
 func (s *Session) opensLocally(id uint32) bool { return id%2 == uint32(s.side)%2 }

@@ -30,7 +30,7 @@ type window struct {
 // extendLocked lets the peer send more, once that is worth a frame: half a
 // window. On a long path the peer must not have to wait for the other half.
 func (st *Stream) extendLocked() {
-	worth, roundTrip := st.window.size/2, st.s.roundTrip.get()
+	worth, roundTrip := st.window.size/2, st.s.pings.Shortest()
 	if roundTrip >= worthwhile {
 		worth /= 4
 	}

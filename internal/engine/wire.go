@@ -23,13 +23,13 @@ type Wire interface {
 	// Name is the protocol's name, for error texts.
 	Name() string
 
-	// Read reads the next frame, except the payload of a data frame. Its
+	// Read reads the next frame, except the payload of data or a message. Its
 	// error is [io.EOF] only between two frames, and matches
 	// [mux.ErrProtocol] for what is not a frame.
 	Read(r *bufio.Reader) (Frame, error)
 
 	// Append appends f to b. It appends nothing for what the protocol cannot
-	// say. The payload of a data frame follows.
+	// say. The payload of data or a message follows.
 	Append(b []byte, f Frame) []byte
 }
 
@@ -42,6 +42,7 @@ const (
 	Ping                 // asks for a Pong with the same Value
 	Pong                 // answers a Ping
 	GoAway               // Value is one of the codes below; 0 ends no stream
+	Message              // Length bytes follow, which are a message
 	Idle                 // nothing but a sign of life
 )
 

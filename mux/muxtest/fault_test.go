@@ -44,7 +44,7 @@ var faults = []fault{{
 			return muting{s, c}, err
 		}
 	}),
-	breaks: []Promise{WrittenArrives},
+	breaks: []Promise{Messages, WrittenArrives},
 }, {
 	name:   "CloseWriteDropsTail",
 	muxer:  streams(func(_ mux.Session, st mux.Stream) mux.Stream { return &tailless{Stream: st} }),
@@ -154,6 +154,25 @@ var faults = []fault{{
 	muxer:  sessions(func(s mux.Session) mux.Session { return shortLived{s} }),
 	breaks: []Promise{OpenEndsWithContext},
 	only:   OpenEndsWithContext, // others cancel the contexts of their streams, too
+}, {
+	name:   "AcceptIgnoresContext",
+	muxer:  sessions(func(s mux.Session) mux.Session { return unbounded{s} }),
+	breaks: []Promise{AcceptEndsWithContext},
+}, {
+	name:   "MessagesAreLost",
+	muxer:  sessions(func(s mux.Session) mux.Session { return silent{s} }),
+	breaks: []Promise{Messages},
+	only:   Messages, // nobody else sends any
+}, {
+	name:   "MessagesAreShared",
+	muxer:  sessions(func(s mux.Session) mux.Session { return &lazy{Session: s} }),
+	breaks: []Promise{Messages},
+	only:   Messages, // nobody else sends any
+}, {
+	name:   "RoundTripUnknown",
+	muxer:  sessions(func(s mux.Session) mux.Session { return immeasurable{s} }),
+	breaks: []Promise{RoundTrip},
+	only:   RoundTrip, // nobody else asks
 }, {
 	name: "SessionHasOneWindow",
 	muxer: faulty(func(sound start) start {

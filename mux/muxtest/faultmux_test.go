@@ -81,8 +81,8 @@ func (s wrapping) Open(ctx context.Context) (mux.Stream, error) {
 	return s.wrapped(s.Session.Open(ctx))
 }
 
-func (s wrapping) Accept() (mux.Stream, error) {
-	return s.wrapped(s.Session.Accept())
+func (s wrapping) Accept(ctx context.Context) (mux.Stream, error) {
+	return s.wrapped(s.Session.Accept(ctx))
 }
 
 func (s wrapping) wrapped(st mux.Stream, err error) (mux.Stream, error) {

@@ -19,8 +19,8 @@ import (
 // forgetful accepts nothing when the session is over.
 type forgetful struct{ mux.Session }
 
-func (s forgetful) Accept() (mux.Stream, error) {
-	st, err := s.Session.Accept()
+func (s forgetful) Accept(ctx context.Context) (mux.Stream, error) {
+	st, err := s.Session.Accept(ctx)
 	if err == nil && s.Context().Err() != nil {
 		return nil, context.Cause(s.Context())
 	}
@@ -104,8 +104,8 @@ func (s mistaken) Open(ctx context.Context) (mux.Stream, error) {
 	return st, s.mistake(err)
 }
 
-func (s mistaken) Accept() (mux.Stream, error) {
-	st, err := s.Session.Accept()
+func (s mistaken) Accept(ctx context.Context) (mux.Stream, error) {
+	st, err := s.Session.Accept(ctx)
 	return st, s.mistake(err)
 }
 
@@ -154,8 +154,8 @@ var kept struct {
 // patient returns a stream from Accept when it has read something from it.
 type patient struct{ mux.Session }
 
-func (s patient) Accept() (mux.Stream, error) {
-	st, err := s.Session.Accept()
+func (s patient) Accept(ctx context.Context) (mux.Stream, error) {
+	st, err := s.Session.Accept(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -234,9 +234,9 @@ type sleeper struct {
 	closed atomic.Bool
 }
 
-func (s *sleeper) Accept() (mux.Stream, error) {
+func (s *sleeper) Accept(ctx context.Context) (mux.Stream, error) {
 	asleep := !s.closed.Load()
-	st, err := s.Session.Accept()
+	st, err := s.Session.Accept(ctx)
 	if asleep && errors.Is(err, net.ErrClosed) {
 		select {}
 	}
@@ -276,3 +276,35 @@ type tooPolite struct{ mux.Session }
 func (s tooPolite) Shutdown(ctx context.Context) error {
 	return s.Session.Shutdown(context.WithoutCancel(ctx))
 }
+
+// unbounded does not end Accept with its context.
+type unbounded struct{ mux.Session }
+
+func (s unbounded) Accept(context.Context) (mux.Stream, error) {
+	return s.Session.Accept(context.Background())
+}
+
+// silent says that it has sent what it has not.
+type silent struct{ mux.Session }
+
+func (silent) Send([]byte) error { return nil }
+
+// lazy sends a message with the one that comes after it.
+type lazy struct {
+	mux.Session
+	mu   sync.Mutex
+	held []byte
+}
+
+func (s *lazy) Send(message []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	held := s.held
+	s.held = message
+	return s.Session.Send(held)
+}
+
+// immeasurable does not know the round trip.
+type immeasurable struct{ mux.Session }
+
+func (immeasurable) RoundTrip() time.Duration { return 0 }

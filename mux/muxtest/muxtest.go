@@ -10,6 +10,7 @@
 package muxtest
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/backdial/backdial/internal/suite"
@@ -36,16 +37,23 @@ const (
 	CloseWakes          Promise = "CloseWakes"          // everything, and may be repeated
 	DeadPeer            Promise = "DeadPeer"            // is noticed by keepalive
 	StreamLimits        Promise = "StreamLimits"        // cost the offender its stream only
-	Shutdown            Promise = "Shutdown"            // waits for the streams in use
-	HostileInput        Promise = "HostileInput"        // ends its own session at worst
+	Shutdown            Promise = "Shutdown"            // waits for the streams in use, and the peer knows
+	RoundTrip           Promise = "RoundTrip"           // is known
+
+	// Those of a muxer's own sessions alone.
+	AcceptEndsWithContext Promise = "AcceptEndsWithContext" // and loses nothing
+	Messages              Promise = "Messages"              // arrive whole, and in order
+	HostileInput          Promise = "HostileInput"          // ends its own session at worst
 )
 
-// contract is every promise that can be tested on sessions, however they were
-// made.
-var contract = []struct {
+// A promise is one that can be tested on sessions, however they were made.
+type promise struct {
 	name Promise
 	test func(t *testing.T, connect Connect)
-}{
+}
+
+// streaming is what a session promises its user.
+var streaming = []promise{
 	{NetConn, netConn},
 	{EOFOnlyAfterEnd, eofOnlyAfterEnd},
 	{WrittenArrives, writtenArrives},
@@ -61,6 +69,13 @@ var contract = []struct {
 	{DeadPeer, deadPeer},
 	{StreamLimits, streamLimits},
 	{Shutdown, shutdown},
+	{RoundTrip, roundTripKnown},
+}
+
+// own is what a muxer's session promises besides.
+var own = []promise{
+	{AcceptEndsWithContext, acceptEndsWithContext},
+	{Messages, messages},
 }
 
 // A Deviation says that a muxer does not keep a promise, and why. It has to be
@@ -75,7 +90,7 @@ type Deviation struct {
 // excuse are expected to fail, and skipped if they do.
 func Test(t *testing.T, m mux.Muxer, deviations ...Deviation) {
 	t.Helper()
-	promises := append(promises(over(m)), suite.Promise{
+	promises := append(promises(slices.Concat(streaming, own), over(m)), suite.Promise{
 		Name: string(HostileInput),
 		Test: func(t *testing.T) { hostileInput(t, m) },
 	})
@@ -86,10 +101,17 @@ func Test(t *testing.T, m mux.Muxer, deviations ...Deviation) {
 // All promises are tested but [HostileInput].
 func TestSessions(t *testing.T, connect Connect, deviations ...Deviation) {
 	t.Helper()
-	suite.Run(t, promises(connect), excuses(deviations))
+	suite.Run(t, promises(slices.Concat(streaming, own), connect), excuses(deviations))
 }
 
-func promises(connect Connect) []suite.Promise {
+// TestStreams is [TestSessions] for sessions that are behind another API. Promises
+// of a muxer's own sessions are not tested.
+func TestStreams(t *testing.T, connect Connect, deviations ...Deviation) {
+	t.Helper()
+	suite.Run(t, promises(streaming, connect), excuses(deviations))
+}
+
+func promises(contract []promise, connect Connect) []suite.Promise {
 	promises := make([]suite.Promise, len(contract))
 	for i, p := range contract {
 		promises[i] = suite.Promise{Name: string(p.name), Test: func(t *testing.T) { p.test(t, connect) }}

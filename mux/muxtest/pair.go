@@ -78,7 +78,7 @@ func open(t *testing.T, s mux.Session) mux.Stream {
 
 func accept(t *testing.T, s mux.Session) mux.Stream {
 	t.Helper()
-	st, err := awaitValue(t, "Accept", startValue(s.Accept))
+	st, err := awaitValue(t, "Accept", startValue(func() (mux.Stream, error) { return s.Accept(t.Context()) }))
 	if err != nil {
 		t.Fatal("accept:", err)
 	}
@@ -154,7 +154,7 @@ func awaitEnd(t *testing.T, s mux.Session) error {
 // echo serves s: it writes back what it reads on every stream, until the end.
 func echo(s mux.Session) error {
 	for {
-		st, err := s.Accept()
+		st, err := s.Accept(context.Background())
 		if err != nil {
 			return err
 		}

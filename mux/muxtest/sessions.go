@@ -3,6 +3,7 @@ package muxtest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"testing"
@@ -190,7 +191,7 @@ func closeWakes(t *testing.T, connect Connect) {
 		st := full(p)
 		open(t, p.Dial) // which fills the backlog
 		calls := blocked(p, st)
-		calls["Accept"] = start(func() error { _, err := p.Dial.Accept(); return err })
+		calls["Accept"] = start(func() error { _, err := p.Dial.Accept(t.Context()); return err })
 		calls["Open"] = start(func() error { _, err := p.Dial.Open(t.Context()); return err })
 		settle()
 		closed := []<-chan error{start(p.Dial.Close), start(p.Dial.Close)}
@@ -238,19 +239,24 @@ func deadPeer(t *testing.T, connect Connect) {
 	}
 }
 
-// awaitRefusal opens a stream to a peer that shuts down, and waits until it is
-// refused.
+// awaitRefusal opens streams to a peer that shuts down: they are refused, until
+// it has become known that none can be opened.
 func awaitRefusal(t *testing.T, p Pair) {
 	t.Helper()
 	refused := start(func() error {
-		st, err := p.Dial.Open(t.Context())
-		if err == nil {
-			_, err = st.Read(make([]byte, 1))
+		for {
+			st, err := p.Dial.Open(t.Context())
+			if err != nil {
+				return err
+			}
+			if _, err := st.Read(make([]byte, 1)); !errors.Is(err, mux.ErrReset) {
+				return fmt.Errorf("read: error %w, want mux.ErrReset", err)
+			}
+			st.Close()
 		}
-		return err
 	})
-	if err := await(t, "a new stream", refused); !errors.Is(err, mux.ErrReset) && !errors.Is(err, mux.ErrGoAway) {
-		t.Errorf("a new stream: error %v, want mux.ErrReset or mux.ErrGoAway", err)
+	if err := await(t, "a new stream", refused); !errors.Is(err, mux.ErrGoAway) {
+		t.Errorf("a new stream: error %v, want mux.ErrGoAway in the end", err)
 	}
 }
 
@@ -260,7 +266,7 @@ func shutdown(t *testing.T, connect Connect) {
 		dialled, accepted := p.open(t)
 		shutting := start(func() error { return p.Listen.Shutdown(t.Context()) })
 		awaitRefusal(t, p)
-		accepting := start(func() error { _, err := p.Listen.Accept(); return err })
+		accepting := start(func() error { _, err := p.Listen.Accept(t.Context()); return err })
 		// The stream in use goes on as if nothing had happened.
 		io.WriteString(dialled, "request")
 		dialled.CloseWrite()

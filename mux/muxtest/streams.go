@@ -228,7 +228,7 @@ func matchingErrors(t *testing.T, connect Connect) {
 	if st != nil {
 		t.Error("Open returns a stream besides its error")
 	}
-	st, acceptErr := p.Dial.Accept()
+	st, acceptErr := p.Dial.Accept(t.Context())
 	if st != nil {
 		t.Error("Accept returns a stream besides its error")
 	}

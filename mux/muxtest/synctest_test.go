@@ -130,7 +130,7 @@ func converse(t *testing.T, dial, listen mux.Session) {
 	const size = 600 << 10
 	echoed := make(chan error, 1)
 	go func() {
-		st, err := listen.Accept()
+		st, err := listen.Accept(t.Context())
 		if err == nil {
 			_, err = io.Copy(st, st)
 			st.Close()
@@ -160,7 +160,7 @@ func converse(t *testing.T, dial, listen mux.Session) {
 		t.Fatal(err)
 	}
 	defer idle.Close()
-	peer, err := listen.Accept()
+	peer, err := listen.Accept(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

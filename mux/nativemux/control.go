@@ -19,6 +19,7 @@ const (
 	kindLeaving
 	kindClosing
 	kindClosed
+	kindMessage
 )
 
 // maxUnfinished limits the streams that a closing message names: more than a
@@ -27,7 +28,7 @@ const maxUnfinished = 1 << 17
 
 // A control is what the two ends tell each other. What is to be said is a state
 // rather than a queue, so that a peer which does not listen, or asks without
-// end, costs nothing.
+// end, costs nothing. Messages are what this end wants to say.
 type control struct {
 	open    bool // messages can be written
 	writing bool // and are
@@ -37,8 +38,11 @@ type control struct {
 
 	// To be said. Zero means nothing, but for accepted.
 	hello    bool
-	ping     uint64
+	ping     uint64 // the number of the last one
+	asks     bool   // that is to be said
+	asked    func() // called then
 	pong     uint64
+	messages [][]byte
 	leaving  bool
 	closing  *closing
 	closed   bool
@@ -121,14 +125,20 @@ func (c *control) appendMessages(b []byte) []byte {
 		c.told = c.accepted
 		message(kindAccepted, c.accepted)
 	}
-	if c.ping != 0 {
+	if c.asks {
+		c.asks = false
 		message(kindPing, c.ping)
-		c.ping = 0
+		c.asked()
 	}
 	if c.pong != 0 {
 		message(kindPong, c.pong)
 		c.pong = 0
 	}
+	for _, m := range c.messages {
+		message(kindMessage, uint64(len(m)))
+		b = append(b, m...)
+	}
+	c.messages = nil
 	if c.leaving {
 		c.leaving = false
 		message(kindLeaving)
@@ -179,8 +189,8 @@ func (s *session) readMessage(r *bufio.Reader) error {
 			s.sayLocked(func(c *control) { c.pong = n })
 			return nil
 		})
-	case kindPong: // heard says it all
-		return with(r, func(uint64) error { return nil })
+	case kindPong:
+		return with(r, s.answered)
 	case kindLeaving:
 		s.peerIsLeaving()
 		return nil
@@ -192,6 +202,8 @@ func (s *session) readMessage(r *bufio.Reader) error {
 		return s.peerIsClosing(m)
 	case kindClosed:
 		return s.peerHasAll()
+	case kindMessage:
+		return s.hearMessage(r)
 	}
 	return fmt.Errorf("%w: control message of unknown kind %d", mux.ErrProtocol, kind)
 }

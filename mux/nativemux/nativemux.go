@@ -27,11 +27,12 @@
 //	5 closing   opened, n, n times (stream, bytes): all that this end opened
 //	            and wrote; the streams named were not finished
 //	6 closed    everything of closing has arrived
+//	7 message   n, n bytes: what is given to [mux.Config.OnMessage]
 //
 // A client that does not open it, such as a web page, is served all the same,
 // but for this: Open does not wait for it to accept streams, its silence is
-// noticed by the carrier only, and Close on the server cannot know that it has
-// everything, so it waits for a moment and hopes.
+// noticed by the carrier only, it gets no messages, and Close on the server cannot
+// know that it has everything, so it waits for a moment and hopes.
 package nativemux
 
 import (

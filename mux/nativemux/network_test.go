@@ -226,7 +226,7 @@ func open(t *testing.T, from, to mux.Session) (opened, accepted mux.Stream) {
 	if err != nil {
 		t.Fatal("open:", err)
 	}
-	if accepted, err = to.Accept(); err != nil {
+	if accepted, err = to.Accept(t.Context()); err != nil {
 		t.Fatal("accept:", err)
 	}
 	return opened, accepted

@@ -88,7 +88,7 @@ func openPair(t *testing.T, d, l mux.Session) (opened, accepted mux.Stream) {
 		t.Fatal("open:", err)
 	}
 	accepted = await(t, "Accept", func() mux.Stream {
-		st, err := l.Accept()
+		st, err := l.Accept(t.Context())
 		if err != nil {
 			t.Error("accept:", err)
 		}
@@ -149,7 +149,7 @@ func TestOpenDuringShutdown(t *testing.T) {
 	opened := make(chan error, 1)
 	go func() { _, err := d.Open(t.Context()); opened <- err }()
 	<-slow.begun
-	late := await(t, "Accept", func() mux.Stream { st, _ := l.Accept(); return st })
+	late := await(t, "Accept", func() mux.Stream { st, _ := l.Accept(t.Context()); return st })
 	shut := make(chan error, 1)
 	go func() { shut <- d.Shutdown(context.Background()) }()
 	for { // until the shutdown has begun
@@ -201,7 +201,7 @@ func TestLateArrival(t *testing.T) {
 	go func() { closed <- d.Close() }()
 	<-time.After(200 * time.Millisecond) // in which Close must not be done
 	close(slow.late)
-	accepted := await(t, "Accept", func() mux.Stream { st, _ := l.Accept(); return st })
+	accepted := await(t, "Accept", func() mux.Stream { st, _ := l.Accept(t.Context()); return st })
 	if n, err := io.Copy(io.Discard, accepted); n != size || err != nil {
 		t.Errorf("got %d of %d bytes, %v", n, size, err)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/internal/ctxerr"
 	"github.com/backdial/backdial/internal/keepalive"
+	"github.com/backdial/backdial/internal/roundtrip"
 	"github.com/backdial/backdial/mux"
 )
 
@@ -63,7 +64,8 @@ type session struct {
 	control    control
 	peerCloses peerCloses
 	keepalive  *keepalive.Keepalive
-	pings      uint64 // that were sent
+	unwanted   int             // streams that the peer opened although it may open none
+	roundTrip  roundtrip.Meter // of pings
 
 	opening   sync.Cond // Open may go on
 	accepting sync.Cond // Accept may go on
@@ -91,6 +93,7 @@ func newSession(conn carrier.StreamConn, config mux.Config, listenSide bool) *se
 	s.control.ownBacklog = uint64(s.config.AcceptBacklog)
 	s.control.greeted = make(chan struct{})
 	s.control.answered = make(chan struct{})
+	s.control.asked = s.roundTrip.Asked
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	s.opens, s.shut = context.WithCancel(context.Background())
 	s.mu.Lock()
@@ -216,6 +219,7 @@ func (s *session) add(ctx context.Context, cs carrier.Stream, err error) (*strea
 	s.streams[st.cs.ID()] = st
 	s.inUse++
 	s.watch.look(s)
+	s.measureFirstLocked()
 	return st, nil
 }
 
@@ -228,21 +232,37 @@ func (s *session) acceptStreams() {
 			return
 		}
 		s.heard.Add(1)
-		if !s.arrive(cs) {
+		arrived, err := s.arrive(cs)
+		if !arrived {
 			refuse(cs)
+		}
+		if err != nil {
+			s.end(s.lost(err))
+			return
 		}
 	}
 }
 
-// arrive makes a stream of cs, unless it is one too many.
-func (s *session) arrive(cs carrier.Stream) bool {
+// maxUnwanted is how many streams a peer that may open none can try to open
+// before that costs it the session.
+const maxUnwanted = 100
+
+// arrive makes a stream of cs, unless it is one too many. An error means that the
+// peer goes on trying.
+func (s *session) arrive(cs carrier.Stream) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.arrived++
 	defer s.answerClosingLocked()
 	if s.err != nil || s.closing || s.draining || s.fromPeer >= s.config.MaxStreams || len(s.accepts) >= s.config.AcceptBacklog {
 		s.acceptedLocked()
-		return false
+		if s.config.MaxStreams < 0 {
+			s.unwanted++
+		}
+		if s.unwanted > maxUnwanted {
+			return false, fmt.Errorf("%w: peer has opened %d streams and may not open any", mux.ErrProtocol, s.unwanted)
+		}
+		return false, nil
 	}
 	st := newStream(s, cs)
 	st.fromPeer = true
@@ -252,7 +272,7 @@ func (s *session) arrive(cs carrier.Stream) bool {
 	s.accepting.Broadcast()
 	s.awaitLocked(st)
 	s.watch.look(s)
-	return true
+	return true, nil
 }
 
 // refuse tells the peer that nobody wants cs.
@@ -264,13 +284,15 @@ func refuse(cs carrier.Stream) {
 // Accept implements [mux.Session]. Streams that had arrived when the session
 // ended by the peer's doing are still accepted: what was sent on them may be
 // complete.
-func (s *session) Accept() (mux.Stream, error) {
+func (s *session) Accept(ctx context.Context) (mux.Stream, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for {
+	for waiting := false; ; {
 		switch {
 		case s.closing, s.draining:
 			return nil, errSessionClosed
+		case ctx.Err() != nil:
+			return nil, fmt.Errorf("native: accept: %w", ctxerr.Of(ctx))
 		case s.listenSide && !s.control.spoken && s.err == nil:
 			// What is said on streams comes after hello, so the peer knows
 			// by then what to expect.
@@ -279,12 +301,24 @@ func (s *session) Accept() (mux.Stream, error) {
 			s.accepts = slices.Delete(s.accepts, 0, 1)
 			s.inUse++
 			s.acceptedLocked()
+			s.measureFirstLocked()
 			return st, nil
 		case s.err != nil:
 			return nil, s.err
 		}
+		if !waiting {
+			waiting = true
+			defer context.AfterFunc(ctx, s.wakeAccepting)()
+			continue
+		}
 		s.accepting.Wait()
 	}
+}
+
+func (s *session) wakeAccepting() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.accepting.Broadcast()
 }
 
 // spawn runs f as a goroutine of the session, unless that is over.
@@ -352,8 +386,7 @@ func (s kept) Heard() uint64 { return s.heard.Load() }
 func (s kept) Ask() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.pings++
-	s.sayLocked(func(c *control) { c.ping = s.pings })
+	s.pingLocked()
 	return nil
 }
 

@@ -219,7 +219,7 @@ func TestManyStreams(t *testing.T) {
 		st.CancelRead(0) // so that it is not this end that remembers it
 	}
 	for range 16 {
-		st := await(t, "Accept", func() mux.Stream { st, _ := s.Accept(); return st })
+		st := await(t, "Accept", func() mux.Stream { st, _ := s.Accept(t.Context()); return st })
 		if got, err := io.ReadAll(st); string(got) != "anybody there?" || err != nil {
 			t.Errorf("got %q, %v", got, err)
 		}
@@ -255,7 +255,7 @@ func TestBothClose(t *testing.T) {
 		if err != nil {
 			t.Fatal("open:", err)
 		}
-		accepted := await(t, "Accept", func() mux.Stream { st, _ := p.Listen.Accept(); return st })
+		accepted := await(t, "Accept", func() mux.Stream { st, _ := p.Listen.Accept(t.Context()); return st })
 		write := func(c net.Conn) {
 			for buf := make([]byte, 64<<10); ; {
 				if _, err := c.Write(buf); err != nil {
@@ -298,7 +298,7 @@ func TestIdleStreamsCostNoGoroutine(t *testing.T) {
 		if err != nil {
 			t.Fatal("open:", err)
 		}
-		accepted := await(t, "Accept", func() mux.Stream { st, _ := p.Listen.Accept(); return st })
+		accepted := await(t, "Accept", func() mux.Stream { st, _ := p.Listen.Accept(t.Context()); return st })
 		streams = append(streams, st, accepted)
 	}
 	before := runtime.NumGoroutine()

@@ -65,7 +65,7 @@ func TestRoundTrips(t *testing.T) {
 		}
 		go func() {
 			for {
-				st, err := d.listen.Accept()
+				st, err := d.listen.Accept(t.Context())
 				if err != nil {
 					return
 				}

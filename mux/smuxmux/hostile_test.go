@@ -104,7 +104,7 @@ func TestHarmless(t *testing.T) {
 	if _, err := io.ReadFull(peer, got); err != nil || string(got) != string(want) {
 		t.Errorf("the peer hears % x, %v, want % x", got, err, want)
 	}
-	if _, err := s.Accept(); err != nil {
+	if _, err := s.Accept(t.Context()); err != nil {
 		t.Error("accept:", err)
 	}
 	peer.Close()

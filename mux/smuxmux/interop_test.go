@@ -44,6 +44,9 @@ func TestLibrary(t *testing.T) {
 				t.Fatal(err)
 			}
 			exchange(t, st, size(i))
+			if err := s.Send([]byte("which the library ignores")); err != nil {
+				t.Fatal(err)
+			}
 		}
 	})
 	t.Run("ListenSide", func(t *testing.T) {
@@ -59,13 +62,16 @@ func TestLibrary(t *testing.T) {
 		}
 		defer s.Close() // after lib, which does not notice the end by itself
 		defer lib.Close()
-		go echo(func() (stream, error) { return s.Accept() })
+		go echo(func() (stream, error) { return s.Accept(t.Context()) })
 		for i := range 300 {
 			st, err := lib.OpenStream()
 			if err != nil {
 				t.Fatal(err)
 			}
 			exchange(t, st, size(i))
+			if err := s.Send([]byte("which the library ignores")); err != nil {
+				t.Fatal(err)
+			}
 		}
 	})
 }
@@ -89,7 +95,7 @@ func TestLibraryIsStopped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	reader, err := s.Accept()
+	reader, err := s.Accept(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,11 +7,13 @@
 // stall together when a few of them are not read. The tests run it against the
 // library in both roles.
 //
-// Two signals that protocol version 2 lacks are made of what the library
-// ignores or understands anyway: a ping with the number n is a NOP for stream
-// 4n+1 and its answer one for stream 4n+2, and a receiver that reads no more
-// claims to have consumed 2³⁰ bytes more than it did. A peer that uses the library does not answer the
-// ping; its own NOPs, each 10 s by default, have to come more often than
+// What protocol version 2 lacks is made of what the library ignores or
+// understands anyway: a ping with the number n is a NOP for stream 4n+1 and its
+// answer one for stream 4n+2; an end that takes no new streams says so with a NOP
+// for stream 3, or 7 if its peer broke the protocol; a message is data for stream
+// 0; and a receiver that reads no more claims to have consumed 2³⁰ bytes more than
+// it did. A peer that uses the library does not answer the ping; its own NOPs,
+// each 10 s by default, have to come more often than
 // [mux.Config.KeepAliveTimeout]. Nor does the library say that it has accepted
 // a stream before it has read from it: of streams that wait for its side to
 // speak, no more than [mux.Config.AcceptBacklog] can be open at a time.

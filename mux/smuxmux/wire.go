@@ -26,15 +26,20 @@ const (
 	cmdUPD = 4 // extends the window
 )
 
-// The library ignores the stream id of a cmdNOP. We make these of it, with the
-// value of a ping in the upper bits.
+// The library ignores the stream id of a cmdNOP. We make these of it, with a
+// value in the upper bits: that of a ping, or the code of a farewell.
 const (
-	nopIdle = 0
-	nopPing = 1
-	nopPong = 2
+	nopIdle   = 0
+	nopPing   = 1
+	nopPong   = 2
+	nopGoAway = 3
 
 	nopBits = 2
 )
+
+// messages is the stream whose data are messages. Nobody opens it, and the
+// library ignores data for streams that are not open.
+const messages = 0
 
 // beyond is what a receiver adds to what it has consumed to say that it reads
 // no more. No window is that large, so the sender finds that more was consumed
@@ -73,6 +78,9 @@ func (wire) Read(r *bufio.Reader) (engine.Frame, error) {
 		f.Flags = engine.Fin
 	case cmdPSH:
 		f.Length = int(length)
+		if f.ID == messages {
+			f.Kind = engine.Message
+		}
 	case cmdNOP:
 		f.Kind, f.Value = fromNOP(f.ID)
 	case cmdUPD:
@@ -111,6 +119,8 @@ func fromNOP(id uint32) (kind engine.Kind, value uint32) {
 		return engine.Ping, value
 	case nopPong:
 		return engine.Pong, value
+	case nopGoAway:
+		return engine.GoAway, value
 	}
 	return engine.Idle, 0
 }
@@ -125,7 +135,10 @@ func (wire) Append(b []byte, f engine.Frame) []byte {
 		return appendHeader(b, cmdNOP, 0, f.Value<<nopBits|nopPong)
 	case engine.Idle:
 		return appendHeader(b, cmdNOP, 0, nopIdle)
-	case engine.GoAway: // smux has none
+	case engine.GoAway:
+		return appendHeader(b, cmdNOP, 0, f.Value<<nopBits|nopGoAway)
+	case engine.Message:
+		return appendHeader(b, cmdPSH, f.Length, messages)
 	}
 	return b
 }

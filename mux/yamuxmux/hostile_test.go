@@ -109,7 +109,7 @@ func TestHarmless(t *testing.T) {
 	if _, err := io.ReadFull(peer, got); err != nil || string(got) != string(want) {
 		t.Errorf("the peer hears % x, %v, want % x", got, err, want)
 	}
-	if _, err := s.Accept(); err != nil {
+	if _, err := s.Accept(t.Context()); err != nil {
 		t.Error("accept:", err)
 	}
 	peer.Close()
@@ -167,7 +167,7 @@ func TestLastByteAfterClose(t *testing.T) {
 	}()
 	const window = 256 << 10
 	peer.Write(frame(update, syn, 1, 0))
-	st, err := s.Accept()
+	st, err := s.Accept(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package yamuxmux_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -37,6 +38,9 @@ func TestLibrary(t *testing.T) {
 				t.Fatal(err)
 			}
 			exchange(t, st, st.CloseWrite, size(i))
+			if err := s.Send([]byte("which the library ignores")); err != nil {
+				t.Fatal(err)
+			}
 		}
 		s.Close()
 		awaitLibrary(t, lib)
@@ -59,6 +63,9 @@ func TestLibrary(t *testing.T) {
 				t.Fatal(err)
 			}
 			exchange(t, st, st.Close, size(i))
+			if err := s.Send([]byte("which the library ignores")); err != nil {
+				t.Fatal(err)
+			}
 		}
 		if _, err := lib.Ping(); err != nil {
 			t.Error("ping:", err)
@@ -89,7 +96,7 @@ func TestLibraryIsReset(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	reader, err := s.Accept()
+	reader, err := s.Accept(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +133,7 @@ func exchange(t *testing.T, st net.Conn, closeWrite func() error, size int) {
 
 type sessionListener struct{ mux.Session }
 
-func (s sessionListener) Accept() (net.Conn, error) { return s.Session.Accept() }
+func (s sessionListener) Accept() (net.Conn, error) { return s.Session.Accept(context.Background()) }
 
 func echo(l interface{ Accept() (net.Conn, error) }) {
 	for {

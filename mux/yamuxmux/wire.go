@@ -27,6 +27,10 @@ const (
 	typeGoAway       = 3 // length is the code
 )
 
+// messages is the stream whose data are messages. The protocol has no such
+// stream, and the library ignores data for streams that are not open.
+const messages = 0
+
 const (
 	flagSYN = 1 << iota
 	flagACK
@@ -73,6 +77,9 @@ func parse(h []byte) (engine.Frame, error) {
 		}
 		f.Flags = fromFlags(flags)
 		f.Length = int(length)
+		if f.ID == messages && f.Flags == 0 {
+			f.Kind = engine.Message
+		}
 	case typeWindowUpdate:
 		f.Flags = fromFlags(flags)
 		f.Credit.Grant = length
@@ -118,6 +125,8 @@ func (wire) Append(b []byte, f engine.Frame) []byte {
 		return appendHeader(b, typePing, flagACK, 0, f.Value)
 	case engine.GoAway:
 		return appendHeader(b, typeGoAway, 0, 0, f.Value)
+	case engine.Message:
+		return appendHeader(b, typeData, 0, messages, uint32(f.Length))
 	case engine.Idle:
 	}
 	return b

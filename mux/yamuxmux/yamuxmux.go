@@ -7,6 +7,8 @@
 // the end of a file, and cannot be opened with a context. The tests run it
 // against the library in both roles.
 //
+// A message of [mux.Session.Send] is data for stream 0, which the library ignores.
+//
 // [hashicorp's]: https://github.com/hashicorp/yamux/blob/master/spec.md
 package yamuxmux
 

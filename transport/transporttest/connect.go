@@ -2,6 +2,7 @@ package transporttest
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"testing"
@@ -216,10 +217,14 @@ func (e dialEnd) Open(ctx context.Context) (mux.Stream, error) {
 }
 
 // Accept waits in vain: a client does not open streams.
-func (e dialEnd) Accept() (mux.Stream, error) {
+func (e dialEnd) Accept(context.Context) (mux.Stream, error) {
 	<-e.Done()
 	return nil, e.Err()
 }
+
+func (e dialEnd) RoundTrip() time.Duration { return e.Info().RoundTrip }
+
+func (e dialEnd) Send([]byte) error { return errors.ErrUnsupported }
 
 func (e dialEnd) Shutdown(ctx context.Context) error { return e.server.Shutdown(ctx) }
 
@@ -239,7 +244,11 @@ func (e listenEnd) Open(ctx context.Context) (mux.Stream, error) {
 	}
 }
 
-func (e listenEnd) Accept() (mux.Stream, error) {
+func (e listenEnd) RoundTrip() time.Duration { return e.Info().RoundTrip }
+
+func (e listenEnd) Send([]byte) error { return errors.ErrUnsupported }
+
+func (e listenEnd) Accept(context.Context) (mux.Stream, error) {
 	conn, err := e.Listener.Accept()
 	if err != nil {
 		return nil, err

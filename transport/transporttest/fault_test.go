@@ -135,8 +135,8 @@ func (m truncating) ListenSide(conn net.Conn, config mux.Config) (mux.Session, e
 
 type truncatingSession struct{ mux.Session }
 
-func (s truncatingSession) Accept() (mux.Stream, error) {
-	st, err := s.Session.Accept()
+func (s truncatingSession) Accept(ctx context.Context) (mux.Stream, error) {
+	st, err := s.Session.Accept(ctx)
 	if err != nil {
 		return nil, err
 	}

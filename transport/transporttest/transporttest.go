@@ -83,5 +83,5 @@ func Test(t *testing.T, s Stack, deviations ...Deviation) {
 		}
 	}
 	suite.Run(t, promises, excuses)
-	muxtest.TestSessions(t, s.connect, others...)
+	muxtest.TestStreams(t, s.connect, others...)
 }

@@ -1,0 +1,165 @@
+package muxtest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/backdial/backdial/mux"
+)
+
+func acceptEndsWithContext(t *testing.T, connect Connect) {
+	p := connect.pair(t, mux.Config{}, mux.Config{})
+	ctx, cancel := context.WithCancel(t.Context())
+	accepting := start(func() error { _, err := p.Listen.Accept(ctx); return err })
+	settle()
+	cancel()
+	if err := await(t, "Accept", accepting); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want context.Canceled", err)
+	}
+	if st, err := p.Listen.Accept(canceled(t)); st != nil || !errors.Is(err, context.Canceled) {
+		t.Errorf("Accept with a context that is over: %v, %v, want context.Canceled", st, err)
+	}
+	// Nothing is lost by it, and a context bounds the call, not the stream.
+	dialled := open(t, p.Dial)
+	ctx, cancel = context.WithTimeout(t.Context(), soon)
+	accepted, err := p.Listen.Accept(ctx)
+	cancel()
+	if err != nil {
+		t.Fatal("accept:", err)
+	}
+	accepted.Write([]byte("still here"))
+	accepted.Close()
+	if got, err := readAll(t, dialled); string(got) != "still here" || err != nil {
+		t.Errorf("read %q, %v", got, err)
+	}
+}
+
+// An inbox keeps messages.
+type inbox chan []byte
+
+func (in inbox) config() mux.Config {
+	return mux.Config{OnMessage: func(m []byte) { in <- m }}
+}
+
+// newInbox returns one that n messages fit into.
+func newInbox(n int) inbox { return make(inbox, n) }
+
+func (in inbox) next(t *testing.T) []byte {
+	t.Helper()
+	select {
+	case m := <-in:
+		return m
+	case <-time.After(soon):
+		t.Fatalf("no message after %v", soon)
+		return nil
+	}
+}
+
+// message is the one that is sent as number i.
+func message(i int) []byte { return bytes.Repeat([]byte{byte(i)}, i*mux.MaxMessage/20) }
+
+func messages(t *testing.T, connect Connect) {
+	t.Run("in order", func(t *testing.T) {
+		dialled, listened := newInbox(21), newInbox(21)
+		p := connect.pair(t, dialled.config(), listened.config())
+		stalled, _ := p.open(t) // is no obstacle
+		stalled.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
+		for err := error(nil); err == nil; {
+			_, err = stalled.Write(make([]byte, 64<<10))
+		}
+		for i := range 21 {
+			m := message(i)
+			for _, s := range []mux.Session{p.Dial, p.Listen} {
+				if err := s.Send(m); err != nil {
+					t.Fatal("send:", err)
+				}
+			}
+			for j := range m {
+				m[j] = 0xff // which is the caller's again
+			}
+		}
+		for i := range 21 {
+			for _, in := range []inbox{dialled, listened} {
+				if got := in.next(t); !bytes.Equal(got, message(i)) {
+					t.Errorf("message %d: %d bytes, want %d", i, len(got), len(message(i)))
+				}
+			}
+		}
+	})
+	t.Run("right before Close", func(t *testing.T) {
+		for range 20 {
+			in := newInbox(1)
+			p := connect.pair(t, mux.Config{}, in.config())
+			p.open(t)
+			if err := p.Dial.Send([]byte("goodbye")); err != nil {
+				t.Fatal("send:", err)
+			}
+			p.Dial.Close()
+			if got := in.next(t); string(got) != "goodbye" {
+				t.Errorf("message %q", got)
+			}
+		}
+	})
+	t.Run("limits", func(t *testing.T) {
+		in := newInbox(1)
+		p := connect.pair(t, mux.Config{}, in.config())
+		if err := p.Dial.Send(make([]byte, mux.MaxMessage+1)); err == nil {
+			t.Error("a message that is too long can be sent")
+		}
+		if err := p.Dial.Send([]byte("short")); err != nil {
+			t.Fatal("send:", err)
+		}
+		if got := in.next(t); string(got) != "short" {
+			t.Errorf("message %q", got)
+		}
+		p.Listen.Send([]byte("to nobody")) // there is no OnMessage
+		p.Dial.Close()
+		if err := p.Dial.Send(nil); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("after Close: error %v, want net.ErrClosed", err)
+		}
+		awaitEnd(t, p.Listen)
+		if err := p.Listen.Send(nil); !errors.Is(err, mux.ErrSessionEnded) {
+			t.Errorf("after Close by the peer: error %v, want mux.ErrSessionEnded", err)
+		}
+	})
+	t.Run("carrier is stuck", func(t *testing.T) {
+		config := mux.Config{KeepAlive: -1, Linger: -1}
+		p := connect.pair(t, config, config)
+		p.open(t)
+		p.DialLink.Freeze()
+		sending := start(func() error {
+			for sent := 0; sent < 64<<20; sent += mux.MaxMessage {
+				if err := p.Dial.Send(make([]byte, mux.MaxMessage)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err := await(t, "Send", sending); err == nil {
+			t.Error("64 MiB of messages wait for a carrier that is stuck")
+		}
+	})
+}
+
+// roundTripKnown has both ends measure.
+func roundTripKnown(t *testing.T, connect Connect) {
+	config := mux.Config{KeepAlive: 100 * time.Millisecond}
+	began := time.Now()
+	p := connect.pair(t, config, config)
+	p.open(t)
+	for _, s := range []mux.Session{p.Dial, p.Listen} {
+		for s.RoundTrip() == 0 {
+			if time.Since(began) > soon {
+				t.Fatalf("nothing is known of the round trip after %v", soon)
+			}
+			settle()
+		}
+		if got := s.RoundTrip(); got < 0 || got > time.Since(began) {
+			t.Errorf("round trip %v, although all took %v", got, time.Since(began))
+		}
+	}
+}
