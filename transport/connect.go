@@ -192,17 +192,17 @@ func (t *try) dial(ctx context.Context) error {
 		return failed(err)
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() }) // ListenSide may wait for the peer
-	muxed, err := m.ListenSide(conn, t.config.session)
+	session, err := startSession(t.config, t.by, conn, m, m.ListenSide, t.config.session)
 	if !stop() { // conn is closed
 		if err == nil {
-			muxed.Close()
+			session.mux.Close()
 		}
-		err = ctxerr.Of(ctx)
+		err = fmt.Errorf("start %s: %w", m.Name(), ctxerr.Of(ctx))
 	}
 	if err != nil {
-		return failed(fmt.Errorf("start %s: %w", m.Name(), err))
+		return failed(err)
 	}
-	t.session = newSession(t.config, t.by, conn, m, muxed)
+	t.session = session
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"log/slog"
 	"time"
 
@@ -40,6 +41,27 @@ const (
 	// carrier's is taken for another.
 	portAttempts = 10
 
+	// Enough for one process; each session costs some 25 KiB when it is idle.
+	defaultMaxSessions = 65536
+
+	// defaultMaxHandshakes lets a crowd in, without all of it being in front of
+	// whoever authorizes clients.
+	defaultMaxHandshakes = 1024
+
+	// defaultMaxStreamsOfClient bounds the goroutines that one client costs.
+	defaultMaxStreamsOfClient = 256
+
+	// defaultMaxAge is for clients that can move without losing anything.
+	defaultMaxAge = 24 * time.Hour
+
+	defaultDrainSpread = 10 * time.Second
+
+	// What clients that are refused are told, who add something at random: when
+	// this server is likely to be another, has room again, or is less busy.
+	drainRetryAfter      = 5 * time.Second
+	sessionsRetryAfter   = 30 * time.Second
+	handshakesRetryAfter = time.Second
+
 	// maxHeaderBytes limits the header of a request on servers of our own.
 	maxHeaderBytes = 64 << 10
 )
@@ -61,6 +83,17 @@ func (c config) withDefaults() config {
 	if c.retry == nil {
 		c.retry = Retryable
 	}
+	if c.keepAlive != nil {
+		c.session.KeepAlive, c.session.KeepAliveTimeout = c.keepAlive.interval, c.keepAlive.timeout
+	}
+	if c.maxSessions <= 0 {
+		c.maxSessions = defaultMaxSessions
+	}
+	if c.maxHandshakes <= 0 {
+		c.maxHandshakes = defaultMaxHandshakes
+	}
+	c.maxAge = cmp.Or(c.maxAge, defaultMaxAge)
+	c.drainSpread = cmp.Or(c.drainSpread, defaultDrainSpread)
 	if c.logger == nil {
 		c.logger = slog.New(slog.DiscardHandler)
 	}

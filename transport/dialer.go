@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/backdial/backdial/mux"
 )
@@ -33,6 +34,14 @@ type Dialer struct {
 
 	session *session
 	request context.Context // of the client's request, for its values
+	expiry  *time.Timer     // nil for none; guarded by Server.mu
+	leaving leaving
+}
+
+func newDialer(r *http.Request, s *session) *Dialer {
+	d := &Dialer{Header: r.Header.Clone(), URL: r.URL, TLS: r.TLS, session: s, request: r.Context()}
+	d.leaving.init(&s.control)
+	return d
 }
 
 // Dial opens a connection to the client. It costs no round trip. What it
@@ -40,9 +49,9 @@ type Dialer struct {
 //
 // While a client has hundreds of connections to accept, Dial waits for it to
 // accept one; [Dialer.DialContext] can give up. The error matches
-// [ErrClientGone] if the client is, mux.ErrGoAway if it is about to leave and
-// takes nothing new, and [net.ErrClosed] after Close of the Dialer or the
-// server.
+// [ErrClientGone] if the client is, [ErrDraining] if one of the two ends is about
+// to leave and what is open goes on, and [net.ErrClosed] after Close of the Dialer
+// or the server.
 func (d *Dialer) Dial() (net.Conn, error) {
 	return d.DialContext(context.Background(), "", "")
 }
@@ -51,6 +60,9 @@ func (d *Dialer) Dial() (net.Conn, error) {
 // connection. Its signature fits [http.Transport] and the like; network and
 // addr are not used.
 func (d *Dialer) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	if d.leaving.begun() && d.session.alive() {
+		return nil, fmt.Errorf("transport: dial: %w: the client was asked to move", ErrDraining)
+	}
 	st, err := d.session.mux.Open(ctx)
 	if err != nil {
 		return nil, explainGone(d.session.explain(err))
@@ -82,16 +94,17 @@ func (d *Dialer) Info() Info { return d.session.describe() }
 // they were set by the handlers around the [Server], and that ends with the
 // session.
 func (d *Dialer) Context() context.Context {
-	return dialerContext{d.session.mux.Context(), d.request}
+	return contextWithValues{d.session.mux.Context(), d.request}
 }
 
-type dialerContext struct {
+// A contextWithValues has the values of another context too.
+type contextWithValues struct {
 	context.Context
 	values context.Context
 }
 
-func (c dialerContext) Value(key any) any {
-	// The session's context answers for itself when another is derived from it.
+func (c contextWithValues) Value(key any) any {
+	// The context answers for itself when another is derived from it.
 	if v := c.Context.Value(key); v != nil {
 		return v
 	}
@@ -100,8 +113,11 @@ func (c dialerContext) Value(key any) any {
 
 // explainGone makes an error of a session one of its Dialer.
 func explainGone(err error) error {
-	if errors.Is(err, mux.ErrSessionEnded) {
+	switch {
+	case errors.Is(err, mux.ErrSessionEnded):
 		return fmt.Errorf("transport: %w: %w", ErrClientGone, err)
+	case errors.Is(err, mux.ErrGoAway):
+		return fmt.Errorf("transport: %w: %w", ErrDraining, err)
 	}
 	return fmt.Errorf("transport: %w", err)
 }

@@ -64,6 +64,13 @@
 // change ([Retryable]); [Trace.StateChanged] tells what it is at. Connections of a
 // session that was lost end with an error.
 //
+// A server that shuts down asks its clients to move. Those with [WithReconnect]
+// connect anew, each at a moment of its own, before they leave: Accept returns the
+// connections of both sessions, and those that are in use go on in the old one
+// until they are closed. So a deploy cuts nothing, if the next server can be
+// reached before the last one is gone. [Dialer.Shutdown] moves a single client, and
+// [WithMaxAge] all in the course of a day.
+//
 // A stream is a [net.Conn] that also has CloseWrite() error. It lives until its
 // user closes it or its session ends. A context given to a function bounds the
 // call, never what it returns.
@@ -74,6 +81,31 @@
 // streams in use first, idle ones of an [http.Transport] among them. After
 // either, no goroutine of this package is left but those that run a handler.
 //
+// A path that is dead is noticed on both ends, because both ask for a sign of life
+// when nothing is heard ([WithKeepAlive]): within half a minute by default.
+//
+// # Control messages
+//
+// What the ends say about a session travels beside its streams, as a message of
+// package mux (Session.Send). It is a sequence of unsigned varints, as in
+// [encoding/binary], the first of which is its kind:
+//
+//	1 move     delay   the server asks the client for another session, after
+//	                   so many milliseconds, and to leave this one
+//	2 moved            the client has another session: this one may be closed
+//	                   as soon as its streams are
+//	3 staying          the client will not have another session
+//
+// A client that is asked to move connects anew and then says moved; if it will not,
+// or gives up, it says staying. It says nothing while it tries. It goes on
+// accepting streams of the session that it has left until the server closes it.
+//
+// What follows a message that is known is ignored, as are kinds that are not: so
+// both can be added to. What is different otherwise is another version, in the name
+// of the multiplexer that is negotiated: this one is part of backdial.v1. A peer
+// that negotiates nothing, as wslis, is sent no message, and is closed instead of
+// being asked to move.
+//
 // # Errors
 //
 // What a stream promises is written in package mux, and the same on every
@@ -83,21 +115,29 @@
 //
 // Errors say what was tried, where, and why it failed, and match what a caller
 // would look for: [net.ErrClosed] for what this end closed, [ErrClientGone] for
-// a Dialer whose client is not there any more, [os.ErrDeadlineExceeded],
-// mux.ErrReset for a stream that the other end gave up,
-// *[carrier.RejectedError] for a server that refused a client,
-// [ErrNoCommonMux], and, in a Trace or in [Info.Fallback], [ErrLostRace] for a
-// carrier that another was faster than.
+// a Dialer whose client is not there any more, [ErrDraining] for one whose client
+// is about to leave or to move, [os.ErrDeadlineExceeded], mux.ErrReset for a stream
+// that the other end gave up, *[carrier.RejectedError] for a server that refused a
+// client, [ErrNoCommonMux], and, in a Trace or in [Info.Fallback], [ErrLostRace] for a
+// carrier that another was faster than, and [ErrServerFull] for a client that was
+// refused.
 //
 // # Limits
 //
-// All of them are finite by default, and set with [WithLimits]: a session
-// buffers 64 MiB of what nobody has read, then resets the streams that hold
+// All of them are finite by default. Those of a session are set with [WithLimits]:
+// it buffers 64 MiB of what nobody has read, then resets the streams that hold
 // most of it; a stream's window is 256 KiB, and grows up to 16 MiB if the path
-// is long and the reader fast; 256 streams may wait to be accepted by a client,
-// then [Dialer.DialContext] waits too. Clients cannot open streams. A handshake
-// takes 10 s at most ([WithHandshakeTimeout]), and the header of a request has
-// 64 KiB at most on servers that listen by themselves.
+// is long and the reader fast; a server may have 16,384 streams open to a client,
+// of which 256 may wait to be accepted, then [Dialer.DialContext] waits too.
+//
+// A client may open none, and is refused: if it goes on trying, for the 101st time,
+// it loses its session. [WithAcceptFromClient] allows 256 at a time.
+//
+// A server has 65,536 clients at most ([WithMaxSessions]) and 1,024 handshakes
+// under way ([WithMaxHandshakes]), and asks clients to move when their session is
+// nearly a day old ([WithMaxAge]). A handshake takes 10 s at most
+// ([WithHandshakeTimeout]), and the header of a request has 64 KiB at most on
+// servers that listen by themselves.
 //
 // An idle session costs one goroutine on each side, and no write buffer.
 package transport

@@ -2,61 +2,36 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/backdial/backdial/internal/ctxerr"
+	"github.com/backdial/backdial/mux"
 )
-
-// A State is one of a [Listener].
-type State int
-
-// The states of a listener. Without [WithReconnect] there is no waiting.
-const (
-	StateConnecting State = iota // an attempt is under way
-	StateConnected               // there is a session
-	StateWaiting                 // there is a pause before the next attempt
-	StateDraining                // Shutdown waits for connections to be closed
-	StateEnded                   // Close or Shutdown is done, or there will be no other session
-)
-
-func (s State) String() string {
-	return [...]string{"connecting", "connected", "waiting", "draining", "ended"}[s]
-}
-
-// A StateChange is what [Trace.StateChanged] is told.
-type StateChange struct {
-	From, To State
-
-	// Info of the session, when it is connected.
-	Info Info
-
-	// Err is why there is no session, when it waits or has ended.
-	Err error
-
-	// Wait is for how long it waits, before which Attempt: 1 for the first after
-	// a session that was stable ([Backoff.Stable]).
-	Wait    time.Duration
-	Attempt int
-}
 
 // A lifecycle is the life of a listener.
 //
-//	          ┌────────────┐ a session ┌───────────┐
-//	start ──► │ connecting ├──────────►│ connected ├───── Shutdown ──┐
-//	          └─▲────────┬─┘           └─────┬─────┘                 │
-//	            │        │ it failed         │ it is lost            ▼
-//	            │ time   ▼                   │                 ┌──────────┐
-//	          ┌─┴──────────┐                 │                 │ draining │
-//	          │  waiting   │◄────────────────┘                 └─────┬────┘
-//	          └────────────┘                                         │ drained
-//	                                                                 ▼
+//	          ┌────────────┐ a session  ┌───────────┐
+//	start ──► │ connecting ├───────────►│ connected ├──── Shutdown ──┐
+//	          └─▲────────┬─┘            └┬──┬─────▲─┘                │
+//	            │        │ it failed     │  │     │ another session  │
+//	            │ time   ▼               │  │     │                  ▼
+//	          ┌─┴──────────┐  it is lost │  │   ┌─┴──────┐     ┌──────────┐
+//	          │  waiting   │◄────────────┘  └──►│ moving │     │ draining │
+//	          └────────────┘       its server   └─┬──────┘     └─────┬────┘
+//	            ▲                  asks for that  │ it is lost       │ drained
+//	            └─────────────────────────────────┘                  ▼
 //	Close, or an error after which nothing is tried again, from all: ended
 //
-// It has no goroutine but the one that connects again while there is no session,
-// which close and shutdown wait for.
+// A listener that moves has a session all the time. The one that it has left goes
+// on until its streams are done, and its server closes it.
+//
+// It has no goroutine but the one that makes the next session, which close and
+// shutdown wait for.
 type lifecycle struct {
 	client *Client
 	config config
@@ -65,23 +40,29 @@ type lifecycle struct {
 	end        context.CancelCauseFunc
 	connecting context.Context // ends when no other session is wanted
 	stop       context.CancelFunc
-	wg         sync.WaitGroup // the goroutine that connects
+	wg         sync.WaitGroup // the goroutine that makes the next session
 	attempts   int            // of that, since a session was stable
 
 	telling sync.Mutex // held while the trace is told, before mu
 
-	mu      sync.Mutex // guards below
-	changed sync.Cond
-	state   State
-	session *session // the latest
-	closing bool     // close or shutdown was called
+	mu         sync.Mutex // guards below
+	state      State
+	session    *session   // the latest
+	live       []*session // those that have not ended, the latest last
+	succeeding bool       // somebody makes the next session
+	closing    bool       // close or shutdown was called
+	arrivals   arrivals
 }
+
+// maxLive is how many sessions a listener has at a time, if its servers ask it to
+// move again and again and never let go.
+const maxLive = 8
 
 func newLifecycle(c *Client) *lifecycle {
 	l := &lifecycle{client: c, config: c.config.withDefaults()}
-	l.changed.L = &l.mu
 	l.ctx, l.end = context.WithCancelCause(context.Background())
 	l.connecting, l.stop = context.WithCancel(l.ctx)
+	l.arrivals.changeLocked()
 	return l
 }
 
@@ -93,7 +74,7 @@ func (l *lifecycle) set(to State, session *session, change StateChange) bool {
 	if !l.setState(to, session, &change) {
 		return false
 	}
-	if to == StateWaiting {
+	if change.Wait > 0 {
 		l.config.logger.Info("backdial: connecting again", "in", change.Wait, "attempt", change.Attempt, "err", change.Err)
 	}
 	if l.config.trace.StateChanged != nil {
@@ -111,19 +92,23 @@ func (l *lifecycle) setState(to State, session *session, change *StateChange) bo
 	change.From, change.To = l.state, to
 	l.state = to
 	if session != nil {
+		change.Info = session.describe()
+	}
+	if session != nil && session != l.session {
 		l.session = session
-		change.Info = session.info
+		l.live = append(l.live, session)
+		l.arrivals.addLocked(session)
 	}
 	if to == StateEnded {
 		l.end(change.Err)
+		l.arrivals.changeLocked()
 	}
-	l.changed.Broadcast()
 	return true
 }
 
 // start makes the first session. ctx bounds that.
 func (l *lifecycle) start(ctx context.Context) error {
-	s, err := l.connect(ctx)
+	s, err := l.connect(ctx, nil)
 	if err != nil {
 		l.set(StateEnded, nil, StateChange{Err: err})
 		return err
@@ -132,14 +117,15 @@ func (l *lifecycle) start(ctx context.Context) error {
 	return nil
 }
 
-// connect makes a session, and tries again as long as that makes sense.
-func (l *lifecycle) connect(ctx context.Context) (*session, error) {
+// connect makes a session, and tries again as long as that makes sense. It is the
+// successor of old, which may go on, or of none.
+func (l *lifecycle) connect(ctx context.Context, old *session) (*session, error) {
 	for {
 		s, err := l.client.session(ctx, &l.config)
 		if err == nil {
 			return s, nil
 		}
-		if err := l.pause(ctx, err); err != nil {
+		if err := l.pause(ctx, old, err); err != nil {
 			return nil, err
 		}
 	}
@@ -147,61 +133,157 @@ func (l *lifecycle) connect(ctx context.Context) (*session, error) {
 
 // pause waits until it is time to connect again after err, unless that makes no
 // sense. Then it returns err.
-func (l *lifecycle) pause(ctx context.Context, err error) error {
+func (l *lifecycle) pause(ctx context.Context, old *session, err error) error {
 	if l.config.backoff == nil || ctx.Err() != nil || !l.config.retry(err) {
 		return err
 	}
 	wait := l.config.backoff.wait(l.attempts, err)
 	l.attempts++
-	l.set(StateWaiting, nil, StateChange{Err: err, Wait: wait, Attempt: l.attempts})
+	l.set(whileAlive(old, StateMoving, StateWaiting), nil, StateChange{Err: err, Wait: wait, Attempt: l.attempts})
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		l.set(StateConnecting, nil, StateChange{})
-		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("%w, while waiting to connect again after: %w", ctxerr.Of(ctx), err)
 	}
+	if !old.alive() {
+		l.set(StateConnecting, nil, StateChange{})
+	}
+	return nil
+}
+
+func whileAlive(s *session, state, otherwise State) State {
+	if s.alive() {
+		return state
+	}
+	return otherwise
 }
 
 // connected begins s.
 func (l *lifecycle) connected(s *session) {
-	if l.set(StateConnected, s, StateChange{}) {
-		s.begin(func() { l.lost(s) })
+	if !l.set(StateConnected, s, StateChange{}) {
+		s.mux.Close() // which nobody has heard of
 		return
 	}
-	s.mux.Close() // which nobody has heard of
+	s.begin(func() { l.lost(s) })
+	s.control.listen(func(m controlMessage) {
+		if m.kind == controlMove {
+			l.move(s, m.delay)
+		}
+	})
+	for _, surplus := range l.surplus() {
+		surplus.mux.Close()
+	}
+}
+
+// surplus returns sessions that are too many.
+func (l *lifecycle) surplus() []*session {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.live[:max(len(l.live)-maxLive, 0)])
 }
 
 // lost is called when s has ended.
 func (l *lifecycle) lost(s *session) {
-	if !l.work() {
-		return
+	l.mu.Lock()
+	l.live = slices.DeleteFunc(l.live, func(other *session) bool { return other == s })
+	l.mu.Unlock()
+	for l.succeed(s) {
+		if b := l.config.backoff; b != nil && s.age() >= b.Stable {
+			l.attempts = 0
+		}
+		l.replace(s, l.pause(l.connecting, s, s.err()))
+		s = l.succeeded()
 	}
-	defer l.wg.Done()
-	if b := l.config.backoff; b != nil && time.Since(s.info.Since) >= b.Stable {
+}
+
+// move makes the next session while s goes on, because the server of s wants that.
+// It does not wait.
+func (l *lifecycle) move(s *session, delay time.Duration) {
+	switch {
+	case l.config.backoff == nil:
+		s.say(controlMessage{kind: controlStaying})
+	case l.latest() != s:
+		s.say(controlMessage{kind: controlMoved})
+	case l.succeed(s):
+		go func() { // close and shutdown wait for it
+			l.replace(s, l.pauseBeforeMove(s, delay))
+			if s := l.succeeded(); s != nil {
+				l.lost(s)
+			}
+		}()
+	}
+}
+
+// pauseBeforeMove waits for as long as the server of s asks. If its sessions last
+// for too short a time, something is wrong, and clients have to be spread out all
+// the same.
+func (l *lifecycle) pauseBeforeMove(s *session, delay time.Duration) error {
+	wait, attempt := min(delay, maxRetryAfter), 0
+	if s.age() >= l.config.backoff.Stable {
 		l.attempts = 0
+	} else {
+		wait = max(wait, l.config.backoff.wait(l.attempts, nil))
+		l.attempts++
+		attempt = l.attempts
 	}
-	err := l.pause(l.connecting, s.err())
-	if err == nil {
-		s, err = l.connect(l.connecting)
+	l.set(StateMoving, nil, StateChange{Wait: wait, Attempt: attempt})
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-s.mux.Context().Done():
+		return l.pause(l.connecting, s, s.err())
+	case <-l.connecting.Done():
+		return ctxerr.Of(l.connecting)
 	}
+}
+
+// replace makes the successor of old, unless err is why there is to be none.
+func (l *lifecycle) replace(old *session, err error) {
+	var s *session
 	if err == nil {
+		s, err = l.connect(l.connecting, old)
+	}
+	switch {
+	case err == nil:
 		l.connected(s)
-	} else if l.connecting.Err() == nil {
+		old.say(controlMessage{kind: controlMoved})
+	case l.connecting.Err() != nil: // close and shutdown see to the rest
+	case old.alive():
+		old.say(controlMessage{kind: controlStaying})
+		l.set(StateConnected, old, StateChange{Err: err})
+	default:
 		l.set(StateEnded, nil, StateChange{Err: err})
 	}
 }
 
-// work makes close and shutdown wait for wg, unless they are under way.
-func (l *lifecycle) work() bool {
+// succeed reports whether the caller is to make the successor of s, and to call
+// succeeded then.
+func (l *lifecycle) succeed(s *session) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.closing {
-		l.wg.Add(1)
+	if l.session != s || l.succeeding || l.closing || l.state == StateEnded {
+		return false
 	}
-	return !l.closing
+	l.succeeding = true
+	l.wg.Add(1)
+	return true
+}
+
+// succeeded ends what succeed began. It returns the latest session, if that has
+// been lost meanwhile, when lost was not to be heeded.
+func (l *lifecycle) succeeded() *session {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.succeeding = false
+	l.wg.Done()
+	if l.session.alive() {
+		return nil
+	}
+	return l.session
 }
 
 // latest returns the latest session.
@@ -211,51 +293,69 @@ func (l *lifecycle) latest() *session {
 	return l.session
 }
 
-// after waits for the session after s, which is over. Its error is why there is
-// none.
-func (l *lifecycle) after(s *session) (*session, error) {
+// dial opens a stream in the latest session, or in the next one if there is none.
+func (l *lifecycle) dial(ctx context.Context) (net.Conn, error) {
+	for {
+		s, changed, err := l.current()
+		if err != nil {
+			return nil, err
+		}
+		if s.info.Protocol == "" {
+			return nil, errNotNegotiated
+		}
+		st, err := s.mux.Open(ctx)
+		if err == nil {
+			return s.conn(st), nil
+		}
+		if l.config.backoff == nil || s.alive() && !errors.Is(err, mux.ErrGoAway) {
+			return nil, err
+		}
+		select {
+		case <-changed.Done():
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w, while waiting for a session after: %w", ctxerr.Of(ctx), err)
+		}
+	}
+}
+
+// current returns the latest session, and what ends when it is not that any more.
+func (l *lifecycle) current() (s *session, changed context.Context, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for l.session == s && l.state != StateEnded {
-		l.changed.Wait()
-	}
-	if l.session == s {
-		return nil, context.Cause(l.ctx)
-	}
-	return l.session, nil
+	return l.session, l.arrivals.changed, context.Cause(l.ctx)
 }
 
-// close closes the session, and lets no other begin.
+// close closes all sessions, and lets no other begin.
 func (l *lifecycle) close() {
-	s := l.leave()
-	s.mux.Close()
-	l.finish(s)
+	sessions := l.leave()
+	eachAtOnce(sessions, func(s *session) error { return s.mux.Close() })
+	l.finish()
 }
 
-// shutdown drains the session, and lets no other begin.
+// shutdown drains all sessions, and lets no other begin.
 func (l *lifecycle) shutdown(ctx context.Context) error {
-	s := l.leave()
+	sessions := l.leave()
 	l.set(StateDraining, nil, StateChange{})
-	err := s.mux.Shutdown(ctx)
-	l.finish(s)
+	err := eachAtOnce(sessions, func(s *session) error { return s.mux.Shutdown(ctx) })
+	l.finish()
 	return err
 }
 
-// leave lets no other session begin, and returns the latest.
-func (l *lifecycle) leave() *session {
+// leave lets no other session begin, and returns those that there are.
+func (l *lifecycle) leave() []*session {
 	l.mu.Lock()
 	l.closing = true
-	s := l.session
+	sessions := slices.Clone(l.live)
 	l.mu.Unlock()
 	l.stop()
-	return s
+	return sessions
 }
 
-// finish ends the listener when s has ended.
-func (l *lifecycle) finish(s *session) {
+// finish ends the listener when its sessions have ended.
+func (l *lifecycle) finish() {
 	l.wg.Wait()
-	err := s.err()
-	if l.config.backoff != nil { // s may have ended long ago
+	err := l.latest().err()
+	if l.config.backoff != nil { // it may have ended long ago
 		err = errListenerClosed
 	}
 	l.set(StateEnded, nil, StateChange{Err: err})

@@ -25,15 +25,11 @@ var _ net.Listener = (*Listener)(nil)
 //
 // [mux.ErrSessionEnded]: https://pkg.go.dev/github.com/backdial/backdial/mux#ErrSessionEnded
 func (l *Listener) Accept() (net.Conn, error) {
-	for s := l.life.latest(); ; {
-		st, err := s.mux.Accept(context.Background())
-		if err == nil {
-			return s.conn(st), nil
-		}
-		if s, err = l.life.after(s); err != nil {
-			return nil, fmt.Errorf("transport: accept: %w", err)
-		}
+	conn, err := l.life.accept()
+	if err != nil {
+		return nil, fmt.Errorf("transport: accept: %w", err)
 	}
+	return conn, nil
 }
 
 // Close ends the session and the connections that were accepted. Blocked calls

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"log/slog"
+	"net"
 	"net/http"
 	"time"
 
@@ -32,6 +33,10 @@ type clientOption func(*config)
 
 func (o clientOption) applyClient(c *config) { o(c) }
 
+type serverOption func(*config)
+
+func (o serverOption) applyServer(c *config) { o(c) }
+
 // config is what options set. The zero value means the defaults.
 type config struct {
 	carriers           []carrier.Carrier
@@ -43,11 +48,26 @@ type config struct {
 	requireNegotiation bool
 	trace              Trace
 	logger             *slog.Logger
-	backoff            *Backoff // nil: a lost session ends the listener
-	retry              func(error) bool
-	url                func(context.Context) (string, error)
-	header             func(context.Context) (http.Header, error)
+	keepAlive          *keepAlive
+
+	// Of clients.
+	backoff *Backoff // nil: a lost session ends the listener
+	retry   func(error) bool
+	url     func(context.Context) (string, error)
+	header  func(context.Context) (http.Header, error)
+
+	// Of servers.
+	checkOrigin      func(*http.Request) bool // nil: the carrier's own
+	authorize        func(*http.Request) error
+	acceptFromClient func(*Dialer, net.Conn)
+	maxSessions      int
+	maxHandshakes    int
+	maxAge           time.Duration
+	drainSpread      time.Duration
 }
+
+// A keepAlive is what WithKeepAlive sets.
+type keepAlive struct{ interval, timeout time.Duration }
 
 // WithCarriers chooses the carriers. A client prefers them in this order and
 // uses the first that works (see [Client.DialAndListenContext]), a server serves
@@ -68,11 +88,22 @@ func WithMuxes(muxes ...mux.Muxer) Option {
 	return option(func(c *config) { c.muxes = muxes })
 }
 
-// WithLimits sets the limits of each session: windows, memory, keepalive. The
-// zero value of each field means its default. Whatever MaxStreams says, a
-// client cannot open streams to its server.
+// WithLimits sets the limits of each session: windows, memory, streams. The
+// zero value of each field means its default, which for MaxStreams of a server is
+// 256, and has a meaning only with [WithAcceptFromClient]. OnMessage is not used.
 func WithLimits(limits mux.Config) Option {
 	return option(func(c *config) { c.session = limits })
+}
+
+// WithKeepAlive sets how often an end asks the other for a sign of life, and for
+// how long it then waits for one: so a path that is dead is noticed within
+// interval and timeout, and all that waits for it fails with an error that matches
+// mux.ErrSessionEnded and mux.ErrSilent. Both ends ask, each as it is set there. 0
+// means 15 s each: proxies and NATs tend to forget connections that are idle for a
+// minute. A negative interval means never; a timeout is no longer than the
+// interval. It goes before what [WithLimits] says.
+func WithKeepAlive(interval, timeout time.Duration) Option {
+	return option(func(c *config) { c.keepAlive = &keepAlive{interval, timeout} })
 }
 
 // WithTLSConfig sets how TLS connections are made. A client needs it to trust
@@ -127,6 +158,74 @@ func WithHeaderFunc(header func(ctx context.Context) (http.Header, error)) Clien
 // [Client.URL]. ctx ends with the attempt. An error fails it.
 func WithURLFunc(url func(ctx context.Context) (string, error)) ClientOption {
 	return clientOption(func(c *config) { c.url = url })
+}
+
+// WithCheckOrigin sets what decides whether a page in a browser may connect, going
+// by the Origin of its request, instead of what the carriers decide by: they accept
+// requests without an Origin, and pages of the host that the request is for. If it
+// reports false, the answer is status 403.
+func WithCheckOrigin(check func(*http.Request) bool) ServerOption {
+	return serverOption(func(c *config) { c.checkOrigin = check })
+}
+
+// WithAuthorize sets what decides, before the upgrade, whether a client may
+// connect. An error refuses it: a [*carrier.RejectedError] is the answer, with its
+// status, header and body, such as 401 with WWW-Authenticate, or 429 with
+// Retry-After; for any other it is status 403, and the error is not shown to the
+// client. What authorize adds to the context of the request, as in
+//
+//	*r = *r.WithContext(context.WithValue(r.Context(), key, value))
+//
+// is found in [Dialer.Context]. The context ends after the handshake timeout
+// ([WithHandshakeTimeout]). Then the client is refused with status 503; as long as
+// authorize goes on all the same, it counts as a handshake ([WithMaxHandshakes]). If
+// it panics, that is logged, and the answer is status 500.
+//
+// [*carrier.RejectedError]: https://pkg.go.dev/github.com/backdial/backdial/carrier#RejectedError
+func WithAuthorize(authorize func(r *http.Request) error) ServerOption {
+	return serverOption(func(c *config) { c.authorize = authorize })
+}
+
+// WithAcceptFromClient lets clients open connections to the server too
+// ([Listener.DialContext]), and has handle called with each, in a goroutine of its
+// own. handle closes conn. If it panics, that is logged, and the session closed. A
+// client may have 256 connections open at a time ([WithLimits], MaxStreams), over
+// WebTransport's own streams 64 (webtransport.WithMaxStreams), and 256 that have
+// not been accepted yet. Without this option they are refused at once, and a
+// client that goes on trying loses its session.
+func WithAcceptFromClient(handle func(d *Dialer, conn net.Conn)) ServerOption {
+	return serverOption(func(c *config) { c.acceptFromClient = handle })
+}
+
+// WithMaxSessions limits the clients that are connected at a time. More are
+// refused with status 503 and a Retry-After header. 0 means 65,536.
+func WithMaxSessions(n int) ServerOption {
+	return serverOption(func(c *config) { c.maxSessions = n })
+}
+
+// WithMaxHandshakes limits the handshakes that are under way at a time, such as
+// those that wait for [WithAuthorize]. More are refused with status 503 and a
+// Retry-After header. 0 means 1,024.
+func WithMaxHandshakes(n int) ServerOption {
+	return serverOption(func(c *config) { c.maxHandshakes = n })
+}
+
+// WithMaxAge limits how old a session gets, so that clients are authorized anew,
+// and spread over servers that were added. At 80 to 90 % of it the client is asked
+// to move ([Dialer.Shutdown]). One that cannot, because it has no [WithReconnect]
+// or does not negotiate, can connect again when it has lost its session, which is
+// closed when its connections are, or cut at that age. 0 means a day for clients
+// that can move, and nothing for others; negative means no limit.
+func WithMaxAge(age time.Duration) ServerOption {
+	return serverOption(func(c *config) { c.maxAge = age })
+}
+
+// WithDrainSpread sets over how long the clients of a server that shuts down are
+// asked to move, each at a moment of its own: with 10,000 clients and the default,
+// 10 s, a thousand arrive elsewhere in a second. It takes a quarter of the time
+// that the context of [Server.Shutdown] leaves at most. Negative means no time.
+func WithDrainSpread(d time.Duration) ServerOption {
+	return serverOption(func(c *config) { c.drainSpread = d })
 }
 
 // WithRequireNegotiation refuses peers that do not negotiate the multiplexer.

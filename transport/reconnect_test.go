@@ -24,9 +24,9 @@ import (
 type site struct {
 	network *mem.Carrier
 	dialers chan *transport.Dialer
-	server  *transport.Server
 
 	mu       sync.Mutex
+	server   *transport.Server
 	refuse   http.HandlerFunc // instead of the server, or nil
 	requests []*http.Request
 }
@@ -34,7 +34,7 @@ type site struct {
 func newSite(t *testing.T) *site {
 	t.Helper()
 	s := &site{network: mem.New(), dialers: make(chan *transport.Dialer, 100)}
-	s.server = serverFunc(t, func(d *transport.Dialer) { s.dialers <- d }, transport.WithCarriers(s.network))
+	s.deploy(t)
 	e, err := s.network.Listen("server", nil, s)
 	if err != nil {
 		t.Fatal(err)
@@ -44,16 +44,28 @@ func newSite(t *testing.T) *site {
 	return s
 }
 
+// deploy puts another server in the place of the one that is there, which it
+// returns.
+func (s *site) deploy(t *testing.T, opts ...transport.ServerOption) (before *transport.Server) {
+	t.Helper()
+	opts = append([]transport.ServerOption{transport.WithCarriers(s.network)}, opts...)
+	server := serverFunc(t, func(d *transport.Dialer) { s.dialers <- d }, opts...)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before, s.server = s.server, server
+	return before
+}
+
 func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.requests = append(s.requests, r)
-	refuse := s.refuse
+	refuse, server := s.refuse, s.server
 	s.mu.Unlock()
 	if refuse != nil {
 		refuse(w, r)
 		return
 	}
-	s.server.ServeHTTP(w, r)
+	server.ServeHTTP(w, r)
 }
 
 // answer has requests answered by refuse, or by the server again if that is nil.
@@ -125,6 +137,7 @@ func (s *site) listen(t *testing.T, b transport.Backoff, opts ...transport.Clien
 const (
 	connecting = transport.StateConnecting
 	connected  = transport.StateConnected
+	moving     = transport.StateMoving
 	waiting    = transport.StateWaiting
 	draining   = transport.StateDraining
 	ended      = transport.StateEnded
@@ -475,15 +488,18 @@ func TestSessionAfterClose(t *testing.T) {
 	})
 }
 
+// ends are the ways to end a listener.
+var ends = []struct {
+	name string
+	call func(*transport.Listener) error
+}{
+	{"Close", (*transport.Listener).Close},
+	{"Shutdown", func(l *transport.Listener) error { return l.Shutdown(context.Background()) }},
+}
+
 // TestCloseWhileReconnecting closes a listener in each of its states.
 func TestCloseWhileReconnecting(t *testing.T) {
-	for _, end := range []struct {
-		name string
-		call func(*transport.Listener) error
-	}{
-		{"Close", (*transport.Listener).Close},
-		{"Shutdown", func(l *transport.Listener) error { return l.Shutdown(context.Background()) }},
-	} {
+	for _, end := range ends {
 		for _, when := range []time.Duration{0, time.Nanosecond, time.Minute} {
 			t.Run(fmt.Sprint(end.name, " after ", when), func(t *testing.T) {
 				reconnects(t, func(t *testing.T, s *site) {

@@ -2,20 +2,16 @@ package transport
 
 import (
 	"cmp"
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
-	"slices"
 	"sync"
 
 	"github.com/backdial/backdial/carrier"
-	"github.com/backdial/backdial/internal/ctxerr"
 )
 
 // ErrServerClosed is returned by the methods of a [Server] that serve, after
@@ -92,7 +88,7 @@ func (s *Server) Serve(ln net.Listener) error {
 }
 
 func (s *Server) listenAndServe(defaultAddr string, config *tls.Config) error {
-	if s.isClosed() {
+	if s.isClosing() {
 		return ErrServerClosed
 	}
 	endpoints, err := s.listen(cmp.Or(s.Addr, defaultAddr), config)
@@ -121,7 +117,7 @@ func (s *Server) serve(endpoints ...carrier.Endpoint) error {
 	for range len(endpoints) - 1 {
 		<-failed
 	}
-	if s.isClosed() {
+	if s.isClosing() {
 		return ErrServerClosed
 	}
 	return fmt.Errorf("transport: %w", err)
@@ -139,7 +135,7 @@ func (s *Server) track(endpoints []carrier.Endpoint) bool {
 	for _, e := range endpoints {
 		s.endpoints[e] = struct{}{}
 	}
-	return !s.closed
+	return !s.closing
 }
 
 func (s *Server) untrack(endpoints []carrier.Endpoint) {
@@ -184,57 +180,4 @@ type onceListener struct {
 func (l *onceListener) Close() error {
 	l.once.Do(func() { l.err = l.Listener.Close() })
 	return l.err
-}
-
-// Close stops listening, ends all sessions and cuts their connections. It
-// waits for a few seconds at most until clients have what was written before,
-// and for [Trace.ClientGone], but not for handlers.
-func (s *Server) Close() error {
-	s.end(func(d *Dialer) error { return d.Close() })
-	s.sessions.Wait()
-	return nil
-}
-
-// Shutdown refuses new clients, makes Dial fail, waits until the connections
-// in use have been closed, closes the sessions, and waits until the handlers
-// have returned. A connection that an [http.Transport] keeps for later is in
-// use: call its CloseIdleConnections. When ctx ends first, Shutdown cuts what
-// is left and returns ctx's error. A handler that calls it waits for itself.
-func (s *Server) Shutdown(ctx context.Context) error {
-	err := s.end(func(d *Dialer) error { return d.session.mux.Shutdown(ctx) })
-	handled := make(chan struct{})
-	go func() { // ends with the last handler
-		s.sessions.Wait()
-		s.handlers.Wait()
-		close(handled)
-	}()
-	select {
-	case <-handled:
-		return err
-	case <-ctx.Done():
-		return ctxerr.Of(ctx)
-	}
-}
-
-// end stops listening, has end called for every session at once, and returns
-// the first error when all are done.
-func (s *Server) end(end func(*Dialer) error) error {
-	s.init()
-	s.mu.Lock()
-	s.closed = true
-	endpoints := slices.Collect(maps.Keys(s.endpoints))
-	dialers := slices.Collect(maps.Keys(s.dialers))
-	s.mu.Unlock()
-	closeAll(endpoints)
-	ended := make(chan error, len(dialers))
-	for _, d := range dialers {
-		go func() { ended <- end(d) }()
-	}
-	var first error
-	for range dialers {
-		if err := <-ended; first == nil {
-			first = err
-		}
-	}
-	return first
 }

@@ -16,8 +16,8 @@ import (
 type EndpointHandler interface {
 	// HandleEndpoint is called with the [Dialer] of each client that
 	// connects, in a goroutine of its own. The client stays connected when it
-	// returns, until either side closes the session. If it panics, the panic
-	// is logged and the session closed.
+	// returns, until either side closes the session. If it panics, the session
+	// is closed and the panic logged, as net/http does.
 	HandleEndpoint(*Dialer)
 }
 
@@ -46,12 +46,13 @@ type Server struct {
 	once    sync.Once
 	config  config // options with the defaults, after once
 
-	mu        sync.Mutex // guards below
-	closed    bool       // no new clients
-	dialers   map[*Dialer]struct{}
-	endpoints map[carrier.Endpoint]struct{}
-	sessions  sync.WaitGroup // until their end has been announced
-	handlers  sync.WaitGroup // calls of HandleEndpoint
+	mu         sync.Mutex // guards below
+	closing    bool       // Close or Shutdown was called: no new clients
+	handshakes int        // that are under way
+	dialers    map[*Dialer]struct{}
+	endpoints  map[carrier.Endpoint]struct{}
+	sessions   sync.WaitGroup // until their end has been announced
+	handlers   sync.WaitGroup // calls of the user's functions with a client
 }
 
 // NewServer returns a server with options.
@@ -76,8 +77,12 @@ func (s *Server) init() {
 // says what is wrong with them.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.init()
+	if err := s.beginHandshake(); err != nil {
+		s.failed(r, answer(w, err))
+		return
+	}
 	d, err := s.accept(w, r)
-	if err != nil {
+	if s.endHandshake(); err != nil {
 		s.failed(r, err)
 		return
 	}
@@ -95,7 +100,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}()
 	d.session.begin(func() { s.remove(d) })
 	handling = true
-	go s.handle(d)
+	go s.handle(d, func() { s.Handler.HandleEndpoint(d) })
+	s.acceptFrom(d)
 }
 
 // failed announces that r did not lead to a session.
@@ -111,9 +117,6 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request) (*Dialer, error)
 	if s.Handler == nil {
 		return nil, refuse(w, http.StatusInternalServerError, fmt.Errorf("transport: Server.Handler is nil"))
 	}
-	if s.isClosed() {
-		return nil, refuse(w, http.StatusServiceUnavailable, ErrServerClosed)
-	}
 	by, offered := s.carrierOf(r)
 	if by == nil {
 		w.Header().Set("Upgrade", "websocket")
@@ -121,6 +124,10 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request) (*Dialer, error)
 		return nil, refuse(w, http.StatusUpgradeRequired,
 			fmt.Errorf("transport: %.*s %.*s is not a request of the carriers here (%s)",
 				maxShown, r.Method, maxShown, r.URL.Path, s.carrierNames()))
+	}
+	r, err := s.admit(r)
+	if err != nil {
+		return nil, answer(w, err)
 	}
 	m, protocol, err := s.config.choose(by, offered)
 	if err != nil {
@@ -130,17 +137,11 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request) (*Dialer, error)
 	if err != nil {
 		return nil, fmt.Errorf("transport: %w", err)
 	}
-	muxed, err := m.DialSide(conn, s.limits())
+	session, err := startSession(&s.config, by, conn, m, m.DialSide, s.limits())
 	if err != nil {
-		return nil, fmt.Errorf("transport: start %s: %w", m.Name(), err)
+		return nil, fmt.Errorf("transport: %w", err)
 	}
-	return &Dialer{
-		Header:  r.Header.Clone(),
-		URL:     r.URL,
-		TLS:     r.TLS,
-		session: newSession(&s.config, by, conn, m, muxed),
-		request: r.Context(),
-	}, nil
+	return newDialer(r, session), nil
 }
 
 // refuse answers a request with what is wrong, and returns it.
@@ -152,7 +153,11 @@ func refuse(w http.ResponseWriter, status int, err error) error {
 // limits are those of a session on this side.
 func (s *Server) limits() mux.Config {
 	c := s.config.session
-	c.MaxStreams = -1 // nobody would accept them
+	if s.config.acceptFromClient == nil {
+		c.MaxStreams = -1 // nobody would accept them
+	} else if c.MaxStreams == 0 {
+		c.MaxStreams = defaultMaxStreamsOfClient
+	}
 	return c
 }
 
@@ -173,18 +178,25 @@ func (s *Server) carrierNames() string {
 	return strings.Join(names, ", ")
 }
 
-// handle runs the Handler. Its goroutine is the handler's own: nothing of the
-// request is kept alive by it.
-func (s *Server) handle(d *Dialer) {
+// handle runs one of the user's functions. Its goroutine is the function's own:
+// nothing of the request is kept alive by it.
+func (s *Server) handle(d *Dialer, call func()) {
 	defer s.handlers.Done()
 	defer func() {
 		if v := recover(); v != nil {
-			s.panicLogger().Error("backdial: panic in HandleEndpoint", "remote", d.Info().RemoteAddr,
-				"panic", v, "stack", string(debug.Stack()))
+			s.panicked(v, d.Info().RemoteAddr)
 			d.Close()
 		}
 	}()
-	s.Handler.HandleEndpoint(d)
+	call()
+}
+
+// panicked logs what a function of the user panicked with, but for what net/http
+// does not log either.
+func (s *Server) panicked(v any, remote any) {
+	if v != http.ErrAbortHandler {
+		s.panicLogger().Error("backdial: panic in a handler", "remote", remote, "panic", v, "stack", string(debug.Stack()))
+	}
 }
 
 // panicLogger is not silent by default, no more than net/http is.
@@ -199,12 +211,13 @@ func (s *Server) panicLogger() *slog.Logger {
 func (s *Server) add(d *Dialer) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
+	if s.closing {
 		return false
 	}
 	s.dialers[d] = struct{}{}
 	s.sessions.Add(1)
 	s.handlers.Add(1)
+	d.expiry = s.expireLater(d)
 	return true
 }
 
@@ -212,11 +225,14 @@ func (s *Server) remove(d *Dialer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.dialers, d)
+	if d.expiry != nil {
+		d.expiry.Stop()
+	}
 	s.sessions.Done()
 }
 
-func (s *Server) isClosed() bool {
+func (s *Server) isClosing() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.closed
+	return s.closing
 }

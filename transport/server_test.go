@@ -9,7 +9,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"io"
-	"log/slog"
 	"math/big"
 	"net"
 	"net/http"
@@ -259,7 +258,7 @@ func TestPanicInHandler(t *testing.T) {
 	leak.Check(t)
 	var logged syncBuffer
 	srv := httptest.NewServer(serverFunc(t, func(*transport.Dialer) { panic("oops") },
-		transport.WithLogger(slog.New(slog.NewTextHandler(&logged, nil)))))
+		transport.WithLogger(textLogger(&logged))))
 	defer srv.Close()
 	lis, err := transport.DialAndListen(srv.URL, nil)
 	if err != nil {
@@ -271,6 +270,26 @@ func TestPanicInHandler(t *testing.T) {
 	}
 	if got := logged.String(); !strings.Contains(got, "panic=oops") || !strings.Contains(got, "server_test.go") {
 		t.Errorf("the log does not tell of the panic:\n%s", got)
+	}
+}
+
+// TestAbortInHandler panics as one does to be silent about it.
+func TestAbortInHandler(t *testing.T) {
+	leak.Check(t)
+	var logged syncBuffer
+	srv := httptest.NewServer(serverFunc(t, func(*transport.Dialer) { panic(http.ErrAbortHandler) },
+		transport.WithLogger(textLogger(&logged))))
+	defer srv.Close()
+	lis, err := transport.DialAndListen(srv.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lis.Close()
+	if _, err := lis.Accept(); !errors.Is(err, mux.ErrSessionEnded) {
+		t.Errorf("accept: %v, want mux.ErrSessionEnded", err)
+	}
+	if got := logged.String(); strings.Contains(got, "panic") {
+		t.Errorf("the log tells of it:\n%s", got)
 	}
 }
 

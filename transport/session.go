@@ -14,16 +14,19 @@ import (
 
 // A session is what a [Listener] and a [Dialer] have in common.
 type session struct {
-	mux    mux.Session
-	info   Info
-	trace  *Trace
-	logger *slog.Logger
-	settle func() // what there is to do when it is gone, or nil
+	mux     mux.Session
+	info    Info // but for what changes; see describe
+	trace   *Trace
+	logger  *slog.Logger
+	control control
+	settle  func() // what there is to do when it is gone, or nil
 }
 
-func newSession(c *config, from carrier.Carrier, conn carrier.Conn, m mux.Muxer, muxed mux.Session) *session {
-	return &session{
-		mux: muxed,
+// startSession starts m, of which side is one end, on conn.
+func startSession(c *config, from carrier.Carrier, conn carrier.Conn, m mux.Muxer,
+	side func(net.Conn, mux.Config) (mux.Session, error), limits mux.Config,
+) (*session, error) {
+	s := &session{
 		info: Info{
 			Carrier:    from.Name(),
 			Mux:        m.Name(),
@@ -35,6 +38,14 @@ func newSession(c *config, from carrier.Carrier, conn carrier.Conn, m mux.Muxer,
 		trace:  &c.trace,
 		logger: c.logger.With("carrier", from.Name(), "mux", m.Name(), "remote", conn.RemoteAddr()),
 	}
+	if limits.OnMessage = nil; s.info.Protocol != "" {
+		limits.OnMessage = s.control.receive
+	}
+	var err error
+	if s.mux, err = side(conn, limits); err != nil {
+		return nil, fmt.Errorf("start %s: %w", m.Name(), err)
+	}
+	return s, nil
 }
 
 // describe returns the session's Info as it is now.
@@ -43,6 +54,11 @@ func (s *session) describe() Info {
 	info.RoundTrip = s.mux.RoundTrip()
 	return info
 }
+
+// alive reports whether s, which may be nil, has not ended.
+func (s *session) alive() bool { return s != nil && s.mux.Context().Err() == nil }
+
+func (s *session) age() time.Duration { return time.Since(s.info.Since) }
 
 // begin announces the session. gone is called after its end has been announced
 // too; until then the session occupies no goroutine of this package.
@@ -55,9 +71,9 @@ func (s *session) begin(gone func()) {
 		if s.settle != nil {
 			defer s.settle()
 		}
-		s.logger.Info("backdial: client gone", "after", time.Since(s.info.Since), "reason", s.err())
+		s.logger.Info("backdial: client gone", "after", s.age(), "reason", s.err())
 		if s.trace.ClientGone != nil {
-			s.trace.ClientGone(s.info, s.err())
+			s.trace.ClientGone(s.describe(), s.err())
 		}
 	})
 	connected := s.logger
@@ -66,7 +82,7 @@ func (s *session) begin(gone func()) {
 	}
 	connected.Info("backdial: client connected", "protocol", s.info.Protocol)
 	if s.trace.ClientConnected != nil {
-		s.trace.ClientConnected(s.info)
+		s.trace.ClientConnected(s.describe())
 	}
 }
 
@@ -89,7 +105,7 @@ func (s *session) conn(st mux.Stream) net.Conn {
 	}
 	s.logger.Debug("backdial: stream opened")
 	if s.trace.StreamOpened != nil {
-		s.trace.StreamOpened(s.info)
+		s.trace.StreamOpened(s.describe())
 	}
 	return &tracedConn{Stream: st, session: s, since: time.Now()}
 }

@@ -58,7 +58,7 @@ func (c *tracedConn) Close() error {
 		c.session.logger.Debug("backdial: stream closed", "after", stats.Duration,
 			"read", stats.BytesRead, "written", stats.BytesWritten, "err", stats.Err)
 		if c.session.trace.StreamClosed != nil {
-			c.session.trace.StreamClosed(c.session.info, stats)
+			c.session.trace.StreamClosed(c.session.describe(), stats)
 		}
 	}
 	return err

@@ -220,23 +220,53 @@ func closeWakes(t *testing.T, connect Connect) {
 func deadPeer(t *testing.T, connect Connect) {
 	const interval = 250 * time.Millisecond
 	// Only one end asks. Otherwise the other might notice first and close.
-	p := connect.pair(t, mux.Config{KeepAlive: interval, KeepAliveTimeout: interval}, mux.Config{KeepAlive: -1})
-	st, _ := p.open(t)
-	reading := start(func() error { _, err := st.Read(make([]byte, 1)); return err })
-
-	// A session that is merely idle lives on, for longer than a dead one would.
-	select {
-	case <-p.Dial.Context().Done():
-		t.Fatal("an idle session ended:", context.Cause(p.Dial.Context()))
-	case <-time.After(4 * interval):
+	asks := mux.Config{KeepAlive: interval, KeepAliveTimeout: interval, AcceptBacklog: 1}
+	idle := mux.Config{KeepAlive: -1, AcceptBacklog: 1, Linger: -1}
+	notices := func(t *testing.T, s mux.Session, st mux.Stream, freeze func()) {
+		t.Helper()
+		blocked := map[string]<-chan error{
+			"Read": start(func() error { _, err := st.Read(make([]byte, 1)); return err }),
+			"Write": start(func() error {
+				for buf := make([]byte, 64<<10); ; {
+					if _, err := st.Write(buf); err != nil {
+						return err
+					}
+				}
+			}),
+		}
+		// A session that is merely idle lives on, for longer than a dead one would.
+		select {
+		case <-s.Context().Done():
+			t.Fatal("an idle session ended:", context.Cause(s.Context()))
+		case <-time.After(4 * interval):
+		}
+		freeze()
+		blocked["Open"] = start(func() error {
+			for {
+				if _, err := s.Open(t.Context()); err != nil {
+					return err
+				}
+			}
+		})
+		if err := awaitEnd(t, s); !errors.Is(err, mux.ErrSessionEnded) || !errors.Is(err, mux.ErrSilent) {
+			t.Errorf("cause %v, want mux.ErrSessionEnded and mux.ErrSilent", err)
+		}
+		for name, c := range blocked {
+			if err := await(t, name, c); !errors.Is(err, mux.ErrSessionEnded) {
+				t.Errorf("%s: error %v, want mux.ErrSessionEnded", name, err)
+			}
+		}
 	}
-	p.ListenLink.Freeze()
-	if err := awaitEnd(t, p.Dial); !errors.Is(err, mux.ErrSessionEnded) || !errors.Is(err, mux.ErrSilent) {
-		t.Errorf("cause %v, want mux.ErrSessionEnded and mux.ErrSilent", err)
-	}
-	if err := await(t, "Read", reading); !errors.Is(err, mux.ErrSessionEnded) {
-		t.Errorf("read: error %v, want mux.ErrSessionEnded", err)
-	}
+	t.Run("dial side", func(t *testing.T) {
+		p := connect.pair(t, asks, idle)
+		st, _ := p.open(t)
+		notices(t, p.Dial, st, p.ListenLink.Freeze)
+	})
+	t.Run("listen side", func(t *testing.T) {
+		p := connect.pair(t, idle, asks)
+		_, st := p.open(t)
+		notices(t, p.Listen, st, p.DialLink.Freeze)
+	})
 }
 
 // awaitRefusal opens streams to a peer that shuts down: they are refused, until

@@ -47,6 +47,9 @@ const (
 	HTTP           Promise = "HTTP"           // a device serves it, a server is its client
 	ServerCloses   Promise = "ServerCloses"   // every session with it
 	ServerDrains   Promise = "ServerDrains"   // it waits for connections in use
+	ClientMoves    Promise = "ClientMoves"    // to another server, before it leaves the one that asks for it
+	ClientDials    Promise = "ClientDials"    // too, if the server accepts it
+	MayNotDial     Promise = "MayNotDial"     // costs a client that goes on trying its session
 	BrokenCarrier  Promise = "BrokenCarrier"  // garbage ends its own session, with a reason
 )
 
@@ -60,6 +63,9 @@ var contract = []struct {
 	{HTTP, overHTTP},
 	{ServerCloses, serverCloses},
 	{ServerDrains, serverDrains},
+	{ClientMoves, clientMoves},
+	{ClientDials, clientDials},
+	{MayNotDial, clientMayNotDial},
 	{BrokenCarrier, brokenCarrier},
 }
 

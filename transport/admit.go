@@ -1,0 +1,149 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/internal/ctxerr"
+)
+
+// ErrServerFull is matched by the error that [Trace.HandshakeFailed] is told when a
+// client was refused because there are as many as there may be.
+var ErrServerFull = errors.New("server is full")
+
+// beginHandshake takes a place for a handshake, which endHandshake frees. There is
+// none when the server has enough to do, or is not to have clients any more.
+func (s *Server) beginHandshake() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closing:
+		return unavailable(ErrServerClosed, drainRetryAfter)
+	case s.handshakes >= s.config.maxHandshakes:
+		return unavailable(fmt.Errorf("transport: %w: %d handshakes are under way", ErrServerFull, s.handshakes), handshakesRetryAfter)
+	case len(s.dialers)+s.handshakes >= s.config.maxSessions:
+		return unavailable(fmt.Errorf("transport: %w: it has %d clients", ErrServerFull, len(s.dialers)), sessionsRetryAfter)
+	}
+	s.handshakes++
+	return nil
+}
+
+func (s *Server) endHandshake() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.handshakes--
+}
+
+// admit asks the user's functions whether a client may connect. It returns the
+// request with the values that they have added to its context.
+func (s *Server) admit(r *http.Request) (*http.Request, error) {
+	if check := s.config.checkOrigin; check != nil {
+		if !check(r) {
+			return r, &refusal{
+				carrier.RejectedError{StatusCode: http.StatusForbidden},
+				fmt.Errorf("transport: origin %.*q is not allowed", maxShown, r.Header.Get("Origin")),
+			}
+		}
+		r = carrier.AllowOrigin(r)
+	}
+	if s.config.authorize == nil {
+		return r, nil
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), s.config.handshakeTimeout)
+	defer cancel()
+	asked := r.WithContext(ctx)
+	answered := make(chan error, 1)
+	go func() { answered <- s.authorize(asked) }() // ends with the user's function
+	select {
+	case err := <-answered:
+		if err != nil {
+			return r, rejection(err)
+		}
+		return r.WithContext(contextWithValues{r.Context(), asked.Context()}), nil
+	case <-ctx.Done():
+		s.keepHandshakeUntil(answered)
+		return r, unavailable(fmt.Errorf("transport: authorize: %w", ctxerr.Of(ctx)), handshakesRetryAfter)
+	}
+}
+
+// authorize asks the user's function.
+func (s *Server) authorize(r *http.Request) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.panicked(v, r.RemoteAddr)
+			err = &refusal{
+				carrier.RejectedError{StatusCode: http.StatusInternalServerError},
+				fmt.Errorf("transport: authorize: panic: %v", v),
+			}
+		}
+	}()
+	return s.config.authorize(r)
+}
+
+// keepHandshakeUntil takes another place for what goes on although its handshake
+// does not: there are to be no more of these either.
+func (s *Server) keepHandshakeUntil(done <-chan error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.handshakes++
+	go func() { // ends with the user's function
+		<-done
+		s.endHandshake()
+	}()
+}
+
+// A refusal is why a request did not lead to a session, and how it is answered.
+type refusal struct {
+	answer carrier.RejectedError
+	cause  error
+}
+
+func (r *refusal) Error() string { return r.cause.Error() }
+func (r *refusal) Unwrap() error { return r.cause }
+
+// unavailable is the refusal of a client that may come back after a while.
+func unavailable(cause error, retryAfter time.Duration) error {
+	seconds := strconv.Itoa(int(retryAfter.Seconds()))
+	return &refusal{carrier.RejectedError{
+		StatusCode: http.StatusServiceUnavailable,
+		Header:     http.Header{"Retry-After": {seconds}},
+	}, cause}
+}
+
+// rejection is the refusal of a client that the user's function does not want.
+func rejection(err error) error {
+	if already, ok := err.(*refusal); ok {
+		return already
+	}
+	r := &refusal{carrier.RejectedError{StatusCode: http.StatusForbidden}, fmt.Errorf("transport: authorize: %w", err)}
+	if rejected, ok := errors.AsType[*carrier.RejectedError](err); ok {
+		r.answer = *rejected
+	}
+	if r.answer.StatusCode < 400 || r.answer.StatusCode > 599 {
+		r.answer.StatusCode = http.StatusForbidden
+	}
+	return r
+}
+
+// answer answers a request as err says, a refusal, and returns err.
+func answer(w http.ResponseWriter, err error) error {
+	r, ok := errors.AsType[*refusal](err)
+	if !ok {
+		return refuse(w, http.StatusInternalServerError, err)
+	}
+	for name, values := range r.answer.Header {
+		w.Header()[http.CanonicalHeaderKey(name)] = values
+	}
+	if r.answer.Body == nil {
+		http.Error(w, http.StatusText(r.answer.StatusCode), r.answer.StatusCode)
+		return err
+	}
+	w.WriteHeader(r.answer.StatusCode)
+	w.Write(r.answer.Body)
+	return err
+}

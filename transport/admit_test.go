@@ -1,0 +1,326 @@
+package transport_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/carrier/mem"
+	"github.com/backdial/backdial/carrier/webtransport"
+	"github.com/backdial/backdial/carrier/ws"
+	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/mux/yamuxmux"
+	"github.com/backdial/backdial/transport"
+)
+
+// A doorway is a server that somebody tries to enter.
+type doorway struct {
+	network *mem.Carrier
+	dialers chan *transport.Dialer
+	refused chan error
+}
+
+func newDoorway(t *testing.T, opts ...transport.ServerOption) *doorway {
+	t.Helper()
+	d := &doorway{mem.New(), make(chan *transport.Dialer, 10), make(chan error, 10)}
+	opts = append([]transport.ServerOption{
+		transport.WithCarriers(d.network),
+		transport.WithTrace(transport.Trace{HandshakeFailed: func(_ *http.Request, err error) { d.refused <- err }}),
+	}, opts...)
+	s := serverFunc(t, func(dialer *transport.Dialer) { d.dialers <- dialer }, opts...)
+	e, err := d.network.Listen("server", nil, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go e.Serve()
+	t.Cleanup(func() { e.Close() })
+	return d
+}
+
+// enter connects a client.
+func (d *doorway) enter(t *testing.T, header http.Header) error {
+	lis, err := transport.DialAndListenContext(t.Context(), "mem://server", header, transport.WithCarriers(d.network))
+	if err == nil {
+		t.Cleanup(func() { lis.Close() })
+	}
+	return err
+}
+
+// refuses expects that a client is refused with a status.
+func (d *doorway) refuses(t *testing.T, status int) (*carrier.RejectedError, error) {
+	t.Helper()
+	err := d.enter(t, nil)
+	rejected, ok := errors.AsType[*carrier.RejectedError](err)
+	if !ok || rejected.StatusCode != status {
+		t.Fatalf("error %v, want status %d", err, status)
+	}
+	return rejected, <-d.refused
+}
+
+// TestAuthorize has the error choose the answer.
+func TestAuthorize(t *testing.T) {
+	reason := errors.New("a secret reason")
+	for _, test := range []struct {
+		name   string
+		err    error
+		status int
+		header string // one of the answer, and its value
+		body   string
+	}{
+		{"any error", reason, 403, "", "Forbidden\n"},
+		{"a status", &carrier.RejectedError{StatusCode: 429, Header: http.Header{"retry-after": {"7"}}}, 429, "Retry-After: 7", "Too Many Requests\n"},
+		{"all of it", &carrier.RejectedError{StatusCode: 401, Header: http.Header{"Www-Authenticate": {"Bearer"}}, Body: []byte("token?")},
+			401, "WWW-Authenticate: Bearer", "token?"},
+		{"wrapped", errors.Join(reason, &carrier.RejectedError{StatusCode: 503}), 503, "", "Service Unavailable\n"},
+		{"no such status", &carrier.RejectedError{StatusCode: 200}, 403, "", "Forbidden\n"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			leak.Check(t)
+			d := newDoorway(t, transport.WithAuthorize(func(*http.Request) error { return test.err }))
+			rejected, told := d.refuses(t, test.status)
+			name, value, _ := strings.Cut(test.header, ": ")
+			if got := rejected.Header.Get(name); got != value {
+				t.Errorf("%s: %q, want %q", name, got, value)
+			}
+			if got := string(rejected.Body); got != test.body {
+				t.Errorf("body %q, want %q", got, test.body)
+			}
+			if !errors.Is(told, test.err) {
+				t.Errorf("the trace is told %v, want %v", told, test.err)
+			}
+		})
+	}
+	t.Run("over WebSocket", func(t *testing.T) {
+		leak.Check(t)
+		s := serverFunc(t, nil, transport.WithAuthorize(func(r *http.Request) error {
+			return &carrier.RejectedError{StatusCode: 401, Header: http.Header{"Www-Authenticate": {"Bearer"}}}
+		}))
+		srv := httptest.NewServer(s)
+		defer srv.Close()
+		_, err := transport.DialAndListen(srv.URL, nil)
+		rejected, ok := errors.AsType[*carrier.RejectedError](err)
+		if !ok || rejected.StatusCode != 401 || rejected.Header.Get("WWW-Authenticate") != "Bearer" {
+			t.Errorf("error %v, want status 401", err)
+		}
+	})
+}
+
+type whoKey struct{}
+
+// TestAuthorizeAdds has what authorize finds out arrive at the handler.
+func TestAuthorizeAdds(t *testing.T) {
+	leak.Check(t)
+	d := newDoorway(t, transport.WithAuthorize(func(r *http.Request) error {
+		*r = *r.WithContext(context.WithValue(r.Context(), whoKey{}, r.Header.Get("Token")))
+		return nil
+	}))
+	if err := d.enter(t, http.Header{"Token": {"123"}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := (<-d.dialers).Context().Value(whoKey{}); got != "123" {
+		t.Errorf("value %v, want 123", got)
+	}
+}
+
+// TestAuthorizePanics has one client refused, and the program go on.
+func TestAuthorizePanics(t *testing.T) {
+	leak.Check(t)
+	var log syncBuffer
+	d := newDoorway(t, transport.WithLogger(textLogger(&log)), transport.WithAuthorize(func(r *http.Request) error {
+		if r.Header.Get("Token") == "" {
+			panic("no token")
+		}
+		return nil
+	}))
+	d.refuses(t, http.StatusInternalServerError)
+	if !strings.Contains(log.String(), "no token") || !strings.Contains(log.String(), "admit_test.go") {
+		t.Errorf("log %q, want the panic and where it was", log.String())
+	}
+	if err := d.enter(t, http.Header{"Token": {"123"}}); err != nil {
+		t.Error("the next client:", err)
+	}
+}
+
+// TestAuthorizeBlocks has a function that never returns cost no more than places
+// for handshakes.
+func TestAuthorizeBlocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		d := newDoorway(t, transport.WithMaxHandshakes(2), transport.WithHandshakeTimeout(5*time.Second),
+			transport.WithAuthorize(func(r *http.Request) error {
+				<-release
+				return nil
+			}))
+		for range 2 {
+			began := time.Now()
+			if _, told := d.refuses(t, http.StatusServiceUnavailable); !errors.Is(told, context.DeadlineExceeded) {
+				t.Errorf("the trace is told %v, want context.DeadlineExceeded", told)
+			}
+			if took := time.Since(began); took != 5*time.Second {
+				t.Errorf("refused after %v", took)
+			}
+		}
+		rejected, told := d.refuses(t, http.StatusServiceUnavailable)
+		if !errors.Is(told, transport.ErrServerFull) || rejected.Header.Get("Retry-After") != "1" {
+			t.Errorf("the trace is told %v, and the client %v; want transport.ErrServerFull", told, rejected.Header)
+		}
+		close(release)
+		synctest.Wait()
+		if err := d.enter(t, nil); err != nil {
+			t.Error("once the function has returned:", err)
+		}
+	})
+}
+
+// TestMaxHandshakes lets so many in at a time.
+func TestMaxHandshakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var most, now atomic.Int32
+		d := newDoorway(t, transport.WithMaxHandshakes(3), transport.WithAuthorize(func(*http.Request) error {
+			n := now.Add(1)
+			for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+			}
+			time.Sleep(time.Second)
+			now.Add(-1)
+			return nil
+		}))
+		entered := make(chan error, 10)
+		for range 10 {
+			go func() { entered <- d.enter(t, nil) }()
+		}
+		in := 0
+		for range 10 {
+			if err := <-entered; err == nil {
+				in++
+			} else if r, ok := errors.AsType[*carrier.RejectedError](err); !ok || r.StatusCode != http.StatusServiceUnavailable {
+				t.Errorf("error %v, want status 503", err)
+			}
+		}
+		if in != 3 || most.Load() != 3 {
+			t.Errorf("%d clients came in, %d at a time, want 3", in, most.Load())
+		}
+		if err := d.enter(t, nil); err != nil {
+			t.Error("later:", err)
+		}
+	})
+}
+
+// TestMaxSessions has so many clients at a time.
+func TestMaxSessions(t *testing.T) {
+	leak.Check(t)
+	d := newDoorway(t, transport.WithMaxSessions(2))
+	for range 2 {
+		if err := d.enter(t, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rejected, told := d.refuses(t, http.StatusServiceUnavailable)
+	if !errors.Is(told, transport.ErrServerFull) || rejected.Header.Get("Retry-After") != "30" {
+		t.Errorf("the trace is told %v, and the client %v; want transport.ErrServerFull", told, rejected.Header)
+	}
+	one := <-d.dialers
+	one.Close()
+	for began := time.Now(); ; { // until its end has been announced
+		err := d.enter(t, nil)
+		if err == nil {
+			break
+		}
+		if time.Since(began) > patience {
+			t.Fatal("once there is room:", err)
+		}
+	}
+}
+
+// TestCheckOrigin has the server decide about pages, whatever the carrier thinks.
+func TestCheckOrigin(t *testing.T) {
+	certFile, keyFile, roots := certificate(t)
+	for _, c := range []carrier.Carrier{ws.New(), webtransport.New()} {
+		t.Run(c.Name(), func(t *testing.T) {
+			leak.Check(t)
+			enter := func(origin string, opts ...transport.ServerOption) error {
+				opts = append([]transport.ServerOption{transport.WithCarriers(c)}, opts...)
+				s := serverFunc(t, nil, opts...)
+				s.Addr = freeAddr(t)
+				served := make(chan error, 1)
+				go func() { served <- s.ListenAndServeTLS(certFile, keyFile) }()
+				defer func() {
+					s.Close()
+					<-served
+				}()
+				header := http.Header{"Origin": {origin}}
+				client := transport.NewClient("https://"+s.Addr, header, transport.WithCarriers(c),
+					transport.WithReconnect(transport.Backoff{Min: time.Millisecond, Max: time.Millisecond}), // it may not listen yet
+					transport.WithMuxes(yamuxmux.New()), transport.WithTLSConfig(&tls.Config{RootCAs: roots}))
+				lis, err := client.DialAndListenContext(within(t))
+				if err == nil {
+					lis.Close()
+				}
+				return err
+			}
+			const page = "https://app.example"
+			allow := func(r *http.Request) bool { return r.Header.Get("Origin") == page }
+			if err := enter(page); !rejectedWith(http.StatusForbidden)(err) {
+				t.Errorf("a page of somebody else: %v, want status 403", err)
+			}
+			if err := enter(page, transport.WithCheckOrigin(allow)); err != nil {
+				t.Errorf("a page that is allowed: %v", err)
+			}
+			if err := enter("https://other.example", transport.WithCheckOrigin(allow)); !rejectedWith(http.StatusForbidden)(err) {
+				t.Errorf("a page that is not: %v, want status 403", err)
+			}
+		})
+	}
+}
+
+// TestShutdownRefuses has a server that shuts down answer newcomers, and go on
+// listening so that it can.
+func TestShutdownRefuses(t *testing.T) {
+	leak.Check(t)
+	dialers := make(chan *transport.Dialer, 1)
+	s := serverFunc(t, func(d *transport.Dialer) { dialers <- d })
+	s.Addr = freeAddr(t)
+	served := make(chan error, 1)
+	go func() { served <- s.ListenAndServe() }()
+	awaitListening(t, s.Addr)
+	lis, err := transport.DialAndListenContext(within(t), "http://"+s.Addr, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lis.Close()
+	d := await(t, "Dialer", dialers)
+	far := dialled(t, d, "running")
+	near := accepted(t, lis, "running")
+	done := shutdown(t.Context(), s)
+	await(t, "the beginning of Shutdown", d.Draining())
+	_, err = transport.DialAndListen("http://"+s.Addr, nil)
+	rejected, ok := errors.AsType[*carrier.RejectedError](err)
+	if !ok || rejected.StatusCode != http.StatusServiceUnavailable || rejected.Header.Get("Retry-After") != "5" {
+		t.Errorf("a new client: %v, want status 503 with Retry-After", err)
+	}
+	select {
+	case err := <-served:
+		t.Error("the server listens no more, while Shutdown waits:", err)
+	default:
+	}
+	io.WriteString(near, "answer")
+	near.Close()
+	if got, err := io.ReadAll(far); string(got) != "answer" || err != nil {
+		t.Errorf("read %q, %v", got, err)
+	}
+	far.Close()
+	if err := await(t, "end of Shutdown", done); err != nil {
+		t.Error("shutdown:", err)
+	}
+	if err := await(t, "end of ListenAndServe", served); err != transport.ErrServerClosed {
+		t.Errorf("serve: %v, want transport.ErrServerClosed", err)
+	}
+}

@@ -1,0 +1,108 @@
+package transport
+
+import (
+	"context"
+	"net"
+	"slices"
+
+	"github.com/backdial/backdial/internal/race"
+)
+
+// Arrivals are the streams of a listener's sessions. There is one session as a
+// rule, and Accept waits for its streams itself. While a listener moves there are
+// several, and a goroutine for each that lasts as long as the Accept. Guarded by
+// lifecycle.mu.
+type arrivals struct {
+	sources []*session // sessions with streams to accept, which may have ended
+	spare   []net.Conn // that arrived together with one that Accept returned
+	changed context.Context
+	change  context.CancelFunc // of changed: what there is to wait for is another
+}
+
+// addLocked adds a session. If nobody accepts, the oldest is forgotten.
+func (a *arrivals) addLocked(s *session) {
+	a.sources = append(a.sources, s)
+	a.sources = a.sources[max(len(a.sources)-maxLive, 0):]
+	a.changeLocked()
+}
+
+// changeLocked makes whoever waits look again.
+func (a *arrivals) changeLocked() {
+	if a.change != nil {
+		a.change()
+	}
+	a.changed, a.change = context.WithCancel(context.Background())
+}
+
+// accept waits for a stream of any session. Its error is why there will not be
+// one.
+func (l *lifecycle) accept() (net.Conn, error) {
+	for {
+		conn, sources, changed, err := l.arrived()
+		switch {
+		case conn != nil || err != nil:
+			return conn, err
+		case len(sources) == 0:
+			<-changed.Done()
+			continue
+		}
+		if conn := l.acceptFrom(changed, sources); conn != nil {
+			return conn, nil
+		}
+	}
+}
+
+// arrived returns a stream that is there, or where to wait for one.
+func (l *lifecycle) arrived() (conn net.Conn, sources []*session, changed context.Context, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a := &l.arrivals
+	switch {
+	case l.state == StateEnded && l.closing, // what is left is of no use
+		l.state == StateEnded && len(a.sources) == 0 && len(a.spare) == 0:
+		err = context.Cause(l.ctx)
+	case len(a.spare) > 0:
+		conn = a.spare[0]
+		a.spare = slices.Delete(a.spare, 0, 1)
+	}
+	return conn, a.sources, a.changed, err
+}
+
+// acceptFrom waits for a stream of one of sources, or for changed to end: then it
+// returns nil, as it does when there is nothing more to expect from one of them.
+func (l *lifecycle) acceptFrom(changed context.Context, sources []*session) net.Conn {
+	accepts := make([]func(context.Context) (net.Conn, error), len(sources))
+	for i, s := range sources {
+		accepts[i] = func(ctx context.Context) (net.Conn, error) {
+			st, err := s.mux.Accept(ctx)
+			if err == nil {
+				return s.conn(st), nil
+			}
+			if ctx.Err() == nil {
+				l.exhausted(s)
+			}
+			return nil, err
+		}
+	}
+	_, conn, _ := race.First(changed, 0, accepts, l.keep)
+	return conn
+}
+
+// exhausted notes that s has no more streams.
+func (l *lifecycle) exhausted(s *session) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a := &l.arrivals
+	if i := slices.Index(a.sources, s); i >= 0 {
+		a.sources = slices.Concat(a.sources[:i], a.sources[i+1:]) // others look at the old ones
+		a.changeLocked()
+	}
+}
+
+// keep puts by what arrived too late to be returned.
+func (l *lifecycle) keep(conn net.Conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.arrivals.spare = append(l.arrivals.spare, conn)
+	l.arrivals.changeLocked()
+}

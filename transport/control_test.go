@@ -1,0 +1,73 @@
+package transport
+
+import (
+	"bytes"
+	"math"
+	"testing"
+	"time"
+)
+
+// TestControlMessages has each as the package documentation has it.
+func TestControlMessages(t *testing.T) {
+	for _, test := range []struct {
+		message controlMessage
+		wire    []byte
+	}{
+		{controlMessage{controlMove, 0}, []byte{1, 0}},
+		{controlMessage{controlMove, 300 * time.Millisecond}, []byte{1, 0xac, 0x02}},
+		{controlMessage{kind: controlMoved}, []byte{2}},
+		{controlMessage{kind: controlStaying}, []byte{3}},
+	} {
+		if got := test.message.encode(); !bytes.Equal(got, test.wire) {
+			t.Errorf("%+v is %x, want %x", test.message, got, test.wire)
+		}
+		later := append(test.wire, "what a later version adds"...)
+		for _, wire := range [][]byte{test.wire, later} {
+			if got, ok := decodeControl(wire); !ok || got != test.message {
+				t.Errorf("%x is %+v, %v, want %+v", wire, got, ok, test.message)
+			}
+		}
+	}
+	for _, unknown := range [][]byte{nil, {0}, {4}, {0x80}, {1}, {1, 0x80}, bytes.Repeat([]byte{0xff}, 20)} {
+		if got, ok := decodeControl(unknown); ok {
+			t.Errorf("%x is %+v, want to be ignored", unknown, got)
+		}
+	}
+}
+
+func FuzzControlMessage(f *testing.F) {
+	for _, m := range []controlMessage{{controlMove, time.Hour}, {controlMove, math.MaxInt64}, {kind: controlMoved}, {kind: controlStaying}} {
+		f.Add(m.encode())
+	}
+	f.Add([]byte{1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, ok := decodeControl(b)
+		if !ok {
+			return
+		}
+		if m.delay < 0 {
+			t.Errorf("%x has a delay of %v", b, m.delay)
+		}
+		if again, ok := decodeControl(m.encode()); !ok || again != m {
+			t.Errorf("%x is %+v, and that is %+v", b, m, again)
+		}
+	})
+}
+
+// TestControlIsBounded has a peer talk before anybody listens, and for ever.
+func TestControlIsBounded(t *testing.T) {
+	var c control
+	for range 1000 {
+		c.receive([]byte{controlMoved})
+		c.receive([]byte("nonsense"))
+	}
+	heard := 0
+	c.listen(func(controlMessage) { heard++ })
+	if heard != maxEarly {
+		t.Errorf("heard %d messages, want the first %d", heard, maxEarly)
+	}
+	c.receive([]byte{controlStaying})
+	if heard != maxEarly+1 {
+		t.Errorf("heard %d messages, want another", heard)
+	}
+}

@@ -1,0 +1,39 @@
+package transport
+
+import "time"
+
+// A State is one of a [Listener].
+type State int
+
+// The states of a listener. Without [WithReconnect] it neither waits nor moves.
+const (
+	StateConnecting State = iota // an attempt is under way
+	StateConnected               // there is a session
+	StateMoving                  // there is one whose server asks for another: a pause, or an attempt
+	StateWaiting                 // there is none, and a pause before the next attempt
+	StateDraining                // Shutdown waits for connections to be closed
+	StateEnded                   // Close or Shutdown is done, or there will be no other session
+)
+
+func (s State) String() string {
+	return [...]string{"connecting", "connected", "moving", "waiting", "draining", "ended"}[s]
+}
+
+// A StateChange is what [Trace.StateChanged] is told.
+type StateChange struct {
+	From, To State
+
+	// Info of the session, when it is connected.
+	Info Info
+
+	// Err is why there is no session, when it waits or has ended; why the last
+	// attempt failed, when it moves; and why there is no other session, when it
+	// is connected to the one that it was to move from.
+	Err error
+
+	// Wait is for how long it waits, before which Attempt: 1 for the first after
+	// a session that was stable ([Backoff.Stable]), and 0 for the first of a move,
+	// for which the server says how long to wait.
+	Wait    time.Duration
+	Attempt int
+}
