@@ -132,7 +132,7 @@ func TestMove(t *testing.T) {
 }
 
 // TestMoveAcceptsAll has many connections wait in two sessions: Accept returns each
-// of them, although it waits for both.
+// of them.
 func TestMoveAcceptsAll(t *testing.T) {
 	reconnects(t, func(t *testing.T, s *site) {
 		const each = 100
@@ -147,7 +147,6 @@ func TestMoveAcceptsAll(t *testing.T) {
 		for range each {
 			dialled(t, second, "new")
 		}
-		synctest.Wait()
 		var got [2]int
 		for range 2 * each {
 			c := accepted(t, lis, "")

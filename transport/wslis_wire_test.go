@@ -155,3 +155,33 @@ func TestWslisIsRefused(t *testing.T) {
 		t.Errorf("error %v, want that the peer negotiates none", err)
 	}
 }
+
+// TestWslisClientIsNotAsked shuts a server down that has a client of wslis: it hears
+// nothing that it could not understand.
+func TestWslisClientIsNotAsked(t *testing.T) {
+	leak.Check(t)
+	dialers := make(chan *transport.Dialer, 1)
+	server := serverFunc(t, func(d *transport.Dialer) { dialers <- d })
+	srv := httptest.NewServer(server)
+	defer srv.Close()
+	c, _, err := websocket.DefaultDialer.Dial(strings.Replace(srv.URL, "http", "ws", 1), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	heard := make(chan []byte, 1)
+	go func() {
+		b, _ := io.ReadAll(&wslisConn{Conn: c})
+		heard <- b
+	}()
+	await(t, "Dialer", dialers)
+	if err := await(t, "end of Shutdown", shutdown(within(t), server)); err != nil {
+		t.Error("shutdown:", err)
+	}
+	const headerSize, goAway = 12, 3
+	for b := await(t, "end of the connection", heard); len(b) > 0; b = b[headerSize:] {
+		if len(b) < headerSize || b[1] != goAway {
+			t.Fatalf("heard %x, want a farewell only", b)
+		}
+	}
+}
