@@ -71,21 +71,27 @@ func (l *lifecycle) arrived() (conn net.Conn, sources []*session, changed contex
 // acceptFrom waits for a stream of one of sources, or for changed to end: then it
 // returns nil, as it does when there is nothing more to expect from one of them.
 func (l *lifecycle) acceptFrom(changed context.Context, sources []*session) net.Conn {
+	if len(sources) == 1 {
+		conn, _ := l.acceptOne(changed, sources[0])
+		return conn
+	}
 	accepts := make([]func(context.Context) (net.Conn, error), len(sources))
 	for i, s := range sources {
-		accepts[i] = func(ctx context.Context) (net.Conn, error) {
-			st, err := s.mux.Accept(ctx)
-			if err == nil {
-				return s.conn(st), nil
-			}
-			if ctx.Err() == nil {
-				l.exhausted(s)
-			}
-			return nil, err
-		}
+		accepts[i] = func(ctx context.Context) (net.Conn, error) { return l.acceptOne(ctx, s) }
 	}
 	_, conn, _ := race.First(changed, 0, accepts, l.keep)
 	return conn
+}
+
+func (l *lifecycle) acceptOne(ctx context.Context, s *session) (net.Conn, error) {
+	st, err := s.mux.Accept(ctx)
+	if err == nil {
+		return s.conn(st), nil
+	}
+	if ctx.Err() == nil {
+		l.exhausted(s)
+	}
+	return nil, err
 }
 
 // exhausted notes that s has no more streams.

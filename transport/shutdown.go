@@ -88,6 +88,9 @@ func (s *Server) stopListening() {
 // eachAtOnce calls end with all of them at the same time, and returns the first
 // error when all are done.
 func eachAtOnce[T any](all []T, end func(T) error) error {
+	if len(all) == 1 { // as most listeners have it
+		return end(all[0])
+	}
 	ended := make(chan error, len(all))
 	for _, one := range all {
 		go func() { ended <- end(one) }()

@@ -135,6 +135,9 @@ func (s *Session) Open(ctx context.Context) (mux.Stream, error) {
 // wakeAfter has c, whose lock is s.mu, woken when ctx ends, unless stop is
 // called before. Who looks at ctx with the lock held cannot miss it.
 func (s *Session) wakeAfter(ctx context.Context, c *sync.Cond) (stop func() bool) {
+	if ctx.Done() == nil {
+		return func() bool { return false }
+	}
 	return context.AfterFunc(ctx, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
