@@ -72,6 +72,9 @@ func (l *lifecycle) arrived() (conn net.Conn, sources []*session, changed contex
 // returns nil, as it does when there is nothing more to expect from one of them.
 func (l *lifecycle) acceptFrom(changed context.Context, sources []*session) net.Conn {
 	if len(sources) == 1 {
+		if l.config.backoff == nil { // there will be no other, and to be woken costs something
+			changed = context.Background()
+		}
 		conn, _ := l.acceptOne(changed, sources[0])
 		return conn
 	}
