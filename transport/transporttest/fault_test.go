@@ -47,7 +47,7 @@ var faults = map[string]struct {
 			Target: carriertest.Target{Carrier: mem.New(), Scheme: "mem"},
 			Muxer:  truncating{yamuxmux.New()},
 		},
-		[]transporttest.Promise{muxtest.EOFOnlyAfterEnd},
+		[]transporttest.Promise{muxtest.EOFOnlyAfterEnd, muxtest.DeadPeer},
 	},
 }
 
