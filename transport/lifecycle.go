@@ -42,6 +42,7 @@ type lifecycle struct {
 	stop       context.CancelFunc
 	wg         sync.WaitGroup // the goroutine that makes the next session
 	attempts   int            // of that, since a session was stable
+	moves      int            // that it was asked for, since a session was stable
 
 	telling sync.Mutex // held while the trace is told, before mu
 
@@ -190,9 +191,7 @@ func (l *lifecycle) lost(s *session) {
 	l.live = slices.DeleteFunc(l.live, func(other *session) bool { return other == s })
 	l.mu.Unlock()
 	for l.succeed(s) {
-		if b := l.config.backoff; b != nil && s.age() >= b.Stable {
-			l.attempts = 0
-		}
+		l.settle(s)
 		l.replace(s, l.pause(l.connecting, s, s.err()))
 		s = l.succeeded()
 	}
@@ -216,19 +215,27 @@ func (l *lifecycle) move(s *session, delay time.Duration) {
 	}
 }
 
-// pauseBeforeMove waits for as long as the server of s asks. If its sessions last
-// for too short a time, something is wrong, and clients have to be spread out all
-// the same.
-func (l *lifecycle) pauseBeforeMove(s *session, delay time.Duration) error {
-	wait, attempt := min(delay, maxRetryAfter), 0
-	if s.age() >= l.config.backoff.Stable {
-		l.attempts = 0
-	} else {
-		wait = max(wait, l.config.backoff.wait(l.attempts, nil))
-		l.attempts++
-		attempt = l.attempts
+// settle has the next waits be as if they were the first, if s was stable, and
+// reports whether it was.
+func (l *lifecycle) settle(s *session) bool {
+	if l.config.backoff == nil || s.age() < l.config.backoff.Stable {
+		return false
 	}
-	l.set(StateMoving, nil, StateChange{Wait: wait, Attempt: attempt})
+	l.attempts, l.moves = 0, 0
+	return true
+}
+
+// pauseBeforeMove waits for as long as the server of s asks. If servers ask for that
+// again and again, something is wrong, and clients have to be spread out all the
+// same. Attempts that failed before there was s have no part in that: its server
+// does not wait for long.
+func (l *lifecycle) pauseBeforeMove(s *session, delay time.Duration) error {
+	wait := min(delay, maxRetryAfter)
+	if !l.settle(s) {
+		wait = max(wait, l.config.backoff.wait(l.moves, nil))
+		l.moves++
+	}
+	l.set(StateMoving, nil, StateChange{Wait: wait, Attempt: l.moves})
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {

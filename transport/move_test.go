@@ -426,6 +426,36 @@ func TestMoveAgainAndAgain(t *testing.T) {
 	})
 }
 
+// TestMoveAfterOutage has a server shut down soon after its client has been waiting
+// for it for long: that it did is no reason to be late now.
+func TestMoveAfterOutage(t *testing.T) {
+	reconnects(t, func(t *testing.T, s *site) {
+		for range 20 {
+			lis, told := s.listen(t, transport.Backoff{})
+			(<-s.dialers).Close()
+			s.answer(status(http.StatusServiceUnavailable, ""))
+			time.Sleep(5 * time.Minute)
+			s.answer(nil)
+			<-s.dialers
+			synctest.Wait()
+			told.take()
+			began := time.Now()
+			done := shutdown(t.Context(), s.deploy(t))
+			<-s.dialers
+			if took := time.Since(began); took > 10*time.Second+moveTime {
+				t.Errorf("the client moved after %v", took)
+			}
+			if err := <-done; err != nil {
+				t.Error("shutdown:", err)
+			}
+			if got := told.states(); slices.Contains(got, waiting) {
+				t.Errorf("states %v, want to have a session all the time", got)
+			}
+			lis.Close()
+		}
+	})
+}
+
 // TestCloseWhileMoving closes a listener that has two sessions, or is about to.
 func TestCloseWhileMoving(t *testing.T) {
 	for _, moved := range []bool{false, true} {
