@@ -16,8 +16,26 @@ import (
 // client was refused because there are as many as there may be.
 var ErrServerFull = errors.New("server is full")
 
+// handshake makes a session of r, and registers it. If it fails, it has answered.
+func (s *Server) handshake(w http.ResponseWriter, r *http.Request) (*Dialer, error) {
+	if err := s.beginHandshake(); err != nil {
+		return nil, answer(w, err)
+	}
+	defer s.endHandshake() // also if a function of the user panics
+	d, err := s.accept(w, r)
+	if err != nil {
+		return nil, err
+	}
+	if !s.add(d) { // too late to answer anything else
+		d.Close()
+		return nil, ErrServerClosed
+	}
+	return d, nil
+}
+
 // beginHandshake takes a place for a handshake, which endHandshake frees. There is
-// none when the server has enough to do, or is not to have clients any more.
+// none when the server has enough to do, or is not to have clients any more. Close
+// and Shutdown wait for it.
 func (s *Server) beginHandshake() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -30,10 +48,16 @@ func (s *Server) beginHandshake() error {
 		return unavailable(fmt.Errorf("transport: %w: it has %d clients", ErrServerFull, len(s.dialers)), sessionsRetryAfter)
 	}
 	s.handshakes++
+	s.sessions.Add(1)
 	return nil
 }
 
 func (s *Server) endHandshake() {
+	s.freeHandshake()
+	s.sessions.Done()
+}
+
+func (s *Server) freeHandshake() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.handshakes--
@@ -58,31 +82,37 @@ func (s *Server) admit(r *http.Request) (*http.Request, error) {
 	defer cancel()
 	asked := r.WithContext(ctx)
 	answered := make(chan error, 1)
-	go func() { answered <- s.authorize(asked) }() // ends with the user's function
+	go s.authorize(asked, answered)
 	select {
 	case err := <-answered:
 		if err != nil {
 			return r, rejection(err)
 		}
-		return r.WithContext(contextWithValues{r.Context(), asked.Context()}), nil
+		if s.isClosing() {
+			return r, unavailable(ErrServerClosed, drainRetryAfter)
+		}
+		return r.WithContext(withValuesOf(r.Context(), asked.Context())), nil
 	case <-ctx.Done():
 		s.keepHandshakeUntil(answered)
 		return r, unavailable(fmt.Errorf("transport: authorize: %w", ctxerr.Of(ctx)), handshakesRetryAfter)
+	case <-s.refusing:
+		s.keepHandshakeUntil(answered)
+		return r, unavailable(ErrServerClosed, drainRetryAfter)
 	}
 }
 
-// authorize asks the user's function.
-func (s *Server) authorize(r *http.Request) (err error) {
+// authorize asks the user's function, in a goroutine that ends with it.
+func (s *Server) authorize(r *http.Request, answered chan<- error) {
+	err := errors.New("transport: authorize: it has ended without an answer")
 	defer func() {
 		if v := recover(); v != nil {
 			s.panicked(v, r.RemoteAddr)
-			err = &refusal{
-				carrier.RejectedError{StatusCode: http.StatusInternalServerError},
-				fmt.Errorf("transport: authorize: panic: %v", v),
-			}
+			err = fmt.Errorf("transport: authorize: panic: %v", v)
+			err = &refusal{carrier.RejectedError{StatusCode: http.StatusInternalServerError}, err}
 		}
+		answered <- err
 	}()
-	return s.config.authorize(r)
+	err = s.config.authorize(r)
 }
 
 // keepHandshakeUntil takes another place for what goes on although its handshake
@@ -93,7 +123,7 @@ func (s *Server) keepHandshakeUntil(done <-chan error) {
 	s.handshakes++
 	go func() { // ends with the user's function
 		<-done
-		s.endHandshake()
+		s.freeHandshake()
 	}()
 }
 

@@ -131,6 +131,35 @@ func TestAuthorizeAdds(t *testing.T) {
 	}
 }
 
+// TestAuthorizeReplaces has authorize know better than what is in front of it.
+func TestAuthorizeReplaces(t *testing.T) {
+	leak.Check(t)
+	dialers := make(chan *transport.Dialer, 1)
+	with := func(r *http.Request, who string) *http.Request {
+		return r.WithContext(context.WithValue(r.Context(), whoKey{}, who))
+	}
+	s := serverFunc(t, func(d *transport.Dialer) { dialers <- d }, transport.WithAuthorize(func(r *http.Request) error {
+		*r = *with(r, "123")
+		return nil
+	}))
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.ServeHTTP(w, with(r, "anybody")) }))
+	defer srv.Close()
+	lis, err := transport.DialAndListen(srv.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lis.Close()
+	ctx := await(t, "Dialer", dialers).Context()
+	if got := ctx.Value(whoKey{}); got != "123" {
+		t.Errorf("value %v, want 123", got)
+	}
+	derived, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if err := derived.Err(); err != nil {
+		t.Error("the context has ended with the request:", err)
+	}
+}
+
 // TestAuthorizePanics has one client refused, and the program go on.
 func TestAuthorizePanics(t *testing.T) {
 	leak.Check(t)
@@ -179,6 +208,81 @@ func TestAuthorizeBlocks(t *testing.T) {
 			t.Error("once the function has returned:", err)
 		}
 	})
+}
+
+// TestAuthorizeTooLate has the answer arrive, however late.
+func TestAuthorizeTooLate(t *testing.T) {
+	leak.Check(t)
+	release := make(chan struct{})
+	s := serverFunc(t, nil, transport.WithHandshakeTimeout(100*time.Millisecond),
+		transport.WithAuthorize(func(*http.Request) error { <-release; return nil }))
+	s.Addr = freeAddr(t)
+	served := make(chan error, 1)
+	go func() { served <- s.ListenAndServe() }()
+	awaitListening(t, s.Addr)
+	_, err := transport.DialAndListen("http://"+s.Addr, nil)
+	if !rejectedWith(http.StatusServiceUnavailable)(err) {
+		t.Errorf("error %v, want status 503", err)
+	}
+	close(release)
+	s.Close()
+	await(t, "end of ListenAndServe", served)
+}
+
+// TestHandshakeWhileShuttingDown refuses whom authorize has not let in yet.
+func TestHandshakeWhileShuttingDown(t *testing.T) {
+	for name, end := range map[string]func(*transport.Server) error{
+		"Close":    (*transport.Server).Close,
+		"Shutdown": func(s *transport.Server) error { return s.Shutdown(t.Context()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			leak.Check(t)
+			entered, release := make(chan struct{}), make(chan struct{})
+			s := serverFunc(t, nil, transport.WithAuthorize(func(*http.Request) error {
+				close(entered)
+				<-release
+				return nil
+			}))
+			srv := httptest.NewServer(s)
+			defer srv.Close()
+			refused := make(chan error, 1)
+			go func() {
+				_, err := transport.DialAndListen(srv.URL, nil)
+				refused <- err
+			}()
+			await(t, "call of authorize", entered)
+			if err := end(s); err != nil {
+				t.Error(err)
+			}
+			if err := await(t, "answer", refused); !rejectedWith(http.StatusServiceUnavailable)(err) {
+				t.Errorf("error %v, want status 503", err)
+			}
+			close(release)
+		})
+	}
+}
+
+// TestPanicsFreeHandshakes has a function panic that nobody recovers but net/http.
+func TestPanicsFreeHandshakes(t *testing.T) {
+	leak.Check(t)
+	srv := httptest.NewUnstartedServer(serverFunc(t, nil, transport.WithMaxHandshakes(1),
+		transport.WithCheckOrigin(func(r *http.Request) bool {
+			if r.Header.Get("Token") == "" {
+				panic("no token")
+			}
+			return true
+		})))
+	srv.Config.ErrorLog = quiet
+	srv.Start()
+	defer srv.Close()
+	if _, err := transport.DialAndListen(srv.URL, nil); err == nil {
+		t.Error("a client came in")
+	}
+	lis, err := transport.DialAndListen(srv.URL, http.Header{"Token": {"123"}})
+	if err != nil {
+		t.Fatal("the next client:", err)
+	}
+	lis.Close()
 }
 
 // TestMaxHandshakes lets so many in at a time.

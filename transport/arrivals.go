@@ -19,11 +19,22 @@ type arrivals struct {
 	change  context.CancelFunc // of changed: what there is to wait for is another
 }
 
-// addLocked adds a session. If nobody accepts, the oldest is forgotten.
+// addLocked adds a session. If nobody accepts, the oldest one that has ended is
+// forgotten. There are not too many that have not (see lifecycle.surplus).
 func (a *arrivals) addLocked(s *session) {
-	a.sources = append(a.sources, s)
-	a.sources = a.sources[max(len(a.sources)-maxLive, 0):]
+	a.sources = append(slices.Clone(a.sources), s) // others look at the old ones
+	if len(a.sources) > maxLive {
+		ended := slices.IndexFunc(a.sources, func(s *session) bool { return !s.alive() })
+		a.sources = slices.Delete(a.sources, max(ended, 0), max(ended, 0)+1)
+	}
 	a.changeLocked()
+}
+
+// takeSpareLocked returns what nobody will accept any more.
+func (a *arrivals) takeSpareLocked() []net.Conn {
+	spare := a.spare
+	a.spare = nil
+	return spare
 }
 
 // changeLocked makes whoever waits look again.
@@ -57,15 +68,21 @@ func (l *lifecycle) arrived() (conn net.Conn, sources []*session, changed contex
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	a := &l.arrivals
-	switch {
-	case l.state == StateEnded && l.closing, // what is left is of no use
-		l.state == StateEnded && len(a.sources) == 0 && len(a.spare) == 0:
-		err = context.Cause(l.ctx)
-	case len(a.spare) > 0:
+	if len(a.spare) > 0 {
 		conn = a.spare[0]
 		a.spare = slices.Delete(a.spare, 0, 1)
+		return conn, nil, nil, nil
 	}
-	return conn, a.sources, a.changed, err
+	if l.ctx.Err() == nil {
+		return nil, a.sources, a.changed, nil
+	}
+	// There will be no other session. What has arrived in those that were lost may be
+	// complete.
+	lost := slices.DeleteFunc(slices.Clone(a.sources), (*session).alive)
+	if l.closing || len(lost) == 0 {
+		return nil, nil, nil, context.Cause(l.ctx)
+	}
+	return nil, lost, a.changed, nil
 }
 
 // acceptFrom waits for a stream of one of sources, or for changed to end: then it
@@ -112,6 +129,10 @@ func (l *lifecycle) exhausted(s *session) {
 func (l *lifecycle) keep(conn net.Conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.closing {
+		conn.Close()
+		return
+	}
 	l.arrivals.spare = append(l.arrivals.spare, conn)
 	l.arrivals.changeLocked()
 }

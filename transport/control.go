@@ -13,6 +13,7 @@ const (
 	controlMove    = 1
 	controlMoved   = 2
 	controlStaying = 3
+	controlLeaving = 4
 )
 
 // A controlMessage is what one end of a session tells the other about it.
@@ -46,7 +47,7 @@ func decodeControl(b []byte) (m controlMessage, ok bool) {
 		const most = math.MaxInt64 / uint64(time.Millisecond)
 		m.delay = time.Duration(min(delay, most)) * time.Millisecond
 		return m, true
-	case controlMoved, controlStaying:
+	case controlMoved, controlStaying, controlLeaving:
 		return m, true
 	}
 	return m, false

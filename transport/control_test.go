@@ -17,6 +17,7 @@ func TestControlMessages(t *testing.T) {
 		{controlMessage{controlMove, 300 * time.Millisecond}, []byte{1, 0xac, 0x02}},
 		{controlMessage{kind: controlMoved}, []byte{2}},
 		{controlMessage{kind: controlStaying}, []byte{3}},
+		{controlMessage{kind: controlLeaving}, []byte{4}},
 	} {
 		if got := test.message.encode(); !bytes.Equal(got, test.wire) {
 			t.Errorf("%+v is %x, want %x", test.message, got, test.wire)
@@ -28,7 +29,7 @@ func TestControlMessages(t *testing.T) {
 			}
 		}
 	}
-	for _, unknown := range [][]byte{nil, {0}, {4}, {0x80}, {1}, {1, 0x80}, bytes.Repeat([]byte{0xff}, 20)} {
+	for _, unknown := range [][]byte{nil, {0}, {5}, {0x80}, {1}, {1, 0x80}, bytes.Repeat([]byte{0xff}, 20)} {
 		if got, ok := decodeControl(unknown); ok {
 			t.Errorf("%x is %+v, want to be ignored", unknown, got)
 		}
@@ -36,7 +37,7 @@ func TestControlMessages(t *testing.T) {
 }
 
 func FuzzControlMessage(f *testing.F) {
-	for _, m := range []controlMessage{{controlMove, time.Hour}, {controlMove, math.MaxInt64}, {kind: controlMoved}, {kind: controlStaying}} {
+	for _, m := range []controlMessage{{controlMove, time.Hour}, {controlMove, math.MaxInt64}, {kind: controlMoved}, {kind: controlStaying}, {kind: controlLeaving}} {
 		f.Add(m.encode())
 	}
 	f.Add([]byte{1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01})

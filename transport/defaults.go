@@ -34,14 +34,15 @@ const (
 
 	// shortLife is for how long a session that falls silent is held against its
 	// carrier: the path let the handshake pass, but not what followed. The
-	// defaults notice silence within 45 s.
+	// defaults notice silence within half a minute, if anything can be written.
 	shortLife = 2 * time.Minute
 
 	// portAttempts is how many ports are tried when any one will do, but one
 	// carrier's is taken for another.
 	portAttempts = 10
 
-	// Enough for one process; each session costs some 25 KiB when it is idle.
+	// Enough for one process; each session costs some 15 KiB when it is idle, and
+	// the header of its request.
 	defaultMaxSessions = 65536
 
 	// defaultMaxHandshakes lets a crowd in, without all of it being in front of
@@ -54,13 +55,19 @@ const (
 	// defaultMaxAge is for clients that can move without losing anything.
 	defaultMaxAge = 24 * time.Hour
 
+	// defaultDrainSpread is for a thousand clients or more. Fewer need not take as
+	// long to arrive elsewhere one by one.
 	defaultDrainSpread = 10 * time.Second
+	drainSpreadEach    = defaultDrainSpread / 1000
 
 	// What clients that are refused are told, who add something at random: when
 	// this server is likely to be another, has room again, or is less busy.
 	drainRetryAfter      = 5 * time.Second
 	sessionsRetryAfter   = 30 * time.Second
 	handshakesRetryAfter = time.Second
+
+	// answerTime is for the answer to a handshake that has taken all the time it had.
+	answerTime = 5 * time.Second
 
 	// maxHeaderBytes limits the header of a request on servers of our own.
 	maxHeaderBytes = 64 << 10
@@ -93,7 +100,6 @@ func (c config) withDefaults() config {
 		c.maxHandshakes = defaultMaxHandshakes
 	}
 	c.maxAge = cmp.Or(c.maxAge, defaultMaxAge)
-	c.drainSpread = cmp.Or(c.drainSpread, defaultDrainSpread)
 	if c.logger == nil {
 		c.logger = slog.New(slog.DiscardHandler)
 	}

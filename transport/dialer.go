@@ -61,14 +61,20 @@ func (d *Dialer) Dial() (net.Conn, error) {
 // addr are not used.
 func (d *Dialer) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	if d.leaving.begun() && d.session.alive() {
-		return nil, fmt.Errorf("transport: dial: %w: the client was asked to move", ErrDraining)
+		return nil, errLeaving
 	}
 	st, err := d.session.mux.Open(ctx)
-	if err != nil {
+	switch {
+	case err == nil:
+	case d.leaving.begun() && d.session.alive() && ctx.Err() == nil:
+		return nil, errLeaving // while it waited
+	default:
 		return nil, explainGone(d.session.explain(err))
 	}
 	return d.session.conn(st), nil
 }
+
+var errLeaving = fmt.Errorf("transport: dial: %w", ErrDraining)
 
 // Close ends the session and its connections. Blocked calls return with an
 // error. Close waits a few seconds at most until the client has what was
@@ -94,21 +100,26 @@ func (d *Dialer) Info() Info { return d.session.describe() }
 // they were set by the handlers around the [Server], and that ends with the
 // session.
 func (d *Dialer) Context() context.Context {
-	return contextWithValues{d.session.mux.Context(), d.request}
+	return withValuesOf(d.session.mux.Context(), d.request)
 }
 
-// A contextWithValues has the values of another context too.
+// withValuesOf returns a context that ends with ctx, and has the values of another,
+// and of ctx itself.
+func withValuesOf(ctx, values context.Context) context.Context {
+	// What is derived from it asks it for its end by a value, which is to be ctx's.
+	return contextWithValues{ctx, context.WithoutCancel(values)}
+}
+
 type contextWithValues struct {
 	context.Context
 	values context.Context
 }
 
 func (c contextWithValues) Value(key any) any {
-	// The context answers for itself when another is derived from it.
-	if v := c.Context.Value(key); v != nil {
+	if v := c.values.Value(key); v != nil {
 		return v
 	}
-	return c.values.Value(key)
+	return c.Context.Value(key)
 }
 
 // explainGone makes an error of a session one of its Dialer.

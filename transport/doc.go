@@ -69,7 +69,8 @@
 // connections of both sessions, and those that are in use go on in the old one
 // until they are closed. So a deploy cuts nothing, if the next server can be
 // reached before the last one is gone. [Dialer.Shutdown] moves a single client, and
-// [WithMaxAge] all in the course of a day.
+// [WithMaxAge] all in the course of a day. A listener has eight sessions at most:
+// the oldest is closed for another.
 //
 // A stream is a [net.Conn] that also has CloseWrite() error. It lives until its
 // user closes it or its session ends. A context given to a function bounds the
@@ -79,7 +80,8 @@
 // be repeated. What was written before still arrives: closing a session waits
 // until its other end has it, for three seconds at most. Shutdown waits for the
 // streams in use first, idle ones of an [http.Transport] among them. After
-// either, no goroutine of this package is left but those that run a handler.
+// either, no goroutine of this package is left but those that run a handler. What
+// waits in a function of a [Trace] holds them up.
 //
 // A path that is dead is noticed on both ends, because both ask for a sign of life
 // when nothing is heard ([WithKeepAlive]): within half a minute by default.
@@ -95,6 +97,7 @@
 //	2 moved            the client has another session: this one may be closed
 //	                   as soon as its streams are
 //	3 staying          the client will not have another session
+//	4 leaving          the client is shutting down: it takes no new streams
 //
 // A client that is asked to move connects anew and then says moved; if it will not,
 // or gives up, it says staying. It says nothing while it tries. It goes on
@@ -134,10 +137,11 @@
 // it loses its session. [WithAcceptFromClient] allows 256 at a time.
 //
 // A server has 65,536 clients at most ([WithMaxSessions]) and 1,024 handshakes
-// under way ([WithMaxHandshakes]), and asks clients to move when their session is
-// nearly a day old ([WithMaxAge]). A handshake takes 10 s at most
-// ([WithHandshakeTimeout]), and the header of a request has 64 KiB at most on
-// servers that listen by themselves.
+// under way ([WithMaxHandshakes], which counts requests whose header has arrived),
+// and asks clients to move when their session is nearly a day old ([WithMaxAge]). A
+// handshake takes 10 s at most ([WithHandshakeTimeout]). The header of a request,
+// which the Dialer keeps, has 64 KiB at most on servers that listen by themselves,
+// and what an http.Server around the [Server] allows otherwise.
 //
 // An idle session costs one goroutine on each side, and no write buffer.
 package transport

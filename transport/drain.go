@@ -3,20 +3,19 @@ package transport
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"sync"
 	"time"
 )
 
 // ErrDraining is matched by the error of Dial when the session takes no new
-// connections, but those that are open go on: its client was asked to move to
-// another session ([Server.Shutdown], [Dialer.Shutdown], [WithMaxAge]), or is
-// shutting down itself.
+// connections, but those that are open go on: its client has moved or is to move to
+// another session ([Server.Shutdown], [Dialer.Shutdown], [WithMaxAge]), or is shutting
+// down itself.
 var ErrDraining = errors.New("session is draining")
 
 // moveGrace is how long a client has to move, beyond the delay that it was given:
-// a handshake or two.
-const moveGrace = 15 * time.Second
+// a handshake, however slow.
+const moveGrace = 10 * time.Second
 
 // Leaving is what becomes of a session that its server does not want any more.
 type leaving struct {
@@ -39,6 +38,8 @@ func (l *leaving) init(c *control) {
 			case l.stays <- struct{}{}:
 			default:
 			}
+		case controlLeaving:
+			l.start()
 		}
 	})
 }
@@ -54,29 +55,35 @@ func (l *leaving) begun() bool {
 	}
 }
 
-// Draining is closed when the server has begun to drain the session: Dial fails
-// with [ErrDraining]. Whoever keeps idle connections should close them now, the
-// session waits for them ([http.Transport.CloseIdleConnections]).
+// Draining is closed when Dial fails with [ErrDraining]: because the server shuts
+// down, because the client has moved to another session, or because it shuts down
+// itself. What is open goes on, and the session waits for it. So whoever keeps idle
+// connections has to give them up now: nothing more should be sent through an
+// [http.Transport] over this Dialer, and its CloseIdleConnections called, again when
+// the requests that are under way are done; a gRPC connection should be closed.
 //
-// [http.Transport.CloseIdleConnections]: https://pkg.go.dev/net/http#Transport.CloseIdleConnections
+// [http.Transport]: https://pkg.go.dev/net/http#Transport
 func (d *Dialer) Draining() <-chan struct{} { return d.leaving.began }
 
-// Shutdown asks the client to move to another session, makes Dial fail with
-// [ErrDraining], waits until the client has moved, and until the connections in use
+// Shutdown asks the client to move to another session. When it has, or says that it
+// will not, Dial fails with [ErrDraining]; Shutdown waits until the connections in use
 // have been closed, and closes the session. A client with [WithReconnect] connects
 // anew before it leaves this session, so that it can be dialled all the time. When
 // ctx ends first, Shutdown cuts what is left and returns ctx's error.
 //
-// A client that cannot move or does not answer is not waited for beyond 15 s, or
-// half of the time that ctx leaves.
+// A client that does not answer is given up after 10 s, or half of the time that ctx
+// leaves.
 func (d *Dialer) Shutdown(ctx context.Context) error { return d.leave(ctx, 0) }
 
 // leave is Shutdown of a client that is to move after a delay.
 func (d *Dialer) leave(ctx context.Context, delay time.Duration) error {
-	d.leaving.start()
 	half, cancel := withHalf(ctx)
-	d.askToMove(half, delay)
-	cancel()
+	defer cancel()
+	if began := time.Now(); !d.askToMove(half, delay, delay+moveGrace) {
+		// Its end makes it come back, perhaps: at a moment of its own too.
+		sleep(half, d.Done(), delay-time.Since(began))
+	}
+	d.leaving.start()
 	return d.session.mux.Shutdown(ctx)
 }
 
@@ -88,9 +95,20 @@ func withHalf(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithCancel(ctx)
 }
 
-// askToMove asks the client to move after a delay, and waits for its answer. It
-// reports whether the client has moved.
-func (d *Dialer) askToMove(ctx context.Context, delay time.Duration) bool {
+// sleep waits for so long, or until ctx has ended or done is closed.
+func sleep(ctx context.Context, done <-chan struct{}, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-done:
+	case <-ctx.Done():
+	}
+}
+
+// askToMove asks the client to move after a delay, and waits for its answer for so
+// long. It reports whether the client has moved.
+func (d *Dialer) askToMove(ctx context.Context, delay, patience time.Duration) bool {
 	select {
 	case <-d.leaving.stays: // an answer to an earlier question
 	default:
@@ -98,7 +116,7 @@ func (d *Dialer) askToMove(ctx context.Context, delay time.Duration) bool {
 	if d.session.say(controlMessage{controlMove, delay}) != nil {
 		return false
 	}
-	late := time.NewTimer(delay + moveGrace)
+	late := time.NewTimer(patience)
 	defer late.Stop()
 	select {
 	case <-d.leaving.moved:
@@ -109,40 +127,4 @@ func (d *Dialer) askToMove(ctx context.Context, delay time.Duration) bool {
 	case <-d.Done():
 	}
 	return false
-}
-
-// expireLater has d replaced when it is nearly as old as a session may get, unless
-// there is no limit. Clients that connected together do not come back together.
-func (s *Server) expireLater(d *Dialer) *time.Timer {
-	age := s.config.maxAge
-	if age < 0 {
-		return nil
-	}
-	begin := age/10*8 + rand.N(age/10+1)
-	return time.AfterFunc(begin, func() { s.expire(d) })
-}
-
-// expire asks the client of d to move. If it does not, d is closed, but only if
-// somebody has set an age.
-func (s *Server) expire(d *Dialer) {
-	if !s.work() {
-		return
-	}
-	defer s.sessions.Done()
-	ctx, cancel := context.WithDeadline(d.session.mux.Context(), d.session.info.Since.Add(s.config.maxAge))
-	defer cancel()
-	if d.askToMove(ctx, 0) || s.options.maxAge > 0 {
-		d.leaving.start()
-		d.session.mux.Shutdown(ctx)
-	}
-}
-
-// work makes Close and Shutdown wait for sessions.Done, unless they are under way.
-func (s *Server) work() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.closing {
-		s.sessions.Add(1)
-	}
-	return !s.closing
 }

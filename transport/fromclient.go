@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+
+	"github.com/backdial/backdial/internal/ctxerr"
+	"github.com/backdial/backdial/mux"
 )
 
 // acceptFrom has the connections that the client of d opens handled, if anybody
@@ -37,8 +40,9 @@ func (s *Server) handling() bool {
 	return !s.closing
 }
 
-// errNotNegotiated is why a client cannot dial such a server.
-var errNotNegotiated = errors.New("the server does not negotiate, so it accepts no connections of its clients")
+// ErrNotNegotiated is matched by the error of a client's Dial in a session in which
+// nothing was negotiated, as with wslis: such a server accepts no connections.
+var ErrNotNegotiated = errors.New("the server does not negotiate, so it accepts no connections of its clients")
 
 // Dial is [Listener.DialContext] without a bound.
 func (l *Listener) Dial() (net.Conn, error) {
@@ -49,7 +53,8 @@ func (l *Listener) Dial() (net.Conn, error) {
 // usual one: the server has to have [WithAcceptFromClient], or the use of the
 // connection fails with an error that matches mux.ErrReset. It costs no round
 // trip. What it returns is a [net.Conn] that also has CloseWrite() error. Network
-// and addr are not used.
+// and addr are not used. With a server that does not negotiate the error matches
+// [ErrNotNegotiated].
 //
 // With [WithReconnect] it waits for a session while there is none. ctx bounds
 // that, and not the connection.
@@ -59,4 +64,36 @@ func (l *Listener) DialContext(ctx context.Context, network, addr string) (net.C
 		return nil, fmt.Errorf("transport: dial: %w", err)
 	}
 	return conn, nil
+}
+
+// dial opens a stream in the latest session, or in the next one if there is none.
+func (l *lifecycle) dial(ctx context.Context) (net.Conn, error) {
+	for {
+		s, changed, err := l.current()
+		if err != nil {
+			return nil, err
+		}
+		if s.info.Protocol == "" {
+			return nil, ErrNotNegotiated
+		}
+		st, err := s.mux.Open(ctx)
+		if err == nil {
+			return s.conn(st), nil
+		}
+		if l.config.backoff == nil || s.alive() && !errors.Is(err, mux.ErrGoAway) {
+			return nil, err
+		}
+		select {
+		case <-changed.Done():
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w, while waiting for a session after: %w", ctxerr.Of(ctx), err)
+		}
+	}
+}
+
+// current returns the latest session, and what ends when it is not that any more.
+func (l *lifecycle) current() (s *session, changed context.Context, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.session, l.arrivals.changed, context.Cause(l.ctx)
 }

@@ -177,9 +177,9 @@ func TestMoveSpread(t *testing.T) {
 		timeout time.Duration
 		within  time.Duration
 	}{
-		{"by default", nil, 0, 10 * time.Second},
+		{"by default", nil, 0, clients * 10 * time.Millisecond},
 		{"longer", []transport.ServerOption{transport.WithDrainSpread(time.Minute)}, 0, time.Minute},
-		{"in the time that there is", nil, 20 * time.Second, 5 * time.Second},
+		{"in the time that there is", []transport.ServerOption{transport.WithDrainSpread(time.Minute)}, 20 * time.Second, 5 * time.Second},
 		{"at once", []transport.ServerOption{transport.WithDrainSpread(-1)}, 0, time.Millisecond},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -456,6 +456,109 @@ func TestMoveAfterOutage(t *testing.T) {
 	})
 }
 
+// TestMoveAskedEarly asks a client to move before it is done with having connected.
+func TestMoveAskedEarly(t *testing.T) {
+	reconnects(t, func(t *testing.T, s *site) {
+		slow := transport.Trace{ClientConnected: func(transport.Info) { time.Sleep(time.Second) }}
+		s.listen(t, transport.Backoff{}, transport.WithTrace(slow))
+		(<-s.dialers).Close()
+		d := <-s.dialers // of a session that somebody is still busy with
+		done := make(chan error, 1)
+		go func() { done <- d.Shutdown(t.Context()) }()
+		<-s.dialers
+		if err := <-done; err != nil {
+			t.Error("shutdown:", err)
+		}
+	})
+}
+
+// TestMoveIsSeenToFail has the session end that a client cannot move from: it has
+// none, and says so.
+func TestMoveIsSeenToFail(t *testing.T) {
+	reconnects(t, func(t *testing.T, s *site) {
+		_, told := s.listen(t, transport.Backoff{Stable: time.Second})
+		d := <-s.dialers
+		time.Sleep(time.Minute)
+		s.answer(status(http.StatusServiceUnavailable, "600"))
+		go d.Shutdown(t.Context())
+		<-d.Done()
+		synctest.Wait()
+		changes := told.take()
+		if last := changes[len(changes)-1]; last.To != waiting || last.Err == nil || last.Wait < 9*time.Minute {
+			t.Errorf("last change %+v, want to wait without a session", last)
+		}
+		s.answer(nil)
+		<-s.dialers
+	})
+}
+
+// TestDialWhileDrained has a Dial wait for the client to accept when the drain
+// begins.
+func TestDialWhileDrained(t *testing.T) {
+	reconnects(t, func(t *testing.T, s *site) {
+		s.listen(t, transport.Backoff{})
+		d := <-s.dialers
+		for range 256 { // which nobody accepts
+			dialled(t, d, "")
+		}
+		blocked := make(chan error, 1)
+		go func() { _, err := d.Dial(); blocked <- err }()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		go d.Shutdown(ctx)
+		if err := <-blocked; !errors.Is(err, transport.ErrDraining) || errors.Is(err, net.ErrClosed) {
+			t.Errorf("dial: %v, want transport.ErrDraining", err)
+		}
+		<-d.Done()
+	})
+}
+
+// TestAcceptOfOldSessions has a connection wait in a session that goes on, while
+// others come and go.
+func TestAcceptOfOldSessions(t *testing.T) {
+	reconnects(t, func(t *testing.T, s *site) {
+		lis, _ := s.listen(t, transport.Backoff{Stable: time.Second})
+		first := <-s.dialers
+		time.Sleep(time.Minute)
+		far := dialled(t, first, "waiting")
+		go first.Shutdown(t.Context())
+		for range 20 {
+			d := <-s.dialers
+			time.Sleep(time.Minute)
+			d.Close()
+		}
+		<-s.dialers
+		accepted(t, lis, "waiting").Close()
+		far.Close()
+	})
+}
+
+// TestEndWithOldSession has the listener told that it is not wanted, while an older
+// session goes on: Accept does not wait for that.
+func TestEndWithOldSession(t *testing.T) {
+	reconnects(t, func(t *testing.T, s *site) {
+		lis, _ := s.listen(t, transport.Backoff{Stable: time.Second})
+		first := <-s.dialers
+		time.Sleep(time.Minute)
+		running := dialled(t, first, "running")
+		near := accepted(t, lis, "running")
+		go first.Shutdown(t.Context())
+		second := <-s.dialers
+		s.answer(status(http.StatusForbidden, ""))
+		second.Close()
+		if _, err := lis.Accept(); !rejectedWith(http.StatusForbidden)(err) {
+			t.Errorf("accept: %v, want a refusal", err)
+		}
+		io.WriteString(running, "and on")
+		if _, err := io.ReadFull(near, make([]byte, 6)); err != nil {
+			t.Error("the connection in use:", err)
+		}
+		lis.Close()
+		<-first.Done()
+	})
+}
+
 // TestCloseWhileMoving closes a listener that has two sessions, or is about to.
 func TestCloseWhileMoving(t *testing.T) {
 	for _, moved := range []bool{false, true} {
@@ -553,9 +656,10 @@ func TestListenerLeaves(t *testing.T) {
 				left := make(chan error, 1)
 				go func() { left <- lis.Shutdown(t.Context()) }()
 				synctest.Wait()
-				if _, err := d.Dial(); !errors.Is(err, transport.ErrDraining) || !errors.Is(err, mux.ErrGoAway) {
+				if _, err := d.Dial(); !errors.Is(err, transport.ErrDraining) {
 					t.Errorf("dial: %v, want transport.ErrDraining", err)
 				}
+				<-d.Draining()
 				near.Close()
 				far.Close()
 				if err := <-left; err != nil {
@@ -606,6 +710,34 @@ func TestMaxAge(t *testing.T) {
 			})
 		})
 	}
+	t.Run("late", func(t *testing.T) {
+		reconnects(t, func(t *testing.T, s *site) {
+			s.listen(t, transport.Backoff{})
+			d := <-s.dialers
+			time.Sleep(day / 10 * 8)
+			s.answer(status(http.StatusServiceUnavailable, ""))
+			time.Sleep(day / 10)
+			s.answer(nil)
+			<-s.dialers
+			<-d.Done()
+		})
+	})
+	t.Run("with a connection in use by default", func(t *testing.T) {
+		reconnects(t, func(t *testing.T, s *site) {
+			lis, _ := s.listen(t, transport.Backoff{})
+			d := <-s.dialers
+			far := dialled(t, d, "running")
+			near := accepted(t, lis, "running")
+			<-s.dialers
+			time.Sleep(2 * day)
+			if err := d.Err(); err != nil {
+				t.Error("a connection in use was cut:", err)
+			}
+			far.Close()
+			near.Close()
+			<-d.Done()
+		})
+	})
 	t.Run("with a connection in use", func(t *testing.T) {
 		reconnects(t, func(t *testing.T, s *site) {
 			s.deploy(t, transport.WithMaxAge(time.Hour))

@@ -142,7 +142,8 @@ func WithReconnect(b Backoff) ClientOption {
 // after err: what DialAndListen failed with, or why a session was lost. If not,
 // err ends the listener. The default, which nil means as well, is [Retryable]. A
 // client that gets a new token for each attempt ([WithHeaderFunc]) may want to go
-// on after 401.
+// on after 401. As with a [Trace], retry must not call Close or Shutdown of the
+// listener, which wait for it; nor must the functions of the next two options.
 func WithRetry(retry func(err error) bool) ClientOption {
 	return clientOption(func(c *config) { c.retry = retry })
 }
@@ -212,18 +213,23 @@ func WithMaxHandshakes(n int) ServerOption {
 
 // WithMaxAge limits how old a session gets, so that clients are authorized anew,
 // and spread over servers that were added. At 80 to 90 % of it the client is asked
-// to move ([Dialer.Shutdown]). One that cannot, because it has no [WithReconnect]
-// or does not negotiate, can connect again when it has lost its session, which is
-// closed when its connections are, or cut at that age. 0 means a day for clients
-// that can move, and nothing for others; negative means no limit.
+// to move ([Dialer.Shutdown]). When it has, the session is closed as soon as its
+// connections are, and what is left is cut at that age. One that cannot move,
+// because it has no [WithReconnect] or does not negotiate, is treated in the same
+// way, and may connect again when it has lost its session.
+//
+// 0 means that clients which can move are asked to in the course of a day, and that
+// nothing is cut: a session is closed when its client has moved and its connections
+// are closed. Negative means no limit.
 func WithMaxAge(age time.Duration) ServerOption {
 	return serverOption(func(c *config) { c.maxAge = age })
 }
 
 // WithDrainSpread sets over how long the clients of a server that shuts down are
-// asked to move, each at a moment of its own: with 10,000 clients and the default,
-// 10 s, a thousand arrive elsewhere in a second. It takes a quarter of the time
-// that the context of [Server.Shutdown] leaves at most. Negative means no time.
+// asked to move, or closed if they cannot, each at a moment of its own. It takes a
+// quarter of the time that the context of [Server.Shutdown] leaves at most. 0 means
+// 10 ms for each client and 10 s at most, so that of 10,000 clients a thousand arrive
+// elsewhere in a second; negative means no time.
 func WithDrainSpread(d time.Duration) ServerOption {
 	return serverOption(func(c *config) { c.drainSpread = d })
 }

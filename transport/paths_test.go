@@ -216,8 +216,13 @@ func TestSilentSession(t *testing.T) {
 				// Who waits for the end of a session may be faster than this.
 				resume := make(chan struct{})
 				defer close(resume)
+				var lost time.Time // when the session began whose end is not to be settled
 				client := transport.NewClient("mem://server", nil, carriers, transport.WithMuxes(m), transport.WithLimits(test.limits),
-					transport.WithTrace(transport.Trace{ClientGone: func(transport.Info, error) { <-resume }}))
+					transport.WithTrace(transport.Trace{ClientGone: func(info transport.Info, _ error) {
+						if info.Since.Equal(lost) {
+							<-resume
+						}
+					}}))
 				for _, backoff := range []time.Duration{time.Minute, 2 * time.Minute} {
 					lis, err := client.DialAndListenContext(t.Context())
 					if err != nil {
@@ -226,6 +231,7 @@ func TestSilentSession(t *testing.T) {
 					if lis.Info().Carrier != "a" {
 						t.Errorf("connected by %s", lis.Info().Carrier)
 					}
+					lost = lis.Info().Since
 					time.Sleep(test.life)
 					m.end(test.err)
 					info := connectOnce(t, client)

@@ -157,7 +157,7 @@ func (s *Server) httpEndpoint(ln net.Listener) *httpEndpoint {
 		Handler: s,
 		// They end with the upgrade.
 		ReadTimeout:    s.config.handshakeTimeout,
-		WriteTimeout:   s.config.handshakeTimeout,
+		WriteTimeout:   s.config.handshakeTimeout + answerTime,
 		MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog:       slog.NewLogLogger(s.config.logger.Handler(), slog.LevelWarn),
 	}, &onceListener{Listener: ln}}

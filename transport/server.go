@@ -46,12 +46,13 @@ type Server struct {
 	once    sync.Once
 	config  config // options with the defaults, after once
 
-	mu         sync.Mutex // guards below
-	closing    bool       // Close or Shutdown was called: no new clients
-	handshakes int        // that are under way
+	mu         sync.Mutex    // guards below
+	closing    bool          // Close or Shutdown was called: no new clients
+	refusing   chan struct{} // closed then
+	handshakes int           // that are under way
 	dialers    map[*Dialer]struct{}
 	endpoints  map[carrier.Endpoint]struct{}
-	sessions   sync.WaitGroup // until their end has been announced
+	sessions   sync.WaitGroup // until their end has been announced; and handshakes, and expire
 	handlers   sync.WaitGroup // calls of the user's functions with a client
 }
 
@@ -69,6 +70,7 @@ func (s *Server) init() {
 		s.config = s.options.withDefaults()
 		s.dialers = make(map[*Dialer]struct{})
 		s.endpoints = make(map[carrier.Endpoint]struct{})
+		s.refusing = make(chan struct{})
 	})
 }
 
@@ -77,18 +79,9 @@ func (s *Server) init() {
 // says what is wrong with them.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.init()
-	if err := s.beginHandshake(); err != nil {
-		s.failed(r, answer(w, err))
-		return
-	}
-	d, err := s.accept(w, r)
-	if s.endHandshake(); err != nil {
+	d, err := s.handshake(w, r)
+	if err != nil {
 		s.failed(r, err)
-		return
-	}
-	if !s.add(d) {
-		d.Close()
-		s.failed(r, ErrServerClosed)
 		return
 	}
 	handling := false

@@ -38,7 +38,8 @@ func startSession(c *config, from carrier.Carrier, conn carrier.Conn, m mux.Muxe
 		trace:  &c.trace,
 		logger: c.logger.With("carrier", from.Name(), "mux", m.Name(), "remote", conn.RemoteAddr()),
 	}
-	if limits.OnMessage = nil; s.info.Protocol != "" {
+	limits.OnMessage = nil // whatever the user has set
+	if s.info.Protocol != "" {
 		limits.OnMessage = s.control.receive
 	}
 	var err error

@@ -27,21 +27,24 @@ func (s *Server) Close() error {
 //
 // Each client is told to move at a moment of its own, so that they do not arrive
 // elsewhere all at once ([WithDrainSpread]). One with [WithReconnect] connects
-// anew before it leaves; its connections go on in the old session until they are
-// closed. A client that does not move, or does not negotiate, as wslis does not, is
-// not waited for. When the connections in use of a session have been closed, the
-// session is. A connection that an [http.Transport] keeps for later is in use: call
-// its CloseIdleConnections when [Dialer.Draining] is closed.
+// anew, and can be dialled where it arrives, before it leaves; its connections go on
+// in the old session until they are closed. If it finds no other server, its session
+// goes on for 10 s. One that cannot move, because it has no WithReconnect or does not
+// negotiate, as wslis does not, is closed at that moment. In any case a session waits
+// for its connections in use. One that an [http.Transport] keeps for later is in use:
+// see [Dialer.Draining].
 //
 // In the end Shutdown stops listening, so that ListenAndServe returns, and waits
 // until the handlers have returned. When ctx ends first, it cuts what is left and
-// returns ctx's error. A handler that calls it waits for itself.
+// returns ctx's error. A quarter of the time that ctx leaves is for clients to be
+// told, another for them to move, and the rest for their connections. A handler that
+// calls Shutdown waits for itself.
 func (s *Server) Shutdown(ctx context.Context) error {
 	dialers := s.refuseClients()
 	for _, d := range dialers {
 		d.leaving.start()
 	}
-	spread := s.drainSpread(ctx)
+	spread := s.drainSpread(ctx, len(dialers))
 	err := eachAtOnce(dialers, func(d *Dialer) error { return d.leave(ctx, rand.N(spread)) })
 	s.stopListening()
 	handled := make(chan struct{})
@@ -58,11 +61,12 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 }
 
-// drainSpread is over how long clients are asked to move: a quarter of what ctx
-// leaves at most. They have another to do it, and then half for their connections
-// to end.
-func (s *Server) drainSpread(ctx context.Context) time.Duration {
+// drainSpread is over how long so many clients are asked to move.
+func (s *Server) drainSpread(ctx context.Context, clients int) time.Duration {
 	spread := s.config.drainSpread
+	if spread == 0 {
+		spread = min(time.Duration(clients)*drainSpreadEach, defaultDrainSpread)
+	}
 	if deadline, ok := ctx.Deadline(); ok {
 		spread = min(spread, time.Until(deadline)/4)
 	}
@@ -74,7 +78,10 @@ func (s *Server) refuseClients() []*Dialer {
 	s.init()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.closing = true
+	if !s.closing {
+		s.closing = true
+		close(s.refusing)
+	}
 	return slices.Collect(maps.Keys(s.dialers))
 }
 

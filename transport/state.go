@@ -1,6 +1,9 @@
 package transport
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // A State is one of a [Listener].
 type State int
@@ -15,8 +18,13 @@ const (
 	StateEnded                   // Close or Shutdown is done, or there will be no other session
 )
 
+var stateNames = [...]string{"connecting", "connected", "moving", "waiting", "draining", "ended"}
+
 func (s State) String() string {
-	return [...]string{"connecting", "connected", "moving", "waiting", "draining", "ended"}[s]
+	if s < 0 || int(s) >= len(stateNames) {
+		return fmt.Sprintf("State(%d)", int(s))
+	}
+	return stateNames[s]
 }
 
 // A StateChange is what [Trace.StateChanged] is told.

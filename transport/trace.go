@@ -7,10 +7,11 @@ import (
 )
 
 // A Trace is a set of functions that are called when something happens, for
-// metrics and the like. Any of them may be nil. They are called without locks
-// held and may call the package, except Close and Shutdown of their server,
-// which wait for them. Those of a client whose names begin with Dial may be
-// called from several goroutines at a time; DialAndListen waits for them.
+// metrics and the like. Any of them may be nil. They should return soon, because
+// what they are told of waits for them. They must not call Close or Shutdown of
+// their server or listener, which wait for them too; a goroutine can. Those of a
+// client whose names begin with Dial may be called from several goroutines at a time;
+// DialAndListen waits for them.
 type Trace struct {
 	// ClientConnected is called when a session begins, on either side, before
 	// the handler of the server gets its Dialer.
@@ -40,12 +41,10 @@ type Trace struct {
 	DialFailed func(carrier string, err error)
 
 	// StateChanged is called on a client when its listener changes its state.
-	// Calls come one after the other, in order. It must not call Close or Shutdown
-	// of the listener, which wait for it.
+	// Calls come one after the other, in order.
 	StateChanged func(StateChange)
 
-	// StreamOpened is called for each stream that a server dials or a client
-	// accepts.
+	// StreamOpened is called for each stream that is dialled or accepted.
 	StreamOpened func(Info)
 
 	// StreamClosed is called when the user of a stream has closed it.

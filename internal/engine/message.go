@@ -9,6 +9,10 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
+// maxMessages is how many bytes of messages may wait for the carrier, behind as much
+// data as may: a session that is busy can still be told something.
+const maxMessages = 64 << 10
+
 // Send implements [mux.Session].
 func (s *Session) Send(message []byte) error {
 	if len(message) > mux.MaxMessage {
@@ -23,10 +27,14 @@ func (s *Session) Send(message []byte) error {
 		return s.closedErr()
 	case s.mute:
 		return s.lost(errors.New("nothing more can be written"))
-	case s.queuedLocked() >= maxQueue:
+	case s.queuedLocked() >= maxQueue+maxMessages:
 		return fmt.Errorf("%s: send: %d bytes wait for the peer to take them", s.wire.Name(), s.queuedLocked())
 	}
+	before := s.queuedLocked()
 	s.appendLocked(Frame{Kind: Message, Length: len(message)})
+	if s.queuedLocked() == before {
+		return fmt.Errorf("%s: send: the protocol has no messages", s.wire.Name())
+	}
 	*s.queue = append(*s.queue, message...)
 	return nil
 }

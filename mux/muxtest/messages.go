@@ -126,6 +126,26 @@ func messages(t *testing.T, connect Connect) {
 			t.Errorf("after Close by the peer: error %v, want mux.ErrSessionEnded", err)
 		}
 	})
+	t.Run("session is busy", func(t *testing.T) {
+		config := mux.Config{KeepAlive: -1, Linger: -1}
+		p := connect.pair(t, config, config)
+		var writing []<-chan error
+		for range 8 {
+			st, _ := p.open(t)
+			writing = append(writing, start(func() error { _, err := st.Write(make([]byte, 1<<20)); return err }))
+		}
+		p.DialLink.Freeze()
+		settle() // until all write what there is room for
+		for range 10 {
+			if err := p.Dial.Send(make([]byte, mux.MaxMessage)); err != nil {
+				t.Fatal("send:", err)
+			}
+		}
+		p.Dial.Close()
+		for _, c := range writing {
+			await(t, "Write", c)
+		}
+	})
 	t.Run("carrier is stuck", func(t *testing.T) {
 		config := mux.Config{KeepAlive: -1, Linger: -1}
 		p := connect.pair(t, config, config)

@@ -68,6 +68,9 @@ func (wire) Read(r *bufio.Reader) (engine.Frame, error) {
 	length := binary.LittleEndian.Uint16(h[2:])
 	f := engine.Frame{ID: binary.LittleEndian.Uint32(h[4:])}
 	r.Discard(headerSize)
+	if f.ID == messages && cmd != cmdPSH && cmd != cmdNOP {
+		return f, fmt.Errorf("%w: command %d for stream %d, which nobody opens", mux.ErrProtocol, cmd, messages)
+	}
 	if length > 0 && cmd != cmdPSH && cmd != cmdUPD {
 		return f, fmt.Errorf("%w: command %d with %d bytes of payload", mux.ErrProtocol, cmd, length)
 	}

@@ -1,0 +1,51 @@
+package transport
+
+import (
+	"context"
+	"math"
+	"math/rand/v2"
+	"time"
+)
+
+// expireLater has d replaced when it is nearly as old as a session may get, unless
+// there is no limit. Clients that connected together do not come back together.
+func (s *Server) expireLater(d *Dialer) *time.Timer {
+	age := s.config.maxAge
+	if age < 0 {
+		return nil
+	}
+	begin := age/10*8 + rand.N(age/10+1)
+	return time.AfterFunc(begin, func() { s.expire(d) })
+}
+
+// expire asks the client of d to move, and drains d when it has. What is left is cut
+// at the age that somebody has set; by default nothing is, and a client that cannot
+// move stays.
+func (s *Server) expire(d *Dialer) {
+	if !s.work() {
+		return
+	}
+	defer s.sessions.Done()
+	ctx, patience := d.session.mux.Context(), time.Duration(math.MaxInt64)
+	insists := s.options.maxAge > 0
+	if insists {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, d.session.info.Since.Add(s.config.maxAge))
+		defer cancel()
+		patience = moveGrace
+	}
+	if d.askToMove(ctx, 0, patience) || insists {
+		d.leaving.start()
+		d.session.mux.Shutdown(ctx)
+	}
+}
+
+// work makes Close and Shutdown wait for sessions.Done, unless they are under way.
+func (s *Server) work() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closing {
+		s.sessions.Add(1)
+	}
+	return !s.closing
+}
