@@ -15,5 +15,5 @@ func Same(r *http.Request) bool {
 		return true
 	}
 	u, err := url.Parse(origin[0])
-	return err == nil && strings.EqualFold(u.Host, r.Host)
+	return err == nil && u.Host != "" && strings.EqualFold(u.Host, r.Host)
 }
