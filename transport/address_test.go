@@ -1,0 +1,76 @@
+package transport
+
+import (
+	"errors"
+	"net"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/backdial/backdial/internal/redact"
+)
+
+// FuzzURL has a user dial anything. Whatever it is, no text shows what is secret in
+// it.
+func FuzzURL(f *testing.F) {
+	f.Fuzz(func(t *testing.T, address string) {
+		u, err := parseURL(address)
+		if err != nil {
+			if !errors.Is(err, errURL) || Retryable(err) {
+				t.Errorf("error %v, want one that will not change", err)
+			}
+			if _, other := parseURL("%@"); strings.Contains(address, "@") && err.Error() != other.Error() {
+				t.Errorf("%v, which may show a password", err)
+			}
+			return
+		}
+		shown := redact.URL(u)
+		if other := redact.URL(withOtherSecrets(u)); shown != other {
+			t.Errorf("shown as %s, but as %s with other secrets", shown, other)
+		}
+		if u.Host == "" && u.User == nil && strings.Contains(shown, "@") {
+			t.Errorf("shown as %s, which may be a password of a URL with // forgotten", shown)
+		}
+	})
+}
+
+// withOtherSecrets returns u as it would be if what is secret in it was something
+// else.
+func withOtherSecrets(u *url.URL) *url.URL {
+	const secret = "another"
+	other := *u
+	if _, ok := u.User.Password(); ok {
+		other.User = url.UserPassword(u.User.Username(), secret)
+	}
+	if u.Opaque != "" {
+		other.Opaque = secret
+	}
+	other.RawQuery, other.Fragment, other.RawFragment = secret, secret, ""
+	return &other
+}
+
+// FuzzListenAddress has a user listen on anything, which gets the port of what was
+// bound to it if it leaves that open, and nothing else changes.
+func FuzzListenAddress(f *testing.F) {
+	f.Fuzz(func(t *testing.T, addr string, port uint16) {
+		host, _, err := net.SplitHostPort(addr)
+		for _, bound := range []net.Addr{&net.TCPAddr{Port: int(port)}, &net.UDPAddr{Port: int(port)}} {
+			got := withPortOf(addr, bound)
+			if got != addr {
+				gotHost, gotPort, gotErr := net.SplitHostPort(got)
+				if err != nil || gotErr != nil || gotHost != host {
+					t.Errorf("%q becomes %q", addr, got)
+				}
+				if port != 0 && (hasOpenPort(got) || gotPort == "") {
+					t.Errorf("%q leaves the port as open as %q", got, addr)
+				}
+			}
+			if hasOpenPort(addr) && got == addr && port != 0 {
+				t.Errorf("%q does not get port %d", addr, port)
+			}
+			if again := withPortOf(got, bound); again != got {
+				t.Errorf("%q becomes %q, then %q", addr, got, again)
+			}
+		}
+	})
+}
