@@ -2,13 +2,16 @@
 // them.
 package redact
 
-import "net/url"
+import (
+	"net/url"
+	"strings"
+)
 
 // URL returns u without its password and without its query, in which tokens
 // travel.
 func URL(u *url.URL) string {
 	shown := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
-	if u.Opaque != "" {
+	if u.Opaque != "" || u.Host == "" && strings.Contains(u.Path, "@") {
 		shown.Opaque = "…" // such as user:password@host, when // was forgotten
 	}
 	if u.User != nil {

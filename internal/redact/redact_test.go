@@ -12,6 +12,11 @@ func TestURL(t *testing.T) {
 		"ws://user@host/":                   "ws://user@host/",
 		"ws://host/path?token=secret#there": "ws://host/path",
 		"ws:user:secret@host":               "ws:…",
+		"ws:/user:secret@host/path":         "ws:…",
+		"ws:///user:secret@host":            "ws:…",
+		"//user:secret@host":                "//user:xxxxx@host",
+		"ws://host/@path":                   "ws://host/@path",
+		"/path":                             "/path",
 	} {
 		u, err := url.Parse(from)
 		if err != nil {
