@@ -3,7 +3,9 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 PLATFORMS = linux/amd64 linux/arm64 linux/arm darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 MODULES = . bench/peers
 
-.PHONY: all lint test quickstart bench platforms
+FUZZTIME ?= 30s
+
+.PHONY: all lint test quickstart bench platforms fuzz
 all: lint test quickstart bench platforms
 
 lint:
@@ -29,3 +31,7 @@ platforms:
 		echo "go build for $$p"; \
 		GOOS=$${p%/*} GOARCH=$${p#*/} CGO_ENABLED=0 go build $$packages || exit 1; \
 	done
+
+# It takes a while, so it is not part of all.
+fuzz:
+	FUZZTIME=$(FUZZTIME) .ci/fuzz
