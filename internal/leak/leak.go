@@ -2,6 +2,7 @@
 package leak
 
 import (
+	"runtime"
 	"testing"
 	"time"
 
@@ -30,4 +31,13 @@ func Check(t testing.TB) {
 		}
 		t.Errorf("leak: %v", err)
 	})
+}
+
+// Count is how many goroutines there are.
+func Count() int {
+	n := runtime.NumGoroutine()
+	for range 10 { // it may count some that have ended while it puts them away
+		n = min(n, runtime.NumGoroutine())
+	}
+	return n
 }

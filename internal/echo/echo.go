@@ -1,0 +1,91 @@
+// Package echo uses a session as a program would, whatever its peer does.
+package echo
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"testing"
+
+	"github.com/backdial/backdial/mux"
+)
+
+// A User of a session opens streams and accepts those of the peer. It writes a
+// greeting to each, then what it reads.
+type User struct {
+	Opens    int  // how many streams it opens
+	Forgets  bool // to accept streams while there is a session
+	Neglects bool // the streams that it has, while there is a session
+	t        *testing.T
+	session  mux.Session
+	using    sync.WaitGroup
+}
+
+// Use has the session used until its end, and fails t for errors that a program
+// would not know what to make of.
+func (u *User) Use(t *testing.T, s mux.Session) {
+	u.t, u.session = t, s
+	s.Send([]byte("hello")) // whether the peer gets it or not
+	u.using.Go(u.accept)
+	for range u.Opens {
+		u.using.Go(u.open)
+	}
+}
+
+// Wait waits until the user has closed every stream, and notices that the session
+// has ended.
+func (u *User) Wait() { u.using.Wait() }
+
+func (u *User) accept() {
+	u.unless(u.Forgets)
+	for {
+		st, err := u.session.Accept(u.t.Context())
+		if err != nil {
+			u.check("accept", err)
+			return
+		}
+		u.using.Go(func() { u.echo(st) })
+	}
+}
+
+func (u *User) open() {
+	st, err := u.session.Open(u.t.Context())
+	if err != nil {
+		u.check("open", err)
+		return
+	}
+	u.echo(st)
+}
+
+func (u *User) echo(st mux.Stream) {
+	defer st.Close()
+	u.unless(u.Neglects)
+	_, err := io.WriteString(st, "hello")
+	if err == nil {
+		_, err = io.Copy(st, st)
+	}
+	if err == nil {
+		err = st.CloseWrite()
+	}
+	u.check("echo", err)
+}
+
+// unless waits for the end of the session if the user is lazy.
+func (u *User) unless(lazy bool) {
+	if lazy {
+		<-u.session.Context().Done()
+	}
+}
+
+func (u *User) check(what string, err error) {
+	if err == nil {
+		return
+	}
+	for _, expected := range []error{mux.ErrSessionEnded, mux.ErrReset, mux.ErrGoAway, net.ErrClosed} {
+		if errors.Is(err, expected) {
+			return
+		}
+	}
+	u.t.Errorf("%s: unexpected error %v", what, err)
+}

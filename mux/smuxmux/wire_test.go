@@ -1,0 +1,9 @@
+package smuxmux
+
+import (
+	"testing"
+
+	"github.com/backdial/backdial/internal/engine/wiretest"
+)
+
+func FuzzFrames(f *testing.F) { wiretest.Fuzz(f, wire{}) }
