@@ -151,9 +151,6 @@ func (s *Session) receive(st *Stream, f Frame, r *bufio.Reader) error {
 		if taken, wanted, err = st.receive(r, f.Length); err != nil {
 			return err
 		}
-		if s.held.Load() > int64(s.config.ReceiveBuffer) {
-			s.shed()
-		}
 	}
 	if _, err := r.Discard(f.Length - taken); err != nil || wanted {
 		return err

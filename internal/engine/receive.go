@@ -68,6 +68,11 @@ func (st *Stream) receive(r *bufio.Reader, n int) (taken int, wanted bool, err e
 		}
 		st.accountLocked()
 		st.readable.Broadcast()
+		if st.s.held.Load() > int64(st.s.config.ReceiveBuffer) {
+			st.mu.Unlock()
+			st.s.shed()
+			st.mu.Lock()
+		}
 	}
 	return taken, !st.discarding, err
 }
