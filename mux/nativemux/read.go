@@ -20,7 +20,7 @@ import (
 // pumped: the session fetches its data, as far as its budget goes and up to
 // 32 KiB. That is enough to know that it is not read, and little enough for the
 // carrier not to take it for one that needs a larger window. When the peer
-// closes the session, all streams are pumped dry.
+// closes the session, all streams are pumped dry, as far as the budget goes.
 
 // neglect is how long a stream is not read, at least, before it is pumped. It
 // is short because a stream that is not read may be what stops the others.
@@ -190,8 +190,11 @@ func (st *stream) pump() {
 	st.accountLocked()
 }
 
-// hasEnoughLocked reports whether the pump has fetched what it may.
-func (st *stream) hasEnoughLocked() bool { return st.buffer.Len() >= enough && !st.unlimited }
+// hasEnoughLocked reports whether the pump has fetched what it may. A peer that says
+// that it closes the session may go on all the same.
+func (st *stream) hasEnoughLocked() bool {
+	return st.buffer.Len() >= enough && (!st.unlimited || st.s.held.Load() > st.s.budget)
+}
 
 // accountLocked tells the session how much memory the stream holds now. If the
 // pump stands still, the carrier is taken to hold a window more.

@@ -35,7 +35,7 @@ type stream struct {
 	buffer       readbuf.Buffer // what the session has fetched
 	accounted    int            // memory of buffer that is in session.held
 	stalled      bool           // the pump stands still: it has fetched enough
-	unlimited    bool           // everything is fetched, however much that is
+	unlimited    bool           // everything is fetched that the budget has room for
 	received     uint64         // bytes in all
 	finished     bool           // the peer writes no more
 	discarding   bool           // nobody reads any more
