@@ -151,7 +151,7 @@ func (s *siege) start(t *testing.T) {
 			s.friends[a.friend] = s.befriend(t, a.friend)
 		}
 	}
-	s.goroutines, s.heap = leak.Count(), heap()
+	s.goroutines, s.heap = runtime.NumGoroutine(), heap()
 }
 
 func (s *siege) serveWeb(t *testing.T) (addr string) {
@@ -250,7 +250,7 @@ func (s *siege) settle(t *testing.T) {
 	var goroutines int
 	var grown int64
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-time.After(10 * time.Millisecond) {
-		goroutines, grown = leak.Count()-s.goroutines, heap()-s.heap
+		goroutines, grown = runtime.NumGoroutine()-s.goroutines, heap()-s.heap
 		if goroutines <= maxLeftGoroutines && grown <= maxLeftMemory {
 			return
 		}

@@ -2,7 +2,6 @@
 package leak
 
 import (
-	"runtime"
 	"testing"
 	"time"
 
@@ -31,13 +30,4 @@ func Check(t testing.TB) {
 		}
 		t.Errorf("leak: %v", err)
 	})
-}
-
-// Count is how many goroutines there are.
-func Count() int {
-	n := runtime.NumGoroutine()
-	for range 10 { // it may count some that have ended while it puts them away
-		n = min(n, runtime.NumGoroutine())
-	}
-	return n
 }
