@@ -13,6 +13,7 @@ import (
 
 	"github.com/backdial/backdial/carrier/webtransport"
 	"github.com/backdial/backdial/carrier/ws"
+	"github.com/backdial/backdial/internal/faultnet"
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/internal/testnet"
 	"github.com/backdial/backdial/transport"
@@ -101,7 +102,7 @@ func TestFallback(t *testing.T) {
 				t.Fatal(err)
 			}
 			config := &tls.Config{Certificates: []tls.Certificate{certificate}}
-			var requested atomic.Pointer[testnet.Relay] // which a request freezes
+			var requested atomic.Pointer[faultnet.UDP] // which a request freezes
 			udp, err := webtransport.New().Listen("127.0.0.1:0", config, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if failing.request {
 					requested.Load().Freeze()
@@ -117,7 +118,7 @@ func TestFallback(t *testing.T) {
 			} else {
 				go udp.Serve()
 			}
-			network := testnet.NewRelay(t, udp.Addr().String())
+			network := testnet.UDP(t, udp.Addr().String())
 			requested.Store(network)
 			if failing.before {
 				network.Freeze()

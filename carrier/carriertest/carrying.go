@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/internal/faultnet"
+	"github.com/backdial/backdial/internal/testnet"
 )
 
 func carriesBytes(t *testing.T, target Target) {
@@ -143,8 +145,8 @@ func cutIsNoEOF(t *testing.T, target Target) {
 		}
 		accepted <- conn
 	})
-	cable := newRelay(t, s.addr)
-	s.addr = cable.addr
+	network := testnet.TCP(t, s.addr)
+	s.addr = network.Addr()
 	client := s.dial(t, s.request(protocol))
 	server := receive(t, "Upgrade", accepted)
 	defer server.Close()
@@ -159,7 +161,7 @@ func cutIsNoEOF(t *testing.T, target Target) {
 			t.Fatalf("Read: %v", err)
 		}
 	}
-	cable.cut()
+	network.Cut(faultnet.Finish)
 	for name, end := range map[string]net.Conn{"client": client, "server": server} {
 		read := start(func() error { _, err := end.Read(got); return err })
 		if err := receive(t, "Read", read); err == nil || err == io.EOF {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/internal/faultnet"
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/nativemux"
@@ -66,7 +67,7 @@ func TestKeepAliveWhileClosing(t *testing.T) {
 	p := connect(t, mux.Config{KeepAlive: 100 * time.Millisecond, Linger: patience}, mux.Config{})
 	defer p.Listen.Close()
 	writer, reader := openPair(t, p.Dial, p.Listen)
-	network := p.DialLink.(link).Relay
+	network := p.DialLink.(link).network
 	network.Freeze()
 	const size = 4 << 10
 	writer.Write(make([]byte, size))
@@ -74,7 +75,7 @@ func TestKeepAliveWhileClosing(t *testing.T) {
 	closed := make(chan error, 1)
 	go func() { closed <- p.Dial.Close() }()
 	<-time.After(500 * time.Millisecond)
-	network.Thaw()
+	network.Set(faultnet.Conditions{})
 	if n, err := io.Copy(io.Discard, reader); n != size || err != nil {
 		t.Errorf("got %d of %d bytes, %v", n, size, err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/carrier/carriertest"
 	"github.com/backdial/backdial/carrier/webtransport"
+	"github.com/backdial/backdial/internal/faultnet"
 	"github.com/backdial/backdial/internal/testnet"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/muxtest"
@@ -25,17 +26,18 @@ func TestContract(t *testing.T) {
 // A link is the network under one end of a connection.
 type link struct {
 	carrier.Conn
-	*testnet.Relay
+	network *faultnet.UDP
 }
 
-func (l link) Cut() { l.Close() }
+func (l link) Cut()    { l.Close() }
+func (l link) Freeze() { l.network.Freeze() }
 
 // connect makes a session over WebTransport, of which both ends have heard: one
 // that has not yet cannot tell whether its peer is silent.
 func connect(t *testing.T, dial, listen mux.Config) (p muxtest.Pair) {
 	t.Helper()
-	server, client, relay := connection(t)
-	p.DialLink, p.ListenLink = link{server, relay}, link{client, relay}
+	server, client, network := connection(t)
+	p.DialLink, p.ListenLink = link{server, network}, link{client, network}
 	var err error
 	if p.Dial, err = nativemux.New().DialSide(server, dial); err != nil {
 		t.Fatal(err)
@@ -49,8 +51,8 @@ func connect(t *testing.T, dial, listen mux.Config) (p muxtest.Pair) {
 	return p
 }
 
-// connection makes a connection through a relay.
-func connection(t *testing.T) (server, client carrier.Conn, relay *testnet.Relay) {
+// connection makes a connection through a network.
+func connection(t *testing.T) (server, client carrier.Conn, network *faultnet.UDP) {
 	t.Helper()
 	target := carriertest.Target{Carrier: webtransport.New(), TLS: true}
 	upgraded := make(chan carrier.Conn, 1)
@@ -66,8 +68,8 @@ func connection(t *testing.T) (server, client carrier.Conn, relay *testnet.Relay
 	if err != nil {
 		t.Fatal(err)
 	}
-	relay = testnet.NewRelay(t, u.Host)
-	u.Host = relay.Addr()
+	network = testnet.UDP(t, u.Host)
+	u.Host = network.Addr()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	client, err = target.Carrier.Dial(ctx, &carrier.Request{URL: u, Protocols: []string{"backdial.v1.native"}, TLS: tls})
@@ -80,5 +82,5 @@ func connection(t *testing.T) (server, client carrier.Conn, relay *testnet.Relay
 		client.Close()
 		server.Close()
 	})
-	return server, client, relay
+	return server, client, network
 }

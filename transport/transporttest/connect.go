@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/internal/faultnet"
 	"github.com/backdial/backdial/internal/testnet"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/muxtest"
@@ -97,13 +98,13 @@ func (s Stack) connect(t *testing.T, dial, listen mux.Config) muxtest.Pair {
 		// What a connection has besides its bytes would be lost in a wrapper,
 		// so it is the network that fails.
 		observed := &observedCarrier{c, newObserver[carrier.Conn]()}
-		var relay *testnet.Relay
+		var network *faultnet.UDP
 		s.through = func(server string) string {
-			relay = testnet.NewRelay(t, server)
-			return relay.Addr()
+			network = testnet.UDP(t, server)
+			return network.Addr()
 		}
 		made := s.startWith(t, observed, dial, listen)
-		return made.pair(networkLink{<-observed.upgraded, relay}, networkLink{<-observed.dialled, relay})
+		return made.pair(networkLink{<-observed.upgraded, network}, networkLink{<-observed.dialled, network})
 	}
 	linked := &linkedCarrier{s.Carrier, newObserver[muxtest.Link]()}
 	made := s.startWith(t, linked, dial, listen)
@@ -196,8 +197,10 @@ func (c *observedCarrier) Upgrade(w http.ResponseWriter, r *http.Request, protoc
 // A networkLink is the network under an end of a connection.
 type networkLink struct {
 	carrier.Conn
-	*testnet.Relay
+	network *faultnet.UDP
 }
+
+func (l networkLink) Freeze() { l.network.Freeze() }
 
 // Cut closes the connection: to its session that is no orderly end.
 func (l networkLink) Cut() { l.Close() }
