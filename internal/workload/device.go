@@ -1,0 +1,86 @@
+package workload
+
+import (
+	"math/rand/v2"
+	"net"
+	"sync"
+)
+
+// A Device answers its [Caller]. It is the client's side of a workload.
+type Device struct {
+	config Config
+	calls  calls
+
+	mu     sync.Mutex // guards below
+	rand   *rand.Rand
+	record DeviceRecord
+}
+
+// NewDevice returns device config.Number.
+func NewDevice(config Config) *Device {
+	d := &Device{config: config.withDefaults()}
+	d.rand = rand.New(rand.NewPCG(config.Seed, ^uint64(config.Number)))
+	return d
+}
+
+// Serve answers on every connection that lis accepts, until that fails and all
+// connections have ended. It returns the error of Accept.
+func (d *Device) Serve(lis net.Listener) error {
+	var all sync.WaitGroup
+	defer all.Wait()
+	for {
+		conn, err := lis.Accept()
+		if err != nil {
+			return err
+		}
+		all.Go(func() { d.serve(conn) })
+	}
+}
+
+func (d *Device) serve(conn net.Conn) {
+	st := &stream{conn, &d.calls, "device's"}
+	err := d.converse(st)
+	st.leave(err)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.record.outcome(err)
+}
+
+func (d *Device) converse(st *stream) error {
+	for {
+		asked, err := readMessage(st, request, d.config.MaxSize)
+		if err != nil {
+			return err
+		}
+		if asked.last {
+			if err := st.end(); err != nil {
+				return err
+			}
+		}
+		if err := d.answer(asked).write(st); err != nil || asked.last {
+			return err
+		}
+	}
+}
+
+// answer records that a request was seen, and returns what to say.
+func (d *Device) answer(asked message) message {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if uint32(asked.number>>32) != d.config.Number {
+		d.record.Strays++
+	} else if !d.record.Seen.add(uint32(asked.number)) {
+		d.record.Duplicates++
+	}
+	return message{answer, asked.last, asked.number, d.config.size(d.rand)}
+}
+
+// Record returns what the device knows by now.
+func (d *Device) Record() DeviceRecord {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	r := d.record
+	r.Seen = r.Seen.clone()
+	r.Longest = d.calls.record()
+	return r
+}

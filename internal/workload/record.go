@@ -1,0 +1,81 @@
+package workload
+
+import (
+	"errors"
+	"math/bits"
+	"slices"
+)
+
+// A CallerRecord is what a [Caller] knows.
+type CallerRecord struct {
+	Tally
+	Exchanges    int // that have ended
+	Sent         uint32
+	Acknowledged Set // requests whose answer has come
+}
+
+// A DeviceRecord is what a [Device] knows.
+type DeviceRecord struct {
+	Tally
+	Seen       Set // requests
+	Duplicates int // that were seen before
+	Strays     int // that are for another device
+}
+
+// A Tally is how connections have ended on one side, other than well.
+type Tally struct {
+	Failed    int // with an error
+	Corrupt   int // because of something else than was sent
+	Truncated int // too early, as if the other side had finished them
+	Longest   Call
+
+	// Reason is the latest error of those that failed.
+	Reason string
+}
+
+// outcome counts the end of a connection.
+func (t *Tally) outcome(err error) {
+	switch {
+	case err == nil:
+	case errors.Is(err, errCorrupt):
+		t.Corrupt++
+	case errors.Is(err, errEnded):
+		t.Truncated++
+	default:
+		t.Failed++
+		t.Reason = err.Error()
+	}
+}
+
+// A Set is one of numbers, a bit each.
+type Set []uint64
+
+// add reports whether n was not there before.
+func (s *Set) add(n uint32) bool {
+	word, bit := int(n/64), uint64(1)<<(n%64)
+	if missing := word + 1 - len(*s); missing > 0 {
+		*s = append(*s, make([]uint64, missing)...)
+	}
+	added := (*s)[word]&bit == 0
+	(*s)[word] |= bit
+	return added
+}
+
+// Len is how many numbers there are.
+func (s Set) Len() (n int) {
+	for _, word := range s {
+		n += bits.OnesCount64(word)
+	}
+	return n
+}
+
+// without are the numbers that are not in other.
+func (s Set) without(other Set) Set {
+	rest := s.clone()
+	for i := range min(len(rest), len(other)) {
+		rest[i] &^= other[i]
+	}
+	return rest
+}
+
+func (s Set) clone() Set { return slices.Clone(s) }
