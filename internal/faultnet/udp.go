@@ -44,16 +44,16 @@ func ListenUDP(target string, seed uint64) (*UDP, error) {
 	}
 	u := &UDP{target: server, socket: socket, flows: make(map[netip.AddrPort]*flow)}
 	u.init(seed)
-	u.prepare(socket)
+	prepare(u.ctx, socket)
 	u.wg.Go(u.run)
 	return u, nil
 }
 
-// prepare has a socket hold much, and closes it with the network.
-func (u *UDP) prepare(c *net.UDPConn) {
+// prepare has a socket hold much, and closes it when ctx ends.
+func prepare(ctx context.Context, c *net.UDPConn) {
 	c.SetReadBuffer(socketBuffer)
 	c.SetWriteBuffer(socketBuffer)
-	context.AfterFunc(u.ctx, func() { c.Close() })
+	context.AfterFunc(ctx, func() { c.Close() })
 }
 
 // Addr is where clients find the network.
@@ -79,6 +79,19 @@ func (u *UDP) Rebind() error {
 	return nil
 }
 
+// Forget gives up the clients from which nothing has come for so long, as a NAT
+// does. One that speaks again gets another source address at the server.
+func (u *UDP) Forget(silent time.Duration) {
+	u.flowsMu.Lock()
+	defer u.flowsMu.Unlock()
+	for client, f := range u.flows {
+		if time.Since(f.heard) >= silent {
+			delete(u.flows, client)
+			f.end()
+		}
+	}
+}
+
 func (u *UDP) run() {
 	buf := make([]byte, maxDatagram)
 	for {
@@ -95,22 +108,33 @@ func (u *UDP) run() {
 	}
 }
 
-// flow returns that of a client, or nil if there cannot be one.
+// flow returns that of a client from which something has come, or nil if there
+// cannot be one.
 func (u *UDP) flow(client netip.AddrPort) *flow {
 	u.flowsMu.Lock()
 	defer u.flowsMu.Unlock()
-	if f := u.flows[client]; f != nil {
-		return f
+	f := u.flows[client]
+	if f == nil {
+		if f = u.newFlow(client); f == nil {
+			return nil
+		}
+		u.flows[client] = f
 	}
+	f.heard = time.Now()
+	return f
+}
+
+func (u *UDP) newFlow(client netip.AddrPort) *flow {
 	f := &flow{network: u}
+	f.ctx, f.end = context.WithCancel(u.ctx)
 	f.up = newDatagrams(&u.path, up, f.toServer)
 	f.down = newDatagrams(&u.path, down, func(b []byte) { u.socket.WriteToUDPAddrPort(b, client) })
 	if f.bind() != nil {
+		f.end()
 		return nil
 	}
-	u.flows[client] = f
-	u.wg.Go(f.up.deliver)
-	u.wg.Go(f.down.deliver)
+	u.wg.Go(func() { f.up.deliver(f.ctx) })
+	u.wg.Go(func() { f.down.deliver(f.ctx) })
 	return f
 }
 
@@ -118,6 +142,10 @@ func (u *UDP) flow(client netip.AddrPort) *flow {
 type flow struct {
 	network  *UDP
 	up, down *datagramLane
+
+	ctx   context.Context // ends with the network, or when the client is forgotten
+	end   context.CancelFunc
+	heard time.Time // when something came from the client; guarded by flowsMu
 
 	mu     sync.Mutex   // guards below
 	socket *net.UDPConn // which stands for the client at the server
@@ -129,7 +157,7 @@ func (f *flow) bind() error {
 	if err != nil {
 		return err
 	}
-	f.network.prepare(socket)
+	prepare(f.ctx, socket)
 	f.network.wg.Go(func() { f.answer(socket) })
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -189,19 +217,19 @@ func (l *datagramLane) offer(data []byte) {
 	}
 }
 
-// deliver writes what arrives until the network is closed.
-func (l *datagramLane) deliver() {
+// deliver writes what arrives until ctx ends.
+func (l *datagramLane) deliver(ctx context.Context) {
 	for {
 		select {
 		case next := <-l.queue:
-			w, ok := l.arrive(l.path.ctx, next.sent, len(next.data))
+			w, ok := l.arrive(ctx, next.sent, len(next.data))
 			if !ok {
 				return
 			}
 			if !w.Frozen && !w.Swallow && !l.path.chance(l.dir, w.Loss) {
 				l.pass(w, next.data)
 			}
-		case <-l.path.ctx.Done():
+		case <-ctx.Done():
 			return
 		}
 	}

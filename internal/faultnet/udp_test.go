@@ -5,6 +5,7 @@ import (
 	"io"
 	"math/bits"
 	"net"
+	"runtime"
 	"testing"
 	"time"
 
@@ -213,6 +214,29 @@ func TestRebind(t *testing.T) {
 	before := p.server.peer
 	if err := p.Rebind(); err != nil {
 		t.Fatal(err)
+	}
+	write(t, p.server, "to nobody")
+	silent(t, p.client)
+	carries(t, p.client, p.server)
+	if p.server.peer.String() == before.String() {
+		t.Error("the client still has the address", before)
+	}
+	carries(t, p.server, p.client)
+}
+
+// TestForget makes sure that a client that is forgotten costs nothing any more, and
+// may come back.
+func TestForget(t *testing.T) {
+	leak.Check(t)
+	p := newUDP(t)
+	before, others := p.server.peer, runtime.NumGoroutine()
+	p.Forget(time.Hour)
+	carries(t, p.server, p.client)
+	p.Forget(0)
+	for deadline := time.Now().Add(patience); runtime.NumGoroutine() > others-3; <-time.After(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d goroutines, want 3 less than %d", runtime.NumGoroutine(), others)
+		}
 	}
 	write(t, p.server, "to nobody")
 	silent(t, p.client)
