@@ -54,7 +54,7 @@ func (c *Caller) Exchange(ctx context.Context, d Dialer) error {
 		return err // nobody wants it
 	}
 	if err == nil {
-		st := &stream{conn, &c.calls, "caller's"}
+		st := newStream(conn, &c.calls, "caller's", c.config)
 		err = c.converse(ctx, st)
 		st.leave(err)
 	}

@@ -70,6 +70,13 @@ type stream struct {
 	side  string
 }
 
+func newStream(conn net.Conn, c *calls, side string, config Config) *stream {
+	if config.Timeout > 0 {
+		conn.SetDeadline(time.Now().Add(config.Timeout))
+	}
+	return &stream{conn, c, side}
+}
+
 // errEnded is the error of Read where the other side has finished the stream.
 // Unlike io.EOF it stays what it is in package io.
 var errEnded = errors.New("ended early")

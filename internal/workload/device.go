@@ -38,7 +38,7 @@ func (d *Device) Serve(lis net.Listener) error {
 }
 
 func (d *Device) serve(conn net.Conn) {
-	st := &stream{conn, &d.calls, "device's"}
+	st := newStream(conn, &d.calls, "device's", d.config)
 	err := d.converse(st)
 	st.leave(err)
 	d.mu.Lock()

@@ -59,6 +59,11 @@ type Config struct {
 	// exchanges: between nothing and twice that. 0 means 10 ms.
 	Pause time.Duration
 
+	// Timeout is how long an exchange may take; then it fails. It is for networks
+	// on which a request can be lost for good although its session lives, which
+	// are those that change what they carry. 0 means no bound.
+	Timeout time.Duration
+
 	// Seed of the sizes, rounds and pauses.
 	Seed uint64
 }
