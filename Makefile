@@ -5,8 +5,8 @@ MODULES = . bench/peers
 
 FUZZTIME ?= 30s
 
-.PHONY: all lint test quickstart bench platforms fuzz
-all: lint test quickstart bench platforms
+.PHONY: all lint test quickstart soak bench platforms fuzz
+all: lint test quickstart soak bench platforms
 
 lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
@@ -19,6 +19,10 @@ test:
 
 quickstart:
 	go run ./examples/quickstart
+
+# Half a minute of what may run for hours.
+soak:
+	go run ./internal/cmd/soak -clients 100 -for 15s -keepalive 1s -pause 1s -every 3s -fault 2s -uptime 5s
 
 # Each benchmark once, for it to be known to work. Its figures mean nothing.
 bench:

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// suffer has networks fail, and servers come and go, for as long as it is to last.
+func (s *soaking) suffer(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, s.lasting)
+	defer cancel()
+	var all sync.WaitGroup
+	for _, p := range s.places {
+		all.Go(func() { p.suffer(ctx, s.options) })
+	}
+	if s.uptime > 0 {
+		all.Go(func() { s.replaceServers(ctx) })
+	}
+	deadline, _ := ctx.Deadline()
+	for i := 0; wait(ctx, time.Second); i++ {
+		if i%samplePeriod == 0 {
+			s.peak = s.peak.most(s.sample())
+		}
+		s.progress.show("%v left, %d sessions, %d exchanges, %d failed, %d goroutines, %s",
+			time.Until(deadline).Round(time.Second), s.sessions.Load(), s.talked.Load(), s.failed.Load(),
+			s.peak.goroutines, mebibytes(s.peak.heap))
+	}
+	all.Wait()
+}
+
+// samplePeriod is how many seconds pass between two samples: each stops the process
+// to collect garbage.
+const samplePeriod = 10
+
+// replaceServers has the next server take over, now and then, until ctx ends.
+func (s *soaking) replaceServers(ctx context.Context) {
+	chance := rand.New(rand.NewPCG(s.seed, 1<<32))
+	for wait(ctx, between(chance, 0, 2*s.uptime)) {
+		if chance.Float64() >= s.crashes {
+			s.shut++
+			s.disturbAll("deploy")
+			if err := s.deploy(); err != nil {
+				s.wrong = append(s.wrong, err)
+			}
+			continue
+		}
+		s.crashed++
+		s.site.crash()
+		wait(ctx, between(chance, 0, 2*time.Second))
+		if err := s.site.restart(); err != nil {
+			s.wrong = append(s.wrong, err)
+			return
+		}
+		s.disturbAll("crash")
+	}
+}
+
+func (s *soaking) disturbAll(cause string) {
+	for _, c := range s.clients {
+		c.disturb(cause)
+	}
+}
