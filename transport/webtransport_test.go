@@ -118,7 +118,7 @@ func TestFallback(t *testing.T) {
 			} else {
 				go udp.Serve()
 			}
-			network := testnet.UDP(t, udp.Addr().String())
+			network := testnet.UDP(t, udp.Addr().String(), 0)
 			requested.Store(network)
 			if failing.before {
 				network.Freeze()

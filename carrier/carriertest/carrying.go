@@ -145,7 +145,7 @@ func cutIsNoEOF(t *testing.T, target Target) {
 		}
 		accepted <- conn
 	})
-	network := testnet.TCP(t, s.addr)
+	network := testnet.TCP(t, s.addr, 0)
 	s.addr = network.Addr()
 	client := s.dial(t, s.request(protocol))
 	server := receive(t, "Upgrade", accepted)

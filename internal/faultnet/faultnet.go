@@ -85,6 +85,7 @@ type path struct {
 	wg   sync.WaitGroup // everything that runs
 
 	delivered atomic.Int64 // pieces
+	harmed    atomic.Int64 // pieces, by chance
 
 	mu         sync.Mutex // guards below
 	conditions Conditions
@@ -115,6 +116,9 @@ func (p *path) Freeze() { p.Set(Both(Way{Frozen: true})) }
 // Delivered is how many pieces have come through.
 func (p *path) Delivered() int64 { return p.delivered.Load() }
 
+// Harmed is how many times chance has lost, delayed, doubled or changed a piece.
+func (p *path) Harmed() int64 { return p.harmed.Load() }
+
 // way returns that of a direction, and a channel that is closed when it may have
 // changed.
 func (p *path) way(d direction) (Way, <-chan struct{}) {
@@ -132,14 +136,18 @@ func (p *path) refuses() bool {
 	return p.conditions.Refuse
 }
 
-// chance reports whether something happens that does with that probability.
+// chance reports whether harm is done that is done with that probability.
 func (p *path) chance(d direction, probability float64) bool {
 	if probability == 0 {
 		return false
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.chances[d].Float64() < probability
+	if p.chances[d].Float64() >= probability {
+		return false
+	}
+	p.harmed.Add(1)
+	return true
 }
 
 // below returns a random number from 0 to n-1.

@@ -212,7 +212,7 @@ func TestFrozenIsFull(t *testing.T) {
 
 // TestCorrupt counts the bits that are not what they were.
 func TestCorrupt(t *testing.T) {
-	eachWay(t, func(t *testing.T, _ tcpPath, set func(faultnet.Way), from, to net.Conn) {
+	eachWay(t, func(t *testing.T, p tcpPath, set func(faultnet.Way), from, to net.Conn) {
 		set(faultnet.Way{Corrupt: 1})
 		write(t, from, "\x00\x00\x00\x00")
 		got := make([]byte, 4)
@@ -223,8 +223,8 @@ func TestCorrupt(t *testing.T) {
 		for _, b := range got {
 			turned += bits.OnesCount8(b)
 		}
-		if turned != 1 {
-			t.Errorf("%d bits are turned, want 1", turned)
+		if turned != 1 || p.Harmed() != 1 {
+			t.Errorf("%d bits are turned, in %d pieces; want 1 in 1", turned, p.Harmed())
 		}
 		set(faultnet.Way{})
 		carries(t, from, to)

@@ -11,9 +11,9 @@ import (
 const quiet = 30 * time.Millisecond
 
 // TCP returns a network to the TCP server at addr. It is closed when t is done.
-func TCP(t testing.TB, addr string) *faultnet.TCP {
+func TCP(t testing.TB, addr string, seed uint64) *faultnet.TCP {
 	t.Helper()
-	network, err := faultnet.ListenTCP(addr, 0)
+	network, err := faultnet.ListenTCP(addr, seed)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,9 +23,9 @@ func TCP(t testing.TB, addr string) *faultnet.TCP {
 
 // UDP returns a network to the UDP server at addr. It is closed when t is done,
 // and when farewells have come through: ends that do not get one wait for it.
-func UDP(t testing.TB, addr string) *faultnet.UDP {
+func UDP(t testing.TB, addr string, seed uint64) *faultnet.UDP {
 	t.Helper()
-	network, err := faultnet.ListenUDP(addr, 0)
+	network, err := faultnet.ListenUDP(addr, seed)
 	if err != nil {
 		t.Fatal(err)
 	}

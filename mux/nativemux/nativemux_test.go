@@ -68,7 +68,7 @@ func connection(t *testing.T) (server, client carrier.Conn, network *faultnet.UD
 	if err != nil {
 		t.Fatal(err)
 	}
-	network = testnet.UDP(t, u.Host)
+	network = testnet.UDP(t, u.Host, 0)
 	u.Host = network.Addr()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()

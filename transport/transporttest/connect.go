@@ -100,7 +100,7 @@ func (s Stack) connect(t *testing.T, dial, listen mux.Config) muxtest.Pair {
 		observed := &observedCarrier{c, newObserver[carrier.Conn]()}
 		var network *faultnet.UDP
 		s.through = func(server string) string {
-			network = testnet.UDP(t, server)
+			network = testnet.UDP(t, server, 0)
 			return network.Addr()
 		}
 		made := s.startWith(t, observed, dial, listen)

@@ -1,0 +1,127 @@
+// Package faulttest is what this library promises on networks that fail, executed
+// on a stack of a carrier and a multiplexer. A combination's test is one call:
+//
+//	func TestFaults(t *testing.T) {
+//		faulttest.Test(t, faulttest.Stack{
+//			Stack:   transporttest.Stack{Target: carriertest.Target{Carrier: ws.New()}, Muxer: yamuxmux.New()},
+//			Network: "tcp",
+//		})
+//	}
+//
+// Every [Fault] is a subtest of its name, and all of them run at the same time. In
+// each a server asks a device, over and over, through a network that gets the
+// fault in the middle of it, and then loses it. Whatever happens,
+//
+//   - a request that was acknowledged was delivered, none twice, and no stream
+//     ends early as if that was meant;
+//   - a session whose path is dead ends on both sides within [KeepAlive] +
+//     [KeepAliveTimeout], and no call takes longer than that;
+//   - the listener is back when the fault is gone: within [KeepAlive] +
+//     [KeepAliveTimeout], for a session that looks alive, + [HandshakeTimeout], for
+//     an attempt that has come too early, + the longest wait between attempts;
+//   - a session lives on if its path is only bad, and nothing fails on it;
+//   - no goroutine is left when all is closed.
+//
+// All of that may take a little longer ([Slack]), because machines do.
+//
+// What changes bits is told from the others: without TLS nobody can notice in any
+// case, so that an exchange may fail in any way, but not silently.
+//
+// Chance follows a seed, which is printed, and which the environment variable
+// BACKDIAL_FAULTTEST_SEED sets.
+package faulttest
+
+import (
+	"hash/fnv"
+	"io"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/transport"
+	"github.com/backdial/backdial/transport/transporttest"
+)
+
+// The settings of sessions under test. A carrier's own timeouts should not be
+// longer than [KeepAlive] + [KeepAliveTimeout].
+const (
+	KeepAlive        = time.Second
+	KeepAliveTimeout = time.Second
+	HandshakeTimeout = 2 * time.Second
+
+	// Slack is for a loaded machine under the race detector.
+	Slack = 3 * time.Second
+)
+
+// silence is after how long a path is known to be dead.
+const silence = KeepAlive + KeepAliveTimeout
+
+// linger is how long closing a session takes at most.
+const linger = time.Second
+
+// backoff has a client connect again soon.
+var backoff = transport.Backoff{Min: 50 * time.Millisecond, Max: 200 * time.Millisecond}
+
+// limits are those of sessions that meet with f.
+func (s Stack) limits(f fault) mux.Config {
+	c := mux.Config{KeepAlive: KeepAlive, KeepAliveTimeout: KeepAliveTimeout, Linger: linger}
+	if f.then == lasts { // which must not be for a busy machine to say
+		c.KeepAlive, c.KeepAliveTimeout = 10*KeepAlive, 10*KeepAliveTimeout
+	}
+	if s.CarrierNotices {
+		c.KeepAlive = -1
+	}
+	return c
+}
+
+// A Stack is a combination to be tested.
+type Stack struct {
+	transporttest.Stack
+
+	// Network is what the carrier's connections run on: "tcp" or "udp".
+	Network string
+
+	// CarrierNotices has the multiplexer do without a keepalive, because the
+	// carrier notices that a path is dead within [KeepAlive] + [KeepAliveTimeout].
+	CarrierNotices bool
+}
+
+// seedEnv names the seed.
+const seedEnv = "BACKDIAL_FAULTTEST_SEED"
+
+// Test runs a subtest for every fault, or for those that are named. They are
+// parallel; when all of them are done, no goroutine must be left. So nothing else
+// can run at the same time.
+func Test(t *testing.T, s Stack, only ...Fault) {
+	t.Helper()
+	leak.Check(t)
+	seed := rand.Uint64()
+	if text := os.Getenv(seedEnv); text != "" {
+		var err error
+		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatalf("%s: %v", seedEnv, err)
+		}
+	}
+	t.Logf("%s=%d", seedEnv, seed)
+	for _, f := range faults {
+		if !f.of(s) || len(only) > 0 && !slices.Contains(only, f.name) {
+			continue
+		}
+		t.Run(string(f.name), func(t *testing.T) {
+			t.Parallel()
+			f.test(t, s, seed^hash(t.Name()))
+		})
+	}
+}
+
+// hash has every test meet with a fate of its own.
+func hash(name string) uint64 {
+	h := fnv.New64a()
+	io.WriteString(h, name)
+	return h.Sum64()
+}
