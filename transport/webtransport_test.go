@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -188,38 +187,11 @@ func TestFallback(t *testing.T) {
 // tcpOnly is a network that forwards TCP to addr, and swallows UDP.
 func tcpOnly(t *testing.T, addr string) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	hole, err := net.ListenPacket("udp", ln.Addr().String())
+	network := testnet.TCP(t, addr, 0)
+	hole, err := net.ListenPacket("udp", network.Addr())
 	if err != nil {
 		t.Skip("the port is not free for UDP:", err)
 	}
-	t.Cleanup(func() {
-		ln.Close()
-		hole.Close()
-	})
-	go func() {
-		for {
-			client, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer client.Close()
-				server, err := net.Dial("tcp", addr)
-				if err != nil {
-					return
-				}
-				defer server.Close()
-				go func() {
-					io.Copy(server, client)
-					server.Close()
-				}()
-				io.Copy(client, server)
-			}()
-		}
-	}()
-	return ln.Addr().String()
+	t.Cleanup(func() { hole.Close() })
+	return network.Addr()
 }

@@ -65,6 +65,9 @@ type Way struct {
 	// random. 0 means none.
 	Chunk int
 
+	// MTU is the length of the longest datagram that is not lost. 0 means any.
+	MTU int
+
 	// Loss, Duplicate and Reorder are shares of datagrams: of those that get
 	// lost, come twice, and come after the one that was sent next.
 	Loss, Duplicate, Reorder float64

@@ -226,7 +226,8 @@ func (l *datagramLane) deliver(ctx context.Context) {
 			if !ok {
 				return
 			}
-			if !w.Frozen && !w.Swallow && !l.path.chance(l.dir, w.Loss) {
+			fits := w.MTU == 0 || len(next.data) <= w.MTU
+			if fits && !w.Frozen && !w.Swallow && !l.path.chance(l.dir, w.Loss) {
 				l.pass(w, next.data)
 			}
 		case <-ctx.Done():

@@ -122,6 +122,15 @@ func TestDatagramsLost(t *testing.T) {
 	}
 }
 
+func TestMTU(t *testing.T) {
+	eachDatagramWay(t, func(t *testing.T, set func(faultnet.Way), from, to net.Conn) {
+		set(faultnet.Way{MTU: 5})
+		write(t, from, "too long")
+		silent(t, to)
+		carries(t, from, to)
+	})
+}
+
 // arrivals are the numbers that come of n datagrams, in order.
 func arrivals(t *testing.T, from, to net.Conn, n int) (all []int) {
 	t.Helper()

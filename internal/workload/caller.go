@@ -26,6 +26,7 @@ type Caller struct {
 // NewCaller returns a caller of device config.Number.
 func NewCaller(config Config) *Caller {
 	c := &Caller{config: config.withDefaults()}
+	c.calls.now = c.config.Now
 	c.rand = rand.New(rand.NewPCG(config.Seed, uint64(config.Number)))
 	return c
 }

@@ -17,6 +17,8 @@ type Call struct {
 
 // calls measures how long calls take, those that are not done included.
 type calls struct {
+	now func() time.Time
+
 	mu      sync.Mutex // guards below
 	longest Call
 	pending map[*pendingCall]struct{}
@@ -29,7 +31,7 @@ type pendingCall struct {
 
 // begin begins a call, and returns what ends it.
 func (c *calls) begin(name string) (end func()) {
-	call := &pendingCall{name, time.Now()}
+	call := &pendingCall{name, c.now()}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.pending == nil {
@@ -40,7 +42,7 @@ func (c *calls) begin(name string) (end func()) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		delete(c.pending, call)
-		c.longest = longer(c.longest, call.sofar())
+		c.longest = longer(c.longest, c.sofar(call))
 	}
 }
 
@@ -49,12 +51,12 @@ func (c *calls) record() (longest Call) {
 	defer c.mu.Unlock()
 	longest = c.longest
 	for call := range c.pending {
-		longest = longer(longest, call.sofar())
+		longest = longer(longest, c.sofar(call))
 	}
 	return longest
 }
 
-func (c *pendingCall) sofar() Call { return Call{c.name, time.Since(c.began)} }
+func (c *calls) sofar(call *pendingCall) Call { return Call{call.name, c.now().Sub(call.began)} }
 
 func longer(a, b Call) Call {
 	if b.Took > a.Took {

@@ -19,6 +19,7 @@ type Device struct {
 // NewDevice returns device config.Number.
 func NewDevice(config Config) *Device {
 	d := &Device{config: config.withDefaults()}
+	d.calls.now = d.config.Now
 	d.rand = rand.New(rand.NewPCG(config.Seed, ^uint64(config.Number)))
 	return d
 }

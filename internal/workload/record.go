@@ -61,6 +61,12 @@ func (s *Set) add(n uint32) bool {
 	return added
 }
 
+// Has reports whether n is there.
+func (s Set) Has(n uint32) bool {
+	word := int(n / 64)
+	return word < len(s) && s[word]&(1<<(n%64)) != 0
+}
+
 // Len is how many numbers there are.
 func (s Set) Len() (n int) {
 	for _, word := range s {

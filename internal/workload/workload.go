@@ -64,6 +64,9 @@ type Config struct {
 	// are those that change what they carry. 0 means no bound.
 	Timeout time.Duration
 
+	// Now is the clock that measures calls. nil means [time.Now].
+	Now func() time.Time
+
 	// Seed of the sizes, rounds and pauses.
 	Seed uint64
 }
@@ -72,6 +75,9 @@ func (c Config) withDefaults() Config {
 	c.MaxSize = cmp.Or(c.MaxSize, 64<<10)
 	c.Rounds = cmp.Or(c.Rounds, 4)
 	c.Pause = cmp.Or(c.Pause, 10*time.Millisecond)
+	if c.Now == nil {
+		c.Now = time.Now
+	}
 	return c
 }
 

@@ -38,6 +38,7 @@ const (
 	Reordered  Fault = "Reordered"  // some come late
 	Duplicated Fault = "Duplicated" // some come twice
 	Bad        Fault = "Bad"        // all of that
+	Shrunk     Fault = "Shrunk"     // long ones do not pass any more
 	Rebound    Fault = "Rebound"    // the client gets another address, from a NAT
 )
 
@@ -74,6 +75,7 @@ const (
 	lasts       outcome = iota // it lives on, and nothing fails
 	ends                       // it ends, on both sides
 	mayEnd                     // that depends
+	recovers                   // it lives on, or ends and is followed by another
 	closes                     // both sides close while there is the fault
 	endsForGood                // it ends, and they close while there still is the fault
 )
@@ -123,6 +125,7 @@ var faults = []fault{
 	{name: Bad, network: "udp", begin: both(faultnet.Way{
 		Delay: 20 * time.Millisecond, Loss: 0.05, Reorder: 0.1, Duplicate: 0.1, Corrupt: 0.02,
 	}), then: lasts, chance: true},
+	{name: Shrunk, network: "udp", begin: both(faultnet.Way{MTU: 1300}), then: recovers, within: silence},
 	{name: Rebound, network: "udp", begin: rebind, then: lasts},
 }
 

@@ -51,7 +51,7 @@ func stacks() map[string]faulttest.Stack {
 
 		"webtransport": {Carrier: webtransport.New(
 			webtransport.WithKeepAlive(faulttest.KeepAlive),
-			webtransport.WithIdleTimeout(4*faulttest.KeepAlive),
+			webtransport.WithIdleTimeout(20*faulttest.KeepAlive),
 		), TLS: true},
 	} {
 		network, muxers := "tcp", []mux.Muxer{yamuxmux.New(), smuxmux.New()}

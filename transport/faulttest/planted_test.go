@@ -53,7 +53,7 @@ var planted = map[string]struct {
 	"Deaf": {
 		muxer: deaf{yamuxmux.New()},
 		by:    []faulttest.Fault{faulttest.Hole},
-		says:  "no end of the session on both sides",
+		says:  "waiting for the end of the session on both sides",
 	},
 	"Leaking": {
 		muxer: opening{yamuxmux.New(), func(_ mux.Session, st mux.Stream) mux.Stream {
@@ -66,7 +66,7 @@ var planted = map[string]struct {
 	"GivesUp": {
 		carrier: &once{Carrier: ws.New()},
 		by:      []faulttest.Fault{faulttest.Reset},
-		says:    "an exchange after the fault is not done",
+		says:    "waiting for an answer to a new request",
 	},
 }
 

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/backdial/backdial/internal/faultnet"
 	"github.com/backdial/backdial/internal/testnet"
@@ -29,6 +28,7 @@ type rig struct {
 	retry   func(error) bool
 	network network
 	chance  *rand.Rand // which the test uses alone
+	clock   *clock
 
 	dialers  workload.Dialers
 	server   *transport.Server
@@ -56,8 +56,10 @@ type network interface {
 // newRig starts everything, and waits until there are answers.
 func newRig(t *testing.T, s Stack, f fault, config workload.Config) *rig {
 	t.Helper()
+	clock := startClock(t)
+	config.Now = clock.Now
 	r := &rig{
-		t: t, stack: s, limits: s.limits(f), retry: f.retry(s),
+		t: t, stack: s, limits: s.limits(f), retry: f.retry(s), clock: clock,
 		chance: rand.New(rand.NewPCG(config.Seed, 0)),
 		caller: workload.NewCaller(config),
 		device: workload.NewDevice(config),
@@ -153,36 +155,4 @@ func (r *rig) exchanges(n int) {
 	r.t.Helper()
 	enough := r.caller.Record().Exchanges + n
 	r.await(patience, "exchanges", func() bool { return r.caller.Record().Exchanges >= enough })
-}
-
-// patience bounds what has no bound of its own.
-const patience = 30 * time.Second
-
-// poll is how often conditions are looked at: so seldom that many tests at a time do
-// not load the machine.
-const poll = 10 * time.Millisecond
-
-// await waits until something is done.
-func (r *rig) await(bound time.Duration, what string, done func() bool) {
-	r.t.Helper()
-	for deadline := time.Now().Add(bound); !done(); <-time.After(poll) {
-		if time.Now().After(deadline) {
-			r.t.Fatalf("no %s after %v; %s", what, bound, r)
-		}
-	}
-}
-
-// within waits until f returns.
-func (r *rig) within(bound time.Duration, what string, f func()) {
-	r.t.Helper()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		f()
-	}()
-	select {
-	case <-done:
-	case <-time.After(bound):
-		r.t.Fatalf("%s is not done after %v; %s", what, bound, r)
-	}
 }
