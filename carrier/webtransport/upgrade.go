@@ -50,8 +50,8 @@ func offered(r *http.Request) []string {
 // [Carrier.Listen] or [Carrier.ListenHTTP3]; a ResponseWriter of middleware has
 // to have an Unwrap method. protocol is one that the client offered, or "". It
 // answers with status 403 if the origin is not allowed (see
-// [WithCheckOrigin]), 400 if the client is not fit for it, and 500 if w, r or
-// protocol is not.
+// [WithCheckOrigin]), 400 if the client is not fit for it, 500 if w, r or protocol is
+// not, and 503 if the client may have more luck another time.
 func (c *Carrier) Upgrade(w http.ResponseWriter, r *http.Request, protocol string) (carrier.Conn, error) {
 	conn, status, err := c.upgrade(w, r, protocol)
 	if err != nil {
@@ -85,11 +85,26 @@ func (c *Carrier) upgrade(w http.ResponseWriter, r *http.Request, protocol strin
 	if err != nil {
 		from.endpoint.count(from.quic, -1)
 		answer.Header().Del(chosenProtocol)
-		return nil, http.StatusBadRequest, lost(err)
+		return nil, unfit(answer), lost(err)
 	}
 	context.AfterFunc(session.Context(), func() { from.endpoint.count(from.quic, -1) })
 	// The stream was taken over above. To ask again changes nothing.
 	return newServerConn(from.quic, session, protocol, answer.HTTPStream(), from.endpoint.windows), http.StatusOK, nil
+}
+
+// unfit is the status for a client of which no session could be made: it is its
+// fault if it cannot send datagrams, and otherwise that of the path, on which its
+// settings did not arrive in time, or of a server that is about to close. A client
+// that is told 400 has no reason to come again.
+func unfit(answer response) int {
+	select {
+	case <-answer.ReceivedSettings():
+		if !answer.Settings().EnableDatagrams {
+			return http.StatusBadRequest
+		}
+	default:
+	}
+	return http.StatusServiceUnavailable
 }
 
 // choose puts the answer to what the client offered into h.
