@@ -35,7 +35,7 @@ func (s *Server) expire(d *Dialer) {
 		patience = moveGrace
 	}
 	if d.askToMove(ctx, 0, patience) || insists {
-		d.leaving.start()
+		d.leaving.start(errLeaving)
 		d.session.mux.Shutdown(ctx)
 	}
 }

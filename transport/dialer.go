@@ -61,20 +61,18 @@ func (d *Dialer) Dial() (net.Conn, error) {
 // addr are not used.
 func (d *Dialer) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	if d.leaving.begun() && d.session.alive() {
-		return nil, errLeaving
+		return nil, d.leaving.why
 	}
 	st, err := d.session.mux.Open(ctx)
 	switch {
 	case err == nil:
 	case d.leaving.begun() && d.session.alive() && ctx.Err() == nil:
-		return nil, errLeaving // while it waited
+		return nil, d.leaving.why // while it waited
 	default:
 		return nil, explainGone(d.session.explain(err))
 	}
 	return d.session.conn(st), nil
 }
-
-var errLeaving = fmt.Errorf("transport: dial: %w", ErrDraining)
 
 // Close ends the session and its connections. Blocked calls return with an
 // error. Close waits a few seconds at most until the client has what was

@@ -3,8 +3,11 @@ package transport
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
+
+	"github.com/backdial/backdial/mux"
 )
 
 // ErrDraining is matched by the error of Dial when the session takes no new
@@ -12,6 +15,10 @@ import (
 // another session ([Server.Shutdown], [Dialer.Shutdown], [WithMaxAge]), or is shutting
 // down itself.
 var ErrDraining = errors.New("session is draining")
+
+// errLeaving is the error of Dial when it is the server that does not want the
+// session any more.
+var errLeaving = fmt.Errorf("transport: dial: %w", ErrDraining)
 
 // moveGrace is how long a client has to move, beyond the delay that it was given:
 // a handshake, however slow.
@@ -21,6 +28,7 @@ const moveGrace = 10 * time.Second
 type leaving struct {
 	begin sync.Once
 	began chan struct{} // closed by begin: Dial fails
+	why   error         // with this, from then on
 
 	move  sync.Once
 	moved chan struct{} // closed by move: the client has another session
@@ -39,12 +47,17 @@ func (l *leaving) init(c *control) {
 			default:
 			}
 		case controlLeaving:
-			l.start()
+			l.start(fmt.Errorf("transport: dial: %w: %w", ErrDraining, mux.ErrGoAway))
 		}
 	})
 }
 
-func (l *leaving) start() { l.begin.Do(func() { close(l.began) }) }
+func (l *leaving) start(why error) {
+	l.begin.Do(func() {
+		l.why = why
+		close(l.began)
+	})
+}
 
 func (l *leaving) begun() bool {
 	select {
@@ -83,7 +96,7 @@ func (d *Dialer) leave(ctx context.Context, delay time.Duration) error {
 		// Its end makes it come back, perhaps: at a moment of its own too.
 		sleep(half, d.Done(), delay-time.Since(began))
 	}
-	d.leaving.start()
+	d.leaving.start(errLeaving)
 	return d.session.mux.Shutdown(ctx)
 }
 

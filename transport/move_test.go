@@ -360,15 +360,17 @@ func TestMoveLate(t *testing.T) {
 // TestMoveLosesSession has the session end that is to be left.
 func TestMoveLosesSession(t *testing.T) {
 	for _, test := range []struct {
-		name string
-		when time.Duration // after the server is told to shut down
-		want []transport.State
+		name   string
+		spread time.Duration
+		when   time.Duration // after the server is told to shut down
+		want   []transport.State
 	}{
-		{"in the pause", time.Nanosecond, []transport.State{connected, moving, waiting, connecting, connected}},
-		{"between attempts", 20 * time.Second, nil},
+		{"in the pause", time.Hour, time.Nanosecond, []transport.State{connected, moving, waiting, connecting, connected}},
+		{"between attempts", -1, 20 * time.Second, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			reconnects(t, func(t *testing.T, s *site) {
+				s.deploy(t, transport.WithDrainSpread(test.spread))
 				lis, told := s.listen(t, transport.Backoff{Stable: time.Second})
 				d := <-s.dialers
 				time.Sleep(time.Minute)
@@ -656,8 +658,8 @@ func TestListenerLeaves(t *testing.T) {
 				left := make(chan error, 1)
 				go func() { left <- lis.Shutdown(t.Context()) }()
 				synctest.Wait()
-				if _, err := d.Dial(); !errors.Is(err, transport.ErrDraining) {
-					t.Errorf("dial: %v, want transport.ErrDraining", err)
+				if _, err := d.Dial(); !errors.Is(err, transport.ErrDraining) || !errors.Is(err, mux.ErrGoAway) {
+					t.Errorf("dial: %v, want transport.ErrDraining and mux.ErrGoAway", err)
 				}
 				<-d.Draining()
 				near.Close()

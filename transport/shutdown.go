@@ -42,7 +42,7 @@ func (s *Server) Close() error {
 func (s *Server) Shutdown(ctx context.Context) error {
 	dialers := s.refuseClients()
 	for _, d := range dialers {
-		d.leaving.start()
+		d.leaving.start(errLeaving)
 	}
 	spread := s.drainSpread(ctx, len(dialers))
 	err := eachAtOnce(dialers, func(d *Dialer) error { return d.leave(ctx, rand.N(spread)) })
