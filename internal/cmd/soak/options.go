@@ -6,6 +6,8 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"regexp"
+	"slices"
 	"time"
 
 	"github.com/backdial/backdial/carrier/webtransport"
@@ -20,16 +22,17 @@ type options struct {
 	spread    time.Duration
 	slack     time.Duration
 	seed      uint64
-	stacks    []stack // which tests choose
+	only      string // names of stacks, or all for ""
+	stacks    []stack
 
 	// Of a soak.
-	lasting time.Duration
-	pause   time.Duration
-	faults  []fault
-	every   time.Duration
-	fault   time.Duration
-	uptime  time.Duration
-	crashes float64
+	duration time.Duration
+	pause    time.Duration
+	faults   []fault
+	every    time.Duration
+	fault    time.Duration
+	uptime   time.Duration
+	crashes  float64
 
 	// Of a storm.
 	storm bool
@@ -42,7 +45,7 @@ func defaults() options {
 		backoff:   transport.Backoff{Min: 500 * time.Millisecond},
 		spread:    5 * time.Second,
 		slack:     10 * time.Second,
-		lasting:   10 * time.Minute,
+		duration:  10 * time.Minute,
 		pause:     5 * time.Second,
 		faults:    allFaults,
 		every:     20 * time.Second,
@@ -61,9 +64,10 @@ func (o *options) flags() {
 	flag.DurationVar(&o.backoff.Max, "backoff-max", o.backoff.Max, "longest wait at all, and how long a session lasts that is stable (default 5s, or 30s with -storm)")
 	flag.DurationVar(&o.spread, "drain-spread", o.spread, "over how long clients move when the next server takes over")
 	flag.DurationVar(&o.slack, "slack", o.slack, "how much longer everything may take, because the machine is busy")
+	flag.StringVar(&o.only, "stacks", "", "only the combinations whose names match this `regexp`, such as \"^wss\"")
 	flag.Uint64Var(&o.seed, "seed", o.seed, "of chance (default at random)")
 
-	flag.DurationVar(&o.lasting, "for", o.lasting, "how long it goes on")
+	flag.DurationVar(&o.duration, "for", o.duration, "how long it goes on")
 	flag.DurationVar(&o.pause, "pause", o.pause, "how long a client is left alone between two exchanges, on average")
 	flag.Func("faults", "what networks do, separated by commas (default all of "+faultNames()+")", func(list string) (err error) {
 		o.faults, err = faultsNamed(list)
@@ -94,8 +98,16 @@ func (o *options) check() error {
 		o.stacks = stacks(webtransport.New(
 			webtransport.WithKeepAlive(o.keepAlive), webtransport.WithIdleTimeout(o.quicIdle())))
 	}
+	only, err := regexp.Compile(o.only)
+	if err != nil {
+		return fmt.Errorf("-stacks: %w", err)
+	}
+	o.stacks = slices.DeleteFunc(slices.Clone(o.stacks), func(s stack) bool { return !only.MatchString(s.name) })
+	if len(o.stacks) == 0 {
+		return fmt.Errorf("-stacks %s: there is none of that name", o.only)
+	}
 	for name, d := range map[string]time.Duration{
-		"keepalive": o.keepAlive, "pause": o.pause, "every": o.every, "fault": o.fault, "for": o.lasting,
+		"keepalive": o.keepAlive, "pause": o.pause, "every": o.every, "fault": o.fault, "for": o.duration,
 		"backoff-min": o.backoff.Min, "backoff-max": o.backoff.Max, "drain-spread": o.spread,
 	} {
 		if d <= 0 {

@@ -44,7 +44,7 @@ func (p *place) suffer(ctx context.Context, o options) {
 		f := faults[p.chance.IntN(len(faults))]
 		f.begin(p.network, p.chance)
 		p.faults++
-		wait(ctx, between(p.chance, 0, 2*o.lasting))
+		wait(ctx, between(p.chance, 0, 2*o.fault))
 		p.network.Set(faultnet.Conditions{})
 		for _, c := range p.clients {
 			c.disturb(f.name)

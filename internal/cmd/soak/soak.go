@@ -16,6 +16,7 @@ type soaking struct {
 	places         []*place
 	talked, failed atomic.Int64 // exchanges
 	peak           sample
+	hung           bool
 	shut, crashed  int     // servers
 	wrong          []error // what must not be, and is not of a client
 }
@@ -75,7 +76,7 @@ func (s *soaking) run(ctx context.Context, out io.Writer) ([]moment, error) {
 	first := s.quiet(ctx, func(a, b sample) bool { return a.goroutines > 0 && a.growth(b) == nil })
 
 	stop = s.talk()
-	s.suffer(ctx)
+	s.suffer(ctx, out)
 	s.progress.print("all networks are sound again")
 	s.awaitAll(context.Background(), s.patience())
 	stop()

@@ -25,7 +25,7 @@ func brief(t *testing.T) options {
 	t.Helper()
 	o := defaults()
 	o.clients = 27
-	o.lasting = 4 * time.Second
+	o.duration = 4 * time.Second
 	o.pause = 50 * time.Millisecond
 	o.every, o.fault = time.Second, 500*time.Millisecond
 	o.keepAlive = 500 * time.Millisecond
@@ -49,7 +49,7 @@ func TestSoak(t *testing.T) {
 	leak.Check(t)
 	o := brief(t)
 	if testing.Short() {
-		o.lasting = time.Second
+		o.duration = time.Second
 	}
 	out, err := soaked(t, o)
 	t.Log(out)
@@ -68,7 +68,7 @@ func TestInterrupt(t *testing.T) {
 	leak.Check(t)
 	o := brief(t)
 	o.stacks = o.stacks[:2]
-	o.clients, o.lasting = 4, time.Hour
+	o.clients, o.duration = 4, time.Hour
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	var out strings.Builder
@@ -127,7 +127,7 @@ func TestPlanted(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			leak.Check(t)
 			o := brief(t)
-			o.clients, o.lasting, o.uptime, o.slack = 4, 2*time.Second, 0, time.Second
+			o.clients, o.duration, o.uptime, o.slack = 4, 2*time.Second, 0, time.Second
 			if test.faults != "" {
 				o.every, o.fault, o.pause = 100*time.Millisecond, 50*time.Millisecond, time.Millisecond
 				o.faults, _ = faultsNamed(test.faults)

@@ -2,14 +2,19 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"math/rand/v2"
+	"runtime/pprof"
 	"sync"
 	"time"
+
+	"github.com/backdial/backdial/internal/workload"
 )
 
 // suffer has networks fail, and servers come and go, for as long as it is to last.
-func (s *soaking) suffer(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, s.lasting)
+func (s *soaking) suffer(ctx context.Context, out io.Writer) {
+	ctx, cancel := context.WithTimeout(ctx, s.duration)
 	defer cancel()
 	var all sync.WaitGroup
 	for _, p := range s.places {
@@ -22,12 +27,27 @@ func (s *soaking) suffer(ctx context.Context) {
 	for i := 0; wait(ctx, time.Second); i++ {
 		if i%samplePeriod == 0 {
 			s.peak = s.peak.most(s.sample())
+			s.lookForHangs(out)
 		}
 		s.progress.show("%v left, %d sessions, %d exchanges, %d failed, %d goroutines, %s",
 			time.Until(deadline).Round(time.Second), s.sessions.Load(), s.talked.Load(), s.failed.Load(),
 			s.peak.goroutines, mebibytes(s.peak.heap))
 	}
 	all.Wait()
+}
+
+// lookForHangs writes what all goroutines do if a call takes too long: once, and
+// while it still does.
+func (s *soaking) lookForHangs(out io.Writer) {
+	for _, c := range s.clients {
+		for _, longest := range []workload.Call{c.caller.Record().Longest, c.device.Record().Longest} {
+			if longest.Took > s.bound() && !s.hung {
+				s.hung = true
+				fmt.Fprintf(out, "client %d, %s: %s takes %v\n", c.number, c.stack.name, longest.Name, longest.Took)
+				pprof.Lookup("goroutine").WriteTo(out, 2)
+			}
+		}
+	}
 }
 
 // samplePeriod is how many seconds pass between two samples: each stops the process
