@@ -80,7 +80,7 @@ func (l *lifecycle) dial(ctx context.Context) (net.Conn, error) {
 		if err == nil {
 			return s.conn(st), nil
 		}
-		if l.config.backoff == nil || s.alive() && !errors.Is(err, mux.ErrGoAway) {
+		if l.config.backoff == nil || !sessionIsOver(err) {
 			return nil, err
 		}
 		select {
@@ -89,6 +89,12 @@ func (l *lifecycle) dial(ctx context.Context) (net.Conn, error) {
 			return nil, fmt.Errorf("%w, while waiting for a session after: %w", ctxerr.Of(ctx), err)
 		}
 	}
+}
+
+// sessionIsOver reports whether err, of opening a stream, says that the session opens
+// none any more. The session's own context may be a moment behind.
+func sessionIsOver(err error) bool {
+	return errors.Is(err, mux.ErrSessionEnded) || errors.Is(err, mux.ErrGoAway) || errors.Is(err, net.ErrClosed)
 }
 
 // current returns the latest session, and what ends when it is not that any more.
