@@ -131,12 +131,14 @@ func TestFallback(t *testing.T) {
 			roots := x509.NewCertPool()
 			roots.AddCert(certificate.Leaf)
 			var passedOver []string
+			started := make(chan string, 10)
 			client := transport.NewClient("https://"+network.Addr(), nil,
 				transport.WithCarriers(webtransport.New(), ws.New()),
 				transport.WithHeadStart(headStart),
 				transport.WithTLSConfig(&tls.Config{RootCAs: roots}),
 				transport.WithTrace(transport.Trace{
 					DialPassedOver: func(by string, _ time.Time, _ error) { passedOver = append(passedOver, by) },
+					DialStarted:    func(by string) { started <- by },
 				}))
 			connect := func() (by string, took time.Duration) {
 				began := time.Now()
@@ -174,8 +176,14 @@ func TestFallback(t *testing.T) {
 			if len(passedOver) > 0 {
 				t.Errorf("%q passed over before anything was known of them", passedOver)
 			}
-			if by, took = connect(); by != "ws" || took > headStart {
-				t.Errorf("connected again by %s in %v, want ws at once", by, took)
+			for len(started) > 0 {
+				<-started
+			}
+			if by, _ = connect(); by != "ws" {
+				t.Errorf("connected again by %s, want ws", by)
+			}
+			if by := <-started; by != "ws" || len(started) > 0 {
+				t.Errorf("%s was tried first, and %d others, want ws alone", by, len(started))
 			}
 			if len(passedOver) != 1 || passedOver[0] != "webtransport" {
 				t.Errorf("%q passed over, want webtransport", passedOver)
