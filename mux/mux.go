@@ -37,6 +37,7 @@
 //     in bounded time.
 //   - A peer that shuts down is told apart from one that is gone: Open fails with
 //     [ErrGoAway], and what is open goes on.
+//   - Ping tells a peer that lives from one that does not.
 //   - Messages arrive whole and in order, also right before Close.
 //   - Close of anything may be repeated, wakes everything blocked on it and
 //     leaves no goroutine behind.
@@ -205,9 +206,18 @@ type Session interface {
 	// messages, or if it takes so little that too much waits for it already.
 	Send(message []byte) error
 
+	// Ping asks the peer for a sign of life, and waits until there is one, or ctx or
+	// the session has ended. A peer whose library does not answer is not told apart
+	// from one that is dead.
+	Ping(ctx context.Context) error
+
 	// RoundTrip is how long the peer took to answer the last time that this end
 	// asked, for keepalive or other reasons, or 0 if nothing is known yet.
 	RoundTrip() time.Duration
+
+	// Streams is how many streams are in use: opened or accepted on this end, and
+	// not closed by their user.
+	Streams() int
 
 	// Shutdown stops opening and accepting streams, waits until every stream
 	// in use has been closed by its user, then closes the session. When ctx

@@ -1,8 +1,11 @@
 package engine
 
 import (
+	"context"
+	"fmt"
 	"time"
 
+	"github.com/backdial/backdial/internal/ctxerr"
 	"github.com/backdial/backdial/internal/roundtrip"
 )
 
@@ -10,7 +13,27 @@ import (
 // guarded by Session.mu, but for what the meter has measured.
 type pinger struct {
 	roundtrip.Meter
-	sent uint32 // how many Pings; the value of the last
+	sent     uint32        // how many Pings; the value of the last
+	answered chan struct{} // closed by the next Pong, for those who wait; or nil
+}
+
+// Ping implements [mux.Session].
+func (s *Session) Ping(ctx context.Context) error {
+	s.mu.Lock()
+	if s.pings.answered == nil {
+		s.pings.answered = make(chan struct{})
+	}
+	answered := s.pings.answered
+	s.measureLocked()
+	s.mu.Unlock()
+	select {
+	case <-answered:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%s: ping: %w", s.wire.Name(), ctxerr.Of(ctx))
+	case <-s.ctx.Done():
+		return context.Cause(s.ctx)
+	}
 }
 
 // RoundTrip implements [mux.Session].
@@ -42,6 +65,10 @@ func (s *Session) measureFirstLocked() {
 func (s *Session) answered(value uint32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.pings.answered != nil {
+		close(s.pings.answered)
+		s.pings.answered = nil
+	}
 	if s.pings.Asking() && value == s.pings.sent { // else an earlier one, or what was not asked
 		s.pings.Answered()
 	}

@@ -176,6 +176,13 @@ func (s *Session) firstCredit() Credit {
 	return Credit{Grant: uint32(s.config.Window - initialWindow), Window: uint32(s.config.Window)}
 }
 
+// Streams implements [mux.Session].
+func (s *Session) Streams() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.inUse
+}
+
 // Accept implements [mux.Session]. Streams that had arrived when the session
 // ended by the peer's doing are still accepted: what was sent on them may be
 // complete.

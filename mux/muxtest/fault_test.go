@@ -52,7 +52,7 @@ var faults = []fault{{
 }, {
 	name:   "CloseWriteCloses",
 	muxer:  streams(func(_ mux.Session, st mux.Stream) mux.Stream { return closeWriteCloses{st} }),
-	breaks: []Promise{HalfClose, Shutdown, StreamLimits},
+	breaks: []Promise{HalfClose, Shutdown, StreamLimits, Streams},
 }, {
 	name:   "CloseWriteEndsCredit",
 	muxer:  streams(func(s mux.Session, st mux.Stream) mux.Stream { return &uncredited{Stream: st, s: s} }),
@@ -173,6 +173,16 @@ var faults = []fault{{
 	muxer:  sessions(func(s mux.Session) mux.Session { return immeasurable{s} }),
 	breaks: []Promise{RoundTrip},
 	only:   RoundTrip, // nobody else asks
+}, {
+	name:   "PingTrusts",
+	muxer:  sessions(func(s mux.Session) mux.Session { return trusting{s} }),
+	breaks: []Promise{Ping},
+	only:   Ping, // nobody else asks
+}, {
+	name:   "StreamsAreNotCounted",
+	muxer:  sessions(func(s mux.Session) mux.Session { return countless{s} }),
+	breaks: []Promise{Streams},
+	only:   Streams, // nobody else counts
 }, {
 	name: "SessionHasOneWindow",
 	muxer: faulty(func(sound start) start {

@@ -164,22 +164,3 @@ func messages(t *testing.T, connect Connect) {
 		}
 	})
 }
-
-// roundTripKnown has both ends measure.
-func roundTripKnown(t *testing.T, connect Connect) {
-	config := mux.Config{KeepAlive: 100 * time.Millisecond}
-	began := time.Now()
-	p := connect.pair(t, config, config)
-	p.open(t)
-	for _, s := range []mux.Session{p.Dial, p.Listen} {
-		for s.RoundTrip() == 0 {
-			if time.Since(began) > soon {
-				t.Fatalf("nothing is known of the round trip after %v", soon)
-			}
-			settle()
-		}
-		if got := s.RoundTrip(); got < 0 || got > time.Since(began) {
-			t.Errorf("round trip %v, although all took %v", got, time.Since(began))
-		}
-	}
-}

@@ -39,10 +39,12 @@ const (
 	StreamLimits        Promise = "StreamLimits"        // cost the offender its stream only
 	Shutdown            Promise = "Shutdown"            // waits for the streams in use, and the peer knows
 	RoundTrip           Promise = "RoundTrip"           // is known
+	Streams             Promise = "Streams"             // in use are counted
 
 	// Those of a muxer's own sessions alone.
 	AcceptEndsWithContext Promise = "AcceptEndsWithContext" // and loses nothing
 	Messages              Promise = "Messages"              // arrive whole, and in order
+	Ping                  Promise = "Ping"                  // tells whether the peer lives
 	HostileInput          Promise = "HostileInput"          // ends its own session at worst
 )
 
@@ -70,12 +72,14 @@ var streaming = []promise{
 	{StreamLimits, streamLimits},
 	{Shutdown, shutdown},
 	{RoundTrip, roundTripKnown},
+	{Streams, streamsInUse},
 }
 
 // own is what a muxer's session promises besides.
 var own = []promise{
 	{AcceptEndsWithContext, acceptEndsWithContext},
 	{Messages, messages},
+	{Ping, ping},
 }
 
 // A Deviation says that a muxer does not keep a promise, and why. It has to be

@@ -66,6 +66,7 @@ type session struct {
 	keepalive  *keepalive.Keepalive
 	unwanted   int             // streams that the peer opened although it may open none
 	roundTrip  roundtrip.Meter // of pings
+	pong       chan struct{}   // closed by the next answer, for those who wait; or nil
 
 	opening   sync.Cond // Open may go on
 	accepting sync.Cond // Accept may go on
@@ -279,6 +280,13 @@ func (s *session) arrive(cs carrier.Stream) (bool, error) {
 func refuse(cs carrier.Stream) {
 	cs.CancelRead(codeRefused)
 	cs.CancelWrite(codeRefused)
+}
+
+// Streams implements [mux.Session].
+func (s *session) Streams() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.inUse
 }
 
 // Accept implements [mux.Session]. Streams that had arrived when the session

@@ -227,6 +227,8 @@ func (e dialEnd) Accept(context.Context) (mux.Stream, error) {
 
 func (e dialEnd) RoundTrip() time.Duration { return e.Info().RoundTrip }
 
+func (e dialEnd) Streams() int { return e.Info().Streams }
+
 func (e dialEnd) Send([]byte) error { return errors.ErrUnsupported }
 
 func (e dialEnd) Shutdown(ctx context.Context) error { return e.server.Shutdown(ctx) }
@@ -248,6 +250,10 @@ func (e listenEnd) Open(ctx context.Context) (mux.Stream, error) {
 }
 
 func (e listenEnd) RoundTrip() time.Duration { return e.Info().RoundTrip }
+
+func (e listenEnd) Streams() int { return e.Info().Streams }
+
+func (e listenEnd) Ping(context.Context) error { return errors.ErrUnsupported }
 
 func (e listenEnd) Send([]byte) error { return errors.ErrUnsupported }
 
