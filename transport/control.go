@@ -14,18 +14,28 @@ const (
 	controlMoved   = 2
 	controlStaying = 3
 	controlLeaving = 4
+	controlClosing = 5
 )
+
+// maxReason is how many bytes of a reason are sent and shown.
+const maxReason = 256
 
 // A controlMessage is what one end of a session tells the other about it.
 type controlMessage struct {
-	kind  uint64
-	delay time.Duration // of a move, in whole milliseconds
+	kind   uint64
+	delay  time.Duration // of a move, in whole milliseconds
+	reason string        // of a closing
 }
 
 func (m controlMessage) encode() []byte {
 	b := binary.AppendUvarint(nil, m.kind)
-	if m.kind == controlMove {
+	switch m.kind {
+	case controlMove:
 		b = binary.AppendUvarint(b, uint64(m.delay.Milliseconds()))
+	case controlClosing:
+		reason := m.reason[:min(len(m.reason), maxReason)]
+		b = binary.AppendUvarint(b, uint64(len(reason)))
+		b = append(b, reason...)
 	}
 	return b
 }
@@ -33,24 +43,35 @@ func (m controlMessage) encode() []byte {
 // decodeControl reports false for a message that this version does not know. What
 // follows a message that it does is for later ones.
 func decodeControl(b []byte) (m controlMessage, ok bool) {
-	kind, n := binary.Uvarint(b)
-	if n <= 0 {
+	if m.kind, b, ok = cutUvarint(b); !ok {
 		return m, false
 	}
-	m.kind = kind
-	switch kind {
+	switch m.kind {
+	case controlMoved, controlStaying, controlLeaving:
+		return m, true
 	case controlMove:
-		delay, n := binary.Uvarint(b[n:])
-		if n <= 0 {
-			return m, false
-		}
+		delay, _, ok := cutUvarint(b)
 		const most = math.MaxInt64 / uint64(time.Millisecond)
 		m.delay = time.Duration(min(delay, most)) * time.Millisecond
-		return m, true
-	case controlMoved, controlStaying, controlLeaving:
+		return m, ok
+	case controlClosing:
+		n, text, ok := cutUvarint(b)
+		if !ok || n > uint64(len(text)) {
+			return m, false
+		}
+		m.reason = string(text[:min(n, maxReason)])
 		return m, true
 	}
 	return m, false
+}
+
+// cutUvarint returns the number that b begins with, and the rest.
+func cutUvarint(b []byte) (v uint64, rest []byte, ok bool) {
+	v, n := binary.Uvarint(b)
+	if n <= 0 {
+		return 0, nil, false
+	}
+	return v, b[n:], true
 }
 
 // A control hears the control messages of a session's peer.

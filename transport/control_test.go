@@ -13,11 +13,12 @@ func TestControlMessages(t *testing.T) {
 		message controlMessage
 		wire    []byte
 	}{
-		{controlMessage{controlMove, 0}, []byte{1, 0}},
-		{controlMessage{controlMove, 300 * time.Millisecond}, []byte{1, 0xac, 0x02}},
+		{controlMessage{kind: controlMove}, []byte{1, 0}},
+		{controlMessage{kind: controlMove, delay: 300 * time.Millisecond}, []byte{1, 0xac, 0x02}},
 		{controlMessage{kind: controlMoved}, []byte{2}},
 		{controlMessage{kind: controlStaying}, []byte{3}},
 		{controlMessage{kind: controlLeaving}, []byte{4}},
+		{controlMessage{kind: controlClosing, reason: "ok"}, []byte{5, 2, 'o', 'k'}},
 	} {
 		if got := test.message.encode(); !bytes.Equal(got, test.wire) {
 			t.Errorf("%+v is %x, want %x", test.message, got, test.wire)
@@ -29,7 +30,7 @@ func TestControlMessages(t *testing.T) {
 			}
 		}
 	}
-	for _, unknown := range [][]byte{nil, {0}, {5}, {0x80}, {1}, {1, 0x80}, bytes.Repeat([]byte{0xff}, 20)} {
+	for _, unknown := range [][]byte{nil, {0}, {6}, {0x80}, {1}, {1, 0x80}, {5}, {5, 2, 'o'}, bytes.Repeat([]byte{0xff}, 20)} {
 		if got, ok := decodeControl(unknown); ok {
 			t.Errorf("%x is %+v, want to be ignored", unknown, got)
 		}
@@ -37,7 +38,14 @@ func TestControlMessages(t *testing.T) {
 }
 
 func FuzzControlMessage(f *testing.F) {
-	for _, m := range []controlMessage{{controlMove, time.Hour}, {controlMove, math.MaxInt64}, {kind: controlMoved}, {kind: controlStaying}, {kind: controlLeaving}} {
+	for _, m := range []controlMessage{
+		{kind: controlMove, delay: time.Hour},
+		{kind: controlMove, delay: math.MaxInt64},
+		{kind: controlMoved},
+		{kind: controlStaying},
+		{kind: controlLeaving},
+		{kind: controlClosing, reason: "replaced"},
+	} {
 		f.Add(m.encode())
 	}
 	f.Add([]byte{1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01})

@@ -60,6 +60,10 @@ func (d *Dialer) Dial() (net.Conn, error) {
 // connection. Its signature fits [http.Transport] and the like; network and
 // addr are not used.
 func (d *Dialer) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	return d.session.tracedDial(ctx, d.dial)
+}
+
+func (d *Dialer) dial(ctx context.Context) (net.Conn, error) {
 	if d.leaving.begun() && d.session.alive() {
 		return nil, d.leaving.why
 	}
@@ -78,6 +82,29 @@ func (d *Dialer) DialContext(ctx context.Context, network, addr string) (net.Con
 // error. Close waits a few seconds at most until the client has what was
 // written before.
 func (d *Dialer) Close() error { return d.session.mux.Close() }
+
+// CloseWithReason is Close, and tells the client why: its [Listener] ends with a
+// [*ClosedError]. With [WithReconnect] it connects again all the same, unless its
+// [WithRetry] says otherwise or [WithAuthorize] refuses it. reason is cut to 256 bytes.
+// A client that does not negotiate is not told.
+func (d *Dialer) CloseWithReason(reason string) error {
+	d.session.say(controlMessage{kind: controlClosing, reason: reason}) // as far as it can be told
+	return d.Close()
+}
+
+// Ping asks the client for a sign of life and waits until it gives one, or ctx or the
+// session has ended. A client that speaks native in a page of a browser, or smux by
+// another library, gives none.
+func (d *Dialer) Ping(ctx context.Context) error {
+	if err := d.session.mux.Ping(ctx); err != nil {
+		return explainGone(d.session.explain(err))
+	}
+	return nil
+}
+
+// Moving reports whether the client has been asked to move to another session
+// ([Dialer.Shutdown], [Server.Shutdown], [WithMaxAge]).
+func (d *Dialer) Moving() bool { return d.leaving.asked.Load() }
 
 // Done is closed when the session has ended.
 func (d *Dialer) Done() <-chan struct{} { return d.session.mux.Context().Done() }

@@ -98,6 +98,8 @@
 //	                   as soon as its streams are
 //	3 staying          the client will not have another session
 //	4 leaving          the client is shutting down: it takes no new streams
+//	5 closing  n, text the server is about to close the session, because of a
+//	                   text of n bytes
 //
 // A client that is asked to move connects anew and then says moved; if it will not,
 // or gives up, it says staying. It says nothing while it tries. It goes on

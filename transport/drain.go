@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/backdial/backdial/mux"
@@ -30,6 +31,7 @@ type leaving struct {
 	began chan struct{} // closed by begin: Dial fails
 	why   error         // with this, from then on
 
+	asked atomic.Bool // to move
 	move  sync.Once
 	moved chan struct{} // closed by move: the client has another session
 	stays chan struct{} // has room for one; the client will not have another
@@ -126,7 +128,8 @@ func (d *Dialer) askToMove(ctx context.Context, delay, patience time.Duration) b
 	case <-d.leaving.stays: // an answer to an earlier question
 	default:
 	}
-	if d.session.say(controlMessage{controlMove, delay}) != nil {
+	d.leaving.asked.Store(true)
+	if d.session.say(controlMessage{kind: controlMove, delay: delay}) != nil {
 		return false
 	}
 	late := time.NewTimer(patience)

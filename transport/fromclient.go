@@ -59,6 +59,10 @@ func (l *Listener) Dial() (net.Conn, error) {
 // With [WithReconnect] it waits for a session while there is none. ctx bounds
 // that, and not the connection.
 func (l *Listener) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	return l.life.latest().tracedDial(ctx, l.dial)
+}
+
+func (l *Listener) dial(ctx context.Context) (net.Conn, error) {
 	conn, err := l.life.dial(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("transport: dial: %w", err)

@@ -126,8 +126,11 @@ func (l *lifecycle) connected(s *session) {
 		l.lost(s)
 	})
 	s.control.listen(func(m controlMessage) {
-		if m.kind == controlMove {
+		switch m.kind {
+		case controlMove:
 			l.move(s, m.delay)
+		case controlClosing:
+			s.why.Store(&ClosedError{m.reason})
 		}
 	})
 	for _, surplus := range l.surplus() {

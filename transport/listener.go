@@ -32,6 +32,16 @@ func (l *Listener) Accept() (net.Conn, error) {
 	return conn, nil
 }
 
+// A ClosedError is matched by the error of a session that its server has closed for a
+// reason that it gave ([Dialer.CloseWithReason]): that of [Listener.Accept] and
+// [Listener.Err], and what [WithRetry] and a [Trace] are told.
+type ClosedError struct {
+	// Reason is text for people, of 256 bytes at most. The server chose it.
+	Reason string
+}
+
+func (e *ClosedError) Error() string { return fmt.Sprintf("closed by the server: %q", e.Reason) }
+
 // Close ends the session and the connections that were accepted. Blocked calls
 // return with an error. Close waits a few seconds at most until the server has
 // what was written before.

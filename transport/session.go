@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/backdial/backdial/carrier"
@@ -19,7 +20,8 @@ type session struct {
 	trace   *Trace
 	logger  *slog.Logger
 	control control
-	settle  func() // what there is to do when it is gone, or nil
+	why     atomic.Pointer[ClosedError] // what the server gave as the reason for closing it, on a client
+	settle  func()                      // what there is to do when it is gone, or nil
 }
 
 // startSession starts m, of which side is one end, on conn.
@@ -52,7 +54,7 @@ func startSession(c *config, from carrier.Carrier, conn carrier.Conn, m mux.Muxe
 // describe returns the session's Info as it is now.
 func (s *session) describe() Info {
 	info := s.info
-	info.RoundTrip = s.mux.RoundTrip()
+	info.RoundTrip, info.Streams = s.mux.RoundTrip(), s.mux.Streams()
 	return info
 }
 
@@ -92,6 +94,9 @@ func (s *session) err() error { return s.explain(context.Cause(s.mux.Context()))
 
 // explain adds what the multiplexer cannot know to its error.
 func (s *session) explain(err error) error {
+	if why := s.why.Load(); why != nil && errors.Is(err, mux.ErrSessionEnded) {
+		return fmt.Errorf("%w: %w", why, err)
+	}
 	if s.info.Protocol == "" && errors.Is(err, mux.ErrProtocol) {
 		return fmt.Errorf("%w (nothing was negotiated: a proxy may have removed the Sec-WebSocket-Protocol header)", err)
 	}
@@ -101,7 +106,7 @@ func (s *session) explain(err error) error {
 // conn returns st as its user gets it.
 func (s *session) conn(st mux.Stream) net.Conn {
 	debug := s.logger.Enabled(context.Background(), slog.LevelDebug)
-	if s.trace.StreamOpened == nil && s.trace.StreamClosed == nil && !debug {
+	if s.trace.StreamOpened == nil && s.trace.StreamMoved == nil && s.trace.StreamClosed == nil && !debug {
 		return st
 	}
 	s.logger.Debug("backdial: stream opened")
@@ -109,4 +114,15 @@ func (s *session) conn(st mux.Stream) net.Conn {
 		s.trace.StreamOpened(s.describe())
 	}
 	return &tracedConn{Stream: st, session: s, since: time.Now()}
+}
+
+// tracedDial is dial, and tells the trace of it.
+func (s *session) tracedDial(ctx context.Context, dial func(context.Context) (net.Conn, error)) (net.Conn, error) {
+	if s.trace.StreamDialed == nil {
+		return dial(ctx)
+	}
+	began := time.Now()
+	conn, err := dial(ctx)
+	s.trace.StreamDialed(ctx, s.describe(), time.Since(began), err)
+	return conn, err
 }

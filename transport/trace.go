@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"time"
@@ -44,8 +45,17 @@ type Trace struct {
 	// Calls come one after the other, in order.
 	StateChanged func(StateChange)
 
+	// StreamDialed is called when a Dial of a [Dialer] or [Listener] has ended: with
+	// what it was given, how long it took, and its error.
+	StreamDialed func(ctx context.Context, info Info, took time.Duration, err error)
+
 	// StreamOpened is called for each stream that is dialled or accepted.
 	StreamOpened func(Info)
+
+	// StreamMoved is called after each Read and Write of a stream, with how many
+	// bytes it has read or written. RoundTrip and Streams of info are 0: this is
+	// called often.
+	StreamMoved func(info Info, read, written int)
 
 	// StreamClosed is called when the user of a stream has closed it.
 	StreamClosed func(Info, StreamStats)
@@ -71,6 +81,10 @@ type Info struct {
 	// asked, or 0 if nothing is known yet: it is asked with the first connection,
 	// and for keepalive.
 	RoundTrip time.Duration
+
+	// Streams is how many connections are in use: dialled or accepted on this end,
+	// and not closed yet.
+	Streams int
 
 	// Fallback tells, on a client, why the carriers that it prefers to this one
 	// are not in use: how each of them failed, that it had no session yet when

@@ -1,6 +1,7 @@
 package transport_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/internal/suite"
@@ -31,7 +33,10 @@ func (e events) trace() transport.Trace {
 		HandshakeFailed: func(r *http.Request, err error) { e <- "handshake failed " + r.Method },
 		DialStarted:     func(carrier string) { e <- "dial started " + carrier },
 		DialFailed:      func(carrier string, err error) { e <- "dial failed " + carrier },
-		StreamOpened:    func(transport.Info) { e <- "stream opened" },
+		StreamDialed: func(_ context.Context, _ transport.Info, _ time.Duration, err error) {
+			e <- fmt.Sprintf("stream dialed, %v", err)
+		},
+		StreamOpened: func(transport.Info) { e <- "stream opened" },
 		StreamClosed: func(_ transport.Info, s transport.StreamStats) {
 			e <- fmt.Sprintf("stream closed, read %d, written %d, %v", s.BytesRead, s.BytesWritten, s.Err)
 		},
@@ -77,17 +82,49 @@ func TestTrace(t *testing.T) {
 	accepted.Close()
 	io.ReadAll(c)
 	c.Close()
-	server.expect(t, "server", "stream opened", "stream closed, read 6, written 7, <nil>")
+	server.expect(t, "server", "stream opened", "stream dialed, <nil>", "stream closed, read 6, written 7, <nil>")
 	client.expect(t, "client", "stream opened", "stream closed, read 7, written 6, <nil>")
 
 	lis.Close()
 	client.expect(t, "client", "gone, closed here: true")
 	server.expect(t, "server", "gone, closed here: false")
+	_, err = d.Dial()
+	server.expect(t, "server", fmt.Sprintf("stream dialed, %v", err))
 
 	visit(t, srv.URL)
 	server.expect(t, "server", "handshake failed GET")
 	transport.DialAndListen("ftp://example.com", nil, transport.WithTrace(client.trace()))
 	client.expect(t, "client", "dial started ws", "dial failed ws")
+}
+
+// TestTraceOfBytes counts those of a stream that is still in use.
+func TestTraceOfBytes(t *testing.T) {
+	leak.Check(t)
+	moved := make(chan [2]int, 100)
+	dialers := make(chan *transport.Dialer, 1)
+	srv := httptest.NewServer(serverFunc(t, func(d *transport.Dialer) { dialers <- d }, transport.WithTrace(transport.Trace{
+		StreamMoved: func(_ transport.Info, read, written int) { moved <- [2]int{read, written} },
+	})))
+	defer srv.Close()
+	lis, err := transport.DialAndListen(srv.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lis.Close()
+	go serveEcho(lis)
+	c, err := await(t, "Dialer", dialers).Dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	io.WriteString(c, "request")
+	if got := await(t, "bytes", moved); got != [2]int{0, 7} {
+		t.Errorf("%v bytes were read and written, want 0 and 7", got)
+	}
+	io.ReadFull(c, make([]byte, 7))
+	for read := 0; read < 7; {
+		read += await(t, "bytes", moved)[0]
+	}
 }
 
 func TestLogger(t *testing.T) {

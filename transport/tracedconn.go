@@ -23,21 +23,24 @@ type tracedConn struct {
 
 func (c *tracedConn) Read(p []byte) (int, error) {
 	n, err := c.Stream.Read(p)
-	c.count(int64(n), 0, err)
+	c.count(n, 0, err)
 	return n, err
 }
 
 func (c *tracedConn) Write(p []byte) (int, error) {
 	n, err := c.Stream.Write(p)
-	c.count(0, int64(n), err)
+	c.count(0, n, err)
 	return n, err
 }
 
-func (c *tracedConn) count(read, written int64, err error) {
+func (c *tracedConn) count(read, written int, err error) {
+	if c.session.trace.StreamMoved != nil && read+written > 0 {
+		c.session.trace.StreamMoved(c.session.info, read, written)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.stats.BytesRead += read
-	c.stats.BytesWritten += written
+	c.stats.BytesRead += int64(read)
+	c.stats.BytesWritten += int64(written)
 	switch {
 	case c.stats.Err != nil, c.closed, err == io.EOF:
 	case errors.Is(err, os.ErrDeadlineExceeded): // net/http's way to wake a Read
