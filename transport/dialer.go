@@ -40,7 +40,7 @@ type Dialer struct {
 
 func newDialer(r *http.Request, s *session) *Dialer {
 	d := &Dialer{Header: r.Header.Clone(), URL: r.URL, TLS: r.TLS, session: s, request: r.Context()}
-	d.leaving.init(&s.control)
+	d.leaving.init(s)
 	return d
 }
 

@@ -31,15 +31,19 @@ type leaving struct {
 	began chan struct{} // closed by begin: Dial fails
 	why   error         // with this, from then on
 
+	dialable context.Context // ends then, or with the session
+	end      context.CancelCauseFunc
+
 	asked atomic.Bool // to move
 	move  sync.Once
 	moved chan struct{} // closed by move: the client has another session
 	stays chan struct{} // has room for one; the client will not have another
 }
 
-func (l *leaving) init(c *control) {
+func (l *leaving) init(s *session) {
 	l.began, l.moved, l.stays = make(chan struct{}), make(chan struct{}), make(chan struct{}, 1)
-	c.listen(func(m controlMessage) {
+	l.dialable, l.end = context.WithCancelCause(s.mux.Context())
+	s.control.listen(func(m controlMessage) {
 		switch m.kind {
 		case controlMoved:
 			l.move.Do(func() { close(l.moved) })
@@ -58,6 +62,7 @@ func (l *leaving) start(why error) {
 	l.begin.Do(func() {
 		l.why = why
 		close(l.began)
+		l.end(why)
 	})
 }
 
@@ -79,6 +84,11 @@ func (l *leaving) begun() bool {
 //
 // [http.Transport]: https://pkg.go.dev/net/http#Transport
 func (d *Dialer) Draining() <-chan struct{} { return d.leaving.began }
+
+// Dialable returns a context that ends when Dial fails from then on, and tells why:
+// with the session, or before that, with Draining. Unlike these two it can be waited
+// for without a goroutine, by [context.AfterFunc].
+func (d *Dialer) Dialable() context.Context { return d.leaving.dialable }
 
 // Shutdown asks the client to move to another session. When it has, or says that it
 // will not, Dial fails with [ErrDraining]; Shutdown waits until the connections in use

@@ -662,6 +662,9 @@ func TestListenerLeaves(t *testing.T) {
 					t.Errorf("dial: %v, want transport.ErrDraining and mux.ErrGoAway", err)
 				}
 				<-d.Draining()
+				if err := context.Cause(d.Dialable()); !errors.Is(err, transport.ErrDraining) {
+					t.Errorf("dialable until %v, want transport.ErrDraining", err)
+				}
 				near.Close()
 				far.Close()
 				if err := <-left; err != nil {

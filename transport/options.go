@@ -241,10 +241,9 @@ func WithRequireNegotiation() Option {
 	return option(func(c *config) { c.requireNegotiation = true })
 }
 
-// WithTrace has the functions of trace called. They replace those of an
-// earlier WithTrace.
+// WithTrace has the functions of trace called, after those of an earlier WithTrace.
 func WithTrace(trace Trace) Option {
-	return option(func(c *config) { c.trace = trace })
+	return option(func(c *config) { c.trace = c.trace.then(trace) })
 }
 
 // WithLogger logs sessions that begin or end at level Info, those that fail to

@@ -18,6 +18,7 @@ func TestCloseWithReason(t *testing.T) {
 		if err := d.CloseWithReason("replaced by another"); err != nil {
 			t.Fatal(err)
 		}
+		<-d.Dialable().Done()
 		if err := d.Err(); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("the server's error is %v, want net.ErrClosed", err)
 		}

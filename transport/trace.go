@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"reflect"
 	"time"
 )
 
@@ -59,6 +60,26 @@ type Trace struct {
 
 	// StreamClosed is called when the user of a stream has closed it.
 	StreamClosed func(Info, StreamStats)
+}
+
+// then returns a trace that calls the functions of t, and then those of next.
+func (t Trace) then(next Trace) Trace {
+	both, second := reflect.ValueOf(&t).Elem(), reflect.ValueOf(next)
+	for i := range both.NumField() {
+		f, g := both.Field(i), second.Field(i)
+		switch {
+		case g.IsNil():
+		case f.IsNil():
+			f.Set(g)
+		default:
+			first := reflect.ValueOf(f.Interface()) // a copy: f is about to change
+			f.Set(reflect.MakeFunc(f.Type(), func(args []reflect.Value) []reflect.Value {
+				first.Call(args)
+				return g.Call(args)
+			}))
+		}
+	}
+	return t
 }
 
 // Info describes a session. Carrier, Mux and Protocol are the same on both of

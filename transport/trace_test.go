@@ -97,6 +97,28 @@ func TestTrace(t *testing.T) {
 	client.expect(t, "client", "dial started ws", "dial failed ws")
 }
 
+// TestTraces has two of them, of which each is told what it asks for.
+func TestTraces(t *testing.T) {
+	leak.Check(t)
+	told := make(events, 100)
+	tells := func(what string) func(transport.Info) { return func(transport.Info) { told <- what } }
+	dialers := make(chan *transport.Dialer, 1)
+	srv := httptest.NewServer(serverFunc(t, func(d *transport.Dialer) { dialers <- d },
+		transport.WithTrace(transport.Trace{ClientConnected: tells("connected, first")}),
+		transport.WithTrace(transport.Trace{ClientConnected: tells("connected, second"), StreamOpened: tells("opened, second")}),
+		transport.WithTrace(transport.Trace{ClientConnected: tells("connected, third")})))
+	defer srv.Close()
+	lis, err := transport.DialAndListen(srv.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lis.Close()
+	if _, err := await(t, "Dialer", dialers).Dial(); err != nil {
+		t.Fatal(err)
+	}
+	told.expect(t, "server", "connected, first", "connected, second", "connected, third", "opened, second")
+}
+
 // TestTraceOfBytes counts those of a stream that is still in use.
 func TestTraceOfBytes(t *testing.T) {
 	leak.Check(t)
