@@ -1,0 +1,46 @@
+// Package fleet keeps the clients of a server by ID, for them to be dialled by name.
+//
+//	clients := fleet.New(fleet.ByHeader("DeviceId"))
+//	server := transport.NewServer(clients, transport.WithAuthorize(clients.Authorize))
+//	…
+//	conn, err := clients.Dial(ctx, "123")
+//
+// [Fleet.DialContext] takes the ID from the host of an address, and so fits wherever
+// a network address is dialled: [http.Transport], grpc.WithContextDialer, the drivers
+// of databases. For HTTP there is more: [Fleet.Transport] keeps connections to each
+// client and gives them up when it leaves, and [Fleet.ReverseProxy] serves the
+// clients' pages under an address of the server's.
+//
+// # Who a client is
+//
+// A function of the user's, [Identify], tells a client's ID from its request, before
+// anything is upgraded. What it believes is what the fleet believes: an ID that a
+// header claims has to be authenticated, by a token or a certificate, by whoever does
+// not trust the network. IDs are what [CheckID] accepts: they have to fit into a URL.
+//
+// # Two sessions with one ID
+//
+// A client whose network has failed comes back before the server knows, and some
+// device is a clone of another. What happens then is up to [WithDuplicates]. In any
+// case:
+//
+//   - a session that is over, or takes no new connections, is not dialled, and its
+//     late end does not remove its successor;
+//   - a client that the server itself has asked to move ([transport.Dialer.Moving])
+//     has two sessions for a while, which is no conflict: the new one is dialled, and
+//     the old one finishes what it has begun;
+//   - a newcomer displaces nobody before it has answered a ping, or stayed for 5 s. So
+//     what a client gives up at once, because another of its carriers was faster, does
+//     no harm.
+//
+// Where a session is displaced or kicked, the client is told why, and its listener's
+// error is a [*transport.ClosedError].
+//
+// # Costs
+//
+// A client that does nothing costs no goroutine here. The IDs of clients that have
+// left are remembered, for errors to tell them from those that never came: the latest
+// 65,536 of them.
+//
+// [http.Transport]: https://pkg.go.dev/net/http#Transport
+package fleet

@@ -1,0 +1,382 @@
+package fleet_test
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/fleet"
+	"github.com/backdial/backdial/transport"
+)
+
+// wasReplaced reports whether a client was told that it was.
+func wasReplaced(lis *transport.Listener) bool {
+	closed, ok := errors.AsType[*transport.ClosedError](lis.Err())
+	return ok && closed.Reason == fleet.ErrReplaced.Error()
+}
+
+// conflicts expects that a client is not let in.
+func (s *site) conflicts(t *testing.T, id string) {
+	t.Helper()
+	_, err := s.try(t, id, "newcomer")
+	if rejected, ok := errors.AsType[*carrier.RejectedError](err); !ok || rejected.StatusCode != http.StatusConflict {
+		t.Errorf("another client %s: %v, want status 409", id, err)
+	}
+	if !transport.Retryable(err) {
+		t.Error("the client would not try again")
+	}
+}
+
+func TestReplaceOlder(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t)
+		older := s.connect(t, "1", "older")
+		synctest.Wait()
+		d, _ := s.Lookup("1")
+		s.connect(t, "1", "newer")
+		<-older.Done()
+		if !wasReplaced(older) {
+			t.Errorf("the older session ends with %v, want the reason", older.Err())
+		}
+		<-d.Done()
+		synctest.Wait() // its end does not remove its successor
+		s.reaches(t, "1", "newer")
+		if got, want := s.Stats(), (fleet.Stats{Clients: 1, Sessions: 1, Replaced: 1}); got != want {
+			t.Errorf("stats %+v, want %+v", got, want)
+		}
+	})
+}
+
+// TestReplaceFrozen has a client whose network is gone, which the server does not know.
+func TestReplaceFrozen(t *testing.T) {
+	for _, policy := range []fleet.Duplicates{fleet.ReplaceOlder, fleet.ReplaceDead} {
+		bubble(t, func(t *testing.T) {
+			s := newSite(t, fleet.WithDuplicates(policy))
+			network := newFrozen(s.network)
+			s.connect(t, "1", "older", transport.WithCarriers(network))
+			synctest.Wait()
+			network.set(true)
+			began := time.Now()
+			s.connect(t, "1", "newer")
+			synctest.Wait()
+			s.reaches(t, "1", "newer")
+			if took := time.Since(began); took > 5*time.Second {
+				t.Errorf("the newer session is there after %v", took)
+			}
+			network.set(false)
+			time.Sleep(time.Minute)
+			if got, want := s.Stats(), (fleet.Stats{Clients: 1, Sessions: 1, Replaced: 1}); got != want {
+				t.Errorf("stats %+v, want %+v", got, want)
+			}
+		})
+	}
+}
+
+func TestReplaceDead(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t, fleet.WithDuplicates(fleet.ReplaceDead))
+		older := s.connect(t, "1", "older")
+		synctest.Wait()
+		s.conflicts(t, "1")
+		if err := older.Err(); err != nil {
+			t.Error("the older session has ended:", err)
+		}
+		s.reaches(t, "1", "older")
+		older.Close()
+		synctest.Wait()
+		s.connect(t, "1", "newer")
+		synctest.Wait()
+		s.reaches(t, "1", "newer")
+	})
+}
+
+func TestRejectNewer(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t, fleet.WithDuplicates(fleet.RejectNewer))
+		network := newFrozen(s.network)
+		s.connect(t, "1", "older", transport.WithCarriers(network))
+		synctest.Wait()
+		s.conflicts(t, "1")
+		s.reaches(t, "1", "older")
+		network.set(true)
+		s.conflicts(t, "1") // until keepalive has found out
+		time.Sleep(31 * time.Second)
+		s.connect(t, "1", "newer")
+		synctest.Wait()
+		s.reaches(t, "1", "newer")
+		if got, want := s.Stats(), (fleet.Stats{Clients: 1, Sessions: 1, Rejected: 2}); got != want {
+			t.Errorf("stats %+v, want %+v", got, want)
+		}
+	})
+}
+
+// TestConflictWhileConnecting has two clients with one ID arrive at the same time, when
+// it is free: one of them stays.
+func TestConflictWhileConnecting(t *testing.T) {
+	for _, policy := range []fleet.Duplicates{fleet.ReplaceOlder, fleet.ReplaceDead, fleet.RejectNewer} {
+		bubble(t, func(t *testing.T) {
+			s := newSite(t, fleet.WithDuplicates(policy))
+			// Nobody has been asked yet when they are let in.
+			s.serve(t, "late")
+			const clients = 10
+			connected := make(chan *transport.Listener, clients)
+			for range clients {
+				go func() {
+					lis, err := transport.DialAndListenContext(t.Context(), "mem://late", http.Header{"Deviceid": {"1"}}, transport.WithCarriers(s.network))
+					if err != nil {
+						t.Error(err)
+					}
+					connected <- lis
+				}()
+			}
+			alive := 0
+			var all []*transport.Listener
+			for range clients {
+				lis := <-connected
+				defer lis.Close()
+				all = append(all, lis)
+			}
+			time.Sleep(time.Minute)
+			for _, lis := range all {
+				if lis.Err() == nil {
+					alive++
+				} else if closed, ok := errors.AsType[*transport.ClosedError](lis.Err()); !ok || closed.Reason == "" {
+					t.Errorf("a client ends with %v, want a reason", lis.Err())
+				}
+			}
+			got := s.Stats()
+			if alive != 1 || got.Clients != 1 || got.Sessions != 1 || got.Replaced+got.Rejected != clients-1 {
+				t.Errorf("%d clients are left, stats %+v", alive, got)
+			}
+		})
+	}
+}
+
+func TestKeepAll(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t, fleet.WithDuplicates(fleet.KeepAll))
+		names := []string{"one", "two", "three"}
+		listeners := make(map[string]*transport.Listener)
+		for _, name := range names {
+			listeners[name] = s.connect(t, "1", name)
+		}
+		synctest.Wait()
+		counts := make(map[string]int)
+		for range 30 { // which stay open
+			_, name := s.dial(t, "1")
+			counts[name]++
+		}
+		for _, name := range names {
+			if counts[name] != 10 {
+				t.Errorf("%s has %d of 30 connections", name, counts[name])
+			}
+		}
+		sessions := 0
+		for range s.All() {
+			sessions++
+		}
+		if sessions != 3 || s.Len() != 1 {
+			t.Errorf("%d sessions of %d clients, want 3 of 1", sessions, s.Len())
+		}
+		listeners["two"].Close()
+		synctest.Wait()
+		for range 10 {
+			if _, name := s.dial(t, "1"); name == "two" {
+				t.Error("a session that is over was dialled")
+			}
+		}
+	})
+}
+
+// TestMoving asks a client to move: it has two sessions, which is no conflict.
+func TestMoving(t *testing.T) {
+	for _, policy := range []fleet.Duplicates{fleet.ReplaceOlder, fleet.ReplaceDead, fleet.RejectNewer, fleet.KeepAll} {
+		bubble(t, func(t *testing.T) {
+			s := newSite(t, fleet.WithDuplicates(policy))
+			lis := s.connect(t, "1", "one", transport.WithReconnect(transport.Backoff{}))
+			synctest.Wait()
+			running, _ := s.dial(t, "1")
+			d, _ := s.Lookup("1")
+			moved := make(chan error, 1)
+			go func() { moved <- d.Shutdown(t.Context()) }()
+			<-d.Draining()
+			synctest.Wait()
+			next, ok := s.Lookup("1")
+			if !ok || next == d {
+				t.Fatalf("policy %d: after the move the client is %v", policy, next)
+			}
+			s.reaches(t, "1", "one")
+			if err := d.Err(); err != nil {
+				t.Errorf("policy %d: the session that was left has ended: %v", policy, err)
+			}
+			running.Close()
+			if err := <-moved; err != nil {
+				t.Error(err)
+			}
+			s.reaches(t, "1", "one")
+			if got, want := s.Stats(), (fleet.Stats{Clients: 1, Sessions: 1}); got != want {
+				t.Errorf("policy %d: stats %+v, want %+v", policy, got, want)
+			}
+			lis.Close()
+		})
+	}
+}
+
+// TestLostRace has a client give up a session at once, as it does with that of a
+// carrier that was slower.
+func TestLostRace(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t)
+		winner := s.connect(t, "1", "winner")
+		synctest.Wait()
+		network := newFrozen(s.network)
+		network.set(true) // so that it does not answer
+		loser := s.connect(t, "1", "loser", transport.WithCarriers(network))
+		time.Sleep(time.Second)
+		loser.Close()
+		time.Sleep(time.Minute)
+		if err := winner.Err(); err != nil {
+			t.Error("the session in use was displaced:", err)
+		}
+		s.reaches(t, "1", "winner")
+	})
+}
+
+// TestOvertaken has a session answer when a newer one is in the fleet already.
+func TestOvertaken(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t)
+		s.connect(t, "1", "first")
+		synctest.Wait()
+		network := newFrozen(s.network)
+		network.set(true)
+		slow := s.connect(t, "1", "slow", transport.WithCarriers(network))
+		time.Sleep(time.Second)
+		s.connect(t, "1", "newest")
+		synctest.Wait()
+		network.set(false)
+		<-slow.Done()
+		if !wasReplaced(slow) {
+			t.Errorf("the slow session ends with %v, want the reason", slow.Err())
+		}
+		s.reaches(t, "1", "newest")
+	})
+}
+
+// TestSpeechless has a newcomer that answers no pings: it is let in after a while.
+func TestSpeechless(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t)
+		s.connect(t, "1", "older")
+		synctest.Wait()
+		network := newFrozen(s.network)
+		network.set(true)
+		s.connect(t, "1", "newer", transport.WithCarriers(network))
+		time.Sleep(6 * time.Second)
+		network.set(false)
+		s.reaches(t, "1", "newer")
+	})
+}
+
+// TestSeveralServers has one fleet for the clients of two servers.
+func TestSeveralServers(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t)
+		s.serve(t, "other", transport.WithAuthorize(s.Authorize))
+		older := s.connect(t, "1", "here")
+		synctest.Wait()
+		lis, err := transport.DialAndListen("mem://other", http.Header{"Deviceid": {"1"}}, transport.WithCarriers(s.network))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer lis.Close()
+		go answer(lis, "there")
+		<-older.Done()
+		s.reaches(t, "1", "there")
+	})
+}
+
+func TestWatch(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t)
+		s.connect(t, "0", "zero")
+		synctest.Wait()
+		changes := s.changes(t.Context())
+		expect := func(id string, gone error) {
+			t.Helper()
+			synctest.Wait()
+			select {
+			case c := <-changes:
+				if c.ID != id || c.Dialer == nil || (c.Gone == nil) != (gone == nil) || gone != nil && !errors.Is(c.Gone, gone) {
+					t.Errorf("change %s, %v, want %s, %v", c.ID, c.Gone, id, gone)
+				}
+			default:
+				t.Errorf("no change, want %s, %v", id, gone)
+			}
+		}
+		expect("0", nil)
+		one := s.connect(t, "1", "one")
+		expect("1", nil)
+		two := s.connect(t, "1", "two")
+		expect("1", fleet.ErrReplaced)
+		expect("1", nil)
+		two.Close()
+		expect("1", transport.ErrClientGone)
+		one.Close()
+		synctest.Wait()
+		if len(changes) > 0 {
+			t.Errorf("and %v", <-changes)
+		}
+	})
+}
+
+// TestWatchIsNotWaitedFor has a loop that stands still while clients come and go.
+func TestWatchIsNotWaitedFor(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t)
+		first := s.connect(t, "0", "zero")
+		synctest.Wait()
+		blocked, goOn := make(chan bool), make(chan bool)
+		told := make(chan []fleet.Change)
+		go func() {
+			var all []fleet.Change
+			for c := range s.Watch(t.Context()) {
+				if all = append(all, c); len(all) == 1 {
+					blocked <- true
+					<-goOn
+				}
+				if c.ID == "last" {
+					break
+				}
+			}
+			told <- all
+		}()
+		<-blocked
+		for range 100 {
+			s.connect(t, "1", "flaps").Close()
+			synctest.Wait()
+		}
+		first.Close()
+		s.connect(t, "1", "stays")
+		s.connect(t, "last", "last")
+		synctest.Wait()
+		if watchers, pending := s.Watching(); watchers != 1 || pending > 3 {
+			t.Errorf("%d watchers have %d changes to be told of", watchers, pending)
+		}
+		goOn <- true
+		var ids []string
+		for _, c := range <-told {
+			ids = append(ids, c.ID)
+		}
+		if want := []string{"0", "0", "1", "last"}; !slices.Equal(ids, want) {
+			t.Errorf("changes of %q, want %q", ids, want)
+		}
+		if watchers, _ := s.Watching(); watchers != 0 {
+			t.Errorf("%d watchers are left", watchers)
+		}
+	})
+}

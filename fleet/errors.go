@@ -1,0 +1,42 @@
+package fleet
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// ErrReplaced is matched by the reason why a session has left the fleet for a newer one
+// of the same ID.
+var ErrReplaced = errors.New("replaced by a newer session of the same client")
+
+// A KickedError is the reason why a session has left the fleet after [Fleet.Kick].
+type KickedError struct{ Reason string }
+
+func (e *KickedError) Error() string { return fmt.Sprintf("kicked: %q", e.Reason) }
+
+// A NotConnectedError is matched by the error of a Dial of a client that has no session
+// that could be dialled.
+type NotConnectedError struct {
+	ID string
+
+	// Since is when the client left, or zero if it was never seen, or so long ago
+	// that it is forgotten.
+	Since time.Time
+
+	// Cause is why it left, or nil. It matches [transport.ErrClientGone] for a client
+	// that left or was lost, [transport.ErrDraining] for one that has moved elsewhere
+	// or whose server shuts down, [ErrReplaced], [*KickedError], or [net.ErrClosed] for
+	// one that was closed here.
+	Cause error
+}
+
+func (e *NotConnectedError) Error() string {
+	if e.Since.IsZero() {
+		return fmt.Sprintf("client %q is not connected, and was never seen", e.ID)
+	}
+	return fmt.Sprintf("client %q has not been connected for %v: %v", e.ID, time.Since(e.Since).Round(time.Millisecond), e.Cause)
+}
+
+// Unwrap returns the cause.
+func (e *NotConnectedError) Unwrap() error { return e.Cause }

@@ -1,0 +1,42 @@
+package fleet
+
+type Departures struct{ departures }
+
+func (d *Departures) Init()                    { d.init() }
+func (d *Departures) Add(id string, why error) { d.add(id, why) }
+func (d *Departures) Forget(id string)         { d.forget(id) }
+func (d *Departures) Len() int                 { return d.order.Len() }
+func (d *Departures) Knows(id string) bool     { return !d.of(id).at.IsZero() }
+
+// Waiting returns how many clients are waited for.
+func (f *Fleet) Waiting() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.arrivals)
+}
+
+// Remembered returns how many clients are remembered that have left.
+func (f *Fleet) Remembered() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.gone.order.Len()
+}
+
+// LookupAfter looks for a client right after something has happened, before the fleet
+// has heard of it.
+func (f *Fleet) LookupAfter(id string, happens func()) (found bool, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	happens()
+	return f.pickLocked(id) != nil, f.notConnectedLocked(id)
+}
+
+// Watching returns how many changes the watchers have yet to be told.
+func (f *Fleet) Watching() (watchers, pending int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for w := range f.watchers {
+		pending += w.pending.Len()
+	}
+	return len(f.watchers), pending
+}

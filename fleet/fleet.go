@@ -1,0 +1,182 @@
+package fleet
+
+import (
+	"context"
+	"iter"
+	"slices"
+	"sync"
+
+	"github.com/backdial/backdial/transport"
+)
+
+// A Fleet is the clients of one or several servers, by ID. It is a
+// [transport.EndpointHandler]. It needs no closing: sessions leave it when they end.
+type Fleet struct {
+	identify   Identify
+	duplicates Duplicates
+	waits      bool
+
+	mu       sync.Mutex           // guards below, and is not held while anything is waited for
+	clients  map[string][]*member // that are connected, each with one session at least, the latest last
+	gone     departures
+	arrivals map[string]*arrival // that somebody waits for
+	watchers map[*watcher]struct{}
+	stats    Stats
+}
+
+// A member is a session of a client.
+type member struct {
+	id     string
+	dialer *transport.Dialer
+}
+
+// dialable reports whether m can be dialled, as far as is known.
+func (m *member) dialable() bool { return m.dialer.Dialable().Err() == nil }
+
+// whyGone is why m cannot be dialled, or nil if it can.
+func (m *member) whyGone() error {
+	if err := m.dialer.Err(); err != nil {
+		return err
+	}
+	return context.Cause(m.dialer.Dialable())
+}
+
+// New returns a fleet whose clients are known by what identify says.
+func New(identify Identify, opts ...Option) *Fleet {
+	f := &Fleet{
+		identify: identify,
+		clients:  make(map[string][]*member),
+		arrivals: make(map[string]*arrival),
+		watchers: make(map[*watcher]struct{}),
+	}
+	f.gone.init()
+	for _, o := range opts {
+		o(f)
+	}
+	return f
+}
+
+// An Option changes how a [Fleet] works.
+type Option func(*Fleet)
+
+// WithDuplicates sets what happens when a client comes whose ID another has. The
+// default is [ReplaceOlder].
+func WithDuplicates(policy Duplicates) Option {
+	return func(f *Fleet) { f.duplicates = policy }
+}
+
+// WithWaitForClient makes a Dial of a client that is not connected wait until it is,
+// for as long as the context of the Dial allows, instead of failing at once.
+func WithWaitForClient() Option {
+	return func(f *Fleet) { f.waits = true }
+}
+
+// Lookup returns the session in which a client would be dialled.
+func (f *Fleet) Lookup(id string) (d *transport.Dialer, ok bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if m := f.pickLocked(id); m != nil {
+		return m.dialer, true
+	}
+	return nil, false
+}
+
+// All yields each client and the session in which it would be dialled, as they are
+// when the loop begins, in no order. With [KeepAll] it yields all of its sessions. The
+// fleet may be used in the loop.
+func (f *Fleet) All() iter.Seq2[string, *transport.Dialer] {
+	return func(yield func(string, *transport.Dialer) bool) {
+		for _, m := range f.snapshot() {
+			if !yield(m.id, m.dialer) {
+				return
+			}
+		}
+	}
+}
+
+func (f *Fleet) snapshot() []*member {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := make([]*member, 0, len(f.clients))
+	for id, members := range f.clients {
+		if f.duplicates == KeepAll {
+			all = append(all, members...)
+		} else if m := f.pickLocked(id); m != nil {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+// Len returns how many clients are connected. One with several sessions is one.
+func (f *Fleet) Len() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.clients)
+}
+
+// Stats describes a fleet, for metrics.
+type Stats struct {
+	// Clients is how many are connected, and Sessions how many sessions they have.
+	Clients, Sessions int
+
+	// Replaced, Rejected and Kicked count, since New, the sessions that were closed
+	// for a newer one of the same ID, the newcomers that were turned away because of
+	// an older one, and the sessions that Kick closed.
+	Replaced, Rejected, Kicked uint64
+}
+
+// Stats returns what the fleet has counted.
+func (f *Fleet) Stats() Stats {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := f.stats
+	s.Clients = len(f.clients)
+	return s
+}
+
+// addLocked makes m a member.
+func (f *Fleet) addLocked(m *member) {
+	f.clients[m.id] = append(f.clients[m.id], m)
+	f.stats.Sessions++
+	f.gone.forget(m.id)
+	f.tellLocked(Change{ID: m.id, Dialer: m.dialer}, m)
+	f.arrivedLocked(m.id)
+	context.AfterFunc(m.dialer.Dialable(), func() { f.leave(m, m.whyGone()) })
+}
+
+// leave has m not be dialled any more.
+func (f *Fleet) leave(m *member, why error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.removeLocked(m, why)
+}
+
+// membersLocked returns the sessions of a client that can be dialled, the latest last.
+// Those that cannot leave now, for what is known of them may be told at once.
+func (f *Fleet) membersLocked(id string) []*member {
+	for _, m := range f.clients[id] {
+		if !m.dialable() {
+			f.removeLocked(m, m.whyGone())
+		}
+	}
+	return f.clients[id]
+}
+
+// removeLocked has m not be a member any more, and reports whether it was one. Others
+// of its ID stay.
+func (f *Fleet) removeLocked(m *member, why error) bool {
+	i := slices.Index(f.clients[m.id], m)
+	if i < 0 {
+		return false
+	}
+	// A copy, because what there was may be looked through right now.
+	f.clients[m.id] = slices.Delete(slices.Clone(f.clients[m.id]), i, i+1)
+	if len(f.clients[m.id]) == 0 {
+		delete(f.clients, m.id)
+		f.gone.add(m.id, why)
+	}
+	f.stats.Sessions--
+	f.tellLocked(Change{ID: m.id, Dialer: m.dialer, Gone: why}, m)
+	return true
+}

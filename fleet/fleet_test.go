@@ -1,0 +1,319 @@
+package fleet_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/backdial/backdial/fleet"
+	"github.com/backdial/backdial/transport"
+)
+
+func TestDial(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t)
+		for _, id := range []string{"1", "device-2.example", "Three_~"} {
+			s.connect(t, id, "client-"+id)
+		}
+		synctest.Wait()
+		for _, id := range []string{"1", "device-2.example", "Three_~"} {
+			s.reaches(t, id, "client-"+id)
+			for _, addr := range []string{id, id + ":80"} {
+				c, err := s.DialContext(t.Context(), "tcp", addr)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := nameOf(t, c); got != "client-"+id {
+					t.Errorf("%s is %q", addr, got)
+				}
+				c.Close()
+			}
+			d, ok := s.Lookup(id)
+			if !ok || d.Header.Get("DeviceId") != id {
+				t.Errorf("lookup of %s: %v, %t", id, d, ok)
+			}
+		}
+		all := maps.Collect(s.All())
+		if got := slices.Sorted(maps.Keys(all)); !slices.Equal(got, []string{"1", "Three_~", "device-2.example"}) || s.Len() != 3 {
+			t.Errorf("the fleet is %q, and has %d clients", got, s.Len())
+		}
+		if d, ok := s.Lookup("4"); ok {
+			t.Errorf("lookup of a client that is not there: %v", d)
+		}
+	})
+}
+
+// TestHTTP uses the fleet where a network address is dialled.
+func TestHTTP(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t)
+		lis, err := transport.DialAndListen("mem://server", http.Header{"Deviceid": {"123"}}, transport.WithCarriers(s.network))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer lis.Close()
+		go http.Serve(lis, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Host+r.URL.Path) }))
+		if _, err := s.Wait(t.Context(), "123"); err != nil {
+			t.Fatal(err)
+		}
+		client := &http.Client{Transport: &http.Transport{DialContext: s.DialContext}}
+		defer client.CloseIdleConnections()
+		answer, err := client.Get("http://123/status")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		if body, err := io.ReadAll(answer.Body); string(body) != "123/status" || err != nil {
+			t.Errorf("the client answers %q, %v", body, err)
+		}
+	})
+}
+
+// TestErrors has clients that are not connected, for every reason there is.
+func TestErrors(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t)
+		gone := func(id string, cause error) {
+			t.Helper()
+			_, err := s.Dial(t.Context(), id)
+			not, ok := errors.AsType[*fleet.NotConnectedError](err)
+			if !ok || not.ID != id || !errors.Is(err, cause) || time.Since(not.Since) > time.Minute {
+				t.Errorf("dial of %s: %v, want fleet.NotConnectedError because of %v", id, err, cause)
+			}
+		}
+		_, err := s.Dial(t.Context(), "never")
+		if not, ok := errors.AsType[*fleet.NotConnectedError](err); !ok || not.ID != "never" || !not.Since.IsZero() || not.Cause != nil {
+			t.Errorf("dial of a client that was never seen: %v", err)
+		}
+		if want := `fleet: dial: client "never" is not connected, and was never seen`; err.Error() != want {
+			t.Errorf("error %q, want %q", err, want)
+		}
+
+		s.connect(t, "leaves", "leaves").Close()
+		synctest.Wait()
+		gone("leaves", transport.ErrClientGone)
+		time.Sleep(1500 * time.Millisecond)
+		_, err = s.Dial(t.Context(), "leaves")
+		if want := `fleet: dial: client "leaves" has not been connected for 1.5s: transport: client gone: yamux: session ended: closed by the peer`; err.Error() != want {
+			t.Errorf("error %q, want %q", err, want)
+		}
+
+		s.connect(t, "kicked", "kicked")
+		synctest.Wait()
+		if err := s.Kick("kicked", "it is stolen"); err != nil {
+			t.Error("kick:", err)
+		}
+		_, err = s.Dial(t.Context(), "kicked")
+		if kicked, ok := errors.AsType[*fleet.KickedError](err); !ok || kicked.Reason != "it is stolen" {
+			t.Errorf("dial of a client that was kicked: %v", err)
+		}
+
+		lis := s.connect(t, "drains", "drains")
+		synctest.Wait()
+		running, _ := s.dial(t, "drains")
+		left := make(chan error, 1)
+		go func() { left <- lis.Shutdown(t.Context()) }()
+		synctest.Wait()
+		gone("drains", transport.ErrDraining)
+		running.Close()
+		if err := <-left; err != nil {
+			t.Error("shutdown:", err)
+		}
+
+		s.connect(t, "closed", "closed")
+		synctest.Wait()
+		d, _ := s.Lookup("closed")
+		found, err := s.LookupAfter("closed", func() { d.Close() })
+		if found || !errors.Is(err, net.ErrClosed) {
+			t.Errorf("a session that is over was found: %t, %v", found, err)
+		}
+		gone("closed", net.ErrClosed)
+
+		if s.Len() != 0 {
+			t.Errorf("%d clients are left", s.Len())
+		}
+	})
+}
+
+// TestServerShutdown has the fleet know that its clients are to go elsewhere.
+func TestServerShutdown(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t)
+		s.connect(t, "1", "one")
+		synctest.Wait()
+		running, _ := s.dial(t, "1")
+		done := make(chan error, 1)
+		go func() { done <- s.server.Shutdown(t.Context()) }()
+		synctest.Wait()
+		if _, err := s.Dial(t.Context(), "1"); !errors.Is(err, transport.ErrDraining) {
+			t.Errorf("dial: %v, want transport.ErrDraining", err)
+		}
+		running.Close()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestBadIDs(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t)
+		long := string(make([]byte, 10_000))
+		for _, id := range []string{"", " ", "a b", "a/b", "a:1", "[::1]", ".", "..", "a.", ".a", "ä", "a\x00", "%41", "a\nb", long, "<b>"} {
+			for what, call := range map[string]func() error{
+				"Dial":        func() error { _, err := s.Dial(t.Context(), id); return err },
+				"DialContext": func() error { _, err := s.DialContext(t.Context(), "tcp", net.JoinHostPort(id, "80")); return err },
+				"Wait":        func() error { _, err := s.Wait(t.Context(), id); return err },
+				"CheckID":     func() error { return fleet.CheckID(id) },
+			} {
+				if err := call(); !errors.Is(err, fleet.ErrInvalidID) || len(err.Error()) > 1000 {
+					t.Errorf("%s of %.20q: %v, want fleet.ErrInvalidID", what, id, err)
+				}
+			}
+		}
+		for _, id := range []string{"a", "-", "A.b", "2001-db8", "0", fmt.Sprintf("%0128d", 1)} {
+			if err := fleet.CheckID(id); err != nil {
+				t.Errorf("%q: %v", id, err)
+			}
+		}
+		if err := fleet.CheckID(fmt.Sprintf("%0129d", 1)); err == nil {
+			t.Error("an ID of 129 characters")
+		}
+	})
+}
+
+func TestKick(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t, fleet.WithDuplicates(fleet.KeepAll))
+		one, two := s.connect(t, "1", "one"), s.connect(t, "1", "two")
+		synctest.Wait()
+		if err := s.Kick("1", "for maintenance"); err != nil {
+			t.Fatal(err)
+		}
+		for _, lis := range []*transport.Listener{one, two} {
+			<-lis.Done()
+			if closed, ok := errors.AsType[*transport.ClosedError](lis.Err()); !ok || closed.Reason != "for maintenance" {
+				t.Errorf("the client ends with %v, want the reason", lis.Err())
+			}
+		}
+		if _, ok := errors.AsType[*fleet.NotConnectedError](s.Kick("1", "again")); !ok {
+			t.Error("a client that is not there was kicked")
+		}
+		s.connect(t, "1", "three") // nobody is banned
+		synctest.Wait()
+		s.reaches(t, "1", "three")
+		if got, want := s.Stats(), (fleet.Stats{Clients: 1, Sessions: 1, Kicked: 2}); got != want {
+			t.Errorf("stats %+v, want %+v", got, want)
+		}
+	})
+}
+
+func TestWait(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t)
+		const waiting = 10
+		found := make(chan *transport.Dialer, waiting)
+		for range waiting {
+			go func() {
+				d, err := s.Wait(t.Context(), "1")
+				if err != nil {
+					t.Error("wait:", err)
+				}
+				found <- d
+			}()
+		}
+		time.Sleep(time.Hour)
+		s.connect(t, "2", "another")
+		synctest.Wait()
+		if len(found) > 0 {
+			t.Error("a client that is not there was found")
+		}
+		s.connect(t, "1", "one")
+		for range waiting {
+			if d := <-found; d == nil || d.Header.Get("DeviceId") != "1" {
+				t.Errorf("the client that came is %v", d)
+			}
+		}
+
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		began := time.Now()
+		_, err := s.Wait(ctx, "3")
+		if not, ok := errors.AsType[*fleet.NotConnectedError](err); !ok || not.ID != "3" || !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != time.Second {
+			t.Errorf("after %v: %v, want context.DeadlineExceeded and fleet.NotConnectedError", time.Since(began), err)
+		}
+		if n := s.Waiting(); n != 0 {
+			t.Errorf("%d arrivals are waited for by nobody", n)
+		}
+	})
+}
+
+// TestWaitForClient dials clients that are away.
+func TestWaitForClient(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t, fleet.WithWaitForClient())
+		time.AfterFunc(time.Minute, func() { s.connect(t, "1", "one") })
+		s.reaches(t, "1", "one")
+		d, _ := s.Lookup("1")
+		d.Close()
+		time.AfterFunc(time.Minute, func() { s.connect(t, "1", "two") })
+		s.reaches(t, "1", "two")
+
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := s.Dial(ctx, "2"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("dial of a client that never comes: %v, want context.DeadlineExceeded", err)
+		}
+	})
+}
+
+// TestDialEndsWithContext has a client that accepts nothing.
+func TestDialEndsWithContext(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t)
+		lis, err := transport.DialAndListen("mem://server", http.Header{"Deviceid": {"1"}}, transport.WithCarriers(s.network))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer lis.Close()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		for err == nil {
+			_, err = s.Dial(ctx, "1")
+		}
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("dial: %v, want context.DeadlineExceeded", err)
+		}
+		if s.Len() != 1 {
+			t.Error("the client is not there any more")
+		}
+	})
+}
+
+// TestDepartures remembers many clients that have left, and no more.
+func TestDepartures(t *testing.T) {
+	var d fleet.Departures
+	d.Init()
+	const most = 65536
+	for i := range most + 1000 {
+		d.Add(fmt.Sprint(i), io.EOF)
+	}
+	d.Forget("1500")
+	if n := d.Len(); n != most-1 {
+		t.Errorf("%d are remembered, want %d", n, most-1)
+	}
+	for id, want := range map[string]bool{"999": false, "1000": true, "1500": false, fmt.Sprint(most + 999): true, "never": false} {
+		if got := d.Knows(id); got != want {
+			t.Errorf("%s is remembered: %t, want %t", id, got, want)
+		}
+	}
+}

@@ -1,0 +1,121 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/transport"
+)
+
+// Identify tells a client's ID from its request. An error refuses the client: with
+// the status and header of a [carrier.RejectedError] in it, or with 403. It is called
+// as [transport.WithAuthorize] says, by several goroutines at a time; what blocks or
+// panics is bounded there.
+type Identify func(r *http.Request) (id string, err error)
+
+// ByHeader identifies clients by a header of their request, which they can set as
+// they like: it is for clients that are trusted, or were authenticated by whoever is
+// in front of the server. A request with no such header, or several, is refused with
+// status 400.
+func ByHeader(name string) Identify {
+	return func(r *http.Request) (string, error) {
+		values := r.Header.Values(name)
+		if len(values) != 1 {
+			return "", refuse(http.StatusBadRequest, fmt.Sprintf("the request has %d headers %s, want one", len(values), name))
+		}
+		return values[0], nil
+	}
+}
+
+// ErrInvalidID is matched by the error for what is not an ID.
+var ErrInvalidID = errors.New("an ID is 1 to 128 letters, digits and any of -._~, and does not begin or end with a dot")
+
+const maxID = 128
+
+// CheckID returns an error that matches [ErrInvalidID] unless id can be an ID: 1 to
+// 128 of the characters that RFC 3986, section 2.3, calls unreserved, with no dot at
+// either end. Such an ID is the same as a host in a URL, as a segment of a path and
+// in a log. Those that are to be used in a host name of [Fleet.ReverseProxy] have no
+// upper case, either.
+func CheckID(id string) error {
+	ok := id != "" && len(id) <= maxID && id[0] != '.' && id[len(id)-1] != '.'
+	for i := 0; ok && i < len(id); i++ {
+		switch c := id[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case c == '-', c == '.', c == '_', c == '~':
+		default:
+			ok = false
+		}
+	}
+	if !ok {
+		return fmt.Errorf("%.*q: %w", maxID, id, ErrInvalidID)
+	}
+	return nil
+}
+
+// Authorize is for [transport.WithAuthorize]: it identifies a client before anything is
+// upgraded, and refuses one that [WithDuplicates] does not let in, with status 409. A
+// function of the user's may call it after checks of its own. Without it, clients are
+// identified when they are connected already, and the refused ones closed.
+func (f *Fleet) Authorize(r *http.Request) error {
+	id, err := f.identified(r)
+	if err != nil {
+		return err
+	}
+	dead, err := f.admit(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	*r = *r.WithContext(context.WithValue(r.Context(), f, admission{id, dead}))
+	return nil
+}
+
+// An admission is what Authorize has found out.
+type admission struct {
+	id   string
+	dead []*member // that are in the client's way
+}
+
+// identified asks the user's function, and checks what it says.
+func (f *Fleet) identified(r *http.Request) (id string, err error) {
+	if id, err = f.identify(r); err != nil {
+		return "", fmt.Errorf("fleet: identify: %w", err)
+	}
+	if err := CheckID(id); err != nil {
+		return "", fmt.Errorf("fleet: identify: %w", &refusal{*refuse(http.StatusBadRequest, err.Error()), err})
+	}
+	return id, nil
+}
+
+// admitted returns what Authorize has found, or who the client is.
+func (f *Fleet) admitted(d *transport.Dialer) (admission, error) {
+	if a, ok := d.Context().Value(f).(admission); ok {
+		return a, nil
+	}
+	r := &http.Request{
+		Method:     http.MethodGet,
+		Header:     d.Header,
+		URL:        d.URL,
+		TLS:        d.TLS,
+		RemoteAddr: d.Info().RemoteAddr.String(),
+	}
+	id, err := f.identified(r.WithContext(d.Context()))
+	return admission{id: id}, err
+}
+
+// refuse returns the answer to a client that is not let in.
+func refuse(status int, why string) *carrier.RejectedError {
+	return &carrier.RejectedError{StatusCode: status, Body: []byte(why + "\n")}
+}
+
+// A refusal is an error, and how it is answered.
+type refusal struct {
+	answer carrier.RejectedError
+	cause  error
+}
+
+func (r *refusal) Error() string   { return r.cause.Error() }
+func (r *refusal) Unwrap() []error { return []error{r.cause, &r.answer} }
