@@ -1,12 +1,12 @@
 # What CI runs; see CONTRIBUTING.md.
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 PLATFORMS = linux/amd64 linux/arm64 linux/arm darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
-MODULES = . bench/peers
+MODULES = . bench/peers examples/grpc
 
 FUZZTIME ?= 30s
 
-.PHONY: all lint test quickstart soak bench platforms fuzz
-all: lint test quickstart soak bench platforms
+.PHONY: all lint test modules quickstart soak bench platforms fuzz
+all: lint test modules quickstart soak bench platforms
 
 lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
@@ -16,6 +16,12 @@ lint:
 
 test:
 	go test -race -shuffle=on ./...
+
+# The tests of the modules within this one.
+modules:
+	@for m in $(filter-out .,$(MODULES)); do \
+		(cd $$m && set -x && go test -race -timeout 5m ./...) || exit 1; \
+	done
 
 quickstart:
 	go run ./examples/quickstart

@@ -1,0 +1,87 @@
+// Grpc is a gRPC server on a device, and a backend that calls it: a single answer, and
+// a stream of them. The service is gRPC's own, of health, so that no code has to be
+// generated; yours is registered and called in the same way.
+//
+// It shows as well how to take leave. A device that shuts down, or is asked to move to
+// another server, cuts nothing: it waits for the connections in use. A
+// grpc.ClientConn uses one for as long as it is open, so the backend has to close it.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"os"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/backdial/backdial/transport"
+)
+
+func main() {
+	log.SetFlags(0)
+	if err := run(os.Stdout); err != nil {
+		log.Fatal("grpc: ", err)
+	}
+}
+
+// What a device may say of itself.
+const (
+	serving    = healthpb.HealthCheckResponse_SERVING
+	notServing = healthpb.HealthCheckResponse_NOT_SERVING
+)
+
+// run is a backend and a device, until the device has left.
+func run(w io.Writer) error {
+	dialers := make(chan *transport.Dialer, 1)
+	server := transport.NewServer(transport.EndpointHandlerFunc(func(d *transport.Dialer) { dialers <- d }))
+	defer server.Close()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	go server.Serve(ln) // ends with Close
+
+	// The device. What it accepts is what the backend dials.
+	lis, err := transport.DialAndListenContext(context.Background(), "ws://"+ln.Addr().String(), nil)
+	if err != nil {
+		return err
+	}
+	defer lis.Close()
+	device, condition := grpc.NewServer(), health.NewServer()
+	defer device.Stop()
+	healthpb.RegisterHealthServer(device, condition)
+	go device.Serve(lis) // ends with Stop
+
+	// The backend. The device changes while it is watched, and then leaves.
+	left := make(chan error, 1)
+	err = watch(<-dialers, w, func(now healthpb.HealthCheckResponse_ServingStatus) {
+		switch now {
+		case serving:
+			condition.SetServingStatus("", notServing)
+		case notServing:
+			go func() { left <- leave(lis) }()
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if err := <-left; err != nil {
+		return fmt.Errorf("the device was cut: %w", err)
+	}
+	fmt.Fprintln(w, "The device has left")
+	return nil
+}
+
+// leave has what is under way finish, and ends the session. The listener is shut down
+// first: GracefulStop would close it at once, and cut what it is to wait for.
+func leave(lis *transport.Listener) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return lis.Shutdown(ctx)
+}
