@@ -9,6 +9,9 @@
 //
 // The device alone decides what the target is: a server that has fallen into wrong
 // hands reaches that service, and not the network around it.
+//
+// What is not passed on is a reset: a service that cuts its connection in the middle
+// looks to the client as if it had ended there, as it does through SSH.
 package main
 
 import (
