@@ -64,13 +64,13 @@ func (d *Dialer) DialContext(ctx context.Context, network, addr string) (net.Con
 }
 
 func (d *Dialer) dial(ctx context.Context) (net.Conn, error) {
-	if d.leaving.begun() && d.session.alive() {
+	if d.leaving.begun(d.session) {
 		return nil, d.leaving.why
 	}
 	st, err := d.session.mux.Open(ctx)
 	switch {
 	case err == nil:
-	case d.leaving.begun() && d.session.alive() && ctx.Err() == nil:
+	case d.leaving.begun(d.session) && ctx.Err() == nil:
 		return nil, d.leaving.why // while it waited
 	default:
 		return nil, explainGone(d.session.explain(err))

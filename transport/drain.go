@@ -27,12 +27,11 @@ const moveGrace = 10 * time.Second
 
 // Leaving is what becomes of a session that its server does not want any more.
 type leaving struct {
-	begin sync.Once
-	began chan struct{} // closed by begin: Dial fails
-	why   error         // with this, from then on
-
-	dialable context.Context // ends then, or with the session
+	begin    sync.Once
+	dialable context.Context // ended by begin, or with the session: Dial fails
 	end      context.CancelCauseFunc
+	why      error         // with this, if the session goes on
+	began    chan struct{} // closed by begin after that
 
 	asked atomic.Bool // to move
 	move  sync.Once
@@ -61,19 +60,13 @@ func (l *leaving) init(s *session) {
 func (l *leaving) start(why error) {
 	l.begin.Do(func() {
 		l.why = why
-		close(l.began)
 		l.end(why)
+		close(l.began)
 	})
 }
 
-func (l *leaving) begun() bool {
-	select {
-	case <-l.began:
-		return true
-	default:
-		return false
-	}
-}
+// begun reports whether Dial fails although the session goes on.
+func (l *leaving) begun(s *session) bool { return l.dialable.Err() != nil && s.alive() }
 
 // Draining is closed when Dial fails with [ErrDraining]: because the server shuts
 // down, because the client has moved to another session, or because it shuts down

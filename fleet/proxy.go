@@ -1,0 +1,226 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+)
+
+// A ReverseProxy is an [http.Handler] that serves what the clients of a fleet serve,
+// each under its ID: as a part of the path, https://devices.example/123/status, or of
+// the host, https://123.devices.example/status. Bodies are streamed both ways, and
+// WebSockets and other upgrades pass through. It must not be copied.
+//
+// The proxy lets everybody in: put it behind what authenticates its users. With IDs in
+// the path all clients share one origin, so that a page of one may read those of the
+// others and act in the name of who looks at it: give clients that do not trust each
+// other names of their own, by Domain.
+//
+// A client sees the Host of the user's request, and the X-Forwarded headers of
+// [httputil.ProxyRequest.SetXForwarded]; with IDs in the path also X-Forwarded-Prefix,
+// which is what was removed from the path. Where its answers redirect to a path, or
+// set a cookie for one, the prefix is added again.
+//
+// What cannot be served is answered in a line of text:
+//
+//	404  there is no such ID, or no ID
+//	502  the client's connection failed, or what it sent is not HTTP
+//	503  the client is not connected, or about to leave; with Retry-After
+//	504  the client has not answered in time
+//
+// If the client goes away in the middle of an answer, the user's connection is cut, so
+// that a part is not taken for the whole.
+type ReverseProxy struct {
+	// Fleet has the clients.
+	Fleet *Fleet
+
+	// Domain is that of which the clients' names are subdomains, such as
+	// "devices.example". "" means that IDs are in the path. Hosts have no upper case,
+	// so such IDs should have none.
+	Domain string
+
+	// Rewrite, if not nil, changes the request for the client, at last.
+	Rewrite func(*httputil.ProxyRequest)
+
+	// Configure, if not nil, sets fields of the [http.Transport] that each session has.
+	// ResponseHeaderTimeout is a minute by default.
+	Configure func(*http.Transport)
+
+	// Logger, if not nil, is told of requests that could not be served, at level Warn.
+	Logger *slog.Logger
+
+	once      sync.Once
+	transport *Transport
+}
+
+const (
+	responseHeaderTimeout = time.Minute
+	retryAfter            = "5" // seconds
+)
+
+func (p *ReverseProxy) init() {
+	p.once.Do(func() {
+		p.transport = p.Fleet.Transport(func(t *http.Transport) {
+			t.ResponseHeaderTimeout = responseHeaderTimeout
+			t.DisableCompression = true // what the user does not ask for is not for us to undo
+			if p.Configure != nil {
+				p.Configure(t)
+			}
+		})
+	})
+}
+
+// ServeHTTP implements [http.Handler].
+func (p *ReverseProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.init()
+	to, err := p.target(r)
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	if to.path == "" { // for relative links to work
+		to.redirect(w, r)
+		return
+	}
+	if err := p.awaits(r.Context(), to.id); err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	proxy := httputil.ReverseProxy{
+		Transport:      p.transport,
+		FlushInterval:  -1,
+		Rewrite:        func(pr *httputil.ProxyRequest) { p.rewrite(pr, to) },
+		ModifyResponse: func(answer *http.Response) error { to.addPrefix(answer, r.Host); return nil },
+		ErrorHandler:   p.fail,
+		ErrorLog:       slog.NewLogLogger(p.logger().Handler(), slog.LevelWarn),
+	}
+	proxy.ServeHTTP(w, r)
+}
+
+// awaits waits for a client that is away, if the fleet does, for as long as it has to
+// answer.
+func (p *ReverseProxy) awaits(ctx context.Context, id string) error {
+	if !p.Fleet.waits {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, responseHeaderTimeout)
+	defer cancel()
+	_, err := p.Fleet.Wait(ctx, id)
+	return err
+}
+
+func (p *ReverseProxy) rewrite(pr *httputil.ProxyRequest, to target) {
+	pr.SetXForwarded()
+	pr.Out.Host = pr.In.Host
+	pr.Out.URL.Scheme, pr.Out.URL.Host = "http", to.id
+	pr.Out.URL.RawPath = to.path
+	pr.Out.URL.Path, _ = url.PathUnescape(to.path) // it was a part of a valid one
+	pr.Out.Header.Del("X-Forwarded-Prefix")
+	if to.prefix != "" {
+		pr.Out.Header.Set("X-Forwarded-Prefix", to.prefix)
+	}
+	if p.Rewrite != nil {
+		p.Rewrite(pr)
+	}
+}
+
+// fail answers what cannot be served.
+func (p *ReverseProxy) fail(w http.ResponseWriter, r *http.Request, err error) {
+	status, why := http.StatusBadGateway, "the connection to the client failed"
+	var timeout net.Error
+	if not, ok := errors.AsType[*NotConnectedError](err); ok {
+		w.Header().Set("Retry-After", retryAfter)
+		status, why = http.StatusServiceUnavailable, fmt.Sprintf("client %q is not connected", not.ID)
+	} else if errors.Is(err, ErrInvalidID) {
+		status, why = http.StatusNotFound, "there is no such client"
+	} else if isGone(err) {
+		w.Header().Set("Retry-After", retryAfter)
+		status, why = http.StatusServiceUnavailable, "the client has just left"
+	} else if errors.As(err, &timeout) && timeout.Timeout() {
+		status, why = http.StatusGatewayTimeout, "the client has not answered in time"
+	}
+	p.logger().Warn("fleet: request not served", "status", status, "host", r.Host, "path", r.URL.Path, "err", err)
+	http.Error(w, fmt.Sprintf("%d %s: %s", status, http.StatusText(status), why), status)
+}
+
+func (p *ReverseProxy) logger() *slog.Logger {
+	if p.Logger == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return p.Logger
+}
+
+// A target is what a request is for.
+type target struct {
+	id     string
+	path   string // of the request to the client, escaped
+	prefix string // what was before that
+}
+
+// target tells who a request is for.
+func (p *ReverseProxy) target(r *http.Request) (t target, err error) {
+	if p.Domain != "" {
+		host := strings.ToLower(r.Host)
+		if name, _, err := net.SplitHostPort(host); err == nil {
+			host = name
+		}
+		t.id, _ = strings.CutSuffix(host, "."+strings.ToLower(p.Domain))
+		if t.id == host {
+			t.id = ""
+		}
+		t.path = r.URL.EscapedPath()
+	} else {
+		path := r.URL.EscapedPath()
+		t.id, _, _ = strings.Cut(strings.TrimPrefix(path, "/"), "/")
+		t.path = strings.TrimPrefix(path, "/"+t.id)
+		// What is in front of this handler may have removed something too.
+		outside, _, _ := strings.Cut(r.RequestURI, "?")
+		before, _ := strings.CutSuffix(outside, path)
+		t.prefix = before + "/" + t.id
+	}
+	return t, CheckID(t.id)
+}
+
+// redirect has the user come again with a slash after the ID.
+func (t target) redirect(w http.ResponseWriter, r *http.Request) {
+	to := t.id + "/" // wherever this is
+	if r.URL.RawQuery != "" {
+		to += "?" + r.URL.RawQuery
+	}
+	w.Header().Set("Location", to)
+	w.WriteHeader(http.StatusPermanentRedirect)
+}
+
+// addPrefix makes an answer right for the user: what is a path for the client has the
+// prefix, and no scheme, which the client does not know.
+func (t target) addPrefix(answer *http.Response, host string) {
+	if to, err := url.Parse(answer.Header.Get("Location")); err == nil && (to.Host == "" || to.Host == host || to.Host == t.id) {
+		if path := to.EscapedPath(); strings.HasPrefix(path, "/") || to.Host != "" {
+			to.Scheme, to.Host, to.User = "", "", nil
+			to.Path, to.RawPath = t.prefix+to.Path, t.prefix+path
+			answer.Header.Set("Location", to.String())
+		}
+	}
+	if cookies := answer.Header["Set-Cookie"]; t.prefix != "" {
+		for i, line := range cookies {
+			cookies[i] = t.addPrefixToCookie(line)
+		}
+	}
+}
+
+func (t target) addPrefixToCookie(line string) string {
+	c, err := http.ParseSetCookie(line)
+	if err != nil || !strings.HasPrefix(c.Path, "/") { // without one it is that of the request
+		return line
+	}
+	c.Path = t.prefix + c.Path
+	return c.String()
+}

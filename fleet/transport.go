@@ -1,0 +1,115 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+
+	"github.com/backdial/backdial/rhttp"
+)
+
+// A Transport is an [http.RoundTripper] for which the host of a URL is a client's ID:
+// http://123/status is what client 123 serves under /status. See [Fleet.Transport].
+type Transport struct {
+	fleet     *Fleet
+	configure []func(*http.Transport)
+
+	mu       sync.Mutex // guards below
+	sessions map[*member]*rhttp.Transport
+}
+
+// Transport returns an [http.RoundTripper] that reaches the clients of the fleet by
+// their ID. It keeps connections to each of them, and drops them when the client leaves
+// or moves. configure sets fields of the [http.Transport] that each session has, as in
+// [rhttp.NewTransport].
+//
+// A request for which no connection can be opened, because the session has just ended,
+// is sent once more, in the client's next session, if it has no body or Request.GetBody:
+// just as net/http does when a connection that it has kept turns out to be dead. Errors
+// match what those of [Fleet.Dial] do.
+func (f *Fleet) Transport(configure ...func(*http.Transport)) *Transport {
+	return &Transport{fleet: f, configure: configure, sessions: make(map[*member]*rhttp.Transport)}
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer, m, err := t.try(r)
+	if m == nil || !errors.Is(err, rhttp.ErrNoConnection) {
+		return answer, err
+	}
+	t.fleet.leave(m, err)
+	again, ok := rewound(r)
+	if !ok {
+		return nil, err
+	}
+	answer, _, err = t.try(again)
+	return answer, err
+}
+
+// try sends a request in the session that is the client's now, which it returns.
+func (t *Transport) try(r *http.Request) (*http.Response, *member, error) {
+	id := r.URL.Hostname()
+	err := CheckID(id)
+	var m *member
+	if err == nil {
+		m, err = t.fleet.find(r.Context(), id, t.fleet.waits)
+	}
+	if err != nil {
+		if r.Body != nil {
+			r.Body.Close()
+		}
+		return nil, nil, fmt.Errorf("fleet: %w", err)
+	}
+	answer, err := t.of(m).RoundTrip(r)
+	if err != nil {
+		return nil, m, fmt.Errorf("fleet: client %q: %w", id, err)
+	}
+	return answer, m, nil
+}
+
+// rewound returns r with a body that has not been read, if there can be one.
+func rewound(r *http.Request) (*http.Request, bool) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return r, true
+	}
+	if r.GetBody == nil {
+		return nil, false
+	}
+	body, err := r.GetBody()
+	if err != nil {
+		return nil, false
+	}
+	again := *r
+	again.Body = body
+	return &again, true
+}
+
+// of returns the transport of a session.
+func (t *Transport) of(m *member) *rhttp.Transport {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	of := t.sessions[m]
+	if of == nil {
+		of = rhttp.NewTransport(m.dialer, t.configure...)
+		t.sessions[m] = of
+		context.AfterFunc(m.dialer.Dialable(), func() { t.forget(m) })
+	}
+	return of
+}
+
+func (t *Transport) forget(m *member) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.sessions, m)
+}
+
+// CloseIdleConnections closes the connections that are kept and not in use.
+func (t *Transport) CloseIdleConnections() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, of := range t.sessions {
+		of.CloseIdleConnections()
+	}
+}
