@@ -361,7 +361,9 @@ func TestWatchIsNotWaitedFor(t *testing.T) {
 			synctest.Wait()
 		}
 		first.Close()
+		synctest.Wait()
 		s.connect(t, "1", "stays")
+		synctest.Wait()
 		s.connect(t, "last", "last")
 		synctest.Wait()
 		if watchers, pending := s.Watching(); watchers != 1 || pending > 3 {

@@ -40,3 +40,10 @@ func (f *Fleet) Watching() (watchers, pending int) {
 	}
 	return len(f.watchers), pending
 }
+
+// Sessions returns how many sessions t knows.
+func (t *Transport) Sessions() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.sessions)
+}

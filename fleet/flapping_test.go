@@ -30,7 +30,8 @@ func TestFlapping(t *testing.T) {
 			leak.Check(t)
 			const ids, clients, times = 250, 4, 3
 			s := &site{Fleet: fleet.New(fleet.ByHeader("DeviceId"), fleet.WithDuplicates(policy)), network: mem.New()}
-			s.serve(t, "server", transport.WithAuthorize(s.Authorize))
+			// All may knock at the same time, and be gone before they are answered.
+			s.serve(t, "server", transport.WithAuthorize(s.Authorize), transport.WithMaxHandshakes(10*ids*clients))
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			watched := s.changes(ctx)

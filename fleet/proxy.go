@@ -94,6 +94,8 @@ func (p *ReverseProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.fail(w, r, err)
 		return
 	}
+	// Otherwise HTTP/1 has the whole request read before the answer begins.
+	http.NewResponseController(w).EnableFullDuplex()
 	proxy := httputil.ReverseProxy{
 		Transport:      p.transport,
 		FlushInterval:  -1,
@@ -119,7 +121,6 @@ func (p *ReverseProxy) awaits(ctx context.Context, id string) error {
 
 func (p *ReverseProxy) rewrite(pr *httputil.ProxyRequest, to target) {
 	pr.SetXForwarded()
-	pr.Out.Host = pr.In.Host
 	pr.Out.URL.Scheme, pr.Out.URL.Host = "http", to.id
 	pr.Out.URL.RawPath = to.path
 	pr.Out.URL.Path, _ = url.PathUnescape(to.path) // it was a part of a valid one
