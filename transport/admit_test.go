@@ -407,7 +407,7 @@ func TestShutdownRefuses(t *testing.T) {
 	await(t, "the beginning of Shutdown", d.Draining())
 	_, err = transport.DialAndListen("http://"+s.Addr, nil)
 	rejected, ok := errors.AsType[*carrier.RejectedError](err)
-	if !ok || rejected.StatusCode != http.StatusServiceUnavailable || rejected.Header.Get("Retry-After") != "5" {
+	if !ok || rejected.StatusCode != http.StatusServiceUnavailable || rejected.Header.Get("Retry-After") != "1" {
 		t.Errorf("a new client: %v, want status 503 with Retry-After", err)
 	}
 	select {

@@ -61,8 +61,10 @@ const (
 	drainSpreadEach    = defaultDrainSpread / 1000
 
 	// What clients that are refused are told, who add something at random: when
-	// this server is likely to be another, has room again, or is less busy.
-	drainRetryAfter      = 5 * time.Second
+	// this server is likely to be another, has room again, or is less busy. A proxy
+	// may send a client that moves to the server that it is to leave, several times,
+	// and all of that has to happen within moveGrace.
+	drainRetryAfter      = time.Second
 	sessionsRetryAfter   = 30 * time.Second
 	handshakesRetryAfter = time.Second
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -355,6 +356,37 @@ func TestMoveLate(t *testing.T) {
 			t.Errorf("states %v, want %v", got, want)
 		}
 	})
+}
+
+// TestMoveIsSentBack has the server that shuts down be one of several that a proxy asks
+// by turns: a client that it sends there again, even three times, still has a session
+// when it gets to another.
+func TestMoveIsSentBack(t *testing.T) {
+	for range 20 { // waits are random
+		reconnects(t, func(t *testing.T, s *site) {
+			_, told := s.listen(t, transport.Backoff{})
+			<-s.dialers
+			time.Sleep(time.Minute) // it is stable
+			before := s.deploy(t)
+			var turns atomic.Int64
+			s.answer(func(w http.ResponseWriter, r *http.Request) {
+				if turns.Add(1) <= 3 {
+					before.ServeHTTP(w, r)
+				} else {
+					s.current().ServeHTTP(w, r)
+				}
+			})
+			done := shutdown(t.Context(), before)
+			<-s.dialers
+			if err := <-done; err != nil {
+				t.Error("shutdown:", err)
+			}
+			synctest.Wait()
+			if got := told.states(); slices.Contains(got, waiting) || turns.Load() != 4 {
+				t.Errorf("states %v after %d turns, want to have a session all the time", got, turns.Load())
+			}
+		})
+	}
 }
 
 // TestMoveLosesSession has the session end that is to be left.

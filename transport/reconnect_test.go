@@ -56,6 +56,13 @@ func (s *site) deploy(t *testing.T, opts ...transport.ServerOption) (before *tra
 	return before
 }
 
+// current is the server that is there.
+func (s *site) current() *transport.Server {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.server
+}
+
 func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.requests = append(s.requests, r)
