@@ -102,11 +102,7 @@ func (f *fleet) floods(p *proxy) (all []*flood) {
 		if err != nil {
 			f.t.Fatal(err)
 		}
-		d, err := f.Await(f.t.Context(), number)
-		if err != nil {
-			f.t.Fatal(err)
-		}
-		all = append(all, startFlood(f.t, "flood of "+w.name, d, lis))
+		all = append(all, startFlood(f.t, "flood of "+w.name, f.session(number), lis))
 	}
 	for _, one := range all {
 		await(f.t, one.name, one.flows)
@@ -124,19 +120,35 @@ func (f *fleet) answer(n int) {
 	}
 }
 
-// sessions are those of the devices now, for each of which it waits.
+// sessions are those of the devices, for each of which it waits.
 func (f *fleet) sessions() (all []*transport.Dialer) {
+	f.t.Helper()
+	for _, dev := range f.devices {
+		all = append(all, f.session(dev.number))
+	}
+	return all
+}
+
+// session is that of a client, for which it waits.
+func (f *fleet) session(number uint32) *transport.Dialer {
 	f.t.Helper()
 	ctx, cancel := context.WithTimeout(f.t.Context(), patience)
 	defer cancel()
-	for _, dev := range f.devices {
-		d, err := f.Await(ctx, dev.number)
-		if err != nil {
-			f.t.Fatalf("waiting for %s: %v", dev.name, err)
-		}
-		all = append(all, d)
+	d, err := f.Await(ctx, number)
+	if err != nil {
+		f.t.Fatalf("waiting for client %d: %v", number, err)
 	}
-	return all
+	return d
+}
+
+// leave shuts a server down, whose clients move.
+func (f *fleet) leave(s *server) {
+	f.t.Helper()
+	ctx, cancel := context.WithTimeout(f.t.Context(), patience)
+	defer cancel()
+	if err := s.Shutdown(ctx); err != nil {
+		f.t.Error("shutdown:", err)
+	}
 }
 
 // arrive waits until all devices are connected to a server.

@@ -15,7 +15,7 @@ import (
 	"github.com/backdial/backdial/internal/leak"
 )
 
-// A kind is a program that is a proxy.
+// A kind is a program that is a proxy, and what is known of it.
 type kind struct {
 	name   string
 	config string   // the name of its configuration
@@ -37,7 +37,7 @@ type kind struct {
 	// asksOther is whether it asks another server when one answers 503.
 	asksOther bool
 
-	// servers are as many as there are addresses.
+	// servers has it ask the servers at these addresses, by turns or at random.
 	servers func(addrs ...string) edit
 }
 

@@ -24,7 +24,7 @@ import (
 
 const (
 	// patience bounds every wait, on a loaded machine under the race detector.
-	patience = 30 * time.Second
+	patience = time.Minute
 
 	// tick is how often conditions are looked at.
 	tick = 10 * time.Millisecond

@@ -26,13 +26,15 @@ func TestReadme(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(withoutIndent(string(tested)), withoutIndent(block)) {
-			t.Errorf("%s does not have\n%s", config, block)
+		for part := range strings.SplitSeq(block, "\n\n") { // which may be apart
+			if !strings.Contains(withoutIndent(string(tested)), withoutIndent(part)) {
+				t.Errorf("%s does not have\n%s", config, part)
+			}
 		}
 	}
 }
 
-// withoutIndent returns the lines of text, each of which ends, none of which is indented.
+// withoutIndent returns the lines of text, none of which is indented.
 func withoutIndent(text string) string {
 	var b strings.Builder
 	b.WriteString("\n")

@@ -44,9 +44,7 @@ func TestDeploy(t *testing.T) {
 		if at(f.sessions()[0]) == "two" {
 			leaving, next = two, "one"
 		}
-		if err := leaving.Shutdown(t.Context()); err != nil {
-			t.Error("shutdown:", err)
-		}
+		f.leave(leaving)
 		f.arrive(next)
 		f.answer(20)
 		f.stay(k.asksOther)

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/smuxmux"
@@ -128,6 +129,8 @@ func pair(t *testing.T, d *transport.Dialer, lis net.Listener) (far, near mux.St
 		t.Fatal("accept:", err)
 	}
 	t.Cleanup(func() { accepted.Close() })
+	dialled.SetDeadline(time.Now().Add(patience))
+	accepted.SetDeadline(time.Now().Add(patience))
 	return dialled.(mux.Stream), accepted.(mux.Stream)
 }
 
