@@ -14,7 +14,7 @@
 //   - When nginx is reloaded, the session stays with the worker that has it, until
 //     worker_shutdown_timeout if that is set. So it is with HAProxy and
 //     hard-stop-after. Caddy closes it, with a close frame that it may write into the
-//     middle of another frame: what arrives last, before the error, may be four bytes
+//     middle of another frame: what arrives last, before the error, may be a few bytes
 //     that nobody has sent.
 //   - A server that shuts down answers 503, which nginx and HAProxy can be told to
 //     take for a reason to ask another server, so that a client that moves does not
