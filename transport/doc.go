@@ -50,6 +50,11 @@
 // One address serves all carriers: ListenAndServe has the TCP port and the UDP
 // port of one number, and its HTTP answers tell of the latter (Alt-Svc).
 //
+// # What stands on it
+//
+// A Dialer is one session. Which client it belongs to is for package fleet to know,
+// which dials clients by ID; package rhttp sends HTTP requests to one client.
+//
 // # Lifetimes
 //
 // A session is one connected client: a [Listener] on its side and a [Dialer] on

@@ -14,16 +14,14 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"os/exec"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/carrier/webtransport"
+	"github.com/backdial/backdial/internal/chromium"
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/transport"
@@ -34,7 +32,7 @@ const patience = time.Minute
 
 func TestRun(t *testing.T) {
 	leak.Check(t)
-	browser := findChromium(t)
+	browser := chromium.Find(t)
 	ctx, stop := context.WithCancel(t.Context())
 	out, w := io.Pipe()
 	done := make(chan error, 1)
@@ -53,7 +51,7 @@ func TestRun(t *testing.T) {
 	if !ok {
 		t.Fatal("no address")
 	}
-	open(t, browser, url)
+	chromium.Open(t, browser, url)
 	if line := await(t, lines, "the tab's answer"); !strings.Contains(line, `is "Mozilla/5.0`) {
 		t.Error(line)
 	}
@@ -217,10 +215,10 @@ func TestBrowserIsKilled(t *testing.T) {
 
 func TestOtherPagesMayNotConnect(t *testing.T) {
 	leak.Check(t)
-	browser := findChromium(t)
+	browser := chromium.Find(t)
 	dialers := make(chan *transport.Dialer, 1)
 	s, reports := newTabSite(t, dialers)
-	open(t, browser, strings.Replace(s.url, "127.0.0.1", "localhost", 1)) // another origin
+	chromium.Open(t, browser, strings.Replace(s.url, "127.0.0.1", "localhost", 1)) // another origin
 	r := await(t, reports, "the tab's report")
 	if !strings.Contains(r.Error, "Opening handshake failed") {
 		t.Errorf("the tab reports %+v", r)
@@ -248,11 +246,11 @@ type report struct {
 // newTab opens a tab, and waits until it is connected.
 func newTab(t *testing.T, opts ...webtransport.Option) *tab {
 	t.Helper()
-	browser := findChromium(t)
+	browser := chromium.Find(t)
 	dialers := make(chan *transport.Dialer, 1)
 	s, reports := newTabSite(t, dialers, opts...)
 	tab := &tab{site: s, reports: reports}
-	tab.kill = open(t, browser, s.url)
+	tab.kill = chromium.Open(t, browser, s.url).Kill
 	if r := tab.report(t); r.Connected != "backdial.v1.native" {
 		t.Fatalf("the tab reports %+v", r)
 	}
@@ -346,61 +344,4 @@ func await[T any](t *testing.T, c <-chan T, what string) (v T) {
 		t.Fatalf("%s has not come within %v", what, patience)
 	}
 	return v
-}
-
-func findChromium(t *testing.T) string {
-	t.Helper()
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	const none = "no Chromium: install Debian's chromium"
-	if os.Getenv("BACKDIAL_REQUIRE_CHROMIUM") == "1" {
-		t.Fatal(none + ", or unset BACKDIAL_REQUIRE_CHROMIUM")
-	}
-	t.Skip(none)
-	return ""
-}
-
-// open shows url in a browser of its own, until it is killed or t ends.
-func open(t *testing.T, browser, url string) (kill func()) {
-	t.Helper()
-	home := t.TempDir()
-	// No QUIC flag is needed, and --disable-quic would disable WebTransport.
-	cmd := exec.Command(browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-		"--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-		"--disable-breakpad", "--enable-logging=stderr", "--user-data-dir="+home, url)
-	cmd.Env = append(os.Environ(), "HOME="+home, "XDG_CONFIG_HOME="+home, "XDG_CACHE_HOME="+home)
-	var output bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &output, &output
-	// Its many processes are one group, to be killed together. Wait returns
-	// when the last of them has let go of the output.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.WaitDelay = 10 * time.Second
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	kill = sync.OnceFunc(func() {
-		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-		cmd.Wait()
-	})
-	t.Cleanup(func() {
-		kill()
-		if t.Failed() {
-			t.Logf("%s says:\n%s", browser, withoutNoise(output.String()))
-		}
-	})
-	return kill
-}
-
-// withoutNoise leaves out what Chromium says about a machine without a desktop.
-func withoutNoise(output string) string {
-	var b strings.Builder
-	for line := range strings.Lines(output) {
-		if !strings.Contains(line, "dbus") {
-			b.WriteString(line)
-		}
-	}
-	return b.String()
 }

@@ -63,7 +63,10 @@ func forbidden(file, pkg string) string {
 	switch {
 	case in("transport/") && file != "transport/defaults.go" && isImplementation(pkg):
 		return "only defaults.go names an implementation"
-	case (in("mux/") || in("carrier/")) && is("transport"):
+	case (in("fleet/") || in("rhttp/") || in("metrics/")) && isImplementation(pkg):
+		return "what stands on package transport has its user choose"
+	case (in("mux/") || in("carrier/") || in("transport/")) && (is("fleet") || is("rhttp") || is("metrics")),
+		(in("mux/") || in("carrier/")) && is("transport"):
 		return "the layer below does not know the one above"
 	case in("mux/") && is("carrier/"), in("carrier/") && is("mux"):
 		return "a multiplexer knows no carrier, but what carriers may offer; a carrier knows no multiplexer"
@@ -90,6 +93,9 @@ func TestForbidden(t *testing.T) {
 		{"carrier/webtransport/conn.go", "mux", true},
 		{"carrier/ws/dial.go", "transport", true},
 		{"mux/mux.go", "internal/engine", true},
+		{"fleet/dial.go", "transport", false},
+		{"fleet/dial.go", "mux/yamuxmux", true},
+		{"transport/server.go", "fleet", true},
 	} {
 		if got := forbidden(test.file, module+test.pkg) != ""; got != test.want {
 			t.Errorf("%s imports %s: forbidden %v, want %v", test.file, test.pkg, got, test.want)
@@ -100,7 +106,7 @@ func TestForbidden(t *testing.T) {
 // TestLinked makes sure that programs are not made to carry what they do not
 // use: tests' libraries, other multiplexers, QUIC.
 func TestLinked(t *testing.T) {
-	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "./transport")
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "./transport", "./fleet", "./rhttp")
 	cmd.Dir, cmd.Stderr = root, os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
@@ -113,7 +119,7 @@ func TestLinked(t *testing.T) {
 	for _, pkg := range linked {
 		for _, no := range []string{"quic-go", "xtaci", "hashicorp", "goleak", "nettest", "smuxmux", "/webtransport", "testing"} {
 			if strings.Contains(pkg, no) {
-				t.Errorf("package transport links %s", pkg)
+				t.Errorf("package transport, fleet or rhttp links %s", pkg)
 			}
 		}
 	}
