@@ -48,12 +48,14 @@ func (b Backoff) withDefaults() Backoff {
 
 // bound is the longest wait before attempt n, the first of which is 0.
 func (b Backoff) bound(n int) time.Duration {
-	for d := b.Min; ; d *= 2 {
-		if n == 0 || d >= b.Max {
-			return min(d, b.Max)
-		}
-		n--
+	d := b.Min
+	for ; n > 0 && d <= b.Max/2; n-- { // so that it does not overflow
+		d *= 2
 	}
+	if n > 0 {
+		return b.Max
+	}
+	return d
 }
 
 // wait is how long to wait before attempt n, after one that failed with err.

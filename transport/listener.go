@@ -55,9 +55,10 @@ func (l *Listener) Close() error {
 // meanwhile are refused. When ctx ends first, Shutdown cuts what is left and
 // returns ctx's error.
 //
-// With an [http.Server] that serves the listener, disable keep-alives first, so
-// that its connections end with their requests; then call this Shutdown, and
-// not the server's, which would close the listener at once.
+// A server that serves the listener, such as an [http.Server] or a gRPC server, has a
+// way to stop of its own which begins with Close of the listener, and so would cut
+// everything. Call this Shutdown first, then that. An http.Server has to have its
+// keep-alives disabled before, so that its connections end with their requests.
 //
 // [http.Server]: https://pkg.go.dev/net/http#Server
 func (l *Listener) Shutdown(ctx context.Context) error { return l.life.shutdown(ctx) }
