@@ -60,6 +60,11 @@ var (
 	// it, the carrier failed, or the peer went silent.
 	ErrSessionEnded = errors.New("session ended")
 
+	// ErrClosedByPeer is matched by the cause of the end of a session that the
+	// peer closed on purpose, as far as the carrier can tell. Such errors match
+	// ErrSessionEnded too.
+	ErrClosedByPeer = errors.New("closed by the peer")
+
 	// ErrReset is matched by the errors of a stream that the peer refused or
 	// gave up while this end was still using it.
 	ErrReset = errors.New("stream reset by peer")

@@ -276,7 +276,7 @@ func (s *Session) closedErr() error {
 func (s *Session) lost(cause error) error {
 	if errors.Is(cause, io.EOF) {
 		// Nobody may take the end of the session for the end of a stream.
-		cause = errors.New("closed by the peer")
+		cause = mux.ErrClosedByPeer
 	}
 	return fmt.Errorf("%s: %w: %w", s.wire.Name(), mux.ErrSessionEnded, cause)
 }

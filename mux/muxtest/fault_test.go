@@ -97,6 +97,24 @@ var faults = []fault{{
 	muxer:  mistaking(mux.ErrSessionEnded, errors.ErrUnsupported),
 	breaks: []Promise{DeadPeer, EOFOnlyAfterEnd, Errors, WriteEnds},
 }, {
+	name: "ClosedByPeerHasNoName",
+	muxer: recaused(func(cause error) error {
+		if errors.Is(cause, mux.ErrClosedByPeer) {
+			return fmt.Errorf("%w: %v", mux.ErrSessionEnded, cause)
+		}
+		return cause
+	}),
+	breaks: []Promise{Errors},
+}, {
+	name: "CutIsClosedByPeer",
+	muxer: recaused(func(cause error) error {
+		if errors.Is(cause, mux.ErrSessionEnded) {
+			return fmt.Errorf("%w: %w", cause, mux.ErrClosedByPeer)
+		}
+		return cause
+	}),
+	breaks: []Promise{Errors},
+}, {
 	name:   "ResetIsGoAway",
 	muxer:  mistaking(mux.ErrReset, mux.ErrGoAway),
 	breaks: []Promise{BoundedMemory, StreamLimits, WriteEnds},

@@ -245,4 +245,12 @@ func matchingErrors(t *testing.T, connect Connect) {
 			t.Errorf("after Close by the peer: error %v, want mux.ErrSessionEnded only", err)
 		}
 	}
+	if !errors.Is(end, mux.ErrClosedByPeer) {
+		t.Errorf("after Close by the peer: cause %v, want mux.ErrClosedByPeer", end)
+	}
+	cut := connect.pair(t, mux.Config{}, mux.Config{})
+	cut.DialLink.Cut()
+	if end := awaitEnd(t, cut.Listen); errors.Is(end, mux.ErrClosedByPeer) {
+		t.Errorf("after a cut: cause %v, want no mux.ErrClosedByPeer", end)
+	}
 }

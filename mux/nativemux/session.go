@@ -371,7 +371,7 @@ func (s *session) lost(cause error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.peerCloses.begun && !errors.Is(cause, mux.ErrProtocol) {
-		cause = errClosedByPeer
+		cause = mux.ErrClosedByPeer
 	}
 	return lost(cause)
 }
@@ -379,12 +379,10 @@ func (s *session) lost(cause error) error {
 func lost(cause error) error {
 	if errors.Is(cause, io.EOF) {
 		// Nobody may take the end of the session for the end of a stream.
-		cause = errClosedByPeer
+		cause = mux.ErrClosedByPeer
 	}
 	return fmt.Errorf("native: %w: %w", mux.ErrSessionEnded, cause)
 }
-
-var errClosedByPeer = errors.New("closed by the peer")
 
 // A kept is a session as package keepalive sees it.
 type kept struct{ *session }
