@@ -230,9 +230,12 @@ func AllowOrigin(r *http.Request) *http.Request {
 	return r.WithContext(context.WithValue(r.Context(), originAllowed{}, true))
 }
 
+// ErrOrigin is matched by the error of Upgrade for a page that may not connect.
+var ErrOrigin = errors.New("origin not allowed")
+
 // OriginAllowed reports whether r has the note of [AllowOrigin]. The Upgrade of a
-// carrier that pages can use refuses others, with status 403, unless they are of
-// the host that the request is for.
+// carrier that pages can use refuses others, with status 403 and [ErrOrigin], unless
+// they are of the host that the request is for.
 func OriginAllowed(r *http.Request) bool { return r.Context().Value(originAllowed{}) != nil }
 
 type originAllowed struct{}

@@ -16,6 +16,11 @@ import (
 // client was refused because there are as many as there may be.
 var ErrServerFull = errors.New("server is full")
 
+// ErrNotHandshake is matched by the error that [Trace.HandshakeFailed] is told for a
+// request that does not ask for a connection of one of the server's carriers, such as
+// those of browsers, probes and scanners.
+var ErrNotHandshake = errors.New("not a request of the carriers here")
+
 // handshake makes a session of r, and registers it. If it fails, it has answered.
 func (s *Server) handshake(w http.ResponseWriter, r *http.Request) (*Dialer, error) {
 	if err := s.beginHandshake(); err != nil {
@@ -70,7 +75,7 @@ func (s *Server) admit(r *http.Request) (*http.Request, error) {
 		if !check(r) {
 			return r, &refusal{
 				carrier.RejectedError{StatusCode: http.StatusForbidden},
-				fmt.Errorf("transport: origin %.*q is not allowed", maxShown, r.Header.Get("Origin")),
+				fmt.Errorf("transport: %w: %.*q", carrier.ErrOrigin, maxShown, r.Header.Get("Origin")),
 			}
 		}
 		r = carrier.AllowOrigin(r)
@@ -134,7 +139,10 @@ type refusal struct {
 }
 
 func (r *refusal) Error() string { return r.cause.Error() }
-func (r *refusal) Unwrap() error { return r.cause }
+
+// Unwrap has the error match the answer first, and not what the user's function
+// would have liked it to be.
+func (r *refusal) Unwrap() []error { return []error{&r.answer, r.cause} }
 
 // unavailable is the refusal of a client that may come back after a while.
 func unavailable(cause error, retryAfter time.Duration) error {

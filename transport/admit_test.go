@@ -94,8 +94,8 @@ func TestAuthorize(t *testing.T) {
 			if got := string(rejected.Body); got != test.body {
 				t.Errorf("body %q, want %q", got, test.body)
 			}
-			if !errors.Is(told, test.err) {
-				t.Errorf("the trace is told %v, want %v", told, test.err)
+			if !errors.Is(told, test.err) || !rejectedWith(test.status)(told) {
+				t.Errorf("the trace is told %v, want %v, and the status", told, test.err)
 			}
 		})
 	}
@@ -350,8 +350,11 @@ func TestCheckOrigin(t *testing.T) {
 	for _, c := range []carrier.Carrier{ws.New(), webtransport.New()} {
 		t.Run(c.Name(), func(t *testing.T) {
 			leak.Check(t)
+			told := make(chan error, 1)
 			enter := func(origin string, opts ...transport.ServerOption) error {
-				opts = append([]transport.ServerOption{transport.WithCarriers(c)}, opts...)
+				opts = append([]transport.ServerOption{transport.WithCarriers(c), transport.WithTrace(transport.Trace{
+					HandshakeFailed: func(_ *http.Request, err error) { told <- err },
+				})}, opts...)
 				s := serverFunc(t, nil, opts...)
 				s.Addr = freeAddr(t)
 				served := make(chan error, 1)
@@ -375,11 +378,17 @@ func TestCheckOrigin(t *testing.T) {
 			if err := enter(page); !rejectedWith(http.StatusForbidden)(err) {
 				t.Errorf("a page of somebody else: %v, want status 403", err)
 			}
+			if err := await(t, "HandshakeFailed", told); !errors.Is(err, carrier.ErrOrigin) {
+				t.Errorf("a page of somebody else: the trace is told %v, want carrier.ErrOrigin", err)
+			}
 			if err := enter(page, transport.WithCheckOrigin(allow)); err != nil {
 				t.Errorf("a page that is allowed: %v", err)
 			}
 			if err := enter("https://other.example", transport.WithCheckOrigin(allow)); !rejectedWith(http.StatusForbidden)(err) {
 				t.Errorf("a page that is not: %v, want status 403", err)
+			}
+			if err := await(t, "HandshakeFailed", told); !errors.Is(err, carrier.ErrOrigin) || !rejectedWith(http.StatusForbidden)(err) {
+				t.Errorf("a page that is not: the trace is told %v, want carrier.ErrOrigin, and status 403", err)
 			}
 		})
 	}

@@ -260,19 +260,23 @@ func TestStrippedProtocol(t *testing.T) {
 }
 
 func TestPlainRequests(t *testing.T) {
-	srv := httptest.NewServer(serverFunc(t, nil))
+	told := make(chan error, 1)
+	srv := httptest.NewServer(serverFunc(t, nil, transport.WithTrace(transport.Trace{
+		HandshakeFailed: func(_ *http.Request, err error) { told <- err },
+	})))
 	defer srv.Close()
 	for _, test := range []struct {
 		method string
 		header http.Header
 		status int
 		body   string
+		err    error // that the trace is told, or nil for any
 	}{
-		{"GET", nil, 426, "GET / is not a request of the carriers here (ws)"},
-		{"POST", nil, 426, "POST / is not a request of the carriers here (ws)"},
-		{"GET", upgrade("backdial.v9.future"), 400, "client offers backdial.v9.future, server has backdial.v1.yamux"},
-		{"GET", http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}}, 400, "Bad Request"},
-		{"GET", http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Origin": {"https://evil.example"}}, 403, "Forbidden"},
+		{"GET", nil, 426, "GET / is not a request of the carriers here (ws)", transport.ErrNotHandshake},
+		{"POST", nil, 426, "POST / is not a request of the carriers here (ws)", transport.ErrNotHandshake},
+		{"GET", upgrade("backdial.v9.future"), 400, "client offers backdial.v9.future, server has backdial.v1.yamux", transport.ErrNoCommonMux},
+		{"GET", http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}}, 400, "Bad Request", nil},
+		{"GET", http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Origin": {"https://evil.example"}}, 403, "Forbidden", carrier.ErrOrigin},
 	} {
 		r, err := http.NewRequestWithContext(t.Context(), test.method, srv.URL, nil)
 		if err != nil {
@@ -290,6 +294,9 @@ func TestPlainRequests(t *testing.T) {
 		answer.Body.Close()
 		if answer.StatusCode != test.status || !strings.Contains(string(body), test.body) {
 			t.Errorf("%s %v: status %d, %q; want %d, %q", test.method, test.header, answer.StatusCode, body, test.status, test.body)
+		}
+		if err := await(t, "HandshakeFailed", told); test.err != nil && !errors.Is(err, test.err) {
+			t.Errorf("%s %v: the trace is told %v, want %v", test.method, test.header, err, test.err)
 		}
 	}
 	http.DefaultClient.CloseIdleConnections()

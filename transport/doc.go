@@ -129,8 +129,8 @@
 // is about to leave or to move, [os.ErrDeadlineExceeded], mux.ErrReset for a stream
 // that the other end gave up, *[carrier.RejectedError] for a server that refused a
 // client, [ErrNoCommonMux], and, in a Trace or in [Info.Fallback], [ErrLostRace] for a
-// carrier that another was faster than, and [ErrServerFull] for a client that was
-// refused.
+// carrier that another was faster than, and [ErrServerFull], [ErrNotHandshake] and
+// carrier.ErrOrigin for a request that was refused.
 //
 // # Limits
 //

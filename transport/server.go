@@ -115,8 +115,8 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request) (*Dialer, error)
 		w.Header().Set("Upgrade", "websocket")
 		w.Header().Set("Connection", "Upgrade")
 		return nil, refuse(w, http.StatusUpgradeRequired,
-			fmt.Errorf("transport: %.*s %.*s is not a request of the carriers here (%s)",
-				maxShown, r.Method, maxShown, r.URL.Path, s.carrierNames()))
+			fmt.Errorf("transport: %.*s %.*s is %w (%s)",
+				maxShown, r.Method, maxShown, r.URL.Path, ErrNotHandshake, s.carrierNames()))
 	}
 	r, err := s.admit(r)
 	if err != nil {
@@ -140,7 +140,7 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request) (*Dialer, error)
 // refuse answers a request with what is wrong, and returns it.
 func refuse(w http.ResponseWriter, status int, err error) error {
 	http.Error(w, strings.TrimPrefix(err.Error(), "transport: "), status)
-	return err
+	return &refusal{carrier.RejectedError{StatusCode: status}, err}
 }
 
 // limits are those of a session on this side.

@@ -24,7 +24,11 @@ type Trace struct {
 	ClientGone func(info Info, err error)
 
 	// HandshakeFailed is called on a server when a request did not lead to a
-	// session.
+	// session. If it was the server that refused it, and not a carrier, err
+	// matches [*carrier.RejectedError], with the status of the answer, whatever
+	// the reason.
+	//
+	// [*carrier.RejectedError]: https://pkg.go.dev/github.com/backdial/backdial/carrier#RejectedError
 	HandshakeFailed func(r *http.Request, err error)
 
 	// DialPassedOver is called on a client, before anything is tried, for a

@@ -197,10 +197,10 @@ func TestUpgradeFails(t *testing.T) {
 		want   string
 	}{{
 		"Origin", webtransport.WithCheckOrigin(nil), "https://evil.example", upgrade(""), http.StatusForbidden,
-		`webtransport: upgrade: origin "https://evil.example" is not allowed`,
+		`webtransport: upgrade: origin not allowed: "https://evil.example"`,
 	}, {
 		"OriginNotListed", webtransport.WithAllowedOrigins("https://good.example"), "https://evil.example", upgrade(""), http.StatusForbidden,
-		`webtransport: upgrade: origin "https://evil.example" is not allowed`,
+		`webtransport: upgrade: origin not allowed: "https://evil.example"`,
 	}, {
 		"Protocol", webtransport.WithCheckOrigin(nil), "", upgrade("three.v1"), http.StatusInternalServerError,
 		`webtransport: upgrade: protocol "three.v1" was not offered`,

@@ -66,7 +66,7 @@ func (c *Carrier) upgrade(w http.ResponseWriter, r *http.Request, protocol strin
 		return nil, http.StatusBadRequest, fmt.Errorf("request is not for WebTransport: method %.*q, protocol %.*q", maxShown, r.Method, maxShown, r.Proto)
 	}
 	if !carrier.OriginAllowed(r) && !c.checkOrigin(r) {
-		return nil, http.StatusForbidden, fmt.Errorf("origin %.*q is not allowed", maxShown, r.Header.Get("Origin"))
+		return nil, http.StatusForbidden, fmt.Errorf("%w: %.*q", carrier.ErrOrigin, maxShown, r.Header.Get("Origin"))
 	}
 	from, ok := r.Context().Value(arrivalKey{}).(*arrival)
 	if !ok {

@@ -32,7 +32,7 @@ func (*Carrier) Offer(r *http.Request) (protocols []string, ok bool) {
 func (c *Carrier) Upgrade(w http.ResponseWriter, r *http.Request, protocol string) (carrier.Conn, error) {
 	if !carrier.OriginAllowed(r) && !c.checkOrigin(r) {
 		http.Error(w, http.StatusText(http.StatusForbidden), http.StatusForbidden)
-		return nil, fmt.Errorf("ws: upgrade: origin %.200q is not allowed", r.Header.Get("Origin"))
+		return nil, fmt.Errorf("ws: upgrade: %w: %.200q", carrier.ErrOrigin, r.Header.Get("Origin"))
 	}
 	u := websocket.Upgrader{
 		HandshakeTimeout: max(cmp.Or(c.handshakeTimeout, defaultHandshakeTimeout), 0),

@@ -43,10 +43,10 @@ func TestUpgradeFails(t *testing.T) {
 		`ws: upgrade: cannot take over the connection: feature not supported`,
 	}, {
 		"Origin", ws.WithCheckOrigin(nil), opening(http.Header{"Origin": {"http://evil.example"}}), "", http.StatusForbidden,
-		`ws: upgrade: origin "http://evil.example" is not allowed`,
+		`ws: upgrade: origin not allowed: "http://evil.example"`,
 	}, {
 		"OpaqueOrigin", ws.WithCheckOrigin(nil), opening(http.Header{"Origin": {"null"}}), "", http.StatusForbidden,
-		`ws: upgrade: origin "null" is not allowed`,
+		`ws: upgrade: origin not allowed: "null"`,
 	}, {
 		"SameOrigin", ws.WithCheckOrigin(nil), opening(http.Header{"Origin": {"https://Server.example"}}), "", http.StatusInternalServerError,
 		`ws: upgrade: cannot take over the connection: feature not supported`,
@@ -55,7 +55,7 @@ func TestUpgradeFails(t *testing.T) {
 		`ws: upgrade: cannot take over the connection: feature not supported`,
 	}, {
 		"NoOrigin", ws.WithCheckOrigin(noOrigin), opening(nil), "", http.StatusForbidden,
-		`ws: upgrade: origin "" is not allowed`,
+		`ws: upgrade: origin not allowed: ""`,
 	}, {
 		"Method", ws.WithCheckOrigin(nil), post, "", http.StatusMethodNotAllowed,
 		`ws: upgrade: websocket: the client is not using the websocket protocol: request method is not GET`,
