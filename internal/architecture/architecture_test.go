@@ -72,6 +72,10 @@ func forbidden(file, pkg string) string {
 		return "a multiplexer knows no carrier, but what carriers may offer; a carrier knows no multiplexer"
 	case (path.Dir(file) == "mux" || path.Dir(file) == "carrier") && strings.HasPrefix(pkg, module):
 		return "a contract depends on nothing"
+	case strings.HasPrefix(pkg, "github.com/prometheus/") && !in("metrics/"),
+		strings.HasPrefix(pkg, "github.com/prometheus/") && in("metrics/otel/"),
+		strings.HasPrefix(pkg, "go.opentelemetry.io/") && !in("metrics/otel/"):
+		return "who does not want metrics or traces is not to carry their libraries"
 	case strings.HasSuffix(pkg, "/pkg/errors"), pkg == "math/rand", strings.Contains(pkg, "stretchr/testify"):
 		return "the standard library has it"
 	}
@@ -99,6 +103,38 @@ func TestForbidden(t *testing.T) {
 	} {
 		if got := forbidden(test.file, module+test.pkg) != ""; got != test.want {
 			t.Errorf("%s imports %s: forbidden %v, want %v", test.file, test.pkg, got, test.want)
+		}
+	}
+}
+
+// TestForbiddenLibraries is TestForbidden for what is not of this module.
+func TestForbiddenLibraries(t *testing.T) {
+	for _, test := range []struct {
+		file, pkg string
+		want      bool
+	}{
+		{"transport/trace.go", "github.com/prometheus/client_golang/prometheus", true},
+		{"metrics/collector.go", "github.com/prometheus/client_golang/prometheus", false},
+		{"metrics/collector.go", "go.opentelemetry.io/otel/trace", true},
+		{"metrics/otel/trace.go", "go.opentelemetry.io/otel/trace", false},
+		{"metrics/otel/trace.go", "github.com/prometheus/client_golang/prometheus", true},
+		{"internal/outcome/outcome.go", "go.opentelemetry.io/otel/trace", true},
+	} {
+		if got := forbidden(test.file, test.pkg) != ""; got != test.want {
+			t.Errorf("%s imports %s: forbidden %v, want %v", test.file, test.pkg, got, test.want)
+		}
+	}
+}
+
+// TestRequired makes sure that the module does not even name those libraries.
+func TestRequired(t *testing.T) {
+	required, err := os.ReadFile(path.Join(root, "go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, no := range []string{"prometheus", "opentelemetry"} {
+		if strings.Contains(string(required), no) {
+			t.Errorf("go.mod names %s", no)
 		}
 	}
 }

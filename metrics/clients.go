@@ -1,0 +1,94 @@
+package metrics
+
+import (
+	"errors"
+	"net"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/backdial/backdial/internal/outcome"
+	"github.com/backdial/backdial/transport"
+)
+
+// countConnects counts attempts to connect. It is called after countSessions.
+func (c *Collector) countConnects() {
+	attempts := c.counters("connects_total",
+		"Attempts to connect that have ended, by carrier and result, and by status if they were rejected.", "carrier", "result", "code")
+	var mu sync.Mutex // guards below
+	known := make(map[string]map[answer]prometheus.Counter)
+	of := func(carrier string) map[answer]prometheus.Counter {
+		mu.Lock()
+		defer mu.Unlock()
+		if known[carrier] == nil {
+			known[carrier] = answers(attempts, outcome.OfConnects, carrier)
+		}
+		return known[carrier]
+	}
+	ended := func(carrier string, err error) {
+		result, code := outcome.Connect(err)
+		of(carrier)[answer{result, code}].Inc()
+	}
+	c.trace.DialStarted = func(carrier string) { of(carrier) }
+	c.trace.DialFailed = ended
+	begun := c.trace.ClientConnected
+	c.trace.ClientConnected = func(i transport.Info) {
+		begun(i)
+		ended(i.Carrier, nil)
+	}
+}
+
+// countListeners counts what listeners are at. A listener tells of neither its first
+// state, which is to connect, nor of itself: so there is no telling how many connect.
+func (c *Collector) countListeners() {
+	now := c.gauges("listeners", "Listeners that are in a state now.", "state")
+	listeners := make(map[transport.State]prometheus.Gauge)
+	for s := transport.StateConnected; s < transport.StateEnded; s++ {
+		listeners[s] = now.WithLabelValues(s.String())
+	}
+	entered := c.counters("states_entered_total", "States that listeners have entered.", "state")
+	states := make(map[transport.State]prometheus.Counter)
+	for s := transport.StateConnecting; s <= transport.StateEnded; s++ {
+		states[s] = entered.WithLabelValues(s.String())
+	}
+	moves := each(c.counters("moves_total", "Moves to another session that servers have asked for, by outcome.", "outcome"),
+		[]string{moved, stayed, outcome.Lost})
+	c.trace.StateChanged = func(change transport.StateChange) {
+		if g := listeners[change.From]; g != nil {
+			g.Dec()
+		}
+		if g := listeners[change.To]; g != nil {
+			g.Inc()
+		}
+		if change.From != change.To { // and not the next pause
+			states[change.To].Inc()
+		}
+		if o := outcomeOfMove(change); o != "" {
+			moves[o].Inc()
+		}
+	}
+}
+
+const (
+	moved  = "moved"
+	stayed = "stayed" // in the session that there was
+)
+
+// outcomeOfMove is what became of a move that change ends, or "".
+func outcomeOfMove(change transport.StateChange) string {
+	if change.From != transport.StateMoving {
+		return ""
+	}
+	switch change.To {
+	case transport.StateConnected:
+		if change.Err != nil {
+			return stayed
+		}
+		return moved
+	case transport.StateWaiting, transport.StateEnded:
+		if !errors.Is(change.Err, net.ErrClosed) { // Close of the listener
+			return outcome.Lost
+		}
+	}
+	return ""
+}

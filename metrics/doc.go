@@ -1,0 +1,139 @@
+// Package metrics counts for Prometheus what servers and clients do. It is a module of
+// its own: programs that do not import it do not carry Prometheus.
+//
+//	c := metrics.New()
+//	prometheus.MustRegister(c)
+//	server := transport.NewServer(handler, transport.WithTrace(c.Trace()))
+//
+// A client has [NewClient] instead, and a fleet [NewFleet]. Labels have few values:
+// what this end is configured with, or words that are listed below. No client is
+// named, by ID or address, so that there are as many series with a million clients as
+// with one. Traces can tell which it was: see package otelbackdial, in
+// [github.com/backdial/backdial/metrics/otel].
+//
+// # Of servers
+//
+// carrier and mux are the names of what the server has, such as "ws" and "yamux". Their
+// series begin with the first session; the others are there from the beginning.
+//
+//	backdial_dial_duration_seconds               histogram
+//	backdial_dials_total                         counter    result
+//	    result: canceled closed draining gone ok other timeout
+//	backdial_handshake_failures_total            counter    code, reason
+//	    code: 401 403 404 409 429 500 503 other
+//	    reason: canceled closing full no_common_mux not_handshake origin other rejected timeout
+//	backdial_session_duration_seconds            histogram  carrier, mux
+//	backdial_sessions                            gauge      carrier, mux
+//	backdial_sessions_closed_total               counter    carrier, mux, reason
+//	    reason: closed closed_by_peer lost protocol silent
+//	backdial_sessions_opened_total               counter    carrier, mux
+//	backdial_stream_errors_total                 counter    carrier, mux, reason
+//	    reason: closed other reset session_ended
+//	backdial_stream_read_bytes_total             counter    carrier, mux
+//	backdial_stream_written_bytes_total          counter    carrier, mux
+//	backdial_streams                             gauge      carrier, mux
+//	backdial_streams_opened_total                counter    carrier, mux
+//
+// Why a session has ended, in sessions_closed_total:
+//   - closed: this end closed it, as servers do when a client has moved to another session
+//   - closed_by_peer: the other end closed it
+//   - lost: the connection failed
+//   - silent: the other end gave no sign of life ([transport.WithKeepAlive])
+//   - protocol: the other end broke the protocol, or exceeded a limit
+//
+// What became of a Dial, in dials_total, and only of those that are ok in
+// dial_duration_seconds:
+//   - ok: there is a stream
+//   - draining: one of the ends is about to leave ([transport.ErrDraining])
+//   - gone: the client is not there any more ([transport.ErrClientGone])
+//   - closed: this end had closed the session
+//   - timeout: the deadline of its context passed, because the client does not accept
+//   - canceled: its context was canceled
+//   - other: anything else
+//
+// What a Read or Write has failed with, in stream_errors_total. Each stream counts
+// once, when its user closes it:
+//   - reset: the other end gave the stream up, or refused it
+//   - session_ended: the session was lost, or closed by the other end
+//   - closed: this end closed the session
+//   - other: anything else
+//
+// Why a request did not lead to a session, in handshake_failures_total:
+//   - full: there are too many sessions or handshakes ([transport.ErrServerFull])
+//   - closing: the server shuts down ([transport.ErrServerClosed])
+//   - origin: a page may not connect (carrier.ErrOrigin)
+//   - not_handshake: it did not ask for a session ([transport.ErrNotHandshake])
+//   - no_common_mux: the ends have no multiplexer in common, or something on the way
+//     removed what they said about it ([transport.ErrNoCommonMux])
+//   - rejected: [transport.WithAuthorize] refused the client. Its status is the code, if
+//     it is one of those that are listed. 500 means that it panicked
+//   - timeout: it took too long
+//   - canceled: the client did not wait for the answer
+//   - other: anything else, such as a request that is malformed
+//
+// A client that does not get as far as a request is not counted.
+//
+// # Of clients
+//
+// These have the same meaning as those of servers, but for what comes last.
+//
+//	backdial_client_connects_total               counter    carrier, code, result
+//	    code: 401 403 404 409 429 500 503 other
+//	    result: canceled certificate dns lost_race no_common_mux ok other rejected timeout
+//	backdial_client_dial_duration_seconds        histogram
+//	backdial_client_dials_total                  counter    result
+//	    result: canceled closed draining gone ok other timeout
+//	backdial_client_listeners                    gauge      state
+//	    state: connected draining moving waiting
+//	backdial_client_moves_total                  counter    outcome
+//	    outcome: lost moved stayed
+//	backdial_client_session_duration_seconds     histogram  carrier, mux
+//	backdial_client_sessions                     gauge      carrier, mux
+//	backdial_client_sessions_closed_total        counter    carrier, mux, reason
+//	    reason: closed closed_by_peer lost protocol silent
+//	backdial_client_sessions_opened_total        counter    carrier, mux
+//	backdial_client_states_entered_total         counter    state
+//	    state: connected connecting draining ended moving waiting
+//	backdial_client_stream_errors_total          counter    carrier, mux, reason
+//	    reason: closed other reset session_ended
+//	backdial_client_stream_read_bytes_total      counter    carrier, mux
+//	backdial_client_stream_written_bytes_total   counter    carrier, mux
+//	backdial_client_streams                      gauge      carrier, mux
+//	backdial_client_streams_opened_total         counter    carrier, mux
+//
+// What became of an attempt to connect with a carrier, in client_connects_total:
+//   - ok: there is a session
+//   - lost_race: another carrier was first ([transport.ErrLostRace])
+//   - rejected: the server answered with a status, which is the code, or other
+//   - no_common_mux: as above
+//   - dns: the name of the server was not found
+//   - certificate: that of the server is not trusted. The client's clock may be wrong
+//   - timeout: it took too long
+//   - canceled: the attempt was given up
+//   - other: anything else, such as a server that does not listen
+//
+// What a listener with [transport.WithReconnect] is at. Of states_entered_total, waiting
+// is what counts how often there was no session:
+//   - connecting: an attempt is under way. A listener's first is not counted
+//   - connected: there is a session
+//   - moving: there is one whose server asks for another
+//   - waiting: there is none, and a pause before the next attempt
+//   - draining: Shutdown waits for connections to be closed
+//   - ended: there will be no other session
+//
+// What became of a move to another session, in client_moves_total:
+//   - moved: there is another session
+//   - stayed: it failed, and the session goes on
+//   - lost: the session ended before there was another
+//
+// # Of a fleet
+//
+//	backdial_fleet_clients                       gauge
+//	backdial_fleet_sessions                      gauge
+//	backdial_fleet_sessions_kicked_total         counter
+//	backdial_fleet_sessions_rejected_total       counter
+//	backdial_fleet_sessions_replaced_total       counter
+//
+// A session is replaced by a newer one of the same client, rejected because its client
+// has one already, or kicked by the program.
+package metrics

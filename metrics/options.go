@@ -1,0 +1,35 @@
+package metrics
+
+import "slices"
+
+// An Option configures a collector.
+type Option func(*config)
+
+type config struct {
+	namespace   string
+	dialBuckets []float64
+}
+
+// A Dial costs no round trip: what takes longer than a millisecond waits for a client
+// that does not accept.
+var defaultDialBuckets = []float64{.0001, .001, .005, .01, .05, .1, .5, 1, 5, 10}
+
+func newConfig(opts []Option) config {
+	c := config{namespace: "backdial", dialBuckets: defaultDialBuckets}
+	for _, o := range opts {
+		o(&c)
+	}
+	return c
+}
+
+// WithNamespace sets what the names of all metrics begin with, instead of "backdial".
+func WithNamespace(namespace string) Option {
+	return func(c *config) { c.namespace = namespace }
+}
+
+// WithDialBuckets sets the buckets of the histogram of dials, in seconds. The default
+// is from 100 µs to 10 s.
+func WithDialBuckets(buckets ...float64) Option {
+	buckets = slices.Clone(buckets)
+	return func(c *config) { c.dialBuckets = buckets }
+}

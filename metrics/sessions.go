@@ -1,0 +1,118 @@
+package metrics
+
+import (
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/backdial/backdial/internal/outcome"
+	"github.com/backdial/backdial/transport"
+)
+
+// From a second, for sessions that fail as soon as they have begun, to a day, when
+// clients are asked to move.
+var sessionBuckets = []float64{1, 10, 60, 600, 3600, 6 * 3600, 12 * 3600, 18 * 3600, 24 * 3600}
+
+// countSessions counts sessions and their streams.
+func (c *Collector) countSessions() {
+	s := &sessions{
+		now:           c.gauges("sessions", "Sessions that there are now.", "carrier", "mux"),
+		opened:        c.counters("sessions_opened_total", "Sessions that have begun.", "carrier", "mux"),
+		closed:        c.counters("sessions_closed_total", "Sessions that have ended, by reason.", "carrier", "mux", "reason"),
+		lasted:        c.histograms("session_duration_seconds", "How long sessions lasted that have ended.", sessionBuckets, "carrier", "mux"),
+		streams:       c.gauges("streams", "Streams in use now: dialled or accepted, and not closed by their user.", "carrier", "mux"),
+		streamsOpened: c.counters("streams_opened_total", "Streams that were dialled or accepted.", "carrier", "mux"),
+		failed:        c.counters("stream_errors_total", "Streams in which a Read or Write has failed, by reason.", "carrier", "mux", "reason"),
+		read:          c.counters("stream_read_bytes_total", "Bytes that were read from streams.", "carrier", "mux"),
+		written:       c.counters("stream_written_bytes_total", "Bytes that were written to streams.", "carrier", "mux"),
+	}
+	s.known.Store(&map[stack]*series{})
+	c.trace.ClientConnected = func(i transport.Info) {
+		of := s.of(stack{i.Carrier, i.Mux})
+		of.now.Inc()
+		of.opened.Inc()
+	}
+	c.trace.ClientGone = func(i transport.Info, err error) {
+		of := s.of(stack{i.Carrier, i.Mux})
+		of.now.Dec()
+		of.closed[outcome.Session(err)].Inc()
+		of.lasted.Observe(time.Since(i.Since).Seconds())
+	}
+	c.trace.StreamOpened = func(i transport.Info) {
+		of := s.of(stack{i.Carrier, i.Mux})
+		of.streams.Inc()
+		of.streamsOpened.Inc()
+	}
+	c.trace.StreamMoved = func(i transport.Info, read, written int) {
+		of := s.of(stack{i.Carrier, i.Mux})
+		if read > 0 {
+			of.read.Add(float64(read))
+		}
+		if written > 0 {
+			of.written.Add(float64(written))
+		}
+	}
+	c.trace.StreamClosed = func(i transport.Info, stats transport.StreamStats) {
+		of := s.of(stack{i.Carrier, i.Mux})
+		of.streams.Dec()
+		if stats.Err != nil {
+			of.failed[outcome.Stream(stats.Err)].Inc()
+		}
+	}
+}
+
+// A stack is what a session runs on. There are as many as this end has carriers and
+// multiplexers: a peer chooses from those, and adds none.
+type stack struct{ carrier, mux string }
+
+// A series is what is counted on one stack.
+type series struct {
+	now, streams          prometheus.Gauge
+	opened, streamsOpened prometheus.Counter
+	read, written         prometheus.Counter
+	closed, failed        map[string]prometheus.Counter // by reason
+	lasted                prometheus.Observer
+}
+
+// sessions are the metrics of all of them.
+type sessions struct {
+	now, streams          *prometheus.GaugeVec
+	opened, closed        *prometheus.CounterVec
+	streamsOpened, failed *prometheus.CounterVec
+	read, written         *prometheus.CounterVec
+	lasted                *prometheus.HistogramVec
+
+	// What has been looked up, because that takes longer than to count, and is done
+	// with each Read and Write. The map is never changed, but replaced.
+	known atomic.Pointer[map[stack]*series]
+	mu    sync.Mutex // held while it is
+}
+
+func (s *sessions) of(on stack) *series {
+	if of, ok := (*s.known.Load())[on]; ok {
+		return of
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if of, ok := (*s.known.Load())[on]; ok {
+		return of
+	}
+	of := &series{
+		now:           s.now.WithLabelValues(on.carrier, on.mux),
+		opened:        s.opened.WithLabelValues(on.carrier, on.mux),
+		closed:        each(s.closed, outcome.OfSessions, on.carrier, on.mux),
+		lasted:        s.lasted.WithLabelValues(on.carrier, on.mux),
+		streams:       s.streams.WithLabelValues(on.carrier, on.mux),
+		streamsOpened: s.streamsOpened.WithLabelValues(on.carrier, on.mux),
+		failed:        each(s.failed, outcome.OfStreams, on.carrier, on.mux),
+		read:          s.read.WithLabelValues(on.carrier, on.mux),
+		written:       s.written.WithLabelValues(on.carrier, on.mux),
+	}
+	known := maps.Clone(*s.known.Load())
+	known[on] = of
+	s.known.Store(&known)
+	return of
+}
