@@ -1,0 +1,115 @@
+// Package otelbackdial has OpenTelemetry trace the sessions of servers and clients, and
+// what is dialled in them. It is a module of its own: programs that do not import it do
+// not carry OpenTelemetry.
+//
+//	server := transport.NewServer(handler, transport.WithTrace(otelbackdial.Trace(otel.GetTracerProvider())))
+//
+// # Spans
+//
+// backdial.dial is a call of Dial, and a child of the span in its context. An
+// http.Transport dials with the context of the request that it wants the connection
+// for, and uses it for others too.
+//
+// backdial.session is a session, from its beginning to its end, without a parent. It is
+// made at the end, because there is nothing that tells sessions apart without fail as
+// long as they last: several may have the same addresses. So a session that goes on is
+// not to be seen yet, and one that a process takes with it never is.
+//
+// Both are of the kind internal and have these attributes, by which a session is found
+// for a Dial:
+//   - backdial.carrier and backdial.mux, such as "ws" and "yamux", and
+//     backdial.protocol, unless nothing was negotiated
+//   - network.peer.address, network.peer.port, network.local.address,
+//     network.local.port and network.transport, of the carrier's connection, which in
+//     front of a server may be a proxy's
+//   - backdial.session.end, of a session: closed, closed_by_peer, lost, silent or
+//     protocol
+//   - error.type, of what failed: lost, silent or protocol for a session; draining,
+//     gone, closed, timeout, canceled or other for a Dial
+//
+// What failed has the status Error, and the error as an event. A session that one of its
+// ends has closed did not fail. The words are those of package metrics.
+package otelbackdial
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/backdial/backdial/internal/outcome"
+	"github.com/backdial/backdial/transport"
+)
+
+// scope names the tracer.
+const scope = "github.com/backdial/backdial/metrics/otel"
+
+// Trace returns a trace for [transport.WithTrace], of a server or a client, that makes
+// spans of provider.
+func Trace(provider trace.TracerProvider) transport.Trace {
+	t := tracer{provider.Tracer(scope, trace.WithSchemaURL(semconv.SchemaURL))}
+	return transport.Trace{ClientGone: t.session, StreamDialed: t.dial}
+}
+
+type tracer struct{ trace.Tracer }
+
+func (t tracer) session(info transport.Info, err error) {
+	now, end := time.Now(), outcome.Session(err)
+	_, span := t.Start(context.Background(), "backdial.session", trace.WithTimestamp(info.Since),
+		trace.WithAttributes(attributes(info)...), trace.WithAttributes(attribute.String("backdial.session.end", end)))
+	defer span.End(trace.WithTimestamp(now))
+	if end != outcome.Closed && end != outcome.ClosedByPeer {
+		failed(span, now, end, err)
+	}
+}
+
+func (t tracer) dial(ctx context.Context, info transport.Info, took time.Duration, err error) {
+	now := time.Now()
+	_, span := t.Start(ctx, "backdial.dial", trace.WithTimestamp(now.Add(-took)), trace.WithAttributes(attributes(info)...))
+	defer span.End(trace.WithTimestamp(now))
+	if err != nil {
+		failed(span, now, outcome.Dial(ctx, err), err)
+	}
+}
+
+func failed(span trace.Span, at time.Time, what string, err error) {
+	span.SetAttributes(semconv.ErrorTypeKey.String(what))
+	span.SetStatus(codes.Error, err.Error())
+	span.RecordError(err, trace.WithTimestamp(at))
+}
+
+func attributes(info transport.Info) []attribute.KeyValue {
+	all := []attribute.KeyValue{
+		attribute.String("backdial.carrier", info.Carrier),
+		attribute.String("backdial.mux", info.Mux),
+	}
+	if info.Protocol != "" {
+		all = append(all, attribute.String("backdial.protocol", info.Protocol))
+	}
+	all = append(all, address(info.RemoteAddr, semconv.NetworkPeerAddressKey, semconv.NetworkPeerPortKey)...)
+	all = append(all, address(info.LocalAddr, semconv.NetworkLocalAddressKey, semconv.NetworkLocalPortKey)...)
+	switch info.RemoteAddr.(type) {
+	case *net.TCPAddr:
+		all = append(all, semconv.NetworkTransportTCP)
+	case *net.UDPAddr:
+		all = append(all, semconv.NetworkTransportUDP)
+	}
+	return all
+}
+
+// address is a with the keys of its parts, if it has such parts.
+func address(a net.Addr, host, port attribute.Key) []attribute.KeyValue {
+	if a == nil {
+		return nil
+	}
+	if ip, ok := a.(interface{ AddrPort() netip.AddrPort }); ok {
+		at := ip.AddrPort()
+		return []attribute.KeyValue{host.String(at.Addr().Unmap().String()), port.Int(int(at.Port()))}
+	}
+	return []attribute.KeyValue{host.String(a.String())}
+}
