@@ -68,6 +68,7 @@ type Trace struct {
 
 // then returns a trace that calls the functions of t, and then those of next.
 func (t Trace) then(next Trace) Trace {
+	moved := t.StreamMoved
 	both, second := reflect.ValueOf(&t).Elem(), reflect.ValueOf(next)
 	for i := range both.NumField() {
 		f, g := both.Field(i), second.Field(i)
@@ -81,6 +82,13 @@ func (t Trace) then(next Trace) Trace {
 				first.Call(args)
 				return g.Call(args)
 			}))
+		}
+	}
+	if moved != nil && next.StreamMoved != nil {
+		// As above, but reflection takes as long as it does to write a little.
+		t.StreamMoved = func(info Info, read, written int) {
+			moved(info, read, written)
+			next.StreamMoved(info, read, written)
 		}
 	}
 	return t

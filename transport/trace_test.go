@@ -102,21 +102,29 @@ func TestTraces(t *testing.T) {
 	leak.Check(t)
 	told := make(events, 100)
 	tells := func(what string) func(transport.Info) { return func(transport.Info) { told <- what } }
+	moves := func(who string) func(transport.Info, int, int) {
+		return func(_ transport.Info, read, written int) {
+			told <- fmt.Sprintf("moved %d and %d, %s", read, written, who)
+		}
+	}
 	dialers := make(chan *transport.Dialer, 1)
 	srv := httptest.NewServer(serverFunc(t, func(d *transport.Dialer) { dialers <- d },
-		transport.WithTrace(transport.Trace{ClientConnected: tells("connected, first")}),
-		transport.WithTrace(transport.Trace{ClientConnected: tells("connected, second"), StreamOpened: tells("opened, second")}),
-		transport.WithTrace(transport.Trace{ClientConnected: tells("connected, third")})))
+		transport.WithTrace(transport.Trace{ClientConnected: tells("connected, first"), StreamMoved: moves("first")}),
+		transport.WithTrace(transport.Trace{ClientConnected: tells("connected, second"), StreamOpened: tells("opened, second"), StreamMoved: moves("second")}),
+		transport.WithTrace(transport.Trace{ClientConnected: tells("connected, third"), StreamMoved: moves("third")})))
 	defer srv.Close()
 	lis, err := transport.DialAndListen(srv.URL, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer lis.Close()
-	if _, err := await(t, "Dialer", dialers).Dial(); err != nil {
+	c, err := await(t, "Dialer", dialers).Dial()
+	if err != nil {
 		t.Fatal(err)
 	}
-	told.expect(t, "server", "connected, first", "connected, second", "connected, third", "opened, second")
+	io.WriteString(c, "request")
+	told.expect(t, "server", "connected, first", "connected, second", "connected, third", "opened, second",
+		"moved 0 and 7, first", "moved 0 and 7, second", "moved 0 and 7, third")
 }
 
 // TestTraceOfBytes counts those of a stream that is still in use.
