@@ -12,7 +12,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/backdial/backdial/carrier"
-	"github.com/backdial/backdial/fleet"
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/metrics"
 	"github.com/backdial/backdial/mux/smuxmux"
@@ -156,22 +155,6 @@ func TestConnects(t *testing.T) {
 		backdial_client_connects_total{carrier="ws",code="",result="other"} 1
 		backdial_client_connects_total{carrier="ws",code="",result="timeout"} 1
 		backdial_client_connects_total{carrier="ws",code="other",result="rejected"} 1`)
-}
-
-// TestFleet asks a fleet when metrics are collected.
-func TestFleet(t *testing.T) {
-	f := fleetOf{Clients: 1, Sessions: 2, Replaced: 3, Rejected: 4, Kicked: 5}
-	r := prometheus.NewPedanticRegistry()
-	r.MustRegister(metrics.NewFleet(&f))
-	has(t, r, `
-		backdial_fleet_clients 1
-		backdial_fleet_sessions 2
-		backdial_fleet_sessions_kicked_total 5
-		backdial_fleet_sessions_rejected_total 4
-		backdial_fleet_sessions_replaced_total 3`)
-	f = fleetOf(fleet.Stats{Clients: 10})
-	has(t, r, `backdial_fleet_clients 10`)
-	prometheus.WrapRegistererWith(prometheus.Labels{"fleet": "kiosks"}, prometheus.NewRegistry()).MustRegister(metrics.NewFleet(f))
 }
 
 // TestOptions sets all there are.

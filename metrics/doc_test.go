@@ -18,16 +18,12 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-type fleetOf fleet.Stats
-
-func (f fleetOf) Stats() fleet.Stats { return fleet.Stats(f) }
-
 // everything is a registry with every metric there is.
 func everything(t *testing.T, opts ...metrics.Option) *prometheus.Registry {
 	t.Helper()
 	r := prometheus.NewPedanticRegistry()
 	server, client := metrics.New(opts...), metrics.NewClient(opts...)
-	r.MustRegister(server, client, metrics.NewFleet(fleetOf{1, 2, 3, 4, 5}, opts...))
+	r.MustRegister(server, client, metrics.NewFleet(fleet.New(nil), opts...))
 	info := transport.Info{Carrier: "ws", Mux: "yamux", Since: time.Now()}
 	server.Trace().ClientConnected(info)
 	client.Trace().ClientConnected(info)

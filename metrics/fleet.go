@@ -6,14 +6,11 @@ import (
 	"github.com/backdial/backdial/fleet"
 )
 
-// A Fleet says how many clients it has.
-type Fleet interface{ Stats() fleet.Stats }
-
 // NewFleet returns a collector for f, which is asked when metrics are collected. To
 // have several fleets in one program, label them:
 //
 //	prometheus.WrapRegistererWith(prometheus.Labels{"fleet": "kiosks"}, registry).MustRegister(metrics.NewFleet(f))
-func NewFleet(f Fleet, opts ...Option) prometheus.Collector {
+func NewFleet(f *fleet.Fleet, opts ...Option) prometheus.Collector {
 	desc := func(name, help string) *prometheus.Desc {
 		return prometheus.NewDesc(prometheus.BuildFQName(newConfig(opts).namespace, "fleet", name), help, nil, nil)
 	}
@@ -28,7 +25,7 @@ func NewFleet(f Fleet, opts ...Option) prometheus.Collector {
 }
 
 type fleetCollector struct {
-	fleet                      Fleet
+	fleet                      *fleet.Fleet
 	clients, sessions          *prometheus.Desc
 	replaced, rejected, kicked *prometheus.Desc
 }
