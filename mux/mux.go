@@ -35,6 +35,8 @@
 //     below [Config.ReceiveBuffer].
 //   - A Write to a peer that closed the stream, or vanished, ends with an error
 //     in bounded time.
+//   - Reset ends a stream at once, also while the carrier is stuck, and the peer
+//     does not take what has arrived for all: its calls fail with [ErrReset].
 //   - A peer that shuts down is told apart from one that is gone: Open fails with
 //     [ErrGoAway], and what is open goes on.
 //   - Ping tells a peer that lives from one that does not.
@@ -65,8 +67,8 @@ var (
 	// ErrSessionEnded too.
 	ErrClosedByPeer = errors.New("closed by the peer")
 
-	// ErrReset is matched by the errors of a stream that the peer refused or
-	// gave up while this end was still using it.
+	// ErrReset is matched by the errors of a stream that the peer refused, reset
+	// or gave up while this end was still using it.
 	ErrReset = errors.New("stream reset by peer")
 
 	// ErrGoAway is matched by the error of Open once the peer has announced
@@ -249,4 +251,20 @@ type Stream interface {
 	// CloseWrite tells the peer that nothing more follows: its Read returns
 	// [io.EOF] after the rest. This end can still read.
 	CloseWrite() error
+
+	// Reset gives the stream up: it ends both directions at once, and the peer
+	// cannot take that for an orderly end. Its Read and Write fail with an error
+	// that matches [ErrReset], Read perhaps after some of what had arrived. What
+	// was written and has not arrived may be lost, and what the peer still sends
+	// is discarded. A direction that had been ended with CloseWrite stays complete
+	// for a peer that has read all of it, and may be reset otherwise.
+	//
+	// On this end the stream is closed: calls fail with [net.ErrClosed], those that
+	// block too. Reset costs no round trip and waits for nothing. It may be
+	// repeated, and Close after it does nothing; nor does Reset after Close, so one
+	// that is deferred gives up what was not closed.
+	//
+	// To a peer of another library a reset is what its protocol has: see the
+	// package of the implementation.
+	Reset() error
 }

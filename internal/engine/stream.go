@@ -42,7 +42,7 @@ type Stream struct {
 	awaitsRoom    bool      // it is in Session.awaitRoom
 	writeErr      error     // what Write returns
 	finSent       bool      // CloseWrite or Close was called
-	closed        bool      // Close was called
+	closed        bool      // Close or Reset was called
 	over          bool      // the peer is not interested in frames
 	accepted      bool      // the peer has accepted the stream, or opened it
 	writeDeadline deadline.Deadline
@@ -52,6 +52,7 @@ var _ mux.Stream = (*Stream)(nil)
 
 var (
 	errStreamClosed     = fmt.Errorf("stream: %w", net.ErrClosed)
+	errStreamReset      = fmt.Errorf("stream: reset by this end: %w", net.ErrClosed)
 	errStreamHalfClosed = fmt.Errorf("stream: write after CloseWrite: %w", net.ErrClosed)
 )
 
@@ -101,13 +102,27 @@ func (st *Stream) SetWriteDeadline(t time.Time) error {
 
 // Close implements [mux.Stream].
 func (st *Stream) Close() error {
+	st.leave(errStreamClosed, st.farewellLocked)
+	return nil
+}
+
+// Reset implements [mux.Stream]. What is in the session's queue still leaves: it is
+// shared, and short.
+func (st *Stream) Reset() error {
+	st.leave(errStreamReset, st.giveUpLocked)
+	return nil
+}
+
+// leave ends the use of the stream on this end, for which err is why, unless it has
+// ended. It calls tell unless the peer is not interested.
+func (st *Stream) leave(err error, tell func()) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	s := st.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if st.closed {
-		return nil
+		return
 	}
 	st.closed = true
 	if s.streams[st.id] == st { // otherwise it was refused before it was accepted
@@ -116,13 +131,12 @@ func (st *Stream) Close() error {
 		s.drained.Broadcast()
 	}
 	if !st.over {
-		st.farewellLocked()
+		tell()
 	}
 	st.writeDeadline.Stop()
-	st.writeErr = errStreamClosed
+	st.writeErr = err
 	st.writable.Broadcast()
-	st.discardLocked(errStreamClosed)
-	return nil
+	st.discardLocked(err)
 }
 
 // farewellLocked tells the peer that this end neither reads nor writes any
@@ -142,6 +156,15 @@ func (st *Stream) farewellLocked() {
 	if !st.finished && st.received == st.allowed {
 		// The peer cannot find out by writing: it waits for credit.
 		st.s.appendLocked(Frame{Flags: Stray, ID: st.id})
+	}
+}
+
+// giveUpLocked tells the peer that this end neither reads nor writes any more, and
+// that this is not how it should end. If both have ended all the same, there is
+// nothing to be told.
+func (st *Stream) giveUpLocked() {
+	if !st.finSent || !st.finished {
+		st.s.appendLocked(Frame{Flags: Reset, ID: st.id, Credit: st.creditLocked()})
 	}
 }
 

@@ -48,11 +48,11 @@ var faults = []fault{{
 }, {
 	name:   "CloseWriteDropsTail",
 	muxer:  streams(func(_ mux.Session, st mux.Stream) mux.Stream { return &tailless{Stream: st} }),
-	breaks: []Promise{HalfClose, HostileInput, WrittenArrives},
+	breaks: []Promise{HalfClose, HostileInput, Reset, WrittenArrives},
 }, {
 	name:   "CloseWriteCloses",
 	muxer:  streams(func(_ mux.Session, st mux.Stream) mux.Stream { return closeWriteCloses{st} }),
-	breaks: []Promise{HalfClose, Shutdown, StreamLimits, Streams},
+	breaks: []Promise{HalfClose, Reset, Shutdown, StreamLimits, Streams},
 }, {
 	name:   "CloseWriteEndsCredit",
 	muxer:  streams(func(s mux.Session, st mux.Stream) mux.Stream { return &uncredited{Stream: st, s: s} }),
@@ -91,7 +91,7 @@ var faults = []fault{{
 }, {
 	name:   "ClosedHasNoName",
 	muxer:  mistaking(net.ErrClosed, errors.ErrUnsupported),
-	breaks: []Promise{CloseWakes, Errors, Shutdown},
+	breaks: []Promise{CloseWakes, Errors, Reset, Shutdown},
 }, {
 	name:   "SessionEndedHasNoName",
 	muxer:  mistaking(mux.ErrSessionEnded, errors.ErrUnsupported),
@@ -117,7 +117,7 @@ var faults = []fault{{
 }, {
 	name:   "ResetIsGoAway",
 	muxer:  mistaking(mux.ErrReset, mux.ErrGoAway),
-	breaks: []Promise{BoundedMemory, StreamLimits, WriteEnds},
+	breaks: []Promise{BoundedMemory, Reset, StreamLimits, WriteEnds},
 }, {
 	name: "ViolationHasNoName",
 	muxer: recaused(func(cause error) error {
@@ -235,7 +235,47 @@ var faults = []fault{{
 }, {
 	name:   "WriteNeverFails",
 	muxer:  streams(func(s mux.Session, st mux.Stream) mux.Stream { return hopeful{st, s} }),
-	breaks: []Promise{BoundedMemory, WriteEnds},
+	breaks: []Promise{BoundedMemory, Reset, WriteEnds},
+}, {
+	name:   "ResetIsClose",
+	muxer:  streams(func(_ mux.Session, st mux.Stream) mux.Stream { return resetIsClose{st} }),
+	breaks: []Promise{Reset},
+	only:   Reset, // nobody else resets any
+}, {
+	name:   "ResetIsEnd",
+	muxer:  streams(func(_ mux.Session, st mux.Stream) mux.Stream { return resetIsEnd{st} }),
+	breaks: []Promise{Reset},
+	only:   Reset, // whether Shutdown refuses or says go away is a matter of time
+}, {
+	name:   "ResetWaits",
+	muxer:  streams(func(s mux.Session, st mux.Stream) mux.Stream { return resetWaits{st, s} }),
+	breaks: []Promise{Reset},
+	only:   Reset, // nobody else resets any
+}, {
+	name:   "ResetSleepsOn",
+	muxer:  streams(func(s mux.Session, st mux.Stream) mux.Stream { return &resetSleepsOn{Stream: st, s: s} }),
+	breaks: []Promise{Reset},
+	only:   Reset, // nobody else resets any
+}, {
+	name:   "ResetEndsSession",
+	muxer:  streams(func(s mux.Session, st mux.Stream) mux.Stream { return resetEndsSession{st, s} }),
+	breaks: []Promise{Reset},
+	only:   Reset, // nobody else resets any
+}, {
+	name:   "ResetStaysInUse",
+	muxer:  sessions(func(s mux.Session) mux.Session { return &resetStaysInUse{Session: s} }),
+	breaks: []Promise{Reset},
+	only:   Reset, // nobody else resets any
+}, {
+	name:   "ResetUndoesClose",
+	muxer:  streams(func(_ mux.Session, st mux.Stream) mux.Stream { return &resetUndoesClose{Stream: st} }),
+	breaks: []Promise{Reset},
+	only:   Reset, // in others it is a matter of time
+}, {
+	name:   "SecondResetFails",
+	muxer:  streams(func(_ mux.Session, st mux.Stream) mux.Stream { return &resetOnce{Stream: st} }),
+	breaks: []Promise{Reset},
+	only:   Reset, // nobody else resets any
 }, {
 	name:   "AcceptSleepsOn",
 	muxer:  sides{dial: sessions(func(s mux.Session) mux.Session { return &sleeper{Session: s} }), listen: sound},

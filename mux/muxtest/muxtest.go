@@ -35,6 +35,7 @@ const (
 	BoundedMemory       Promise = "BoundedMemory"       // the greediest stream pays
 	WriteEnds           Promise = "WriteEnds"           // when the peer closed or vanished
 	CloseWakes          Promise = "CloseWakes"          // everything, and may be repeated
+	Reset               Promise = "Reset"               // ends a stream at once, and does not look like its end
 	DeadPeer            Promise = "DeadPeer"            // is noticed by keepalive
 	StreamLimits        Promise = "StreamLimits"        // cost the offender its stream only
 	Shutdown            Promise = "Shutdown"            // waits for the streams in use, and the peer knows
@@ -68,6 +69,7 @@ var streaming = []promise{
 	{BoundedMemory, boundedMemory},
 	{WriteEnds, writeEnds},
 	{CloseWakes, closeWakes},
+	{Reset, resets},
 	{DeadPeer, deadPeer},
 	{StreamLimits, streamLimits},
 	{Shutdown, shutdown},

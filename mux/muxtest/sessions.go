@@ -328,6 +328,16 @@ func shutdown(t *testing.T, connect Connect) {
 		p.Listen.Close()
 		await(t, "Shutdown", shutting)
 	})
+	t.Run("does not wait for what was reset", func(t *testing.T) {
+		p := connect.pair(t, mux.Config{}, mux.Config{})
+		_, accepted := p.open(t)
+		shutting := start(func() error { return p.Listen.Shutdown(t.Context()) })
+		awaitRefusal(t, p)
+		reset(t, accepted) // whatever the peer does with its end
+		if err := await(t, "Shutdown", shutting); err != nil {
+			t.Error("Shutdown:", err)
+		}
+	})
 	t.Run("ends with its context", func(t *testing.T) {
 		p := connect.pair(t, mux.Config{}, mux.Config{})
 		p.open(t)

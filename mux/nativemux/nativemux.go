@@ -10,8 +10,9 @@
 // instance: it accepts streams, reads and writes.
 //
 // Close of a stream ends what this end sends (FIN) and asks the peer to stop
-// (STOP_SENDING, with code 0). A stream that is refused, or given up because
-// nobody reads it, is reset both ways with code 1.
+// (STOP_SENDING, with code 0). A stream that is refused, reset by its user, or given
+// up because nobody reads it, is reset both ways with code 1, upon which the carrier
+// may discard what had arrived and was not read.
 //
 // What a carrier cannot say by itself, the ends say on the bytes of the
 // connection itself (see [carrier.StreamConn]), which is one more stream that
@@ -51,7 +52,7 @@ const (
 // Codes of streams that are canceled.
 const (
 	codeClosed  = 0 // by its user
-	codeRefused = 1 // nobody accepts it, or nobody reads it
+	codeRefused = 1 // nobody accepts it, or nobody reads it, or its user resets it
 )
 
 // New returns the multiplexer of a carrier's own streams. Its name is

@@ -24,7 +24,7 @@ type stream struct {
 	writing sync.Mutex // held while cs.Write or cs.CloseWrite is called
 
 	mu     sync.Mutex // guards below
-	closed bool       // Close was called
+	closed bool       // Close or Reset was called
 
 	// Receiving.
 	readable     sync.Cond      // Read may go on, or the pump
@@ -45,7 +45,7 @@ type stream struct {
 
 	// Sending.
 	sent     uint64 // bytes in all
-	finSent  bool   // CloseWrite or Close was called, and the peer told
+	finSent  bool   // CloseWrite, Close or Reset was called, and the peer told
 	over     bool   // the session gave it up: the peer must not see an end
 	writeErr error  // what Write returns
 }
@@ -54,6 +54,7 @@ var _ mux.Stream = (*stream)(nil)
 
 var (
 	errStreamClosed     = fmt.Errorf("stream: %w", net.ErrClosed)
+	errStreamReset      = fmt.Errorf("stream: reset by this end: %w", net.ErrClosed)
 	errStreamHalfClosed = fmt.Errorf("stream: write after CloseWrite: %w", net.ErrClosed)
 	errReset            = fmt.Errorf("native: %w", mux.ErrReset)
 )
@@ -200,12 +201,9 @@ func (st *stream) Close() error {
 		st.mu.Unlock()
 		return nil
 	}
-	st.closed = true
 	finish, stop := !st.finSent && !st.over, !st.finished
 	st.finSent = st.finSent || finish
-	st.writeErr = nil // whatever it was
-	st.wakeWriteLocked(errStreamClosed)
-	st.discardLocked(errStreamClosed)
+	st.leaveLocked(errStreamClosed)
 	st.mu.Unlock()
 	if stop {
 		st.cs.CancelRead(codeClosed)
@@ -215,6 +213,32 @@ func (st *stream) Close() error {
 	}
 	st.s.forget(st)
 	return nil
+}
+
+// Reset implements [mux.Stream]. It does not wait for a Write that it wakes.
+func (st *stream) Reset() error {
+	st.mu.Lock()
+	if st.closed {
+		st.mu.Unlock()
+		return nil
+	}
+	tell := !st.over // otherwise the session has, or is about to
+	st.finSent = st.finSent || tell
+	st.leaveLocked(errStreamReset)
+	st.mu.Unlock()
+	if tell {
+		refuse(st.cs)
+	}
+	st.s.forget(st)
+	return nil
+}
+
+// leaveLocked ends the use of the stream on this end, for which err is why.
+func (st *stream) leaveLocked(err error) {
+	st.closed = true
+	st.writeErr = nil // whatever it was
+	st.wakeWriteLocked(err)
+	st.discardLocked(err)
 }
 
 // refuse gives the stream up for the reason err and tells the peer.
