@@ -68,6 +68,9 @@ func (u *User) echo(st mux.Stream) {
 	if err == nil {
 		err = st.CloseWrite()
 	}
+	if err != nil {
+		st.Reset() // the peer must not take what it has for all
+	}
 	u.check("echo", err)
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/xtaci/smux"
 
@@ -106,6 +107,46 @@ func TestLibraryIsStopped(t *testing.T) {
 	if !errors.Is(err, smux.ErrConsumed) {
 		t.Errorf("error %v, want the library's ErrConsumed", err)
 	}
+}
+
+// TestLibrarySeesReset resets streams that the library reads and writes. It has no
+// resets: what it reads looks complete.
+func TestLibrarySeesReset(t *testing.T) {
+	leak.Check(t)
+	ours, theirs := testnet.Pair(t)
+	lib, err := smux.Server(theirs, libraryConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := smuxmux.New().DialSide(ours, mux.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close() // after lib, which does not notice the end by itself
+	defer lib.Close()
+	st, err := s.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(st, "half of an answ")
+	peer, err := lib.AcceptStream()
+	if err != nil {
+		t.Fatal(err)
+	}
+	peer.SetDeadline(time.Now().Add(10 * time.Second))
+	st.Reset()
+	if got, err := io.ReadAll(peer); string(got) != "half of an answ" || err != nil {
+		t.Errorf("the library reads %q, %v, where it should know no better", got, err)
+	}
+	if _, err := peer.Write([]byte("x")); !errors.Is(err, smux.ErrConsumed) {
+		t.Errorf("write: error %v, want the library's ErrConsumed", err)
+	}
+	peer.Close()
+	go echo(func() (stream, error) { return lib.AcceptStream() })
+	if st, err = s.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	exchange(t, st, 1000) // the library does not mind
 }
 
 type stream interface {

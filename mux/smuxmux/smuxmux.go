@@ -18,6 +18,10 @@
 // a stream before it has read from it: of streams that wait for its side to
 // speak, no more than [mux.Config.AcceptBacklog] can be open at a time.
 //
+// A reset is the claim that makes a sender give up, and then the end of what this end
+// sends. The library takes the latter for an orderly end: the protocol has no word
+// that makes its Read fail. Its Write fails with ErrConsumed.
+//
 // [xtaci's library]: https://github.com/xtaci/smux
 package smuxmux
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/yamux"
 
@@ -107,6 +108,59 @@ func TestLibraryIsReset(t *testing.T) {
 	if !errors.Is(err, yamux.ErrConnectionReset) && !errors.Is(err, yamux.ErrStreamClosed) {
 		t.Errorf("error %v, want the library's ErrConnectionReset", err)
 	}
+}
+
+// TestLibrarySeesReset resets streams that the library reads and writes.
+func TestLibrarySeesReset(t *testing.T) {
+	leak.Check(t)
+	config := yamux.DefaultConfig()
+	config.LogOutput = io.Discard
+	ours, theirs := testnet.Pair(t)
+	lib, err := yamux.Server(theirs, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lib.Close()
+	s, err := yamuxmux.New().DialSide(ours, mux.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for name, call := range map[string]func(net.Conn) error{
+		"Read":  func(c net.Conn) error { _, err := io.ReadAll(c); return err },
+		"Write": func(c net.Conn) error { _, err := c.Write(make([]byte, 1<<20)); return err },
+		"Read after the library's Close": func(c net.Conn) error {
+			c.Close() // which ends its half alone
+			_, err := io.ReadAll(c)
+			return err
+		},
+	} {
+		st, err := s.Open(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(st, "half of an answ")
+		theirs, err := lib.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		theirs.SetDeadline(time.Now().Add(10 * time.Second))
+		if _, err := io.ReadFull(theirs, make([]byte, len("half of"))); err != nil {
+			t.Fatal("read:", err)
+		}
+		failed := make(chan error)
+		go func() { failed <- call(theirs) }()
+		st.Reset()
+		if err := <-failed; !errors.Is(err, yamux.ErrConnectionReset) {
+			t.Errorf("%s: error %v, want the library's ErrConnectionReset", name, err)
+		}
+	}
+	go echo(lib)
+	st, err := s.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	exchange(t, st, st.CloseWrite, 1000) // the library does not mind
 }
 
 // size is more than a window now and then.

@@ -8,6 +8,8 @@
 // against the library in both roles.
 //
 // A message of [mux.Session.Send] is data for stream 0, which the library ignores.
+// A reset is RST: the library's Read and Write fail with its ErrConnectionReset, and
+// it throws away what had arrived.
 //
 // [hashicorp's]: https://github.com/hashicorp/yamux/blob/master/spec.md
 package yamuxmux
