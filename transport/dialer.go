@@ -45,7 +45,7 @@ func newDialer(r *http.Request, s *session) *Dialer {
 }
 
 // Dial opens a connection to the client. It costs no round trip. What it
-// returns is a [net.Conn] that also has CloseWrite() error.
+// returns is a [Conn].
 //
 // While a client has hundreds of connections to accept, Dial waits for it to
 // accept one; [Dialer.DialContext] can give up. The error matches
@@ -58,7 +58,7 @@ func (d *Dialer) Dial() (net.Conn, error) {
 
 // DialContext is Dial with a context, which bounds the call and not the
 // connection. Its signature fits [http.Transport] and the like; network and
-// addr are not used.
+// addr are not used. What it returns is a [Conn].
 func (d *Dialer) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	return d.session.tracedDial(ctx, d.dial)
 }

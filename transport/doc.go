@@ -77,9 +77,9 @@
 // [WithMaxAge] all in the course of a day. A listener has eight sessions at most:
 // the oldest is closed for another.
 //
-// A stream is a [net.Conn] that also has CloseWrite() error. It lives until its
-// user closes it or its session ends. A context given to a function bounds the
-// call, never what it returns.
+// A stream is a [Conn]: a [net.Conn] that also has CloseWrite and Reset. It lives
+// until its user closes or resets it, or its session ends. A context given to a
+// function bounds the call, never what it returns.
 //
 // Close of anything ends it at once, wakes whatever is blocked on it, and may
 // be repeated. What was written before still arrives: closing a session waits

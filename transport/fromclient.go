@@ -44,7 +44,7 @@ func (s *Server) handling() bool {
 // nothing was negotiated, as with wslis: such a server accepts no connections.
 var ErrNotNegotiated = errors.New("the server does not negotiate, so it accepts no connections of its clients")
 
-// Dial is [Listener.DialContext] without a bound.
+// Dial is [Listener.DialContext] without a bound. What it returns is a [Conn].
 func (l *Listener) Dial() (net.Conn, error) {
 	return l.DialContext(context.Background(), "", "")
 }
@@ -52,9 +52,8 @@ func (l *Listener) Dial() (net.Conn, error) {
 // DialContext opens a connection to the server, in the direction that is not the
 // usual one: the server has to have [WithAcceptFromClient], or the use of the
 // connection fails with an error that matches mux.ErrReset. It costs no round
-// trip. What it returns is a [net.Conn] that also has CloseWrite() error. Network
-// and addr are not used. With a server that does not negotiate the error matches
-// [ErrNotNegotiated].
+// trip. What it returns is a [Conn]. Network and addr are not used. With a server that
+// does not negotiate the error matches [ErrNotNegotiated].
 //
 // With [WithReconnect] it waits for a session while there is none. ctx bounds
 // that, and not the connection.

@@ -7,8 +7,7 @@ import (
 )
 
 // A Listener is a client's end of its session: a [net.Listener] of the
-// connections that the server dials. What it accepts is a [net.Conn] that also
-// has CloseWrite() error.
+// connections that the server dials. What it accepts is a [Conn].
 //
 // It ends with its session, unless the client has [WithReconnect]. Close it when
 // it is no longer used.
@@ -16,12 +15,12 @@ type Listener struct{ life *lifecycle }
 
 var _ net.Listener = (*Listener)(nil)
 
-// Accept waits for a connection that the server dials. Its error matches
-// [net.ErrClosed] after Close, or when Shutdown is done: not before, because
-// who serves a listener tends to close it when Accept fails. The error matches
-// [mux.ErrSessionEnded] when the session is lost or the server closed it. With
-// [WithReconnect], Accept goes on with the next session instead, and its error
-// is why there will not be one.
+// Accept waits for a connection that the server dials. What it returns is a [Conn].
+// Its error matches [net.ErrClosed] after Close, or when Shutdown is done: not
+// before, because who serves a listener tends to close it when Accept fails. The
+// error matches [mux.ErrSessionEnded] when the session is lost or the server closed
+// it. With [WithReconnect], Accept goes on with the next session instead, and its
+// error is why there will not be one.
 //
 // [mux.ErrSessionEnded]: https://pkg.go.dev/github.com/backdial/backdial/mux#ErrSessionEnded
 func (l *Listener) Accept() (net.Conn, error) {

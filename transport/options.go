@@ -189,11 +189,11 @@ func WithAuthorize(authorize func(r *http.Request) error) ServerOption {
 
 // WithAcceptFromClient lets clients open connections to the server too
 // ([Listener.DialContext]), and has handle called with each, in a goroutine of its
-// own. handle closes conn. If it panics, that is logged, and the session closed. A
-// client may have 256 connections open at a time ([WithLimits], MaxStreams), over
-// WebTransport's own streams 64 (webtransport.WithMaxStreams), and 256 that have
-// not been accepted yet. Without this option they are refused at once, and a
-// client that goes on trying loses its session.
+// own. conn is a [Conn], and handle closes it. If handle panics, that is logged, and
+// the session closed. A client may have 256 connections open at a time ([WithLimits],
+// MaxStreams), over WebTransport's own streams 64 (webtransport.WithMaxStreams), and
+// 256 that have not been accepted yet. Without this option they are refused at once,
+// and a client that goes on trying loses its session.
 func WithAcceptFromClient(handle func(d *Dialer, conn net.Conn)) ServerOption {
 	return serverOption(func(c *config) { c.acceptFromClient = handle })
 }

@@ -104,7 +104,7 @@ func (s *session) explain(err error) error {
 }
 
 // conn returns st as its user gets it.
-func (s *session) conn(st mux.Stream) net.Conn {
+func (s *session) conn(st mux.Stream) Conn {
 	debug := s.logger.Enabled(context.Background(), slog.LevelDebug)
 	if s.trace.StreamOpened == nil && s.trace.StreamMoved == nil && s.trace.StreamClosed == nil && !debug {
 		return st

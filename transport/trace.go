@@ -62,7 +62,7 @@ type Trace struct {
 	// called often.
 	StreamMoved func(info Info, read, written int)
 
-	// StreamClosed is called when the user of a stream has closed it.
+	// StreamClosed is called when the user of a stream has closed or reset it.
 	StreamClosed func(Info, StreamStats)
 }
 

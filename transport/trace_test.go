@@ -18,6 +18,7 @@ import (
 
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/internal/suite"
+	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/transport"
 )
 
@@ -75,7 +76,7 @@ func TestTrace(t *testing.T) {
 		t.Fatal(err)
 	}
 	io.WriteString(c, "request")
-	c.(interface{ CloseWrite() error }).CloseWrite() // also on a traced stream
+	c.(transport.Conn).CloseWrite() // also on a traced stream
 	io.ReadAll(accepted)
 	io.WriteString(accepted, "answer")
 	accepted.Close()
@@ -95,6 +96,50 @@ func TestTrace(t *testing.T) {
 	server.expect(t, "server", "handshake failed GET")
 	transport.DialAndListen("ftp://example.com", nil, transport.WithTrace(client.trace()))
 	client.expect(t, "client", "dial started ws", "dial failed ws")
+}
+
+// TestTraceOfReset has the end of a stream told once, however it is repeated.
+func TestTraceOfReset(t *testing.T) {
+	leak.Check(t)
+	closed := make(chan error, 100)
+	trace := transport.WithTrace(transport.Trace{StreamClosed: func(_ transport.Info, s transport.StreamStats) { closed <- s.Err }})
+	dialers := make(chan *transport.Dialer, 1)
+	srv := httptest.NewServer(serverFunc(t, func(d *transport.Dialer) { dialers <- d }, trace))
+	defer srv.Close()
+	lis, err := transport.DialAndListen(srv.URL, nil, trace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := await(t, "Dialer", dialers)
+	c, err := d.Dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	accepted, err := lis.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	reset := c.(transport.Conn).Reset
+	if err := reset(); err != nil {
+		t.Error(err)
+	}
+	if err := await(t, "end of the stream", closed); err != nil {
+		t.Errorf("the end that resets tells of %v, want no error", err)
+	}
+	for _, again := range []func() error{reset, c.Close, reset} {
+		if err := again(); err != nil {
+			t.Error(err)
+		}
+	}
+	io.ReadAll(accepted)
+	accepted.Close()
+	if err := await(t, "end of the stream", closed); !errors.Is(err, mux.ErrReset) {
+		t.Errorf("the end that is reset tells of %v, want mux.ErrReset", err)
+	}
+	lis.Close()
+	if len(closed) > 0 {
+		t.Errorf("the end of a stream is told %d times too often", len(closed))
+	}
 }
 
 // TestTraces has two of them, of which each is told what it asks for.

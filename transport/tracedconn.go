@@ -49,14 +49,19 @@ func (c *tracedConn) count(read, written int, err error) {
 	}
 }
 
-func (c *tracedConn) Close() error {
+func (c *tracedConn) Close() error { return c.end(c.Stream.Close) }
+
+func (c *tracedConn) Reset() error { return c.end(c.Stream.Reset) }
+
+// end calls how, and the first time tells that the stream has ended.
+func (c *tracedConn) end(how func() error) error {
 	c.mu.Lock()
 	first := !c.closed
 	c.closed = true
 	c.stats.Duration = time.Since(c.since)
 	stats := c.stats
 	c.mu.Unlock()
-	err := c.Stream.Close()
+	err := how()
 	if first {
 		c.session.logger.Debug("backdial: stream closed", "after", stats.Duration,
 			"read", stats.BytesRead, "written", stats.BytesWritten, "err", stats.Err)
