@@ -10,9 +10,8 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// Dial opens a connection to a client, which is a [net.Conn] that also has
-// CloseWrite() error. It costs no round trip. ctx bounds the call, and not the
-// connection.
+// Dial opens a connection to a client, which is a [transport.Conn]. It costs no round
+// trip. ctx bounds the call, and not the connection.
 //
 // If a session turns out to be over, the client's next one is dialled. The error
 // matches [*NotConnectedError] if there is none, and [ErrInvalidID] if id is no ID. A
