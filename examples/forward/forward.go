@@ -7,13 +7,26 @@ import (
 	"log"
 	"net"
 	"sync"
+
+	"github.com/backdial/backdial/transport"
 )
 
-// A halfCloser can end one direction and go on with the other. A [*net.TCPConn] is
-// one, and so is what a Dialer dials and a Listener accepts.
-type halfCloser interface {
-	net.Conn
-	CloseWrite() error
+// A tcpConn is a TCP connection that can be reset, as what a Dialer dials and a
+// Listener accepts can.
+type tcpConn struct{ *net.TCPConn }
+
+// Reset implements [transport.Conn].
+func (c tcpConn) Reset() error {
+	c.SetLinger(0)
+	return c.Close()
+}
+
+// whole returns conn with all that it can do, which net.Conn does not tell.
+func whole(conn net.Conn) transport.Conn {
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		return tcpConn{tcp}
+	}
+	return conn.(transport.Conn)
 }
 
 // forward joins each connection that ln accepts with one that dial opens, until ctx
@@ -35,9 +48,9 @@ func forward(ctx context.Context, ln net.Listener, dial func(context.Context) (n
 		all.Go(func() {
 			far, err := dial(ctx)
 			if err != nil {
-				cut(near)
+				whole(near).Reset()
 			} else {
-				err = join(ctx, near.(halfCloser), far.(halfCloser))
+				err = join(ctx, whole(near), whole(far))
 			}
 			if err != nil && ctx.Err() == nil {
 				log.Printf("A connection from %v was cut: %v", near.RemoteAddr(), err)
@@ -47,34 +60,25 @@ func forward(ctx context.Context, ln net.Listener, dial func(context.Context) (n
 }
 
 // join copies both ways until each direction has ended by itself, and closes a and b.
-// If one fails, or ctx ends, it cuts both.
-func join(ctx context.Context, a, b halfCloser) error {
+// If one fails, or ctx ends, it resets both, so that nobody takes what has arrived for
+// all there was.
+func join(ctx context.Context, a, b transport.Conn) error {
 	defer a.Close()
 	defer b.Close()
-	cutBoth := func() { cut(a); cut(b) } // which wakes whatever is blocked on them
-	defer context.AfterFunc(ctx, cutBoth)()
+	resetBoth := func() { a.Reset(); b.Reset() } // which wakes whatever is blocked on them
+	defer context.AfterFunc(ctx, resetBoth)()
 	ended := make(chan error, 2)
-	pass := func(to, from halfCloser) {
+	pass := func(to, from transport.Conn) {
 		_, err := io.Copy(to, from)
 		if err == nil {
 			err = to.CloseWrite() // and the other direction goes on
 		}
 		if err != nil {
-			cutBoth()
+			resetBoth()
 		}
 		ended <- err
 	}
 	go pass(a, b)
 	go pass(b, a)
 	return cmp.Or(<-ended, <-ended) // the second is a consequence of the first
-}
-
-// cut closes conn. Over TCP it is reset, so that nobody takes what has arrived for
-// all there was. A stream has nothing like that: its other end reads io.EOF, and finds
-// its writes fail.
-func cut(conn net.Conn) {
-	if tcp, ok := conn.(*net.TCPConn); ok {
-		tcp.SetLinger(0)
-	}
-	conn.Close()
 }

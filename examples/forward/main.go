@@ -1,7 +1,8 @@
 // Forward makes a TCP service that only a device can reach, such as a database in its
 // network, a service of the backend: what connects to a local port of the backend is
 // forwarded to the device, which dials the service. Each direction ends by itself, as
-// HTTP/1.0, nc -N and others rely on.
+// HTTP/1.0, nc -N and others rely on. A connection that is cut at one end is reset at the
+// other, so that half of an answer does not look like all of it.
 //
 // Without arguments it forwards to a service of its own, once. To forward to another:
 //
@@ -9,9 +10,6 @@
 //
 // The device alone decides what the target is: a server that has fallen into wrong
 // hands reaches that service, and not the network around it.
-//
-// What is not passed on is a reset: a service that cuts its connection in the middle
-// looks to the client as if it had ended there, as it does through SSH.
 package main
 
 import (
