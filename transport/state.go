@@ -40,8 +40,8 @@ type StateChange struct {
 	Err error
 
 	// Wait is for how long it waits, before which Attempt: 1 for the first after
-	// a session that was stable ([Backoff.Stable]), and 0 for the first of a move,
-	// for which the server says how long to wait.
+	// a session that was stable ([Backoff.Stable]), and 0 for the first of a move
+	// from one, for which the server says how long to wait.
 	Wait    time.Duration
 	Attempt int
 }
