@@ -8,7 +8,7 @@
 // [Fleet.DialContext] takes the ID from the host of an address, and so fits wherever
 // a network address is dialled: [http.Transport], grpc.WithContextDialer, the drivers
 // of databases. For HTTP there is more: [Fleet.Transport] keeps connections to each
-// client and gives them up when it leaves, and [Fleet.ReverseProxy] serves the
+// client and gives them up when it leaves, and [ReverseProxy] serves the
 // clients' pages under an address of the server's.
 //
 // # Who a client is

@@ -26,6 +26,8 @@ const (
 	// none within 5 s. If there is, the newcomer is refused with status 409. So a
 	// client that comes back waits for that long, and a clone of it is kept out. A
 	// client that does not answer pings ([transport.Dialer.Ping]) is always replaced.
+	// [transport.WithHandshakeTimeout] has to be longer than 5 s, on both ends, or
+	// a client that comes back is kept out as by RejectNewer.
 	ReplaceDead
 
 	// RejectNewer refuses the newcomer, with status 409. A client whose network has

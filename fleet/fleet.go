@@ -66,7 +66,9 @@ func WithDuplicates(policy Duplicates) Option {
 }
 
 // WithWaitForClient makes a Dial of a client that is not connected wait until it is,
-// for as long as the context of the Dial allows, instead of failing at once.
+// for as long as the context of the Dial allows, instead of failing at once. So does
+// a request, by a [Transport] or a [ReverseProxy]: without a deadline in its context, it
+// waits until whoever sent it gives up.
 func WithWaitForClient() Option {
 	return func(f *Fleet) { f.waits = true }
 }

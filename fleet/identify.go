@@ -38,7 +38,7 @@ const maxID = 128
 // CheckID returns an error that matches [ErrInvalidID] unless id can be an ID: 1 to
 // 128 of the characters that RFC 3986, section 2.3, calls unreserved, with no dot at
 // either end. Such an ID is the same as a host in a URL, as a segment of a path and
-// in a log. Those that are to be used in a host name of [Fleet.ReverseProxy] have no
+// in a log. Those that are to be used in a host name of [ReverseProxy] have no
 // upper case, either.
 func CheckID(id string) error {
 	ok := id != "" && len(id) <= maxID && id[0] != '.' && id[len(id)-1] != '.'

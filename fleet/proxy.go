@@ -27,7 +27,9 @@ import (
 // A client sees the Host of the user's request, and the X-Forwarded headers of
 // [httputil.ProxyRequest.SetXForwarded]; with IDs in the path also X-Forwarded-Prefix,
 // which is what was removed from the path. Where its answers redirect to a path, or
-// set a cookie for one, the prefix is added again.
+// set a cookie for one, the prefix is added again. X-Forwarded headers that the request
+// has are replaced: where they are set by a proxy in front, Rewrite can copy them, from
+// In to Out.
 //
 // What cannot be served is answered in a line of text:
 //
