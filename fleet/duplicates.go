@@ -184,14 +184,17 @@ func answers(ctx context.Context, m *member) bool {
 
 // Kick closes all sessions of a client, which is told the reason. It returns when they
 // are closed: after a few seconds, at most, that the client has to take what was
-// written. A client that connects again is let in, unless [Identify] refuses it. The
-// error is that of a Dial, if there was none.
+// written. A client that connects again is let in, unless [Identify] refuses it. If
+// there is no such client, the error matches what that of [Fleet.Dial] does.
 func (f *Fleet) Kick(id, reason string) error {
+	if err := CheckID(id); err != nil {
+		return fmt.Errorf("fleet: kick %w", err)
+	}
 	f.mu.Lock()
 	members := slices.Clone(f.clients[id])
 	if len(members) == 0 {
 		defer f.mu.Unlock()
-		return f.notConnectedLocked(id)
+		return fmt.Errorf("fleet: kick: %w", f.notConnectedLocked(id))
 	}
 	for _, m := range members {
 		f.removeLocked(m, &KickedError{reason})

@@ -172,6 +172,7 @@ func TestBadIDs(t *testing.T) {
 				"Dial":        func() error { _, err := s.Dial(t.Context(), id); return err },
 				"DialContext": func() error { _, err := s.DialContext(t.Context(), "tcp", net.JoinHostPort(id, "80")); return err },
 				"Wait":        func() error { _, err := s.Wait(t.Context(), id); return err },
+				"Kick":        func() error { return s.Kick(id, "") },
 				"CheckID":     func() error { return fleet.CheckID(id) },
 			} {
 				if err := call(); !errors.Is(err, fleet.ErrInvalidID) || len(err.Error()) > 1000 {
