@@ -60,7 +60,8 @@ var kinds = []kind{{
 	},
 	asksOther: true,
 	servers: func(addrs ...string) edit {
-		return edit{"server " + addr + ";", "server " + strings.Join(addrs, ";\nserver ") + ";"}
+		const end = " max_fails=0;"
+		return edit{"server " + addr + end, "server " + strings.Join(addrs, end+"\nserver ") + end}
 	},
 }, {
 	name:   "haproxy",

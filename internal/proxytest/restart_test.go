@@ -3,6 +3,7 @@
 package proxytest
 
 import (
+	"net/http"
 	"testing"
 
 	"github.com/backdial/backdial/internal/workload"
@@ -49,5 +50,27 @@ func TestDeploy(t *testing.T) {
 		f.answer(20)
 		f.stay(k.asksOther)
 		f.check(workload.Draining)
+	})
+}
+
+// TestAway asks all servers for what they answer 503, as they do for the page of a
+// device that is away: the proxy does not take them for dead.
+func TestAway(t *testing.T) {
+	forEach(t, func(t *testing.T, k kind) {
+		if !k.asksOther {
+			t.Skipf("%s can be told on which path to take 503 for a reason to ask another server", k.name)
+		}
+		p := startProxy(t, k, k.servers(startServer(t, "one").addr, startServer(t, "two").addr))
+		for range 5 {
+			if status, body := p.get("/away"); status != http.StatusServiceUnavailable {
+				t.Errorf("answered %d %q, want what the server says", status, body)
+			}
+		}
+		if got := p.asks(); got != "one" && got != "two" {
+			t.Errorf("the proxy asks %q, want one of the servers", got)
+		}
+		if _, err := p.listen(t, ways()[0], nil); err != nil {
+			t.Error("a device does not connect:", err)
+		}
 	})
 }

@@ -43,6 +43,7 @@ func startServerOf(t *testing.T, name string, h transport.EndpointHandler, opts 
 	routes.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), nameKey{}, name)))
 	})
+	routes.HandleFunc("/away", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
 	routes.HandleFunc("/name", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, name) })
 	around := httptest.NewServer(routes)
 	t.Cleanup(func() {
@@ -59,14 +60,20 @@ func at(d *transport.Dialer) string { return d.Context().Value(nameKey{}).(strin
 
 // asks is the name of a server that the proxy asks now, or "".
 func (p *proxy) asks() string {
+	_, name := p.get("/name")
+	return name
+}
+
+// get is what a page is answered, or 0 and "" if it is not.
+func (p *proxy) get(path string) (status int, body string) {
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
-	answer, err := client.Get("http://" + p.plain + "/name")
+	answer, err := client.Get("http://" + p.plain + path)
 	if err != nil {
-		return ""
+		return 0, ""
 	}
 	defer answer.Body.Close()
-	name, _ := io.ReadAll(answer.Body)
-	return string(name)
+	text, _ := io.ReadAll(answer.Body)
+	return answer.StatusCode, string(text)
 }
 
 // A way is how a client gets through a proxy.
