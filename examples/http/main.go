@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"html/template"
 	"log"
+	"log/slog"
 	"net/http"
 	"os"
 	"os/signal"
@@ -34,7 +35,7 @@ func main() {
 	var err error
 	switch {
 	case *url != "":
-		err = device(ctx, *url, *id)
+		err = device(ctx, *url, *id, transport.WithLogger(slog.Default())) // while it waits, too
 	case *addr != "":
 		err = serve(ctx, *addr)
 	default:
@@ -69,9 +70,9 @@ func site() (*transport.Server, http.Handler) {
 
 // device serves its page to a server, until ctx ends. It comes back whenever it loses
 // the server.
-func device(ctx context.Context, url, id string) error {
+func device(ctx context.Context, url, id string, opts ...transport.ClientOption) error {
 	lis, err := transport.DialAndListenContext(ctx, url, http.Header{"DeviceId": {id}},
-		transport.WithReconnect(transport.Backoff{}))
+		append(opts, transport.WithReconnect(transport.Backoff{}))...)
 	if err != nil {
 		return err
 	}
