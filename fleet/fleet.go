@@ -68,7 +68,8 @@ func WithDuplicates(policy Duplicates) Option {
 // WithWaitForClient makes a Dial of a client that is not connected wait until it is,
 // for as long as the context of the Dial allows, instead of failing at once. So does
 // a request, by a [Transport] or a [ReverseProxy]: without a deadline in its context, it
-// waits until whoever sent it gives up.
+// waits until whoever sent it gives up. A fleet does not know that its server shuts
+// down: a Dial there waits in the same way, for a client that connects elsewhere.
 func WithWaitForClient() Option {
 	return func(f *Fleet) { f.waits = true }
 }
