@@ -78,7 +78,7 @@ func (f *Fleet) find(ctx context.Context, id string, wait bool) (*member, error)
 			f.stopWaiting(id, arrival)
 		case <-ctx.Done():
 			f.stopWaiting(id, arrival)
-			return nil, fmt.Errorf("%w, while waiting for it: %w", err, ctxerr.Of(ctx))
+			return nil, fmt.Errorf("wait: %w: %w", ctxerr.Of(ctx), err)
 		}
 	}
 }

@@ -35,7 +35,7 @@ func (e *NotConnectedError) Error() string {
 	if e.Since.IsZero() {
 		return fmt.Sprintf("client %q is not connected, and was never seen", e.ID)
 	}
-	return fmt.Sprintf("client %q has not been connected for %v: %v", e.ID, time.Since(e.Since).Round(time.Millisecond), e.Cause)
+	return fmt.Sprintf("client %q left %v ago: %v", e.ID, time.Since(e.Since).Round(time.Millisecond), e.Cause)
 }
 
 // Unwrap returns the cause.

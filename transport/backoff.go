@@ -100,8 +100,8 @@ func carrierErrors(err error) []error {
 // of DialAndListen or the end of a session. It does, but for answers that a later
 // attempt will get as well: 401 and 403 from any carrier, and if no carrier met
 // with anything else, another refusal with a status of 4xx, except those that
-// speak of time (408, 409, 425 and 429), no protocol in common, and a URL that is
-// invalid or of a scheme that no carrier knows.
+// speak of time (408, 409, 425 and 429), a redirect for good (301 and 308), no
+// protocol in common, and a URL that is invalid or of a scheme that no carrier knows.
 // It is what a client with [WithReconnect] goes by if it has no [WithRetry].
 func Retryable(err error) bool {
 	for _, r := range rejections(err) {
@@ -124,6 +124,8 @@ func final(err error) bool {
 	switch rejected.StatusCode {
 	case http.StatusRequestTimeout, http.StatusConflict, http.StatusTooEarly, http.StatusTooManyRequests:
 		return false
+	case http.StatusMovedPermanently, http.StatusPermanentRedirect: // which are not followed
+		return true
 	}
 	return rejected.StatusCode >= 400 && rejected.StatusCode < 500
 }

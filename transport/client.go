@@ -98,7 +98,7 @@ func (c *Client) DialAndListen() (net.Listener, error) {
 func (c *Client) DialAndListenContext(ctx context.Context) (*Listener, error) {
 	life := newLifecycle(c)
 	if err := life.start(ctx); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("transport: %w", err)
 	}
 	return &Listener{life}, nil
 }
@@ -115,12 +115,12 @@ func (c *Client) session(ctx context.Context, config *config) (*session, error) 
 	var err error
 	if config.url != nil {
 		if address, err = config.url(bounded); err != nil {
-			return nil, fmt.Errorf("transport: URL: %w", err)
+			return nil, fmt.Errorf("URL: %w", err)
 		}
 	}
 	if config.header != nil {
 		if header, err = config.header(bounded); err != nil {
-			return nil, fmt.Errorf("transport: header: %w", err)
+			return nil, fmt.Errorf("header: %w", err)
 		}
 	}
 	u, err := parseURL(address)
@@ -141,4 +141,4 @@ func parseURL(address string) (*url.URL, error) {
 	return u, nil
 }
 
-var errURL = errors.New("transport: the URL is invalid")
+var errURL = errors.New("the URL is invalid")

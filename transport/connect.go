@@ -68,9 +68,9 @@ func (c *Client) connect(ctx, bounded context.Context, timeout time.Duration, co
 		}
 	}
 	if len(failed) == 0 { // ctx had ended before
-		return nil, fmt.Errorf("transport: dial %s: %w", redact.URL(u), ctxerr.Of(bounded))
+		return nil, fmt.Errorf("dial %s: %w", redact.URL(u), ctxerr.Of(bounded))
 	}
-	return nil, fmt.Errorf("transport: %w", &failed)
+	return nil, &failed
 }
 
 // race returns the try that is the first to have a session, or nil.

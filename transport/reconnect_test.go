@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -323,7 +324,7 @@ func TestRetryAfter(t *testing.T) {
 
 // TestRetryable has servers refuse: some answers end the listener.
 func TestRetryable(t *testing.T) {
-	for code, again := range map[int]bool{400: false, 401: false, 403: false, 404: false, 426: false,
+	for code, again := range map[int]bool{400: false, 401: false, 403: false, 404: false, 426: false, 301: false, 308: false,
 		408: true, 409: true, 429: true, 500: true, 502: true, 503: true, 302: true} {
 		t.Run(http.StatusText(code), func(t *testing.T) {
 			reconnects(t, func(t *testing.T, s *site) {
@@ -342,7 +343,7 @@ func TestRetryable(t *testing.T) {
 				if !ok || rejected.StatusCode != code {
 					t.Errorf("accept: %v, want a *carrier.RejectedError of %d", err, code)
 				}
-				if err := lis.Err(); !errors.Is(err, rejected) {
+				if err := lis.Err(); !errors.Is(err, rejected) || strings.Count(err.Error(), "transport: ") != 1 {
 					t.Errorf("error %v, want that of Accept", err)
 				}
 			})
