@@ -69,7 +69,7 @@ func (f *Fleet) admit(ctx context.Context, id string) (dead []*member, err error
 func (f *Fleet) HandleEndpoint(d *transport.Dialer) {
 	a, err := f.admitted(d)
 	if err == nil {
-		err = f.enter(&member{a.id, d}, a.dead)
+		err = f.enter(&member{a.id, d}, a.beaten())
 	}
 	if err != nil {
 		d.CloseWithReason(reasonFor(err))

@@ -3,10 +3,12 @@ package fleet_test
 import (
 	"errors"
 	"net/http"
+	"runtime"
 	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/fleet"
@@ -91,6 +93,32 @@ func TestReplaceDead(t *testing.T) {
 		s.connect(t, "1", "newer")
 		synctest.Wait()
 		s.reaches(t, "1", "newer")
+	})
+}
+
+// TestReplacedIsForgotten has a client whose network fails again and again: what it has
+// replaced is not kept in memory for as long as it is there.
+func TestReplacedIsForgotten(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t, fleet.WithDuplicates(fleet.ReplaceDead))
+		var all []weak.Pointer[transport.Dialer]
+		for range 4 {
+			network := newFrozen(s.network)
+			s.connect(t, "1", "one", transport.WithCarriers(network))
+			synctest.Wait()
+			d, _ := s.Lookup("1")
+			all = append(all, weak.Make(d))
+			network.set(len(all) < 4)
+		}
+		time.Sleep(time.Hour)
+		for range 3 {
+			runtime.GC()
+		}
+		for i, d := range all[:3] {
+			if d.Value() != nil {
+				t.Errorf("session %d of 4 is in memory", i+1)
+			}
+		}
 	})
 }
 

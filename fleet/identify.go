@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"weak"
 
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/transport"
@@ -69,14 +70,30 @@ func (f *Fleet) Authorize(r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	*r = *r.WithContext(context.WithValue(r.Context(), f, admission{id, dead}))
+	a := admission{id: id}
+	for _, m := range dead {
+		a.dead = append(a.dead, weak.Make(m))
+	}
+	*r = *r.WithContext(context.WithValue(r.Context(), f, a))
 	return nil
 }
 
-// An admission is what Authorize has found out.
+// An admission is what Authorize has found out. The session has it for as long as it
+// lives, and would keep its predecessors alive, and these theirs.
 type admission struct {
 	id   string
-	dead []*member // that are in the client's way
+	dead []weak.Pointer[member] // that are in the client's way
+}
+
+// beaten returns those in the client's way that are still there.
+func (a admission) beaten() []*member {
+	var beaten []*member
+	for _, p := range a.dead {
+		if m := p.Value(); m != nil {
+			beaten = append(beaten, m)
+		}
+	}
+	return beaten
 }
 
 // identified asks the user's function, and checks what it says.
