@@ -254,6 +254,28 @@ func TestMoving(t *testing.T) {
 	}
 }
 
+// TestStays asks a client to move, because of its age, that cannot: a newcomer is no
+// next session of it, but a conflict.
+func TestStays(t *testing.T) {
+	for _, policy := range []fleet.Duplicates{fleet.ReplaceOlder, fleet.ReplaceDead, fleet.RejectNewer} {
+		bubble(t, func(t *testing.T) {
+			s := newSite(t, fleet.WithDuplicates(policy))
+			older := s.connect(t, "1", "older")
+			time.Sleep(25 * time.Hour)
+			if policy == fleet.ReplaceOlder {
+				s.connect(t, "1", "newer")
+				time.Sleep(time.Second)
+				if !wasReplaced(older) {
+					t.Errorf("the older session ends with %v, want the reason", older.Err())
+				}
+				return
+			}
+			s.conflicts(t, "1")
+			s.reaches(t, "1", "older")
+		})
+	}
+}
+
 // TestLostRace has a client give up a session at once, as it does with that of a
 // carrier that was slower.
 func TestLostRace(t *testing.T) {

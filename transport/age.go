@@ -37,7 +37,9 @@ func (s *Server) expire(d *Dialer) {
 	if d.askToMove(ctx, 0, patience) || insists {
 		d.leaving.start(errLeaving)
 		d.session.mux.Shutdown(ctx)
+		return
 	}
+	d.leaving.asked.Store(false) // it stays, and whoever comes is not its next session
 }
 
 // work makes Close and Shutdown wait for sessions.Done, unless they are under way.

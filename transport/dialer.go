@@ -103,7 +103,8 @@ func (d *Dialer) Ping(ctx context.Context) error {
 }
 
 // Moving reports whether the client has been asked to move to another session
-// ([Dialer.Shutdown], [Server.Shutdown], [WithMaxAge]).
+// ([Dialer.Shutdown], [Server.Shutdown], [WithMaxAge]), and may still do so: a client
+// that WithMaxAge lets stay, because it cannot move, is not moving.
 func (d *Dialer) Moving() bool { return d.leaving.asked.Load() }
 
 // Done is closed when the session has ended.

@@ -738,6 +738,9 @@ func TestMaxAge(t *testing.T) {
 				case <-time.After(2 * day):
 				}
 				age := time.Since(began)
+				if test.to == 0 && d.Moving() {
+					t.Error("a client that stays is said to move")
+				}
 				if test.to == 0 && d.Err() != nil || test.to > 0 && (age < test.from || age > test.to+moveTime) {
 					t.Errorf("the session ended after %v: %v", age, d.Err())
 				}
