@@ -72,6 +72,9 @@ func (d *Dialer) dial(ctx context.Context) (net.Conn, error) {
 	case err == nil:
 	case d.leaving.begun(d.session) && ctx.Err() == nil:
 		return nil, d.leaving.why // while it waited
+	case errors.Is(err, mux.ErrGoAway): // said in the multiplexer's own words, as by wslis
+		d.leaving.start(explainGone(err))
+		fallthrough
 	default:
 		return nil, explainGone(d.session.explain(err))
 	}

@@ -1,6 +1,8 @@
 package transport_test
 
 import (
+	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -183,5 +185,41 @@ func TestWslisClientIsNotAsked(t *testing.T) {
 		if len(b) < headerSize || b[1] != goAway {
 			t.Fatalf("heard %x, want a farewell only", b)
 		}
+	}
+}
+
+// TestWslisClientLeaves has one that takes no more streams, which it cannot say but by
+// yamux.
+func TestWslisClientLeaves(t *testing.T) {
+	leak.Check(t)
+	dialers := make(chan *transport.Dialer, 1)
+	srv := httptest.NewServer(serverFunc(t, func(d *transport.Dialer) { dialers <- d }))
+	defer srv.Close()
+	lis, err := wslisListen(srv.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lis.Close()
+	go serveEcho(lis)
+	d := <-dialers
+	echoes(t, d, 1000)
+	if err := lis.(*yamux.Session).GoAway(); err != nil {
+		t.Fatal(err)
+	}
+	for err == nil {
+		var c net.Conn
+		if c, err = d.Dial(); err == nil {
+			c.Close()
+		}
+	}
+	if !errors.Is(err, transport.ErrDraining) {
+		t.Errorf("dial: %v, want transport.ErrDraining", err)
+	}
+	await(t, "Draining", d.Draining())
+	if err := context.Cause(d.Dialable()); !errors.Is(err, transport.ErrDraining) {
+		t.Errorf("dialable until %v, want transport.ErrDraining", err)
+	}
+	if err := d.Err(); err != nil {
+		t.Error("the session has ended:", err)
 	}
 }
