@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/backdial/backdial/rhttp"
+	"github.com/backdial/backdial/transport"
 )
 
 // A Transport is an [http.RoundTripper] for which the host of a URL is a client's ID:
@@ -36,7 +37,7 @@ func (f *Fleet) Transport(configure ...func(*http.Transport)) *Transport {
 // RoundTrip implements [http.RoundTripper].
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	answer, m, err := t.try(r)
-	if m == nil || !errors.Is(err, rhttp.ErrNoConnection) {
+	if m == nil || !m.hasNoConnection(err) {
 		return answer, err
 	}
 	t.fleet.leave(m, err)
@@ -67,6 +68,16 @@ func (t *Transport) try(r *http.Request) (*http.Response, *member, error) {
 		return nil, m, fmt.Errorf("fleet: client %q: %w", id, err)
 	}
 	return answer, m, nil
+}
+
+// hasNoConnection reports whether err is because none could be opened to m: and not to
+// another session, whose error a body may have ended with.
+func (m *member) hasNoConnection(err error) bool {
+	no, ok := errors.AsType[interface {
+		error
+		To() *transport.Dialer
+	}](err)
+	return ok && no.To() == m.dialer
 }
 
 // rewound returns r with a body that has not been read, if there can be one.

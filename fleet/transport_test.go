@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/fleet"
+	"github.com/backdial/backdial/rhttp"
 	"github.com/backdial/backdial/transport"
 )
 
@@ -206,4 +207,28 @@ func TestTransportRetries(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestTransportBodyFails has the body of a request end with what another request failed
+// with: that is not about the client that it is sent to.
+func TestTransportBodyFails(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t)
+		s.connectWeb(t, "1", says("one"))
+		s.connectWeb(t, "2", says("two"))
+		rt := s.Transport()
+		defer rt.CloseIdleConnections()
+		d, _ := s.Lookup("1")
+		d.Close()
+		gone := rhttp.NewTransport(d)
+		_, cause := do(t, gone, "GET", "http://1/", nil)
+		body, w := io.Pipe()
+		w.CloseWithError(cause)
+		if _, err := do(t, rt, "POST", "http://2/", body); !errors.Is(err, rhttp.ErrNoConnection) {
+			t.Errorf("error %v, want what the body ended with", err)
+		}
+		if got, err := do(t, rt, "GET", "http://2/", nil); got != "two GET / " || err != nil {
+			t.Errorf("client 2 answers %q, %v", got, err)
+		}
+	})
 }

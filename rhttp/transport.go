@@ -78,10 +78,21 @@ func (t *Transport) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	case err == nil:
 		return conn, nil
 	case errors.Is(err, transport.ErrClientGone), errors.Is(err, transport.ErrDraining), errors.Is(err, net.ErrClosed):
-		return nil, fmt.Errorf("rhttp: %w: %w", ErrNoConnection, err)
+		return nil, &noConnection{t.dialer, err}
 	}
 	return nil, fmt.Errorf("rhttp: %w", err)
 }
+
+// A noConnection is an [ErrNoConnection] that package fleet can tell from that of another
+// session, which the body of a request may have ended with.
+type noConnection struct {
+	to    *transport.Dialer
+	cause error
+}
+
+func (e *noConnection) Error() string         { return fmt.Sprintf("rhttp: %v: %v", ErrNoConnection, e.cause) }
+func (e *noConnection) Unwrap() []error       { return []error{ErrNoConnection, e.cause} }
+func (e *noConnection) To() *transport.Dialer { return e.to }
 
 // CloseIdleConnections closes the connections that are kept and not in use.
 func (t *Transport) CloseIdleConnections() { t.conns.CloseIdleConnections() }
