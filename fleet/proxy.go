@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -77,6 +76,7 @@ func (p *ReverseProxy) init() {
 				p.Configure(t)
 			}
 		})
+		p.transport.patience = responseHeaderTimeout
 	})
 }
 
@@ -92,10 +92,6 @@ func (p *ReverseProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		to.redirect(w, r)
 		return
 	}
-	if err := p.awaits(r.Context(), to.id); err != nil {
-		p.fail(w, r, err)
-		return
-	}
 	// Otherwise HTTP/1 has the whole request read before the answer begins.
 	http.NewResponseController(w).EnableFullDuplex()
 	proxy := httputil.ReverseProxy{
@@ -107,18 +103,6 @@ func (p *ReverseProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		ErrorLog:       slog.NewLogLogger(p.logger().Handler(), slog.LevelWarn),
 	}
 	proxy.ServeHTTP(w, r)
-}
-
-// awaits waits for a client that is away, if the fleet does, for as long as it has to
-// answer.
-func (p *ReverseProxy) awaits(ctx context.Context, id string) error {
-	if !p.Fleet.waits {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, responseHeaderTimeout)
-	defer cancel()
-	_, err := p.Fleet.Wait(ctx, id)
-	return err
 }
 
 func (p *ReverseProxy) rewrite(pr *httputil.ProxyRequest, to target) {

@@ -321,15 +321,22 @@ func TestProxyWaits(t *testing.T) {
 	}
 }
 
-// TestProxyWaitEnds has a user ask for a device that does not come back.
+// TestProxyWaitEnds has a user ask for a device that does not come back: one that was
+// never there, and one that leaves at the last moment.
 func TestProxyWaitEnds(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSite(t, fleet.WithWaitForClient())
-		w := httptest.NewRecorder()
-		began := time.Now()
-		(&fleet.ReverseProxy{Fleet: s.Fleet}).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/1/", nil))
-		if w.Code != http.StatusServiceUnavailable || time.Since(began) != time.Minute {
-			t.Errorf("after %v the answer is %d, want 503 after a minute", time.Since(began), w.Code)
+		leaves := s.connectWeb(t, "leaves", says("hello"))
+		p := &fleet.ReverseProxy{Fleet: s.Fleet, Rewrite: func(*httputil.ProxyRequest) { leaves.lis.Close() }}
+		for _, id := range []string{"leaves", "never"} {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			w := httptest.NewRecorder()
+			began := time.Now()
+			p.ServeHTTP(w, httptest.NewRequestWithContext(ctx, "GET", "/"+id+"/", nil))
+			if w.Code != http.StatusServiceUnavailable || time.Since(began) != time.Minute {
+				t.Errorf("%s: after %v the answer is %d, want 503 after a minute", id, time.Since(began), w.Code)
+			}
+			cancel()
 		}
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/backdial/backdial/rhttp"
 	"github.com/backdial/backdial/transport"
@@ -16,6 +17,7 @@ import (
 type Transport struct {
 	fleet     *Fleet
 	configure []func(*http.Transport)
+	patience  time.Duration // with a client that is away; 0 for that of the request
 
 	mu       sync.Mutex // guards below
 	sessions map[*member]*rhttp.Transport
@@ -55,7 +57,7 @@ func (t *Transport) try(r *http.Request) (*http.Response, *member, error) {
 	err := CheckID(id)
 	var m *member
 	if err == nil {
-		m, err = t.fleet.find(r.Context(), id, t.fleet.waits)
+		m, err = t.find(r.Context(), id)
 	}
 	if err != nil {
 		if r.Body != nil {
@@ -68,6 +70,15 @@ func (t *Transport) try(r *http.Request) (*http.Response, *member, error) {
 		return nil, m, fmt.Errorf("fleet: client %q: %w", id, err)
 	}
 	return answer, m, nil
+}
+
+func (t *Transport) find(ctx context.Context, id string) (*member, error) {
+	if t.patience > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, t.patience)
+		defer cancel()
+	}
+	return t.fleet.find(ctx, id, t.fleet.waits)
 }
 
 // hasNoConnection reports whether err is because none could be opened to m: and not to
