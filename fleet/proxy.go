@@ -168,12 +168,23 @@ func (p *ReverseProxy) target(r *http.Request) (t target, err error) {
 		path := r.URL.EscapedPath()
 		t.id, _, _ = strings.Cut(strings.TrimPrefix(path, "/"), "/")
 		t.path = strings.TrimPrefix(path, "/"+t.id)
-		// What is in front of this handler may have removed something too.
-		outside, _, _ := strings.Cut(r.RequestURI, "?")
-		before, _ := strings.CutSuffix(outside, path)
-		t.prefix = before + "/" + t.id
+		t.prefix = "/" + strings.TrimLeft(before(r)+"/"+t.id, "/")
 	}
 	return t, CheckID(t.id)
+}
+
+// before is what a handler in front of this one has removed from the path.
+func before(r *http.Request) string {
+	outside, err := url.ParseRequestURI(r.RequestURI)
+	if err != nil {
+		return ""
+	}
+	// Escaped in the same way, which is not always that of the user.
+	removed, ok := strings.CutSuffix(outside.EscapedPath(), r.URL.EscapedPath())
+	if !ok {
+		return ""
+	}
+	return removed
 }
 
 // redirect has the user come again with a slash after the ID.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -120,6 +121,46 @@ func TestProxyPaths(t *testing.T) {
 			t.Errorf("%.30s: %d %q, want status 404", target, answer.StatusCode, got)
 		}
 	}
+}
+
+// TestProxyPathsAsSent has requests as browsers, curl and proxies send them, which are
+// not escaped as net/http would.
+func TestProxyPathsAsSent(t *testing.T) {
+	f := newFront(t, new(fleet.ReverseProxy))
+	f.connectWeb(t, "123", http.HandlerFunc(shows))
+	for target, want := range map[string]string{
+		"/123/a|b":                              `GET /a%7Cb for devices.example, from 127.0.0.1 by http, prefix "/123"`,
+		"/123/ä":                                `GET /%C3%A4 for devices.example, from 127.0.0.1 by http, prefix "/123"`,
+		"/devices/123/{x}":                      `GET /%7Bx%7D for devices.example, from 127.0.0.1 by http, prefix "/devices/123"`,
+		"http://devices.example/123/x":          `GET /x for devices.example, from 127.0.0.1 by http, prefix "/123"`,
+		"http://devices.example/devices/123/?x": `GET /?x for devices.example, from 127.0.0.1 by http, prefix "/devices/123"`,
+	} {
+		if got := f.askAsIs(t, target); got != want {
+			t.Errorf("%s: %q, want %q", target, got, want)
+		}
+	}
+}
+
+// askAsIs sends a request with a target that is not changed, and returns the answer.
+func (f *front) askAsIs(t *testing.T, target string) string {
+	t.Helper()
+	c, err := net.Dial("tcp", f.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(20 * time.Second))
+	fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: devices.example\r\nConnection: close\r\n\r\n", target)
+	answer, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
 }
 
 func TestProxyDomain(t *testing.T) {
