@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -200,18 +201,31 @@ func (t target) redirect(w http.ResponseWriter, r *http.Request) {
 // addPrefix makes an answer right for the user: what is a path for the client has the
 // prefix, and no scheme, which the client does not know.
 func (t target) addPrefix(answer *http.Response, host string) {
-	if to, err := url.Parse(answer.Header.Get("Location")); err == nil && (to.Host == "" || to.Host == host || to.Host == t.id) {
-		if path := to.EscapedPath(); strings.HasPrefix(path, "/") || to.Host != "" {
-			to.Scheme, to.Host, to.User = "", "", nil
-			to.Path, to.RawPath = t.prefix+to.Path, t.prefix+path
-			answer.Header.Set("Location", to.String())
+	if to, err := url.Parse(answer.Header.Get("Location")); err == nil && t.isOwn(to, host) {
+		path := cmp.Or(to.EscapedPath(), "/")
+		to.Scheme, to.Host, to.User = "", "", nil
+		to.Path, to.RawPath = t.prefix+cmp.Or(to.Path, "/"), t.prefix+path
+		if strings.HasPrefix(to.RawPath, "//") { // which would be taken for a host
+			to.Host = host
 		}
+		answer.Header.Set("Location", to.String())
 	}
 	if cookies := answer.Header["Set-Cookie"]; t.prefix != "" {
 		for i, line := range cookies {
 			cookies[i] = t.addPrefixToCookie(line)
 		}
 	}
+}
+
+// isOwn reports whether a client that redirects there means a path of its own.
+func (t target) isOwn(to *url.URL, host string) bool {
+	switch {
+	case to.Host == "": // with a scheme it is for an app of the user's
+		return to.Scheme == "" && strings.HasPrefix(to.Path, "/")
+	case to.Scheme != "" && to.Scheme != "http" && to.Scheme != "https":
+		return false
+	}
+	return strings.EqualFold(to.Host, host) || strings.EqualFold(to.Host, t.id)
 }
 
 func (t target) addPrefixToCookie(line string) string {

@@ -204,6 +204,13 @@ func TestProxyAnswers(t *testing.T) {
 		"//elsewhere.example/x":                 {"//elsewhere.example/x", "//elsewhere.example/x"},
 		"http://a:b@123.devices.example/secret": {"/123/secret", "/secret"},
 		"":                                      {"", ""},
+		"http://123.devices.example":            {"/123/", "/"},
+		"HTTP://123.Devices.Example/a":          {"/123/a", "/a"},
+		// Some would be another host's without its own.
+		"http://123.devices.example//elsewhere.example/x": {"/123//elsewhere.example/x", "//123.devices.example//elsewhere.example/x"},
+		"///elsewhere.example/x":                          {"/123///elsewhere.example/x", "//123.devices.example///elsewhere.example/x"},
+		"com.example.app:/signed-in":                      {"com.example.app:/signed-in", "com.example.app:/signed-in"},
+		"mailto:me@example.com":                           {"mailto:me@example.com", "mailto:me@example.com"},
 	} {
 		query := "/?to=" + strings.NewReplacer("%", "%25", "&", "%26", "?", "%3F", "+", "%2B").Replace(to)
 		byPath, _ := paths.ask(t, "123.devices.example", "/123"+query, nil)
