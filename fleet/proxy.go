@@ -228,11 +228,16 @@ func (t target) isOwn(to *url.URL, host string) bool {
 	return strings.EqualFold(to.Host, host) || strings.EqualFold(to.Host, t.id)
 }
 
+// addPrefixToCookie changes nothing but the path, because what browsers take for a
+// cookie is more than what net/http reads and writes.
 func (t target) addPrefixToCookie(line string) string {
-	c, err := http.ParseSetCookie(line)
-	if err != nil || !strings.HasPrefix(c.Path, "/") { // without one it is that of the request
-		return line
+	parts := strings.Split(line, ";")
+	for i, part := range parts[1:] {
+		name, value, _ := strings.Cut(part, "=")
+		path := strings.TrimSpace(value)
+		if strings.EqualFold(strings.TrimSpace(name), "path") && strings.HasPrefix(path, "/") { // without one it is that of the request
+			parts[i+1] = name + "=" + strings.ReplaceAll(t.prefix, ";", "%3B") + path
+		}
 	}
-	c.Path = t.prefix + c.Path
-	return c.String()
+	return strings.Join(parts, ";")
 }

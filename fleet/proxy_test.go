@@ -227,6 +227,28 @@ func TestProxyAnswers(t *testing.T) {
 	}
 }
 
+// TestProxyCookies has a device set cookies that browsers accept, and net/http does not
+// or would change.
+func TestProxyCookies(t *testing.T) {
+	f := newFront(t, new(fleet.ReverseProxy))
+	f.connectWeb(t, "123", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Set-Cookie", r.Header.Get("Set")) }))
+	for set, want := range map[string]string{
+		`a={"b": 1}; Path=/`:             `a={"b": 1}; Path=/123/`,
+		"a=ä; path = /sub":               "a=ä; path =/123/sub",
+		"a; Path=/":                      "a; Path=/123/",
+		"a=1; Path=/; Priority=High":     "a=1; Path=/123/; Priority=High",
+		"a=1; Max-Age=-1; Path=/x;Path=": "a=1; Max-Age=-1; Path=/123/x;Path=",
+		"path=/":                         "path=/",
+		"a=1; Path=sub":                  "a=1; Path=sub",
+		"a=1;":                           "a=1;",
+	} {
+		answer, _ := f.ask(t, "", "/123/", http.Header{"Set": {set}})
+		if got := answer.Header.Get("Set-Cookie"); got != want {
+			t.Errorf("%s becomes %s, want %s", set, got, want)
+		}
+	}
+}
+
 func TestProxyErrors(t *testing.T) {
 	p := &fleet.ReverseProxy{Configure: func(t *http.Transport) { t.ResponseHeaderTimeout = 50 * time.Millisecond }}
 	f := newFront(t, p)
