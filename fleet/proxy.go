@@ -160,11 +160,12 @@ func (p *ReverseProxy) target(r *http.Request) (t target, err error) {
 		if name, _, err := net.SplitHostPort(host); err == nil {
 			host = name
 		}
+		host = strings.TrimSuffix(host, ".")
 		t.id, _ = strings.CutSuffix(host, "."+strings.ToLower(p.Domain))
 		if t.id == host {
 			t.id = ""
 		}
-		t.path = r.URL.EscapedPath()
+		t.path = cmp.Or(r.URL.EscapedPath(), "/")
 	} else {
 		path := r.URL.EscapedPath()
 		t.id, _, _ = strings.Cut(strings.TrimPrefix(path, "/"), "/")

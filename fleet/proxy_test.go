@@ -166,7 +166,7 @@ func (f *front) askAsIs(t *testing.T, target string) string {
 func TestProxyDomain(t *testing.T) {
 	f := newFront(t, &fleet.ReverseProxy{Domain: "devices.example"})
 	f.connectWeb(t, "123", http.HandlerFunc(shows))
-	for _, host := range []string{"123.devices.example", "123.Devices.Example:8443"} {
+	for _, host := range []string{"123.devices.example", "123.Devices.Example:8443", "123.devices.example."} {
 		want := fmt.Sprintf(`GET /123/status for %s, from 127.0.0.1 by http, prefix ""`, host)
 		if answer, got := f.ask(t, host, "/123/status", http.Header{"X-Forwarded-Prefix": {"/forged"}}); got != want || answer.StatusCode != 200 {
 			t.Errorf("%s: %d %q, want %q", host, answer.StatusCode, got, want)
@@ -179,6 +179,18 @@ func TestProxyDomain(t *testing.T) {
 		if answer, _ := f.ask(t, host, "/", nil); answer.StatusCode != status {
 			t.Errorf("%s: status %d, want %d", host, answer.StatusCode, status)
 		}
+	}
+}
+
+// TestProxyDomainWithoutPath has a request of a proxy that sends the whole URL.
+func TestProxyDomainWithoutPath(t *testing.T) {
+	s := newSite(t)
+	s.connectWeb(t, "123", says("hello"))
+	w := httptest.NewRecorder()
+	r := httptest.NewRequestWithContext(t.Context(), "GET", "http://123.devices.example?a=b", nil)
+	(&fleet.ReverseProxy{Fleet: s.Fleet, Domain: "devices.example"}).ServeHTTP(w, r)
+	if got := w.Body.String(); got != "hello GET / " || w.Code != http.StatusOK {
+		t.Errorf("%d %q, want the client's answer", w.Code, got)
 	}
 }
 
