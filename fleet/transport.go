@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -130,8 +132,9 @@ func (t *Transport) forget(m *member) {
 // CloseIdleConnections closes the connections that are kept and not in use.
 func (t *Transport) CloseIdleConnections() {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, of := range t.sessions {
+	sessions := slices.Collect(maps.Values(t.sessions))
+	t.mu.Unlock()
+	for _, of := range sessions { // one that does not read may hold this up
 		of.CloseIdleConnections()
 	}
 }
