@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,6 +12,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -53,14 +55,16 @@ type ReverseProxy struct {
 	Rewrite func(*httputil.ProxyRequest)
 
 	// Configure, if not nil, sets fields of the [http.Transport] that each session has.
-	// ResponseHeaderTimeout is a minute by default.
+	// ResponseHeaderTimeout is a minute by default, and also bounds for how long a client
+	// takes nothing of a request that it has not answered.
 	Configure func(*http.Transport)
 
 	// Logger, if not nil, is told of requests that could not be served, at level Warn.
 	Logger *slog.Logger
 
-	once      sync.Once
-	transport *Transport
+	once          sync.Once
+	transport     *Transport
+	answerTimeout atomic.Int64 // of the latest session
 }
 
 const (
@@ -76,6 +80,7 @@ func (p *ReverseProxy) init() {
 			if p.Configure != nil {
 				p.Configure(t)
 			}
+			p.answerTimeout.Store(int64(t.ResponseHeaderTimeout))
 		})
 		p.transport.patience = responseHeaderTimeout
 	})
@@ -93,15 +98,23 @@ func (p *ReverseProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		to.redirect(w, r)
 		return
 	}
+	ctx, giveUp := context.WithCancelCause(r.Context())
+	defer giveUp(nil)
+	r = r.WithContext(ctx)
+	answered := newUpload(r, func() time.Duration { return time.Duration(p.answerTimeout.Load()) }, giveUp)
 	// Otherwise HTTP/1 has the whole request read before the answer begins.
 	http.NewResponseController(w).EnableFullDuplex()
 	proxy := httputil.ReverseProxy{
-		Transport:      p.transport,
-		FlushInterval:  -1,
-		Rewrite:        func(pr *httputil.ProxyRequest) { p.rewrite(pr, to) },
-		ModifyResponse: func(answer *http.Response) error { to.addPrefix(answer, r.Host); return nil },
-		ErrorHandler:   p.fail,
-		ErrorLog:       slog.NewLogLogger(p.logger().Handler(), slog.LevelWarn),
+		Transport:     p.transport,
+		FlushInterval: -1,
+		Rewrite:       func(pr *httputil.ProxyRequest) { p.rewrite(pr, to) },
+		ModifyResponse: func(answer *http.Response) error {
+			answered()
+			to.addPrefix(answer, r.Host)
+			return nil
+		},
+		ErrorHandler: p.fail,
+		ErrorLog:     slog.NewLogLogger(p.logger().Handler(), slog.LevelWarn),
 	}
 	proxy.ServeHTTP(w, r)
 }
