@@ -182,24 +182,29 @@ func answers(ctx context.Context, m *member) bool {
 	return m.dialer.Ping(ctx) == nil
 }
 
-// Kick closes all sessions of a client, which is told the reason. It returns when they
-// are closed: after a few seconds, at most, that the client has to take what was
-// written. A client that connects again is let in, unless [Identify] refuses it. If
-// there is no such client, the error matches what that of [Fleet.Dial] does.
+// Kick closes all sessions of a client, which is told the reason: also those that are not
+// dialled any more, but have connections. It returns when they are closed: after a few
+// seconds, at most, that the client has to take what was written. A client that connects
+// again is let in, unless [Identify] refuses it. If there is no such client, the error
+// matches what that of [Fleet.Dial] does.
 func (f *Fleet) Kick(id, reason string) error {
 	if err := CheckID(id); err != nil {
 		return fmt.Errorf("fleet: kick %w", err)
 	}
 	f.mu.Lock()
-	members := slices.Clone(f.clients[id])
+	members := slices.Concat(f.clients[id], f.draining[id])
 	if len(members) == 0 {
 		defer f.mu.Unlock()
 		return fmt.Errorf("fleet: kick: %w", f.notConnectedLocked(id))
 	}
-	for _, m := range members {
-		f.removeLocked(m, &KickedError{reason})
-		f.stats.Kicked++
+	kicked := &KickedError{reason}
+	for _, m := range f.clients[id] {
+		f.removeLocked(m, kicked)
 	}
+	f.gone.forget(id) // if all were draining, there was another reason
+	f.gone.add(id, kicked)
+	delete(f.draining, id)
+	f.stats.Kicked += uint64(len(members))
 	f.mu.Unlock()
 	closeAll(members, reason)
 	return nil

@@ -15,6 +15,13 @@ func (f *Fleet) Waiting() int {
 	return len(f.arrivals)
 }
 
+// Draining returns how many clients have sessions that are not dialled any more.
+func (f *Fleet) Draining() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.draining)
+}
+
 // Remembered returns how many clients are remembered that have left.
 func (f *Fleet) Remembered() int {
 	f.mu.Lock()

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"slices"
 	"sync"
@@ -18,6 +19,7 @@ type Fleet struct {
 
 	mu       sync.Mutex           // guards below, and is not held while anything is waited for
 	clients  map[string][]*member // that are connected, each with one session at least, the latest last
+	draining map[string][]*member // that have left, and have connections all the same
 	gone     departures
 	arrivals map[string]*arrival // that somebody waits for
 	watchers map[*watcher]struct{}
@@ -46,6 +48,7 @@ func New(identify Identify, opts ...Option) *Fleet {
 	f := &Fleet{
 		identify: identify,
 		clients:  make(map[string][]*member),
+		draining: make(map[string][]*member),
 		arrivals: make(map[string]*arrival),
 		watchers: make(map[*watcher]struct{}),
 	}
@@ -169,17 +172,38 @@ func (f *Fleet) membersLocked(id string) []*member {
 // removeLocked has m not be a member any more, and reports whether it was one. Others
 // of its ID stay.
 func (f *Fleet) removeLocked(m *member, why error) bool {
-	i := slices.Index(f.clients[m.id], m)
+	if !remove(f.clients, m) {
+		return false
+	}
+	if f.clients[m.id] == nil {
+		f.gone.add(m.id, why)
+	}
+	if errors.Is(why, transport.ErrDraining) {
+		f.draining[m.id] = append(f.draining[m.id], m)
+		context.AfterFunc(m.dialer.Context(), func() { f.drained(m) })
+	}
+	f.stats.Sessions--
+	f.tellLocked(Change{ID: m.id, Dialer: m.dialer, Gone: why}, m)
+	return true
+}
+
+// drained forgets a session that has ended.
+func (f *Fleet) drained(m *member) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	remove(f.draining, m)
+}
+
+// remove removes m, and reports whether it was there.
+func remove(from map[string][]*member, m *member) bool {
+	i := slices.Index(from[m.id], m)
 	if i < 0 {
 		return false
 	}
 	// A copy, because what there was may be looked through right now.
-	f.clients[m.id] = slices.Delete(slices.Clone(f.clients[m.id]), i, i+1)
-	if len(f.clients[m.id]) == 0 {
-		delete(f.clients, m.id)
-		f.gone.add(m.id, why)
+	from[m.id] = slices.Delete(slices.Clone(from[m.id]), i, i+1)
+	if len(from[m.id]) == 0 {
+		delete(from, m.id)
 	}
-	f.stats.Sessions--
-	f.tellLocked(Change{ID: m.id, Dialer: m.dialer, Gone: why}, m)
 	return true
 }

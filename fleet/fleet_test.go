@@ -217,6 +217,50 @@ func TestKick(t *testing.T) {
 	})
 }
 
+// TestKickDraining kicks a client that says that it is about to leave, and does not: it
+// has connections all the same. Another has moved, and has two sessions.
+func TestKickDraining(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t)
+		kicked := func(id string, c net.Conn) {
+			t.Helper()
+			if err := s.Kick(id, "it is stolen"); err != nil {
+				t.Errorf("kick %s: %v", id, err)
+			}
+			if _, err := c.Write([]byte("x")); !errors.Is(err, net.ErrClosed) {
+				t.Errorf("a connection to %s goes on: %v", id, err)
+			}
+			err := s.Kick(id, "again")
+			if _, ok := errors.AsType[*fleet.KickedError](err); !ok || !isNotConnected(err) {
+				t.Errorf("%s was kicked again: %v", id, err)
+			}
+		}
+		leaves := s.connect(t, "leaves", "leaves")
+		synctest.Wait()
+		c, _ := s.dial(t, "leaves")
+		go leaves.Shutdown(t.Context())
+		synctest.Wait()
+		kicked("leaves", c)
+
+		s.connect(t, "moves", "moves", transport.WithReconnect(transport.Backoff{}), transport.WithRetry(func(error) bool { return false }))
+		synctest.Wait()
+		c, _ = s.dial(t, "moves")
+		d, _ := s.Lookup("moves")
+		go d.Shutdown(t.Context())
+		<-d.Draining()
+		synctest.Wait()
+		s.reaches(t, "moves", "moves")
+		kicked("moves", c)
+		if got, want := s.Stats(), (fleet.Stats{Kicked: 3}); got != want {
+			t.Errorf("stats %+v, want %+v", got, want)
+		}
+		synctest.Wait()
+		if n := s.Draining(); n != 0 {
+			t.Errorf("%d clients drain", n)
+		}
+	})
+}
+
 func TestWait(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSite(t)
