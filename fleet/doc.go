@@ -29,9 +29,10 @@
 //   - a client that the server itself has asked to move ([transport.Dialer.Moving])
 //     has two sessions for a while, which is no conflict: the new one is dialled, and
 //     the old one finishes what it has begun;
-//   - a newcomer displaces nobody before it has answered a ping, or stayed for 5 s. So
-//     what a client gives up at once, because another of its carriers was faster, does
-//     no harm.
+//   - a newcomer displaces nobody before it has answered a ping, or stayed for 5 s, and
+//     not if it is known to have left by then. So what a client gives up at once,
+//     because another of its carriers was faster, does no harm, unless its answer comes
+//     a moment before its end.
 //
 // Where a session is displaced or kicked, the client is told why, and its listener's
 // error is a [*transport.ClosedError].

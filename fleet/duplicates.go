@@ -100,8 +100,9 @@ func (f *Fleet) enter(m *member, beaten []*member) error {
 			return nil
 		}
 		// To be replaced is for those who are there: not by what a client is about
-		// to give up.
-		if !answers(context.Background(), m) && !m.dialable() {
+		// to give up, which may answer before it does.
+		answers(context.Background(), m)
+		if !m.dialable() {
 			return m.whyGone()
 		}
 		if f.duplicates == ReplaceOlder {

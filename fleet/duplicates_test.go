@@ -296,6 +296,46 @@ func TestLostRace(t *testing.T) {
 	})
 }
 
+// TestLeavingNewcomer has one that answers pings, and is about to leave.
+func TestLeavingNewcomer(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t)
+		older := s.connect(t, "1", "older")
+		synctest.Wait()
+		other := transport.NewServer(transport.EndpointHandlerFunc(func(d *transport.Dialer) {
+			c, err := d.Dial() // which keeps the session
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer c.Close()
+			<-d.Draining()
+			s.HandleEndpoint(d)
+		}), transport.WithCarriers(s.network), transport.WithAuthorize(s.Authorize))
+		e, err := s.network.Listen("other", nil, other)
+		if err != nil {
+			t.Fatal(err)
+		}
+		go e.Serve()
+		defer e.Close()
+		defer other.Close()
+		lis, err := transport.DialAndListenContext(t.Context(), "mem://other", http.Header{"Deviceid": {"1"}}, transport.WithCarriers(s.network))
+		if err != nil {
+			t.Fatal(err)
+		}
+		go answer(lis, "newer")
+		synctest.Wait()
+		if err := lis.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		if err := older.Err(); err != nil {
+			t.Error("the session in use was displaced:", err)
+		}
+		s.reaches(t, "1", "older")
+	})
+}
+
 // TestOvertaken has a session answer when a newer one is in the fleet already.
 func TestOvertaken(t *testing.T) {
 	bubble(t, func(t *testing.T) {
