@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/internal/ctxerr"
 	"github.com/backdial/backdial/transport"
 )
 
@@ -23,11 +24,10 @@ const (
 	ReplaceOlder Duplicates = iota
 
 	// ReplaceDead asks the older session for a sign of life, and closes it if there is
-	// none within 5 s. If there is, the newcomer is refused with status 409. So a
-	// client that comes back waits for that long, and a clone of it is kept out. A
-	// client that does not answer pings ([transport.Dialer.Ping]) is always replaced.
-	// [transport.WithHandshakeTimeout] has to be longer than 5 s, on both ends, or
-	// a client that comes back is kept out as by RejectNewer.
+	// none within 5 s: [transport.WithHandshakeTimeout] has to be more. If there is, the
+	// newcomer is refused with status 409. So a client that comes back waits for that
+	// long, and a clone of it is kept out. A client that does not answer pings
+	// ([transport.Dialer.Ping]) is always replaced.
 	ReplaceDead
 
 	// RejectNewer refuses the newcomer, with status 409. A client whose network has
@@ -56,8 +56,12 @@ func (f *Fleet) admit(ctx context.Context, id string) (dead []*member, err error
 	if f.duplicates == ReplaceDead {
 		dead, alive = split(ctx, alive)
 	}
-	if len(alive) == 0 {
+	if len(alive) == 0 && ctx.Err() == nil {
 		return dead, nil
+	}
+	if len(alive) == 0 { // who is not asked for as long as it may take is not dead
+		err := fmt.Errorf("client %q: %w, while the older session is asked for a sign of life", id, ctxerr.Of(ctx))
+		return nil, fmt.Errorf("fleet: %w", &refusal{*refuse(http.StatusServiceUnavailable, "try again"), err})
 	}
 	f.count(func(s *Stats) { s.Rejected++ })
 	return nil, fmt.Errorf("fleet: client %q: %w", id, &refusal{*refuse(http.StatusConflict, errConflict.Error()), errConflict})

@@ -1,6 +1,7 @@
 package fleet_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"runtime"
@@ -93,6 +94,28 @@ func TestReplaceDead(t *testing.T) {
 		s.connect(t, "1", "newer")
 		synctest.Wait()
 		s.reaches(t, "1", "newer")
+	})
+}
+
+// TestReplaceDeadInTime has less time than a client has to answer: it is not dead yet.
+func TestReplaceDeadInTime(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t, fleet.WithDuplicates(fleet.ReplaceDead))
+		network := newFrozen(s.network)
+		older := s.connect(t, "1", "older", transport.WithCarriers(network))
+		synctest.Wait()
+		network.set(true)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		r := (&http.Request{Header: http.Header{"Deviceid": {"1"}}}).WithContext(ctx)
+		err := s.Authorize(r)
+		rejected, ok := errors.AsType[*carrier.RejectedError](err)
+		if !errors.Is(err, context.DeadlineExceeded) || !ok || rejected.StatusCode != http.StatusServiceUnavailable {
+			t.Errorf("error %v, want context.DeadlineExceeded and status 503", err)
+		}
+		network.set(false)
+		s.reaches(t, "1", "older")
+		older.Close()
 	})
 }
 
