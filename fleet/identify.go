@@ -14,7 +14,9 @@ import (
 // Identify tells a client's ID from its request. An error refuses the client: with
 // the status and header of a [carrier.RejectedError] in it, or with 403. It is called
 // as [transport.WithAuthorize] says, by several goroutines at a time; what blocks or
-// panics is bounded there.
+// panics is bounded there. Without [Fleet.Authorize] it is asked for a client that is
+// connected, with a request that has not all of the fields, and what blocks keeps that
+// client waiting until its session ends.
 type Identify func(r *http.Request) (id string, err error)
 
 // ByHeader identifies clients by a header of their request, which they can set as

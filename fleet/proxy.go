@@ -24,14 +24,17 @@ import (
 // The proxy lets everybody in: put it behind what authenticates its users. With IDs in
 // the path all clients share one origin, so that a page of one may read those of the
 // others and act in the name of who looks at it: give clients that do not trust each
-// other names of their own, by Domain.
+// other names of their own, by Domain. Even then one may set cookies for all of Domain,
+// unless that is on the Public Suffix List.
 //
-// A client sees the Host of the user's request, and the X-Forwarded headers of
-// [httputil.ProxyRequest.SetXForwarded]; with IDs in the path also X-Forwarded-Prefix,
-// which is what was removed from the path. Where its answers redirect to a path, or
-// set a cookie for one, the prefix is added again. X-Forwarded headers that the request
-// has are replaced: where they are set by a proxy in front, Rewrite can copy them, from
-// In to Out.
+// A client sees all that the user sends: the Host, and also what authenticates the user,
+// be it Cookie or Authorization, unless Rewrite removes it; and the X-Forwarded headers
+// of [httputil.ProxyRequest.SetXForwarded], which replace those that the request has:
+// where they are set by a proxy in front, Rewrite can copy them, from In to Out. With IDs
+// in the path there is X-Forwarded-Prefix, too, which is what was removed from the path.
+// Where the client's answers redirect to a path, or set a cookie for one, the prefix is
+// added again, unless it is there already. Parameters of the query that net/url cannot
+// parse are removed.
 //
 // What cannot be served is answered in a line of text:
 //

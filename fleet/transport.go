@@ -27,8 +27,11 @@ type Transport struct {
 
 // Transport returns an [http.RoundTripper] that reaches the clients of the fleet by
 // their ID. It keeps connections to each of them, and drops them when the client leaves
-// or moves. configure sets fields of the [http.Transport] that each session has, as in
-// [rhttp.NewTransport].
+// or moves: so make one, and not one for a request. configure sets fields of the
+// [http.Transport] that each session has, as in [rhttp.NewTransport].
+//
+// An [http.Client] goes where a client's answer redirects to, which may be another client.
+// Where these do not trust each other, set its CheckRedirect.
 //
 // A request for which no connection can be opened, because the session has just ended,
 // is sent once more, in the client's next session, if it has no body or Request.GetBody:

@@ -78,9 +78,10 @@ func (l *leaving) begun(s *session) bool { return l.dialable.Err() != nil && s.a
 // [http.Transport]: https://pkg.go.dev/net/http#Transport
 func (d *Dialer) Draining() <-chan struct{} { return d.leaving.began }
 
-// Dialable returns a context that ends when Dial fails from then on, and tells why:
-// with the session, or before that, with Draining. Unlike these two it can be waited
-// for without a goroutine, by [context.AfterFunc].
+// Dialable returns a context that ends when Dial fails from then on: with the session,
+// for which [Dialer.Err] tells why, or before that, with Draining, for which
+// [context.Cause] does. Unlike these two it can be waited for without a goroutine, by
+// [context.AfterFunc].
 func (d *Dialer) Dialable() context.Context { return d.leaving.dialable }
 
 // Shutdown asks the client to move to another session. When it has, or says that it
