@@ -163,6 +163,36 @@ func TestServerShutdown(t *testing.T) {
 	})
 }
 
+// TestClosing has a session closed whose client does not take what was written: it is not
+// in the fleet while that is waited for.
+func TestClosing(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t, fleet.WithDuplicates(fleet.RejectNewer))
+		network := newFrozen(s.network)
+		s.connect(t, "1", "older", transport.WithCarriers(network))
+		synctest.Wait()
+		d, _ := s.Lookup("1")
+		network.set(true)
+		defer network.set(false)
+		closed := make(chan error)
+		go func() { closed <- d.Close() }()
+		synctest.Wait()
+		if err := d.Err(); err != nil {
+			t.Error("the session has ended already:", err)
+		}
+		if _, ok := s.Lookup("1"); ok || s.Len() > 0 {
+			t.Error("a session that is being closed is in the fleet")
+		}
+		if _, err := s.Dial(t.Context(), "1"); !errors.Is(err, net.ErrClosed) || !isNotConnected(err) {
+			t.Errorf("dial: %v, want net.ErrClosed and fleet.NotConnectedError", err)
+		}
+		s.connect(t, "1", "newer")
+		synctest.Wait()
+		s.reaches(t, "1", "newer")
+		<-closed
+	})
+}
+
 func TestBadIDs(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSite(t)

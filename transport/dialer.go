@@ -64,14 +64,14 @@ func (d *Dialer) DialContext(ctx context.Context, network, addr string) (net.Con
 }
 
 func (d *Dialer) dial(ctx context.Context) (net.Conn, error) {
-	if d.leaving.begun(d.session) {
-		return nil, d.leaving.why
+	if err := d.leaving.whyNot(d.session); err != nil {
+		return nil, err
 	}
 	st, err := d.session.mux.Open(ctx)
 	switch {
 	case err == nil:
-	case d.leaving.begun(d.session) && ctx.Err() == nil:
-		return nil, d.leaving.why // while it waited
+	case d.leaving.whyNot(d.session) != nil && ctx.Err() == nil: // while it waited
+		return nil, context.Cause(d.leaving.dialable)
 	case errors.Is(err, mux.ErrGoAway): // said in the multiplexer's own words, as by wslis
 		d.leaving.start(explainGone(err))
 		fallthrough
@@ -84,7 +84,10 @@ func (d *Dialer) dial(ctx context.Context) (net.Conn, error) {
 // Close ends the session and its connections. Blocked calls return with an
 // error. Close waits a few seconds at most until the client has what was
 // written before.
-func (d *Dialer) Close() error { return d.session.mux.Close() }
+func (d *Dialer) Close() error {
+	d.leaving.end(errClosing)
+	return d.session.mux.Close()
+}
 
 // CloseWithReason is Close, and tells the client why: its [Listener] ends with a
 // [*ClosedError]. With [WithReconnect] it connects again all the same, unless its

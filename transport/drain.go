@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +18,9 @@ import (
 // down itself.
 var ErrDraining = errors.New("session is draining")
 
+// errClosing is the error of Dial while Close waits for the client.
+var errClosing = fmt.Errorf("transport: dial: session: %w", net.ErrClosed)
+
 // errLeaving is the error of Dial when it is the server that does not want the
 // session any more.
 var errLeaving = fmt.Errorf("transport: dial: %w", ErrDraining)
@@ -28,9 +32,8 @@ const moveGrace = 10 * time.Second
 // Leaving is what becomes of a session that its server does not want any more.
 type leaving struct {
 	begin    sync.Once
-	dialable context.Context // ended by begin, or with the session: Dial fails
+	dialable context.Context // ended by begin, by Close, or with the session: Dial fails
 	end      context.CancelCauseFunc
-	why      error         // with this, if the session goes on
 	began    chan struct{} // closed by begin after that
 
 	asked atomic.Bool // to move
@@ -59,14 +62,19 @@ func (l *leaving) init(s *session) {
 
 func (l *leaving) start(why error) {
 	l.begin.Do(func() {
-		l.why = why
 		l.end(why)
 		close(l.began)
 	})
 }
 
-// begun reports whether Dial fails although the session goes on.
-func (l *leaving) begun(s *session) bool { return l.dialable.Err() != nil && s.alive() }
+// whyNot returns why Dial fails although the session goes on, or nil.
+func (l *leaving) whyNot(s *session) error {
+	why := context.Cause(l.dialable)
+	if !s.alive() { // in this order: that may be why
+		return nil
+	}
+	return why
+}
 
 // Draining is closed when Dial fails with [ErrDraining]: because the server shuts
 // down, because the client has moved to another session, or because it shuts down
