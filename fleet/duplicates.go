@@ -24,10 +24,10 @@ const (
 	ReplaceOlder Duplicates = iota
 
 	// ReplaceDead asks the older session for a sign of life, and closes it if there is
-	// none within 5 s: [transport.WithHandshakeTimeout] has to be more. If there is, the
-	// newcomer is refused with status 409. So a client that comes back waits for that
-	// long, and a clone of it is kept out. A client that does not answer pings
-	// ([transport.Dialer.Ping]) is always replaced.
+	// none within 5 s. If there is, the newcomer is refused with status 409. So a client
+	// that comes back waits for that long, or is let in at the next attempt if its
+	// handshake may not last so long, and a clone of it is kept out. A client that does
+	// not answer pings ([transport.Dialer.Ping]) is always replaced.
 	ReplaceDead
 
 	// RejectNewer refuses the newcomer, with status 409. A client whose network has
@@ -53,14 +53,15 @@ func (f *Fleet) admit(ctx context.Context, id string) (dead []*member, err error
 		return nil, nil
 	}
 	alive := f.rivals(id)
-	if f.duplicates == ReplaceDead {
-		dead, alive = split(ctx, alive)
+	if f.duplicates == ReplaceDead { // which takes its time, whoever waits for that
+		dead, alive = split(context.WithoutCancel(ctx), alive)
 	}
 	if len(alive) == 0 && ctx.Err() == nil {
 		return dead, nil
 	}
-	if len(alive) == 0 { // who is not asked for as long as it may take is not dead
-		err := fmt.Errorf("client %q: %w, while the older session is asked for a sign of life", id, ctxerr.Of(ctx))
+	if len(alive) == 0 { // too late for this request, but the next one finds nobody in its way
+		f.displace(dead)
+		err := fmt.Errorf("client %q: %w, while the older session was asked for a sign of life", id, ctxerr.Of(ctx))
 		return nil, fmt.Errorf("fleet: %w", &refusal{*refuse(http.StatusServiceUnavailable, "try again"), err})
 	}
 	f.count(func(s *Stats) { s.Rejected++ })
@@ -137,14 +138,28 @@ func (f *Fleet) join(m *member, beaten []*member) (rivals, displaced []*member) 
 	if len(rivals) > 0 {
 		return rivals, nil
 	}
+	displaced = f.displaceLocked(beaten)
+	f.addLocked(m)
+	return nil, displaced
+}
+
+// displaceLocked removes sessions that are replaced, and returns those that were there.
+func (f *Fleet) displaceLocked(beaten []*member) (displaced []*member) {
 	for _, b := range beaten {
 		if f.removeLocked(b, ErrReplaced) {
 			f.stats.Replaced++
 			displaced = append(displaced, b)
 		}
 	}
-	f.addLocked(m)
-	return nil, displaced
+	return displaced
+}
+
+// displace removes and closes sessions that are to be replaced.
+func (f *Fleet) displace(beaten []*member) {
+	f.mu.Lock()
+	displaced := f.displaceLocked(beaten)
+	f.mu.Unlock()
+	closeAll(displaced, ErrReplaced.Error())
 }
 
 // rivals returns the sessions with an ID that nobody has asked to move.

@@ -1,7 +1,6 @@
 package fleet_test
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"runtime"
@@ -97,25 +96,45 @@ func TestReplaceDead(t *testing.T) {
 	})
 }
 
-// TestReplaceDeadInTime has less time than a client has to answer: it is not dead yet.
-func TestReplaceDeadInTime(t *testing.T) {
+// TestReplaceDeadLate has handshakes that do not last as long as an older session has to
+// answer: it is not taken for dead before that, and the next attempt is let in.
+func TestReplaceDeadLate(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSite(t, fleet.WithDuplicates(fleet.ReplaceDead))
+		s.serve(t, "hasty", transport.WithAuthorize(s.Authorize), transport.WithHandshakeTimeout(3*time.Second))
 		network := newFrozen(s.network)
 		older := s.connect(t, "1", "older", transport.WithCarriers(network))
 		synctest.Wait()
 		network.set(true)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		r := (&http.Request{Header: http.Header{"Deviceid": {"1"}}}).WithContext(ctx)
-		err := s.Authorize(r)
-		rejected, ok := errors.AsType[*carrier.RejectedError](err)
-		if !errors.Is(err, context.DeadlineExceeded) || !ok || rejected.StatusCode != http.StatusServiceUnavailable {
-			t.Errorf("error %v, want context.DeadlineExceeded and status 503", err)
+		connect := func(opts ...transport.ClientOption) error {
+			lis, err := transport.DialAndListenContext(t.Context(), "mem://hasty", http.Header{"Deviceid": {"1"}},
+				append(opts, transport.WithCarriers(s.network))...)
+			if err == nil {
+				t.Cleanup(func() { lis.Close() })
+				go answer(lis, "newer")
+			}
+			return err
+		}
+		err := connect()
+		if rejected, ok := errors.AsType[*carrier.RejectedError](err); !ok || rejected.StatusCode != http.StatusServiceUnavailable {
+			t.Errorf("connect: %v, want status 503", err)
 		}
 		network.set(false)
-		s.reaches(t, "1", "older")
-		older.Close()
+		time.Sleep(time.Minute)
+		s.reaches(t, "1", "older") // it was only slow
+
+		network.set(true)
+		began := time.Now()
+		if err := connect(transport.WithReconnect(transport.Backoff{})); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		s.reaches(t, "1", "newer")
+		if took := time.Since(began); took > 15*time.Second {
+			t.Errorf("the newer session is there after %v", took)
+		}
+		network.set(false)
+		<-older.Done()
 	})
 }
 

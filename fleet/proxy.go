@@ -101,6 +101,7 @@ func (p *ReverseProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		to.redirect(w, r)
 		return
 	}
+	user := r
 	ctx, giveUp := context.WithCancelCause(r.Context())
 	defer giveUp(nil)
 	r = r.WithContext(ctx)
@@ -116,8 +117,12 @@ func (p *ReverseProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			to.addPrefix(answer, r.Host)
 			return nil
 		},
-		ErrorHandler: p.fail,
-		ErrorLog:     slog.NewLogLogger(p.logger().Handler(), slog.LevelWarn),
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+			if user.Context().Err() == nil { // otherwise there is nobody to tell
+				p.fail(w, user, err)
+			}
+		},
+		ErrorLog: slog.NewLogLogger(p.logger().Handler(), slog.LevelWarn),
 	}
 	proxy.ServeHTTP(w, r)
 }
@@ -221,7 +226,8 @@ func (t target) addPrefix(answer *http.Response, host string) {
 	if to, err := url.Parse(answer.Header.Get("Location")); err == nil && t.isOwn(to, host) {
 		path := cmp.Or(to.EscapedPath(), "/")
 		to.Scheme, to.Host, to.User = "", "", nil
-		to.Path, to.RawPath = t.prefix+cmp.Or(to.Path, "/"), t.prefix+path
+		to.RawPath = t.withPrefix(path)
+		to.Path, _ = url.PathUnescape(to.RawPath)
 		if strings.HasPrefix(to.RawPath, "//") { // which would be taken for a host
 			to.Host = host
 		}
@@ -232,6 +238,15 @@ func (t target) addPrefix(answer *http.Response, host string) {
 			cookies[i] = t.addPrefixToCookie(line)
 		}
 	}
+}
+
+// withPrefix adds the prefix to a path, unless the client knows X-Forwarded-Prefix and has
+// done that itself.
+func (t target) withPrefix(path string) string {
+	if rest, ok := strings.CutPrefix(path, t.prefix); ok && t.prefix != "" && (rest == "" || rest[0] == '/') {
+		return path
+	}
+	return t.prefix + path
 }
 
 // isOwn reports whether a client that redirects there means a path of its own.
@@ -253,7 +268,7 @@ func (t target) addPrefixToCookie(line string) string {
 		name, value, _ := strings.Cut(part, "=")
 		path := strings.TrimSpace(value)
 		if strings.EqualFold(strings.TrimSpace(name), "path") && strings.HasPrefix(path, "/") { // without one it is that of the request
-			parts[i+1] = name + "=" + strings.ReplaceAll(t.prefix, ";", "%3B") + path
+			parts[i+1] = name + "=" + strings.ReplaceAll(t.withPrefix(path), ";", "%3B")
 		}
 	}
 	return strings.Join(parts, ";")

@@ -202,6 +202,7 @@ func TestProxyAnswers(t *testing.T) {
 		w.Header().Add("Set-Cookie", "a=1; Path=/; HttpOnly")
 		w.Header().Add("Set-Cookie", "b=2; Path=/sub; Secure; SameSite=Lax")
 		w.Header().Add("Set-Cookie", "c=3")
+		w.Header().Add("Set-Cookie", "d=4; Path=/123/")
 		w.WriteHeader(http.StatusFound)
 	})
 	paths.connectWeb(t, "123", redirects)
@@ -210,6 +211,9 @@ func TestProxyAnswers(t *testing.T) {
 		"/login?next=%2F":                       {"/123/login?next=%2F", "/login?next=%2F"},
 		"http://123.devices.example/a%2Fb":      {"/123/a%2Fb", "/a%2Fb"},
 		"http://123/a":                          {"/123/a", "/a"},
+		"/123/login":                            {"/123/login", "/123/login"}, // by a client that knows the prefix
+		"/123":                                  {"/123", "/123"},
+		"/1234":                                 {"/123/1234", "/1234"},
 		"below":                                 {"below", "below"},
 		"?q":                                    {"?q", "?q"},
 		"https://elsewhere.example/x":           {"https://elsewhere.example/x", "https://elsewhere.example/x"},
@@ -230,10 +234,10 @@ func TestProxyAnswers(t *testing.T) {
 		if got := [2]string{byPath.Header.Get("Location"), byHost.Header.Get("Location")}; got != want {
 			t.Errorf("a redirect to %q leads to %q, want %q", to, got, want)
 		}
-		if got, want := strings.Join(byPath.Header["Set-Cookie"], "|"), "a=1; Path=/123/; HttpOnly|b=2; Path=/123/sub; Secure; SameSite=Lax|c=3"; got != want {
+		if got, want := strings.Join(byPath.Header["Set-Cookie"], "|"), "a=1; Path=/123/; HttpOnly|b=2; Path=/123/sub; Secure; SameSite=Lax|c=3|d=4; Path=/123/"; got != want {
 			t.Errorf("cookies %q, want %q", got, want)
 		}
-		if got, want := strings.Join(byHost.Header["Set-Cookie"], "|"), "a=1; Path=/; HttpOnly|b=2; Path=/sub; Secure; SameSite=Lax|c=3"; got != want {
+		if got, want := strings.Join(byHost.Header["Set-Cookie"], "|"), "a=1; Path=/; HttpOnly|b=2; Path=/sub; Secure; SameSite=Lax|c=3|d=4; Path=/123/"; got != want {
 			t.Errorf("cookies %q, want %q", got, want)
 		}
 	}
@@ -399,6 +403,31 @@ func TestProxyStreams(t *testing.T) {
 		go fmt.Fprintln(out, map[string]string{"one": "two", "two": "three"}[word])
 	}
 	out.Close()
+}
+
+// TestProxyIsLeft has a user give up: nobody is told, and nothing is logged.
+func TestProxyIsLeft(t *testing.T) {
+	f := newFront(t, new(fleet.ReverseProxy))
+	asked, given := make(chan bool), make(chan bool)
+	f.connectWeb(t, "1", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		asked <- true
+		<-r.Context().Done()
+		given <- true
+	}))
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-asked
+		cancel()
+	}()
+	r, _ := http.NewRequestWithContext(ctx, "GET", f.URL+"/1/", nil)
+	if _, err := f.Client().Do(r); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want context.Canceled", err)
+	}
+	<-given
+	f.Server.Close() // which waits
+	if got := f.logged.String(); got != "" {
+		t.Errorf("the log is %q", got)
+	}
 }
 
 func TestProxyWebSocket(t *testing.T) {
