@@ -34,6 +34,9 @@ func Distance(b *testing.B, subjects []Subject) {
 	}
 }
 
+// patience is how long what has ended may take to notice.
+const patience = 5 * time.Second
+
 func distance(b *testing.B, s Subject, c link.Conditions) {
 	connect := s.Serve(far{b, c})
 	const sessions, streams = 3, 5
@@ -146,7 +149,18 @@ func bulk(b *testing.B, s *Session, length time.Duration, pings *latency) (whole
 	}
 	// What is still under way is not read: it would keep the last ping waiting,
 	// which has begun in time.
-	busy.Wait()
+	ended := make(chan struct{})
+	go func() { // ends with what is busy
+		busy.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(patience): // not everybody's Write heeds a deadline
+		s.Close()
+		server.Close()
+		<-ended
+	}
 	for _, c := range []io.Closer{asker, echoer, server, client} {
 		c.Close()
 	}
