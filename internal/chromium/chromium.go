@@ -1,6 +1,5 @@
 //go:build unix
 
-// Package chromium runs a browser in tests.
 package chromium
 
 import (

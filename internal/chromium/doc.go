@@ -1,0 +1,2 @@
+// Package chromium runs a browser in tests, on Unix.
+package chromium
