@@ -19,13 +19,15 @@ const readBuffer = 2 << 10
 // peer which provokes answers reads some.
 func (s *Session) readLoop() {
 	defer close(s.read)
-	r := bufio.NewReaderSize(hearing{s}, readBuffer)
+	heard := &hearing{s: s}
+	r := bufio.NewReaderSize(heard, readBuffer)
 	for {
 		f, err := s.wire.Read(r)
 		if err == nil {
 			err = s.handle(f, r)
 		}
 		if err == nil {
+			heard.sign(false)
 			continue
 		}
 		s.mu.Lock()
@@ -57,14 +59,27 @@ func (s *Session) answerEOF() {
 	}
 }
 
-// hearing reads the carrier and notes that it delivers something, also in the
-// middle of a frame that takes its time.
-type hearing struct{ s *Session }
+// hearing reads the carrier and notes signs of life: that a frame begins, goes on by a
+// KiB, or ends. A few bytes in the middle of one are none. Where a length was corrupted on its
+// way, all that follows is taken for a part of one frame, and the peer's pings would
+// keep a session alive that is good for nothing.
+type hearing struct {
+	s     *Session
+	began bool // something of a frame has arrived
+	more  int  // bytes of it since the last sign
+}
 
-func (h hearing) Read(p []byte) (int, error) {
+func (h *hearing) Read(p []byte) (int, error) {
 	n, err := h.s.conn.Read(p)
-	h.s.heard.Add(1)
+	if h.more += n; !h.began || h.more >= 1<<10 {
+		h.sign(true)
+	}
 	return n, err
+}
+
+func (h *hearing) sign(began bool) {
+	h.began, h.more = began, 0
+	h.s.heard.Add(1)
 }
 
 func (s *Session) handle(f Frame, r *bufio.Reader) error {
@@ -88,7 +103,7 @@ func (s *Session) handle(f Frame, r *bufio.Reader) error {
 		s.answered(f.Value)
 	case Message:
 		return s.hearMessage(f.Length, r)
-	case Idle: // s.heard says it all
+	case Idle: // which is a sign of life, and nothing else
 	}
 	return nil
 }

@@ -41,7 +41,7 @@ type Session struct {
 	cancel context.CancelCauseFunc
 	wg     sync.WaitGroup // the reader and the writer
 	read   chan struct{}  // closed when the reader is done
-	heard  atomic.Uint64  // how often the carrier has delivered something
+	heard  atomic.Uint64  // how many signs of life there were
 	held   atomic.Int64   // bytes of memory in the buffers of all streams
 	grown  atomic.Int64   // bytes that the windows of all streams have grown
 
