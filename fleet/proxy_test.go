@@ -296,56 +296,6 @@ func TestProxyErrors(t *testing.T) {
 	}
 }
 
-// TestProxyUploads sends more than what is under way: to a device that does not read it,
-// which is given up, and slowly to one that does, or that has answered, which is not.
-func TestProxyUploads(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		s := newSite(t)
-		silent := make(chan bool)
-		defer close(silent)
-		reads := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			n, err := io.Copy(io.Discard, r.Body)
-			fmt.Fprint(w, n, err)
-		})
-		s.connectWeb(t, "silent", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-silent }))
-		s.connectWeb(t, "reads", reads)
-		s.connectWeb(t, "answers", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			http.NewResponseController(w).EnableFullDuplex()
-			w.(http.Flusher).Flush()
-			time.Sleep(10 * time.Minute)
-			reads(w, r)
-		}))
-		p := &fleet.ReverseProxy{Fleet: s.Fleet}
-		for _, test := range []struct {
-			id     string
-			pause  time.Duration // in the middle of the body
-			status int
-			body   string
-			took   time.Duration
-		}{
-			{"silent", 0, 504, "504 Gateway Timeout: the client has not answered in time\n", time.Minute},
-			{"reads", 10 * time.Minute, 200, "10485760 <nil>", 10 * time.Minute},
-			{"answers", 0, 200, "10485760 <nil>", 10 * time.Minute},
-		} {
-			part := make([]byte, 5<<20)
-			body, w := io.Pipe()
-			go func() {
-				w.Write(part)
-				time.Sleep(test.pause)
-				w.Write(part)
-				w.Close()
-			}()
-			answer := httptest.NewRecorder()
-			began := time.Now()
-			p.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), "POST", "/"+test.id+"/", body))
-			if got := answer.Body.String(); answer.Code != test.status || got != test.body || time.Since(began) != test.took {
-				t.Errorf("%s: %d %q after %v, want %d %q after %v", test.id, answer.Code, got, time.Since(began), test.status, test.body, test.took)
-			}
-			body.Close()
-		}
-	})
-}
-
 // TestProxyLosesDevice has a device go away in the middle of an answer: the user does
 // not take the part for the whole.
 func TestProxyLosesDevice(t *testing.T) {
@@ -463,43 +413,6 @@ func TestProxyWebSocket(t *testing.T) {
 	if _, _, err := c.ReadMessage(); err == nil || strings.Contains(err.Error(), "timeout") {
 		t.Errorf("the device is gone, and the user is told %v", err)
 	}
-}
-
-// TestProxyWaits has a user ask for a device that is about to come back.
-func TestProxyWaits(t *testing.T) {
-	f := newFront(t, new(fleet.ReverseProxy), fleet.WithWaitForClient())
-	got := make(chan string)
-	go func() {
-		_, body := f.ask(t, "", "/1/status", nil)
-		got <- body
-	}()
-	for f.Waiting() == 0 {
-		time.Sleep(time.Millisecond)
-	}
-	f.connectWeb(t, "1", says("one"))
-	if got := <-got; got != "one GET /status " {
-		t.Errorf("the answer is %q", got)
-	}
-}
-
-// TestProxyWaitEnds has a user ask for a device that does not come back: one that was
-// never there, and one that leaves at the last moment.
-func TestProxyWaitEnds(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		s := newSite(t, fleet.WithWaitForClient())
-		leaves := s.connectWeb(t, "leaves", says("hello"))
-		p := &fleet.ReverseProxy{Fleet: s.Fleet, Rewrite: func(*httputil.ProxyRequest) { leaves.lis.Close() }}
-		for _, id := range []string{"leaves", "never"} {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
-			w := httptest.NewRecorder()
-			began := time.Now()
-			p.ServeHTTP(w, httptest.NewRequestWithContext(ctx, "GET", "/"+id+"/", nil))
-			if w.Code != http.StatusServiceUnavailable || time.Since(began) != time.Minute {
-				t.Errorf("%s: after %v the answer is %d, want 503 after a minute", id, time.Since(began), w.Code)
-			}
-			cancel()
-		}
-	})
 }
 
 func TestProxyRewrite(t *testing.T) {

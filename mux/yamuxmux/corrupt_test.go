@@ -4,10 +4,9 @@ import (
 	"io"
 	"net"
 	"testing"
+	"testing/synctest"
 	"time"
 
-	"github.com/backdial/backdial/internal/leak"
-	"github.com/backdial/backdial/internal/testnet"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/yamuxmux"
 )
@@ -16,13 +15,18 @@ import (
 // rest of the session is taken for a part of one frame. The pings in it do not keep the
 // session alive.
 func TestCorruptLength(t *testing.T) {
-	leak.Check(t)
-	server, left := testnet.Pair(t)
-	right, client := testnet.Pair(t)
+	synctest.Test(t, corruptsLength)
+}
+
+func corruptsLength(t *testing.T) {
+	server, left := net.Pipe()
+	right, client := net.Pipe()
+	defer left.Close()
+	defer right.Close()
 	go io.Copy(right, left)
 	go corruptLength(left, right)
 
-	config := mux.Config{KeepAlive: 200 * time.Millisecond, KeepAliveTimeout: 200 * time.Millisecond, Linger: -1}
+	config := mux.Config{KeepAlive: 15 * time.Second, Linger: -1}
 	dial, err := yamuxmux.New().DialSide(server, config)
 	if err != nil {
 		t.Fatal(err)
