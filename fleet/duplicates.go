@@ -62,10 +62,10 @@ func (f *Fleet) admit(ctx context.Context, id string) (dead []*member, err error
 	if len(alive) == 0 { // too late for this request, but the next one finds nobody in its way
 		f.displace(dead)
 		err := fmt.Errorf("client %q: %w, while the older session was asked for a sign of life", id, ctxerr.Of(ctx))
-		return nil, fmt.Errorf("fleet: %w", &refusal{*refuse(http.StatusServiceUnavailable, "try again"), err})
+		return nil, fmt.Errorf("fleet: %w", refuse(http.StatusServiceUnavailable, "try again", err))
 	}
 	f.count(func(s *Stats) { s.Rejected++ })
-	return nil, fmt.Errorf("fleet: client %q: %w", id, &refusal{*refuse(http.StatusConflict, errConflict.Error()), errConflict})
+	return nil, fmt.Errorf("fleet: client %q: %w", id, refuse(http.StatusConflict, errConflict.Error(), errConflict))
 }
 
 // HandleEndpoint makes a client a member of the fleet. It returns when that is decided:

@@ -27,7 +27,8 @@ func ByHeader(name string) Identify {
 	return func(r *http.Request) (string, error) {
 		values := r.Header.Values(name)
 		if len(values) != 1 {
-			return "", refuse(http.StatusBadRequest, fmt.Sprintf("the request has %d headers %s, want one", len(values), name))
+			err := fmt.Errorf("the request has %d headers %s, want one", len(values), name)
+			return "", refuse(http.StatusBadRequest, err.Error(), err)
 		}
 		return values[0], nil
 	}
@@ -104,7 +105,7 @@ func (f *Fleet) identified(r *http.Request) (id string, err error) {
 		return "", fmt.Errorf("fleet: identify: %w", err)
 	}
 	if err := CheckID(id); err != nil {
-		return "", fmt.Errorf("fleet: identify: %w", &refusal{*refuse(http.StatusBadRequest, err.Error()), err})
+		return "", fmt.Errorf("fleet: identify: %w", refuse(http.StatusBadRequest, err.Error(), err))
 	}
 	return id, nil
 }
@@ -125,9 +126,9 @@ func (f *Fleet) admitted(d *transport.Dialer) (admission, error) {
 	return admission{id: id}, err
 }
 
-// refuse returns the answer to a client that is not let in.
-func refuse(status int, why string) *carrier.RejectedError {
-	return &carrier.RejectedError{StatusCode: status, Body: []byte(why + "\n")}
+// refuse returns the error for a client that is not let in, and that is told why.
+func refuse(status int, why string, cause error) error {
+	return &refusal{carrier.RejectedError{StatusCode: status, Body: []byte(why + "\n")}, cause}
 }
 
 // A refusal is an error, and how it is answered.
