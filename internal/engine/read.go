@@ -60,9 +60,9 @@ func (s *Session) answerEOF() {
 }
 
 // hearing reads the carrier and notes signs of life: that a frame begins, goes on by a
-// KiB, or ends. A few bytes in the middle of one are none. Where a length was corrupted on its
-// way, all that follows is taken for a part of one frame, and the peer's pings would
-// keep a session alive that is good for nothing.
+// KiB, or ends. A few bytes in the middle of one are none. Where a length was corrupted
+// on its way, all that follows is taken for a part of one frame, and the peer's pings
+// would keep a session alive that is good for nothing.
 type hearing struct {
 	s     *Session
 	began bool // something of a frame has arrived
