@@ -1,0 +1,101 @@
+package qmux
+
+import (
+	"fmt"
+	"net"
+
+	"github.com/backdial/backdial/mux"
+)
+
+// Codes that QMux gives to streams, where their user gives none.
+const (
+	codeClosed  = 0 // by its user, who has read enough
+	codeRefused = 1 // nobody accepts it, or reads it, or its user has reset it
+)
+
+// A StreamError is why the peer has ended a direction of a stream before its end:
+// by RESET_STREAM that which Read reads, by STOP_SENDING that which Write writes. It
+// matches [mux.ErrReset].
+type StreamError struct {
+	// Code is the application's, and what the peer gave as the reason. 0 is a
+	// stream that was closed, 1 one that was refused or reset for no particular
+	// reason, if the peer is of this library.
+	Code uint64
+}
+
+func (e *StreamError) Error() string {
+	return fmt.Sprintf("qmux: %v with code %d", mux.ErrReset, e.Code)
+}
+
+// Is reports whether target is [mux.ErrReset].
+func (e *StreamError) Is(target error) bool { return target == mux.ErrReset }
+
+// A ConnectionError is what a CONNECTION_CLOSE frame says (RFC 9000, section 19.19),
+// and part of the cause of the end of its session.
+type ConnectionError struct {
+	// Remote says that the frame is the peer's. One of this end's means that the
+	// peer broke the protocol; it matches [mux.ErrProtocol].
+	Remote bool
+
+	// Application says that Code is the application's. Otherwise it is one of
+	// RFC 9000, section 20.1.
+	Application bool
+
+	Code   uint64
+	Reason string
+
+	frame frameType // that is to blame, or 0
+}
+
+func (e *ConnectionError) Error() string {
+	who, what := "", "error"
+	if e.Remote {
+		who = "peer reports "
+	}
+	if e.Application {
+		what = "application error"
+	}
+	if name := codeNames[e.Code]; name != "" && !e.Application {
+		return fmt.Sprintf("%s%s: %.200q", who, name, e.Reason)
+	}
+	return fmt.Sprintf("%s%s %#x: %.200q", who, what, e.Code, e.Reason)
+}
+
+// Is reports whether target is [mux.ErrProtocol] and the error this end's.
+func (e *ConnectionError) Is(target error) bool { return target == mux.ErrProtocol && !e.Remote }
+
+// Transport error codes (RFC 9000, section 20.1).
+const (
+	noError                 = 0x0
+	flowControlError        = 0x3
+	streamLimitError        = 0x4
+	streamStateError        = 0x5
+	finalSizeError          = 0x6
+	frameEncodingError      = 0x7
+	transportParameterError = 0x8
+	protocolViolation       = 0xa
+)
+
+var codeNames = map[uint64]string{
+	noError:                 "NO_ERROR",
+	flowControlError:        "FLOW_CONTROL_ERROR",
+	streamLimitError:        "STREAM_LIMIT_ERROR",
+	streamStateError:        "STREAM_STATE_ERROR",
+	finalSizeError:          "FINAL_SIZE_ERROR",
+	frameEncodingError:      "FRAME_ENCODING_ERROR",
+	transportParameterError: "TRANSPORT_PARAMETER_ERROR",
+	protocolViolation:       "PROTOCOL_VIOLATION",
+}
+
+// violation is the error of a peer that has broken the protocol with a frame of type
+// frame.
+func violation(code uint64, frame frameType, format string, args ...any) error {
+	return &ConnectionError{Code: code, Reason: fmt.Sprintf(format, args...), frame: frame}
+}
+
+var (
+	errSessionClosed    = fmt.Errorf("qmux: session: %w", net.ErrClosed)
+	errStreamClosed     = fmt.Errorf("qmux: stream: %w", net.ErrClosed)
+	errStreamReset      = fmt.Errorf("qmux: stream: reset by this end: %w", net.ErrClosed)
+	errStreamHalfClosed = fmt.Errorf("qmux: stream: write after CloseWrite: %w", net.ErrClosed)
+)
