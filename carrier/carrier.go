@@ -13,7 +13,9 @@
 // What a carrier may have besides are interfaces of their own: [Listener], for
 // one that does not arrive at an HTTP server's TCP port, [Legacy], for one with
 // peers that do not negotiate, [StreamCarrier], for one whose connections have
-// streams, and [CloseWriter], for a [Conn] that can end one direction.
+// streams, [CloseWriter], for a [Conn] that can end one direction, and
+// [MessageConn], for one that carries messages. What wraps a Conn has to offer
+// what that does: both ends must take it for the same.
 package carrier
 
 import (
@@ -96,6 +98,31 @@ type CloseWriter interface {
 	// peer, unless the peer takes so little that there is no room to say it.
 	CloseWrite() error
 }
+
+// A MessageConn is a [Conn] that carries messages: what is given to a Write, or
+// as one of several to WriteMessages, arrives as one, neither cut nor joined with
+// another.
+type MessageConn interface {
+	Conn
+
+	// NextMessage waits for a message, and returns how many bytes it has, which may
+	// be none. Read then reads them, and after them returns [io.EOF]; what has not
+	// been read when NextMessage is called again is dropped. A message of more than
+	// limit bytes gives an error that matches [ErrMessageSize], and is the last. The
+	// error is [io.EOF] if the peer ended the connection on purpose.
+	//
+	// Read and NextMessage are called from one goroutine at a time. One that never
+	// calls NextMessage reads as from any other Conn.
+	NextMessage(limit int) (size int, err error)
+
+	// WriteMessages writes messages, if it can in one system call. It is called as
+	// Write is, and retains nothing.
+	WriteMessages(messages ...[]byte) error
+}
+
+// ErrMessageSize is matched by the error of NextMessage for a message that is too
+// large.
+var ErrMessageSize = errors.New("message is too large")
 
 // A Listener is a [Carrier] that listens by itself, on a UDP port for
 // instance, instead of being upgraded from a request to an HTTP server's TCP

@@ -1,0 +1,108 @@
+package qmux
+
+import "sync"
+
+// A batch is records that leave together, laid out as the connection wants them.
+type batch struct {
+	sized bool // records have a Size
+	limit int  // of a record, without its Size
+
+	buf   []byte
+	begun bool  // the last record may get more frames
+	start int   // of the frames of the last record
+	ends  []int // of records that get no more
+
+	// The last frame, if it is one of data.
+	last   *Stream // nil: it is not
+	lastAt int     // where its type is
+}
+
+var batches = sync.Pool{New: func() any { return new(batch) }}
+
+func newBatch(sized bool) *batch {
+	b := batches.Get().(*batch)
+	b.sized = sized
+	return b
+}
+
+// release gives b back. One that has grown out of proportion is left to the collector.
+func (b *batch) release() {
+	if cap(b.buf) > 2*maxQueue {
+		return
+	}
+	*b = batch{buf: b.buf[:0], ends: b.ends[:0]}
+	batches.Put(b)
+}
+
+// reserve makes room for a frame of up to n bytes in one record, which is a new one
+// if there is not enough in the last.
+func (b *batch) reserve(n int) {
+	b.last = nil
+	if b.begun && len(b.buf)-b.start+n <= b.limit {
+		return
+	}
+	b.seal()
+	if b.sized {
+		b.buf = append(b.buf, make([]byte, sizeLen)...)
+	}
+	b.begun, b.start = true, len(b.buf)
+}
+
+// seal completes the last record.
+func (b *batch) seal() {
+	if !b.begun {
+		return
+	}
+	if b.sized {
+		putSize(b.buf[b.start-sizeLen:], len(b.buf)-b.start)
+	} else {
+		b.ends = append(b.ends, len(b.buf))
+	}
+	b.begun = false
+}
+
+// frame appends f, and payload behind it.
+func (b *batch) frame(f frame, payload []byte) {
+	f.length = len(payload)
+	b.reserve(maxHeader + len(payload))
+	b.buf = append(f.append(b.buf), payload...)
+}
+
+// data appends a STREAM frame of st, with as many bytes of payload as f says.
+func (b *batch) data(st *Stream, f frame, payload []byte) {
+	b.reserve(maxStreamHeader + len(payload))
+	b.last, b.lastAt = st, len(b.buf)
+	b.buf = append(f.append(b.buf), payload...)
+}
+
+// finish makes the last frame the last of st, and reports whether it can: if it is one
+// of data on st.
+func (b *batch) finish(st *Stream) bool {
+	if b.last != st {
+		return false
+	}
+	b.buf[b.lastAt] |= byte(bitFin)
+	return true
+}
+
+// split returns the records, which have been sealed and have no Size.
+func (b *batch) split() [][]byte {
+	records := make([][]byte, len(b.ends))
+	start := 0
+	for i, end := range b.ends {
+		records[i], start = b.buf[start:end:end], end
+	}
+	return records
+}
+
+// maxReason is how much of a reason is sent and kept.
+const maxReason = 512
+
+// close appends a CONNECTION_CLOSE frame.
+func (b *batch) close(e *ConnectionError) {
+	typ := frameClose
+	if e.Application {
+		typ = frameCloseApplication
+	}
+	b.frame(frame{typ: typ, code: e.Code, cause: e.frame}, []byte(e.Reason[:min(len(e.Reason), maxReason)]))
+}

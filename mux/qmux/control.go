@@ -1,0 +1,126 @@
+package qmux
+
+// A control is what the peer is to be told about the session, and of which streams it
+// is to be told something. What supersedes what was noted before takes its place, so
+// that a peer which reads nothing cannot have it grow. Guarded by session.mu.
+type control struct {
+	ping       bool
+	pong       bool   // to the last ping
+	pongSeq    uint64 // of it
+	maxData    bool
+	maxStreams bool
+	accepted   bool
+	leaving    bool
+	messages   [][]byte
+	inMessages int       // bytes
+	streams    []*Stream // that have something pending, and an id
+	goodbye    *ConnectionError
+}
+
+// Pending is what the peer is to be told about a stream.
+type pending uint8
+
+const (
+	pendingFin pending = 1 << iota
+	pendingReset
+	pendingStop
+	pendingGrant
+)
+
+// pendLocked notes what the peer is to be told about st.
+func (s *session) pendLocked(st *Stream, what pending) {
+	if s.err != nil || s.out.mute {
+		return
+	}
+	if st.pending == 0 && st.named {
+		s.control.streams = append(s.control.streams, st)
+	}
+	st.pending |= what
+	s.flushLocked()
+}
+
+// appendLocked makes frames of what has been noted, as far as the peer may hear it now.
+func (c *control) appendLocked(s *session, b *batch) {
+	if c.pong {
+		b.frame(frame{typ: framePong, seq: c.pongSeq}, nil)
+	}
+	if c.ping {
+		b.frame(frame{typ: framePing, seq: s.pings.nextLocked()}, nil)
+	}
+	c.pong, c.ping = false, false
+	if s.peer != nil {
+		c.appendCreditLocked(s, b)
+		c.appendExtensionLocked(s, b)
+		c.appendStreamsLocked(s, b)
+	}
+	if c.goodbye != nil {
+		b.close(c.goodbye)
+		c.goodbye = nil
+	}
+}
+
+func (c *control) appendCreditLocked(s *session, b *batch) {
+	if c.maxData {
+		b.frame(frame{typ: frameMaxData, max: s.inflow.told}, nil)
+	}
+	if c.maxStreams {
+		b.frame(frame{typ: frameMaxStreamsBidi, max: s.incoming.limit}, nil)
+	}
+	c.maxData, c.maxStreams = false, false
+}
+
+func (c *control) appendExtensionLocked(s *session, b *batch) {
+	if s.peer.extended() {
+		if c.accepted {
+			b.frame(frame{typ: frameAccepted, max: s.incoming.reported}, nil)
+		}
+		for _, m := range c.messages {
+			b.frame(frame{typ: frameMessage}, m)
+		}
+		if c.leaving {
+			b.frame(frame{typ: frameLeaving}, nil)
+		}
+	}
+	c.accepted, c.leaving, c.messages, c.inMessages = false, false, nil, 0
+}
+
+func (c *control) appendStreamsLocked(s *session, b *batch) {
+	rest := c.streams[:0]
+	for _, st := range c.streams {
+		if len(b.buf) <= maxBatch {
+			s.appendPendingLocked(b, st)
+		}
+		if st.pending != 0 {
+			rest = append(rest, st)
+		}
+	}
+	clear(c.streams[len(rest):])
+	c.streams = rest
+}
+
+// appendPendingLocked makes frames of what the peer is to be told about st, and reports
+// whether there are any. That st is finished can only be said when all has been sent.
+func (s *session) appendPendingLocked(b *batch, st *Stream) bool {
+	what := st.pending
+	if len(st.early) > 0 {
+		what &^= pendingFin
+	}
+	st.pending &^= what
+	before := len(b.buf)
+	if what&pendingFin != 0 {
+		b.data(st, frame{typ: frameStream, id: st.id, offset: st.sent, fin: true}, nil)
+		st.sendDone = true
+	}
+	if what&pendingReset != 0 {
+		b.frame(frame{typ: frameResetStream, id: st.id, code: st.resetCode, offset: st.sent}, nil)
+		st.sendDone = true
+	}
+	if what&pendingStop != 0 && !st.recvDone {
+		b.frame(frame{typ: frameStopSending, id: st.id, code: st.stopCode}, nil)
+	}
+	if what&pendingGrant != 0 && !st.recvDone && !st.stopped {
+		b.frame(frame{typ: frameMaxStreamData, id: st.id, max: st.granted}, nil)
+	}
+	s.settleLocked(st)
+	return len(b.buf) > before
+}

@@ -1,0 +1,211 @@
+package qmux
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/internal/ctxerr"
+)
+
+// The end of a session comes in one of two ways. Close lets everything leave that was
+// written, says CONNECTION_CLOSE and, if the connection can say that nothing more
+// follows, waits until the peer has taken everything and closes its end; only then
+// does it close the connection, because closing one with unread input makes TCP throw
+// away what is still on its way. A violation ends alike. Everything else, a lost
+// carrier for instance, goes straight to end.
+
+// farewell is how long a session goes on that is about to end: for a peer that
+// broke the protocol to take the message that says so, or for this end to read
+// what has arrived on a carrier that cannot be written any more.
+const farewell = time.Second
+
+// Close implements [mux.Session].
+func (s *session) Close() error {
+	s.close(s.config.Linger)
+	return nil
+}
+
+func (s *session) close(linger time.Duration) {
+	s.mu.Lock()
+	first := !s.closing && s.err == nil
+	if first {
+		s.closing = true
+		s.wakeLocked()
+	}
+	live := s.liveLocked()
+	s.mu.Unlock()
+	if first {
+		for _, st := range live {
+			st.abort(errSessionClosed, true)
+		}
+		s.linger(linger)
+		s.end(errSessionClosed)
+	}
+	<-s.ctx.Done()
+	s.wg.Wait()
+}
+
+// linger waits for d at most until the peer has what was written.
+func (s *session) linger(d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, d)
+	defer cancel()
+	// Whatever the connection waits for, it is cut in time.
+	stop := context.AfterFunc(ctx, func() { s.end(errSessionClosed) })
+	defer stop()
+	if s.flush(ctx) && s.sayGoodbye(ctx, &ConnectionError{Application: true}) {
+		<-s.read
+	}
+}
+
+// flush waits until all has been written that can be, and all that was kept for later.
+// It reports whether that is so.
+func (s *session) flush(ctx context.Context) bool {
+	defer s.wakeAfter(ctx, &s.flushed)()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for (s.out.flushing || s.unfinished > 0) && ctx.Err() == nil && s.err == nil && !s.out.mute {
+		s.flushed.Wait()
+	}
+	return ctx.Err() == nil && s.err == nil && !s.out.mute
+}
+
+// sayGoodbye tells the peer why the session ends, and that nothing more follows. It
+// reports whether the connection could say that, so that there is something to wait
+// for.
+func (s *session) sayGoodbye(ctx context.Context, e *ConnectionError) bool {
+	defer s.wakeAfter(ctx, &s.flushed)()
+	s.mu.Lock()
+	s.control.goodbye = e
+	s.flushLocked()
+	for s.out.flushing && ctx.Err() == nil {
+		s.flushed.Wait()
+	}
+	written := !s.out.flushing && !s.out.mute
+	s.out.mute = true
+	s.mu.Unlock()
+	return written && s.closeWrite()
+}
+
+// closeWrite tells the peer that nothing more follows, and reports whether the
+// connection can say that.
+func (s *session) closeWrite() bool {
+	c, ok := s.conn.Conn.(carrier.CloseWriter)
+	return ok && c.CloseWrite() == nil
+}
+
+// violation tells the peer that it broke the protocol, and ends the session. The
+// reader calls it when it is done.
+func (s *session) violation(e *ConnectionError) {
+	ctx, cancel := context.WithTimeout(s.ctx, farewell)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { s.end(lost(e)) })
+	defer stop()
+	if s.sayGoodbye(ctx, e) {
+		s.records.drain()
+	}
+	s.end(lost(e))
+}
+
+// answerEnd says that nothing more follows, to a peer that has. A Write that is under
+// way means that the peer does not care.
+func (s *session) answerEnd() {
+	s.mu.Lock()
+	writing := !s.out.writeStart.IsZero()
+	s.out.mute = true
+	s.mu.Unlock()
+	if !writing {
+		s.closeWrite()
+	}
+}
+
+// end ends the session for the reason err, unless it is over already.
+func (s *session) end(err error) {
+	s.mu.Lock()
+	if s.err != nil {
+		s.mu.Unlock()
+		return
+	}
+	if s.closing {
+		err = errSessionClosed // whatever happened while Close was under way
+	}
+	s.err = err
+	s.wakeLocked()
+	live, keepalive := s.liveLocked(), s.keepalive
+	s.greeting.Stop()
+	s.mu.Unlock()
+	keepalive.Stop()
+	s.conn.Close()
+	for _, st := range live {
+		st.abort(err, false)
+	}
+	s.cancel(err)
+}
+
+func (s *session) wakeLocked() {
+	s.opening.Broadcast()
+	s.accepting.Broadcast()
+	s.drained.Broadcast()
+	s.flushed.Broadcast()
+	s.work.Signal()
+}
+
+func (s *session) live() []*Stream {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.liveLocked()
+}
+
+// liveLocked returns the streams that are in use on either end.
+func (s *session) liveLocked() []*Stream {
+	return slices.AppendSeq(slices.Clone(s.outgoing.unnamed), maps.Values(s.streams))
+}
+
+// Shutdown implements [mux.Session].
+func (s *session) Shutdown(ctx context.Context) error {
+	s.drain()
+	defer s.wakeAfter(ctx, &s.drained)()
+	s.mu.Lock()
+	for s.inUse > 0 && s.err == nil && !s.closing && ctx.Err() == nil {
+		s.drained.Wait()
+	}
+	cut := s.inUse > 0 && ctx.Err() != nil
+	s.mu.Unlock()
+	if cut {
+		s.close(0)
+		return ctxerr.Of(ctx)
+	}
+	return s.Close()
+}
+
+// drain ends opening and accepting, and refuses the streams that nobody will accept
+// any more.
+func (s *session) drain() {
+	s.mu.Lock()
+	if s.draining || s.closing || s.err != nil {
+		s.mu.Unlock()
+		return
+	}
+	s.draining = true
+	s.wakeLocked()
+	s.control.leaving = true
+	s.flushLocked()
+	refused := s.incoming.accepts
+	s.incoming.accepts = nil
+	for _, st := range refused {
+		st.closed = true
+		s.incoming.open--
+		s.giveUpLocked(st, codeRefused)
+		s.acceptedLocked(st)
+		s.settleLocked(st)
+	}
+	s.mu.Unlock()
+	for _, st := range refused {
+		st.abort(errSessionClosed, true)
+	}
+}

@@ -1,0 +1,117 @@
+package qmux
+
+// Incoming are the streams that the peer opens. Guarded by session.mu.
+type incoming struct {
+	arrived arrived
+	accepts []*Stream // to be accepted
+	open    int       // streams that are not closed, nor refused
+	refused int       // streams that the peer opened although it may open none
+
+	limit    uint64 // that the peer knows of, of streams that it opens, ever
+	accepted uint64 // streams that were accepted or refused
+	over     uint64 // of those, the ones of which neither end has more to say
+
+	reported    uint64 // accepted, as the peer knows
+	reportEvery uint64 // so often it is told: in time for one that waits
+}
+
+// maxRefused is how many streams a peer that may open none can try to open
+// before that costs it the session.
+const maxRefused = 100
+
+// incomingLimitLocked is how many streams the peer may open, ever, and how many that
+// is when none are in use. A peer that knows the extension bounds by itself how many
+// wait to be accepted, and has those refused that are too many; for any other this is
+// what bounds them. Either way a stream makes room for another only when it has been
+// accepted and is over, so that to open and reset streams is no way to have more of
+// them here.
+func (s *session) incomingLimitLocked() (limit, unused uint64) {
+	in := &s.incoming
+	streams, backlog := uint64(max(s.config.MaxStreams, 0)), uint64(max(s.config.AcceptBacklog, 0))
+	if s.peer.extended() {
+		unused = streams + backlog + maxRefused
+		return in.over + unused, unused
+	}
+	return min(in.over+streams, in.accepted+backlog), min(streams, backlog)
+}
+
+// grantStreamsLocked lets the peer open more streams, once that is worth a frame.
+func (s *session) grantStreamsLocked() {
+	in := &s.incoming
+	limit, unused := s.incomingLimitLocked()
+	if s.peer == nil || limit < in.limit+max(unused/4, 1) {
+		return
+	}
+	in.limit = limit
+	s.control.maxStreams = true
+	s.flushLocked()
+}
+
+// acceptedLocked notes that the peer's stream st will never wait to be accepted again.
+func (s *session) acceptedLocked(st *Stream) {
+	in := &s.incoming
+	st.accepted = true
+	in.accepted++
+	if st.over {
+		in.over++
+	}
+	if s.peer.extended() && in.accepted-in.reported >= in.reportEvery {
+		in.reported = in.accepted
+		s.control.accepted = true
+		s.flushLocked()
+	}
+	s.grantStreamsLocked()
+}
+
+// streamLocked returns the stream that a frame of type typ is about, or nil if that is
+// over. The first frame of a stream that the peer opens makes it.
+func (s *session) streamLocked(id uint64, typ frameType) (*Stream, error) {
+	if st := s.streams[id]; st != nil {
+		return st, nil
+	}
+	index := id >> idBits
+	switch {
+	case s.side.opens(id):
+		if id&bitUni != 0 || index >= s.outgoing.named {
+			return nil, violation(streamStateError, typ, "frame for stream %d, which this end has not opened", id)
+		}
+		return nil, nil
+	case id&bitUni != 0 && (typ == frameStopSending || typ == frameMaxStreamData):
+		return nil, violation(streamStateError, typ, "frame for the wrong direction of stream %d", id)
+	case id&bitUni != 0:
+		return nil, violation(streamLimitError, typ, "unidirectional stream %d, where none is allowed", id)
+	case index >= s.incoming.limit:
+		return nil, violation(streamLimitError, typ, "stream %d, where %d are allowed", id, s.incoming.limit)
+	case !s.incoming.arrived.add(index):
+		return nil, nil
+	}
+	return s.arriveLocked(id, typ)
+}
+
+// arriveLocked makes a stream that the peer opens. If it is one too many, the peer is
+// told so.
+func (s *session) arriveLocked(id uint64, typ frameType) (*Stream, error) {
+	in := &s.incoming
+	st := newStream(s)
+	st.id, st.named, st.announced, st.incoming = id, true, true, true
+	st.limit = s.peer.initialMaxStreamDataBidiLocal
+	if s.err == nil && !s.closing && !s.draining && in.open < s.config.MaxStreams && len(in.accepts) < s.config.AcceptBacklog {
+		s.streams[id] = st
+		in.open++
+		in.accepts = append(in.accepts, st)
+		s.accepting.Broadcast()
+		return st, nil
+	}
+	if s.config.MaxStreams < 0 {
+		in.refused++
+	}
+	if in.refused > maxRefused {
+		return nil, violation(streamLimitError, typ, "%d streams, where none is allowed", in.refused)
+	}
+	s.streams[id] = st
+	st.closed, st.writeErr = true, errStreamClosed
+	st.discarding, st.readErr = true, errStreamClosed
+	s.giveUpLocked(st, codeRefused)
+	s.acceptedLocked(st)
+	return st, nil
+}

@@ -1,0 +1,78 @@
+// Package qmux is the multiplexer of QMux: the streams of QUIC, with its frames, on
+// any connection that is reliable and keeps order.
+//
+// It speaks draft-ietf-quic-qmux-02, and can be the peer of other implementations,
+// such as the npm package @moq/qmux in a browser:
+//
+//	new Session(url, {protocols: ["qmux-02.backdial.1"]})
+//
+// # On the wire
+//
+// On a byte stream a record begins with its Size (section 4 of the draft). On a
+// connection that carries messages ([carrier.MessageConn]), such as a WebSocket, each
+// binary message is one record and has no Size. The end that dialled the carrier is
+// QUIC's client, so the streams that the dial side opens have the ids 1, 5, 9, …
+//
+// Close of a stream ends what this end sends (FIN); the peer is asked to stop
+// (STOP_SENDING, with code 0) if it waits for room, or when more arrives of what nobody
+// reads any more. A stream that is refused, reset by its user, or given up because it
+// is not read, is reset both ways with code 1, or that of [Stream.ResetWithCode]. The
+// peer's code is in a [*StreamError].
+//
+// Close of a session sends CONNECTION_CLOSE of the application, with code 0; one that
+// broke the protocol is told with which error. A carrier that ends without that was
+// cut. Unidirectional streams and datagrams are not offered.
+//
+// # The extension
+//
+// What QMux cannot say, and this library does, is said only to a peer that declares
+// the transport parameter 0x1bacd1a1. Its value is how many streams the peer opens
+// before it waits for one to be accepted. The frames, all fields of which are integers
+// of variable length:
+//
+//	0x1bacd1a2  accepted: of the streams that the peer opened, so many are accepted or
+//	            refused
+//	0x1bacd1a3  message: length, and so many bytes, which are given to
+//	            [mux.Config.OnMessage]
+//	0x1bacd1a4  leaving: no new streams, please
+//
+// Without it there are no messages, the peer of a session that drains sees its new
+// streams refused, and how many streams wait to be accepted is bounded by MAX_STREAMS:
+// a peer waits where one of this library is refused.
+//
+// # Flow control
+//
+// Streams begin with a window of [mux.Config.Window], which grows with the path up to
+// MaxWindow. The window of the whole connection is returned on receipt, not when
+// something is read, so that streams which are not read do not stop those that are;
+// what nobody reads is bounded by [mux.Config.ReceiveBuffer]. Towards a peer that has
+// another policy, streams that it does not read may stop all others.
+//
+// In front of the carrier wait 64 KiB of data at most, and besides no more than the
+// latest of each thing that there is to say.
+package qmux
+
+import (
+	"net"
+
+	"github.com/backdial/backdial/mux"
+)
+
+const name = "qmux"
+
+// New returns the multiplexer. Its name is "qmux", its protocol "qmux-02.backdial.1",
+// and its streams are a [*Stream].
+func New() mux.Muxer { return muxer{draft02} }
+
+type muxer struct{ version *version }
+
+func (muxer) Name() string       { return name }
+func (m muxer) Protocol() string { return m.version.protocol }
+
+func (m muxer) DialSide(conn net.Conn, config mux.Config) (mux.Session, error) {
+	return newSession(m.version, conn, dialSide, config), nil
+}
+
+func (m muxer) ListenSide(conn net.Conn, config mux.Config) (mux.Session, error) {
+	return newSession(m.version, conn, listenSide, config), nil
+}

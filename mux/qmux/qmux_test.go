@@ -1,0 +1,12 @@
+package qmux_test
+
+import (
+	"testing"
+
+	"github.com/backdial/backdial/mux/muxtest"
+	"github.com/backdial/backdial/mux/qmux"
+)
+
+func TestContract(t *testing.T) {
+	muxtest.Test(t, qmux.New())
+}

@@ -1,0 +1,166 @@
+package qmux
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/backdial/backdial/internal/shed"
+	"github.com/backdial/backdial/mux"
+)
+
+// Read implements [mux.Stream].
+func (st *Stream) Read(p []byte) (int, error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for {
+		switch {
+		case st.discarding:
+			return 0, st.readErr
+		case st.readDeadline.Passed():
+			return 0, os.ErrDeadlineExceeded
+		case st.buffer.Len() > 0 || len(p) == 0:
+			n := st.buffer.Read(p)
+			st.consumed += uint64(n)
+			st.accountLocked()
+			st.extendLocked()
+			return n, nil
+		case st.finished:
+			return 0, io.EOF
+		case st.readErr != nil:
+			return 0, st.readErr
+		}
+		st.readable.Wait()
+	}
+}
+
+// receive takes the payload of f, or drops it if nobody wants it. Only the session's
+// reader calls it.
+func (st *Stream) receive(f frame, r *recordReader) error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	end := f.offset + uint64(f.length)
+	switch {
+	case (st.finished || st.wasReset) && (f.length > 0 || end != st.received):
+		return violation(finalSizeError, f.typ, "data up to %d on stream %d, whose final size is %d", end, st.id, st.received)
+	case f.offset != st.received: // a stream's data comes in order
+		return violation(protocolViolation, f.typ, "data at %d on stream %d, where %d comes next", f.offset, st.id, st.received)
+	case end > st.allowed:
+		return violation(flowControlError, f.typ, "%d bytes on stream %d, where %d are allowed", end, st.id, st.allowed)
+	}
+	for left := f.length; left > 0 && !st.discarding; {
+		free := st.buffer.Space(left)
+		st.mu.Unlock()
+		n, err := r.Read(free)
+		st.mu.Lock()
+		left -= n
+		st.received += uint64(n)
+		st.buffer.Commit(n)
+		if st.discarding {
+			st.buffer.Drop()
+		}
+		st.accountLocked()
+		st.readable.Broadcast()
+		if st.s.held.Load() > int64(st.s.config.ReceiveBuffer) {
+			st.mu.Unlock()
+			st.s.shed()
+			st.mu.Lock()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if rest := end - st.received; rest > 0 {
+		st.received = end
+		if !f.fin {
+			st.s.mu.Lock()
+			st.s.stopLocked(st, codeClosed) // it has not noticed
+			st.s.mu.Unlock()
+		}
+		return r.skip(int(rest))
+	}
+	return nil
+}
+
+// progress is how much has arrived and how much may, and whether that is all.
+func (st *Stream) progress() (received, allowed uint64, done bool) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.received, st.allowed, st.finished || st.wasReset
+}
+
+// accountLocked tells the session how much memory the stream holds now.
+func (st *Stream) accountLocked() {
+	st.s.held.Add(int64(st.buffer.Memory() - st.accounted))
+	st.accounted = st.buffer.Memory()
+}
+
+// load is what the stream holds, and when its reader was so far.
+func (st *Stream) load() shed.Load {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return shed.Load{Holds: st.buffer.Memory(), Read: st.window.extended}
+}
+
+// finish notes that the peer has sent all.
+func (st *Stream) finish() {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.wasReset || st.finished {
+		return
+	}
+	st.finished = true
+	st.shrinkLocked()
+	st.readable.Broadcast()
+	st.endReceiving()
+}
+
+// reset notes that the peer sends no more, and that it had sent up to final. What was
+// not read is dropped.
+func (st *Stream) reset(final uint64, err error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.wasReset = true
+	st.received = final
+	if st.readErr == nil {
+		st.readErr = err
+	}
+	st.buffer.Drop()
+	st.accountLocked()
+	st.shrinkLocked()
+	st.readable.Broadcast()
+	st.endReceiving()
+}
+
+// endReceiving notes for the sending half that the peer has no more to say.
+func (st *Stream) endReceiving() {
+	st.s.mu.Lock()
+	defer st.s.mu.Unlock()
+	st.recvDone = true
+	st.s.settleLocked(st)
+}
+
+// discardLocked throws away what has arrived and what will, and makes Read
+// fail with err.
+func (st *Stream) discardLocked(err error) {
+	st.discarding = true
+	st.readErr = err
+	st.buffer.Drop()
+	st.accountLocked()
+	st.shrinkLocked()
+	st.readDeadline.Stop()
+	st.readable.Broadcast()
+}
+
+// shed resets streams until a quarter of the session's memory is free: looking at
+// all of them has to be worth it.
+func (s *session) shed() {
+	err := fmt.Errorf("qmux: %w: it was read too slowly, and the session's receive buffer of %d bytes is full",
+		mux.ErrReset, s.config.ReceiveBuffer)
+	for _, st := range shed.Order(s.live(), (*Stream).load) {
+		if s.held.Load() <= int64(s.config.ReceiveBuffer)/4*3 {
+			return
+		}
+		st.refuse(err)
+	}
+}

@@ -1,0 +1,292 @@
+package qmux
+
+import (
+	"errors"
+	"io"
+
+	"github.com/backdial/backdial/mux"
+)
+
+// readLoop takes records from the carrier until the session ends. It waits for nothing
+// else, so no stream can hold up another, nor can a peer that reads nothing.
+func (s *session) readLoop() {
+	defer close(s.read)
+	err := s.readRecords()
+	s.mu.Lock()
+	closing := s.closing
+	s.mu.Unlock()
+	e, ok := errors.AsType[*ConnectionError](err)
+	switch {
+	case closing: // Close ends the session when it is done
+	case ok && !e.Remote:
+		s.violation(e)
+	case ok:
+		s.answerEnd()
+		s.end(lost(closedByPeer(e)))
+	default:
+		if err == io.EOF {
+			s.answerEnd()
+		}
+		s.end(lost(err))
+	}
+}
+
+func (s *session) readRecords() error {
+	r := s.records
+	for {
+		if err := r.next(); err != nil {
+			return err
+		}
+		if r.left == 0 && s.chaff.add() {
+			return violation(protocolViolation, framePadding, "nothing but empty records")
+		}
+		for r.left > 0 {
+			if err := s.readFrame(r); err != nil {
+				return err
+			}
+		}
+		r.done()
+	}
+}
+
+func (s *session) readFrame(r *recordReader) error {
+	header, err := r.header()
+	if err != nil {
+		return err
+	}
+	f, n, err := s.version.parseFrame(header, r.left)
+	if err != nil {
+		return err
+	}
+	if err := r.skip(n); err != nil {
+		return err
+	}
+	// Only the reader sets it.
+	if first := s.peer == nil; first != (f.typ == s.version.parameters) && f.typ != frameClose && f.typ != frameCloseApplication {
+		if first {
+			return violation(protocolViolation, f.typ, "the first frame is not one of QX_TRANSPORT_PARAMETERS: the peer does not speak %s", s.version.protocol)
+		}
+		return violation(protocolViolation, f.typ, "QX_TRANSPORT_PARAMETERS twice")
+	}
+	return s.handle(f, r)
+}
+
+// handle does what a frame says, whose header has been taken.
+func (s *session) handle(f frame, r *recordReader) error {
+	var useful bool
+	var err error
+	switch f.typ {
+	case frameStream:
+		useful = f.length > 0 || f.fin
+		err = s.handleStream(f, r)
+	case frameResetStream:
+		useful, err = s.handleReset(f)
+	case frameStopSending, frameMaxStreamData, frameStreamDataBlocked:
+		useful, err = s.handleSending(f)
+	case frameMaxData:
+		useful = s.handleMaxData(f.max)
+	case frameMaxStreamsBidi:
+		useful = s.handleMaxStreams(f.max)
+	case framePing:
+		err = s.handlePing(f)
+	case framePong:
+		useful = true
+		err = s.handlePong(f)
+	case frameClose, frameCloseApplication:
+		err = s.handleClose(f, r)
+	case frameAccepted, frameMessage, frameLeaving:
+		useful = true
+		err = s.handleExtension(f, r)
+	case s.version.parameters:
+		useful = true
+		err = s.handleParameters(f, r)
+	}
+	switch {
+	case err != nil:
+		return err
+	case useful:
+		s.chaff.none()
+	case s.chaff.add():
+		return violation(protocolViolation, f.typ, "nothing but frames that say nothing")
+	}
+	return nil
+}
+
+func (s *session) handleParameters(f frame, r *recordReader) error {
+	b := make([]byte, f.length)
+	if _, err := io.ReadFull(r, b); err != nil {
+		return cut(err)
+	}
+	p, err := s.version.parseParameters(b)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.meetLocked(p)
+	s.mu.Unlock()
+	s.keepBusy(p.maxIdleTimeout)
+	return nil
+}
+
+// lookUp is streamLocked for the reader.
+func (s *session) lookUp(f *frame) (*Stream, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.streamLocked(f.id, f.typ)
+}
+
+func (s *session) handleStream(f frame, r *recordReader) error {
+	st, err := s.lookUp(&f)
+	if err != nil {
+		return err
+	}
+	if !s.inflow.receive(uint64(f.length)) {
+		return s.overflow(f.typ)
+	}
+	if st == nil {
+		err = r.skip(f.length) // it is over on this end
+	} else if err = st.receive(f, r); err == nil && f.fin {
+		st.finish()
+	}
+	s.extendInflow()
+	return err
+}
+
+// handleReset reports whether the reset is news.
+func (s *session) handleReset(f frame) (bool, error) {
+	st, err := s.lookUp(&f)
+	if st == nil || err != nil {
+		return false, err
+	}
+	received, allowed, done := st.progress()
+	final := f.offset
+	if final == 0 && s.version.zeroFinalSize {
+		final = received
+	}
+	switch {
+	case final < received, done && final != received:
+		return false, violation(finalSizeError, f.typ, "final size %d of stream %d, of which %d bytes have arrived", f.offset, f.id, received)
+	case final > allowed:
+		return false, violation(flowControlError, f.typ, "final size %d of stream %d, where %d bytes are allowed", final, f.id, allowed)
+	case !s.inflow.receive(final - received): // they will never come
+		return false, s.overflow(f.typ)
+	}
+	if !done {
+		st.reset(final, &StreamError{f.code})
+		s.extendInflow()
+	}
+	return !done, nil
+}
+
+func (s *session) overflow(typ frameType) error {
+	return violation(flowControlError, typ, "more than the %d bytes that are allowed on all streams", s.inflow.allowed)
+}
+
+// extendInflow returns to the peer the connection's credit for what has arrived.
+func (s *session) extendInflow() {
+	if !s.inflow.extend() {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.inflow.told = s.inflow.allowed
+	s.control.maxData = true
+	s.flushLocked()
+}
+
+// handleSending is about what this end sends on a stream. It reports whether it says
+// anything.
+func (s *session) handleSending(f frame) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st, err := s.streamLocked(f.id, f.typ)
+	if st == nil || err != nil {
+		return false, err
+	}
+	switch f.typ {
+	case frameMaxStreamData:
+		return s.addCreditLocked(st, f.max), nil
+	case frameStopSending:
+		if st.ended {
+			return false, nil
+		}
+		if st.writeErr == nil {
+			st.writeErr = &StreamError{f.code}
+		}
+		s.resetLocked(st, f.code) // after the data that has claimed credit
+		st.writable.Broadcast()
+		return true, nil
+	}
+	return false, nil
+}
+
+func (s *session) handleMaxData(limit uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if limit <= s.out.maxData {
+		return false
+	}
+	s.out.maxData = limit
+	s.wakeAwaitRoomLocked()
+	return true
+}
+
+func (s *session) handleMaxStreams(limit uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if limit <= s.peer.maxStreams {
+		return false
+	}
+	s.peer.maxStreams = limit
+	s.nameLocked()
+	s.opening.Broadcast()
+	return true
+}
+
+func (s *session) handleClose(f frame, r *recordReader) error {
+	e := &ConnectionError{Remote: true, Application: f.typ == frameCloseApplication, Code: f.code}
+	reason := make([]byte, min(f.length, maxReason))
+	if _, err := io.ReadFull(r, reason); err != nil {
+		return cut(err)
+	}
+	e.Reason = string(reason)
+	return e
+}
+
+func (s *session) handleExtension(f frame, r *recordReader) error {
+	if !s.peer.extended() {
+		return violation(frameEncodingError, f.typ, "frame of an extension that the peer has not declared")
+	}
+	if f.typ == frameMessage {
+		return s.hearMessage(f, r)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := &s.outgoing
+	switch {
+	case f.typ == frameLeaving:
+		s.peer.leaving = true
+	case f.max > o.named:
+		return violation(protocolViolation, f.typ, "%d streams accepted, of %d", f.max, o.named)
+	default:
+		o.accepted = max(o.accepted, f.max)
+	}
+	s.opening.Broadcast()
+	return nil
+}
+
+// closedByPeer is the cause of the end of a session that the peer has ended by a frame.
+func closedByPeer(e *ConnectionError) error {
+	switch {
+	case !e.Application:
+		return e
+	case e.Code == 0 && e.Reason == "":
+		return mux.ErrClosedByPeer
+	}
+	return closeError{e}
+}
+
+// A closeError is a ConnectionError of a peer that closed the session on purpose.
+type closeError struct{ *ConnectionError }
+
+func (e closeError) Unwrap() []error { return []error{mux.ErrClosedByPeer, e.ConnectionError} }

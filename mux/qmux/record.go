@@ -1,0 +1,154 @@
+package qmux
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"sync/atomic"
+
+	"github.com/backdial/backdial/carrier"
+)
+
+// Frames travel in records (the draft, section 4). On a byte stream a record begins
+// with its Size; where the carrier has messages, one is a record and has none.
+
+const (
+	// maxRecordSize is the largest record that this end takes. It is read frame by
+	// frame, so the limit costs no memory. It has room for as much data as is sent at
+	// once, and what goes with it.
+	maxRecordSize = 64<<10 + 4<<10
+
+	// sendRecordSize is the largest record that this end sends, to a peer that takes
+	// as much. It is what the buffer of a WebSocket holds.
+	sendRecordSize = 64 << 10
+
+	// readBuffer is what an idle session holds for reading. Small frames pass through
+	// it; large payload goes from the carrier to its stream.
+	readBuffer = 2 << 10
+)
+
+// A recordConn is a connection and how records are put onto it.
+type recordConn struct {
+	net.Conn
+	messages carrier.MessageConn // nil for a byte stream
+}
+
+func newRecordConn(conn net.Conn) recordConn {
+	messages, _ := conn.(carrier.MessageConn)
+	return recordConn{conn, messages}
+}
+
+// write writes the records of b, of which nothing is retained.
+func (c recordConn) write(b *batch) error {
+	if c.messages != nil {
+		return c.messages.WriteMessages(b.split()...)
+	}
+	_, err := c.Conn.Write(b.buf)
+	return err
+}
+
+// A recordReader takes records off a connection, from one goroutine.
+type recordReader struct {
+	conn  recordConn
+	limit int
+	left  int // bytes of the record that have not been taken
+	buf   *bufio.Reader
+	heard func() // is called when something has arrived
+
+	begun   uint64        // records
+	current atomic.Uint64 // the number of the record that is under way, or 0
+}
+
+func newRecordReader(conn recordConn, heard func()) *recordReader {
+	r := &recordReader{conn: conn, limit: maxRecordSize, heard: heard}
+	r.buf = bufio.NewReaderSize(arrivals{r}, readBuffer)
+	return r
+}
+
+// arrivals is what the buffer reads: within one message, if there are any.
+type arrivals struct{ r *recordReader }
+
+func (a arrivals) Read(p []byte) (int, error) {
+	n, err := a.r.conn.Read(p)
+	a.r.heard()
+	return n, err
+}
+
+// next goes on to the next record. The one before has been taken whole. Its error
+// is [io.EOF] if the peer has ended what it sends, and not in the middle of a record.
+func (r *recordReader) next() (err error) {
+	if r.conn.messages != nil {
+		r.left, err = r.conn.messages.NextMessage(r.limit)
+		r.heard()
+		if errors.Is(err, carrier.ErrMessageSize) {
+			return tooLarge(r.limit)
+		}
+		return err
+	}
+	first, err := r.buf.Peek(1)
+	if err != nil {
+		return err
+	}
+	b, err := r.buf.Peek(1 << (first[0] >> 6))
+	if err != nil {
+		return cut(err)
+	}
+	size, n := consumeVarint(b)
+	if size > uint64(r.limit) {
+		return tooLarge(r.limit)
+	}
+	r.buf.Discard(n)
+	r.left = int(size)
+	r.begun++
+	r.current.Store(r.begun)
+	return nil
+}
+
+// done notes that the record has been taken whole.
+func (r *recordReader) done() { r.current.Store(0) }
+
+func tooLarge(limit int) error {
+	return violation(frameEncodingError, 0, "a record of more than %d bytes", limit)
+}
+
+// cut is the error of what ends in the middle of a record.
+func cut(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// header returns the bytes that the next frame's header is in, as far as they are in
+// the record. They have not been taken.
+func (r *recordReader) header() ([]byte, error) {
+	b, err := r.buf.Peek(min(r.left, maxHeader))
+	return b, cut(err)
+}
+
+// Read takes bytes, of which the record has as many left as there is room for.
+func (r *recordReader) Read(p []byte) (int, error) {
+	n, err := r.buf.Read(p)
+	r.left -= n
+	return n, cut(err)
+}
+
+// skip takes n bytes of the record.
+func (r *recordReader) skip(n int) error {
+	n, err := r.buf.Discard(n)
+	r.left -= n
+	return cut(err)
+}
+
+// drain drops what arrives until the peer ends what it sends, or the connection is
+// closed. It may begin in the middle of a record.
+func (r *recordReader) drain() {
+	if r.conn.messages == nil {
+		io.Copy(io.Discard, r.conn.Conn)
+		return
+	}
+	for err := error(nil); err == nil; {
+		_, err = r.conn.messages.NextMessage(r.limit)
+	}
+}

@@ -1,0 +1,157 @@
+package qmux
+
+import (
+	"cmp"
+	"os"
+)
+
+const (
+	// maxEarly is how much of a stream is kept that is written before the peer's
+	// parameters are known, which takes one round trip on a new session. A request
+	// fits.
+	maxEarly = 4 << 10
+
+	// maxQueue is how much data may wait in front of the carrier. Twice that is in
+	// memory while a write is under way, and never in an idle session. A larger queue
+	// makes small writes wait longer behind bulk transfers, a smaller one costs more
+	// system calls.
+	maxQueue = 64 << 10
+
+	// maxPayload is the payload of one frame at most. It lets streams take turns.
+	maxPayload = 32 << 10
+
+	// minPayload is the room in the queue that is worth a frame.
+	minPayload = 4 << 10
+
+	// recordOverhead is how much less than a record the payload of a frame is. There
+	// are peers that take records of 16382 bytes and payloads of 16352.
+	recordOverhead = 30
+)
+
+// Write implements [mux.Stream]. It returns when the last of p is in the
+// session's queue.
+func (st *Stream) Write(p []byte) (n int, err error) {
+	s := st.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for st.writing {
+		if err := st.writeErrLocked(); err != nil {
+			return 0, err
+		}
+		st.writable.Wait()
+	}
+	st.writing = true
+	defer func() {
+		st.writing = false
+		st.writable.Broadcast()
+	}()
+	for {
+		if err := st.writeErrLocked(); err != nil {
+			return n, err
+		}
+		if n == len(p) {
+			return n, nil
+		}
+		m := s.sendLocked(st, p[n:])
+		n += m
+		if n == len(p) {
+			return n, nil
+		}
+		if m == 0 {
+			st.writable.Wait()
+		}
+	}
+}
+
+func (st *Stream) writeErrLocked() error {
+	if err := cmp.Or(st.writeErr, st.s.err); err != nil {
+		return err
+	}
+	if st.writeDeadline.Passed() {
+		return os.ErrDeadlineExceeded
+	}
+	return nil
+}
+
+// sendLocked takes as much of p as there is room for. If there is none, st.writable is
+// woken when there may be.
+func (s *session) sendLocked(st *Stream, p []byte) int {
+	if st.named && len(st.early) == 0 {
+		return s.sendDataLocked(st, p)
+	}
+	if st.named { // that has to leave first
+		return 0
+	}
+	n := min(len(p), maxEarly-len(st.early))
+	s.setEarlyLocked(st, append(st.early, p[:n]...))
+	return n
+}
+
+// setEarlyLocked sets what is kept of st to be sent as soon as it can.
+func (s *session) setEarlyLocked(st *Stream, early []byte) {
+	before, after := len(st.early) > 0, len(early) > 0
+	st.early = early
+	switch {
+	case after && !before:
+		s.unfinished++
+	case before && !after:
+		s.unfinished--
+		st.early = nil
+		s.flushed.Broadcast()
+	}
+}
+
+// sendEarlyLocked sends what is kept of st, as far as there is room. It is called
+// again when there may be more.
+func (s *session) sendEarlyLocked(st *Stream) {
+	for len(st.early) > 0 {
+		n := s.sendDataLocked(st, st.early)
+		if n == 0 {
+			return
+		}
+		s.setEarlyLocked(st, st.early[n:])
+	}
+	st.writable.Broadcast()
+}
+
+// sendDataLocked queues as much of p as the peer allows and the queue has room for, as
+// one frame, and returns how much that was. It claims credit of the stream and of the
+// connection together, so nobody waits for one while holding the other.
+func (s *session) sendDataLocked(st *Stream, p []byte) int {
+	o := &s.out
+	if s.err != nil || o.mute {
+		return 0
+	}
+	n := min(uint64(len(p)), uint64(o.payload), st.limit-st.sent)
+	if n == 0 {
+		return 0 // until MAX_STREAM_DATA
+	}
+	n = min(n, o.maxData-o.sent)
+	if room := uint64(max(maxQueue-o.queued()-maxStreamHeader-sizeLen, 0)); room < n {
+		if n = room; n < minPayload {
+			n = 0
+		}
+	}
+	if n == 0 {
+		s.awaitRoomLocked(st)
+		return 0
+	}
+	s.announceLocked(st)
+	s.batchLocked().data(st, frame{typ: frameStream, id: st.id, offset: st.sent, length: int(n)}, p[:n])
+	st.sent += n
+	o.sent += n
+	s.flushLocked()
+	return int(n)
+}
+
+// addCreditLocked notes that the peer takes up to limit bytes of st, and reports
+// whether that is worth anything. Limits only grow.
+func (s *session) addCreditLocked(st *Stream, limit uint64) bool {
+	if limit <= st.limit {
+		return false
+	}
+	st.limit = limit
+	s.sendEarlyLocked(st)
+	st.writable.Broadcast()
+	return true
+}
