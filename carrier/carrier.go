@@ -99,9 +99,9 @@ type CloseWriter interface {
 	CloseWrite() error
 }
 
-// A MessageConn is a [Conn] that carries messages: what is given to a Write, or
-// as one of several to WriteMessages, arrives as one, neither cut nor joined with
-// another.
+// A MessageConn is a [Conn] that carries messages: the bytes of a Write, or of one of
+// several messages to WriteMessages, arrive as one message, neither cut nor joined with
+// others. If there are none, nothing needs to arrive.
 type MessageConn interface {
 	Conn
 

@@ -70,6 +70,14 @@ var faults = []fault{{
 	Target{Carrier: &faulty{wrap: func(c carrier.Conn) carrier.Conn { return &tardy{closeWriter: half(c)} }}},
 	[]Promise{EndsOneDirection, DeliversBeforeClose},
 }, {
+	"MessagesJoined",
+	Target{Carrier: &faulty{wrap: func(c carrier.Conn) carrier.Conn { return joining{c.(messageConn)} }}},
+	[]Promise{KeepsMessages},
+}, {
+	"MessageSizeIgnored",
+	Target{Carrier: &faulty{wrap: func(c carrier.Conn) carrier.Conn { return boundless{c.(messageConn)} }}},
+	[]Promise{KeepsMessages},
+}, {
 	"CutIsEnd",
 	Target{Carrier: &faulty{wrap: func(c carrier.Conn) carrier.Conn {
 		return readErr{half(c), func(err error) bool { return !errors.Is(err, net.ErrClosed) }}
@@ -136,6 +144,24 @@ type closeWriter interface {
 }
 
 func half(c carrier.Conn) closeWriter { return c.(closeWriter) }
+
+type messageConn interface {
+	carrier.MessageConn
+	carrier.CloseWriter
+}
+
+// joining makes one message of several.
+type joining struct{ messageConn }
+
+func (c joining) WriteMessages(messages ...[]byte) error {
+	_, err := c.Write(slices.Concat(messages...))
+	return err
+}
+
+// boundless takes messages of any size.
+type boundless struct{ messageConn }
+
+func (c boundless) NextMessage(int) (int, error) { return c.messageConn.NextMessage(1 << 30) }
 
 type wrongProtocol struct{ closeWriter }
 

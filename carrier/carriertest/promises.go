@@ -60,6 +60,10 @@ const (
 	// CarriesBytes: bytes arrive in order, in both directions at once.
 	CarriesBytes Promise = "CarriesBytes"
 
+	// KeepsMessages: what was written as a message arrives as one, of which Read
+	// reads no more; an oversized one is an error. For a MessageConn only.
+	KeepsMessages Promise = "KeepsMessages"
+
 	// EndsOneDirection: after CloseWrite the peer reads the rest and then
 	// io.EOF, and the other direction goes on. For a CloseWriter only.
 	EndsOneDirection Promise = "EndsOneDirection"
@@ -142,6 +146,7 @@ var contract = []struct {
 	{DialEndsWithContext, dialEndsWithContext},
 	{UpgradeFails, upgradeFails},
 	{CarriesBytes, carriesBytes},
+	{KeepsMessages, keepsMessages},
 	{EndsOneDirection, endsOneDirection},
 	{DeliversBeforeClose, deliversBeforeClose},
 	{CutIsNoEOF, cutIsNoEOF},

@@ -19,7 +19,7 @@ import (
 const controlWait = time.Second
 
 var (
-	_ carrier.Conn        = (*conn)(nil)
+	_ carrier.MessageConn = (*conn)(nil)
 	_ carrier.CloseWriter = (*conn)(nil)
 )
 
@@ -32,6 +32,7 @@ type conn struct {
 	// For the goroutine that reads.
 	message io.Reader // nil between messages
 	readErr error     // the first, and from then on the only one
+	whole   *whole    // what NextMessage has read; nil before the first call
 }
 
 func newConn(ws *websocket.Conn, raw net.Conn) *conn {
@@ -67,7 +68,16 @@ func (c *conn) Read(p []byte) (int, error) {
 	if c.readErr != nil {
 		return 0, c.readErr
 	}
+	if c.whole != nil {
+		return c.whole.Read(p)
+	}
 	n, err := c.read(p)
+	return n, c.keepErr(err)
+}
+
+// keepErr notes that reading has failed with err, if it has, and returns what the
+// caller is told.
+func (c *conn) keepErr(err error) error {
 	switch {
 	case err == nil, err == io.EOF:
 	case c.closed.Load():
@@ -76,7 +86,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		err = fmt.Errorf("ws: read: %w", err)
 	}
 	c.readErr = err
-	return n, err
+	return err
 }
 
 // read reads from the current message, or from the next one that is not empty.

@@ -3,7 +3,7 @@
 // clients sit behind.
 //
 // Every Write becomes one binary message; Read does not show where messages
-// begin. A connection that ends on purpose says so with a close frame, status
+// begin, NextMessage does. A connection that ends on purpose says so with a close frame, status
 // 1000, in each direction: the peer of a CloseWrite may still send, and
 // answers with a close frame of its own only when it is done as well. A
 // connection that ends without a close frame was cut, and its Read fails.

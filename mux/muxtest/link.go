@@ -53,8 +53,9 @@ func (l *ConnLink) Cut() {
 	l.Close()
 }
 
-// pass waits until the link works or was closed.
-func (l *ConnLink) pass() error {
+// Pass waits until the link works, and fails if it was closed. What else the
+// connection has than Read and Write goes through it too.
+func (l *ConnLink) Pass() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for l.frozen && !l.closed {
@@ -68,14 +69,14 @@ func (l *ConnLink) pass() error {
 
 func (l *ConnLink) Read(p []byte) (int, error) {
 	n, err := l.Conn.Read(p)
-	if gone := l.pass(); gone != nil {
+	if gone := l.Pass(); gone != nil {
 		return 0, gone
 	}
 	return n, err
 }
 
 func (l *ConnLink) Write(p []byte) (int, error) {
-	if err := l.pass(); err != nil {
+	if err := l.Pass(); err != nil {
 		return 0, err
 	}
 	return l.Conn.Write(p)

@@ -50,7 +50,12 @@ func (s *session) readRecords() error {
 }
 
 func (s *session) readFrame(r *recordReader) error {
-	header, err := r.header()
+	if s.peer == nil { // which only the reader sets
+		if err := s.recognize(r); err != nil {
+			return err
+		}
+	}
+	header, err := r.peek(maxHeader)
 	if err != nil {
 		return err
 	}
@@ -61,14 +66,23 @@ func (s *session) readFrame(r *recordReader) error {
 	if err := r.skip(n); err != nil {
 		return err
 	}
-	// Only the reader sets it.
-	if first := s.peer == nil; first != (f.typ == s.version.parameters) && f.typ != frameClose && f.typ != frameCloseApplication {
-		if first {
-			return violation(protocolViolation, f.typ, "the first frame is not one of QX_TRANSPORT_PARAMETERS: the peer does not speak %s", s.version.protocol)
-		}
-		return violation(protocolViolation, f.typ, "QX_TRANSPORT_PARAMETERS twice")
-	}
 	return s.handle(f, r)
+}
+
+// recognize fails if the first frame is not what begins a session. It looks at no more
+// than the type: a peer that speaks another protocol may not have said more.
+func (s *session) recognize(r *recordReader) error {
+	b, err := r.peek(varintLen(uint64(s.version.parameters)))
+	if err != nil {
+		return err
+	}
+	typ, _ := consumeVarint(b)
+	switch frameType(typ) {
+	case s.version.parameters, frameClose, frameCloseApplication:
+		return nil
+	}
+	return violation(protocolViolation, frameType(typ),
+		"the first frame is not one of QX_TRANSPORT_PARAMETERS: the peer does not speak %s", s.version.protocol)
 }
 
 // handle does what a frame says, whose header has been taken.
@@ -113,6 +127,9 @@ func (s *session) handle(f frame, r *recordReader) error {
 }
 
 func (s *session) handleParameters(f frame, r *recordReader) error {
+	if s.peer != nil {
+		return violation(protocolViolation, f.typ, "QX_TRANSPORT_PARAMETERS twice")
+	}
 	b := make([]byte, f.length)
 	if _, err := io.ReadFull(r, b); err != nil {
 		return cut(err)

@@ -120,10 +120,9 @@ func cut(err error) error {
 	return err
 }
 
-// header returns the bytes that the next frame's header is in, as far as they are in
-// the record. They have not been taken.
-func (r *recordReader) header() ([]byte, error) {
-	b, err := r.buf.Peek(min(r.left, maxHeader))
+// peek returns the next n bytes, or what is left of the record, without taking them.
+func (r *recordReader) peek(n int) ([]byte, error) {
+	b, err := r.buf.Peek(min(r.left, n))
 	return b, cut(err)
 }
 

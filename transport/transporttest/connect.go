@@ -152,13 +152,38 @@ type linkedConn struct {
 
 func (c linkedConn) Protocol() string { return c.protocol }
 
+// A linkedMessageConn is a linkedConn over a connection that has messages.
+type linkedMessageConn struct {
+	linkedConn
+	messages carrier.MessageConn
+}
+
+func (c linkedMessageConn) NextMessage(limit int) (int, error) {
+	size, err := c.messages.NextMessage(limit)
+	if gone := c.Pass(); gone != nil {
+		return 0, gone
+	}
+	return size, err
+}
+
+func (c linkedMessageConn) WriteMessages(messages ...[]byte) error {
+	if err := c.Pass(); err != nil {
+		return err
+	}
+	return c.messages.WriteMessages(messages...)
+}
+
 func link(conn carrier.Conn, err error, to chan<- muxtest.Link) (carrier.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
 	link := muxtest.NewLink(conn)
 	to <- link
-	return linkedConn{link, conn.Protocol()}, nil
+	linked := linkedConn{link, conn.Protocol()}
+	if messages, ok := conn.(carrier.MessageConn); ok {
+		return linkedMessageConn{linked, messages}, nil
+	}
+	return linked, nil
 }
 
 func (c *linkedCarrier) Dial(ctx context.Context, r *carrier.Request) (carrier.Conn, error) {

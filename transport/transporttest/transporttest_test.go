@@ -13,6 +13,7 @@ import (
 	"github.com/backdial/backdial/internal/suite"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/nativemux"
+	"github.com/backdial/backdial/mux/qmux"
 	"github.com/backdial/backdial/mux/smuxmux"
 	"github.com/backdial/backdial/mux/yamuxmux"
 	"github.com/backdial/backdial/transport/transporttest"
@@ -41,7 +42,7 @@ func TestStacks(t *testing.T) {
 		"webtransport": {Carrier: webtransport.New(), TLS: true},
 	}
 	for name, target := range targets {
-		muxers := []mux.Muxer{yamuxmux.New(), smuxmux.New()}
+		muxers := []mux.Muxer{yamuxmux.New(), smuxmux.New(), qmux.New()}
 		if _, ok := target.Carrier.(carrier.StreamCarrier); ok {
 			muxers = append(muxers, nativemux.New())
 		}
