@@ -3,8 +3,9 @@
 //
 // A [Muxer] wraps one end of a connection in a [Session]; a Session opens and
 // accepts a [Stream], which is a [net.Conn] with half-close. The package holds
-// no implementation. [github.com/backdial/backdial/mux/yamuxmux] and
-// [github.com/backdial/backdial/mux/smuxmux] are two, and
+// no implementation. [github.com/backdial/backdial/mux/yamuxmux],
+// [github.com/backdial/backdial/mux/smuxmux] and
+// [github.com/backdial/backdial/mux/qmux] are three, and
 // [github.com/backdial/backdial/mux/muxtest] is this contract, executed: run
 // it on a muxer of your own.
 //

@@ -12,6 +12,7 @@ import (
 	"github.com/backdial/backdial/carrier/ws"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/nativemux"
+	"github.com/backdial/backdial/mux/qmux"
 	"github.com/backdial/backdial/mux/smuxmux"
 	"github.com/backdial/backdial/mux/yamuxmux"
 )
@@ -24,7 +25,7 @@ const maxNegotiationText = 500 + maxShown*len(`\U0010ffff`)
 // to any set of multiplexers. offers are separated by line ends.
 func FuzzNegotiation(f *testing.F) {
 	carriers := []carrier.Carrier{ws.New(), mem.New(), webtransport.New()}
-	known := []mux.Muxer{yamuxmux.New(), smuxmux.New(), nativemux.New()}
+	known := []mux.Muxer{yamuxmux.New(), smuxmux.New(), nativemux.New(), qmux.New()}
 	f.Fuzz(func(t *testing.T, by, has byte, strict bool, offers, picked string) {
 		from := carriers[int(by)%len(carriers)]
 		c := &config{requireNegotiation: strict}

@@ -23,18 +23,19 @@ import (
 
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/mux/qmux"
 	"github.com/backdial/backdial/mux/smuxmux"
 	"github.com/backdial/backdial/mux/yamuxmux"
 	"github.com/backdial/backdial/transport"
 )
 
-// TestMixedClients has clients of both muxes, with both orders of preference,
+// TestMixedClients has clients of all muxes, with several orders of preference,
 // and one that uses wslis, on one server at the same time.
 func TestMixedClients(t *testing.T) {
 	leak.Check(t)
 	dialers := make(chan *transport.Dialer, 10)
 	srv := httptest.NewServer(serverFunc(t, func(d *transport.Dialer) { dialers <- d },
-		transport.WithMuxes(smuxmux.New(), yamuxmux.New())))
+		transport.WithMuxes(smuxmux.New(), yamuxmux.New(), qmux.New())))
 	defer srv.Close()
 
 	want := make(map[string]transport.Info) // by DeviceId
@@ -43,6 +44,8 @@ func TestMixedClients(t *testing.T) {
 		"smux":        {smuxmux.New()},
 		"yamux first": {yamuxmux.New(), smuxmux.New()},
 		"smux first":  {smuxmux.New(), yamuxmux.New()},
+		"qmux":        {qmux.New()},
+		"qmux first":  {qmux.New(), yamuxmux.New()},
 	} {
 		lis, err := transport.DialAndListenContext(within(t), srv.URL, http.Header{"DeviceId": {id}}, transport.WithMuxes(muxes...))
 		if err != nil {

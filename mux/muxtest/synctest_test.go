@@ -13,13 +13,14 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/mux/qmux"
 	"github.com/backdial/backdial/mux/smuxmux"
 	"github.com/backdial/backdial/mux/yamuxmux"
 )
 
 // inBubbles runs test with every muxer, in a bubble of its own.
 func inBubbles(t *testing.T, test func(t *testing.T, m mux.Muxer)) {
-	for _, m := range []mux.Muxer{yamuxmux.New(), smuxmux.New()} {
+	for _, m := range []mux.Muxer{yamuxmux.New(), smuxmux.New(), qmux.New()} {
 		t.Run(m.Name(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { test(t, m) })
 		})
@@ -111,7 +112,7 @@ func TestBubblesShareNothing(t *testing.T) {
 			t.Parallel()
 			for range 3 {
 				synctest.Test(t, func(t *testing.T) {
-					for _, m := range []mux.Muxer{yamuxmux.New(), smuxmux.New()} {
+					for _, m := range []mux.Muxer{yamuxmux.New(), smuxmux.New(), qmux.New()} {
 						dial, listen, _ := connect(t, m, mux.Config{})
 						converse(t, dial, listen)
 						time.Sleep(time.Minute)

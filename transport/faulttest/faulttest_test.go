@@ -14,6 +14,7 @@ import (
 	"github.com/backdial/backdial/internal/suite"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/nativemux"
+	"github.com/backdial/backdial/mux/qmux"
 	"github.com/backdial/backdial/mux/smuxmux"
 	"github.com/backdial/backdial/mux/yamuxmux"
 	"github.com/backdial/backdial/transport/faulttest"
@@ -54,7 +55,7 @@ func stacks() map[string]faulttest.Stack {
 			webtransport.WithIdleTimeout(20*faulttest.KeepAlive),
 		), TLS: true},
 	} {
-		network, muxers := "tcp", []mux.Muxer{yamuxmux.New(), smuxmux.New()}
+		network, muxers := "tcp", []mux.Muxer{yamuxmux.New(), smuxmux.New(), qmux.New()}
 		if _, ok := target.Carrier.(carrier.StreamCarrier); ok {
 			network, muxers = "udp", append(muxers, nativemux.New())
 		}

@@ -7,6 +7,7 @@ import (
 	"github.com/backdial/backdial/carrier/ws"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/nativemux"
+	"github.com/backdial/backdial/mux/qmux"
 	"github.com/backdial/backdial/mux/smuxmux"
 	"github.com/backdial/backdial/mux/yamuxmux"
 )
@@ -27,7 +28,7 @@ type stack struct {
 // stacks are all that there are, each with clients of its own. QUIC is what one of
 // them runs on.
 func stacks(quic carrier.Carrier) (all []stack) {
-	muxers := []mux.Muxer{yamuxmux.New(), smuxmux.New(), nativemux.New()}
+	muxers := []mux.Muxer{yamuxmux.New(), smuxmux.New(), qmux.New(), nativemux.New()}
 	for _, c := range []stack{
 		{name: "ws", carrier: ws.New()},
 		{name: "wss", carrier: ws.New(), secure: true},
