@@ -1,0 +1,411 @@
+package qmux
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/testnet"
+	"github.com/backdial/backdial/mux"
+)
+
+// pair makes a session between two of ours.
+func pair(t *testing.T, dial, listen mux.Config) (d, l *session) {
+	t.Helper()
+	a, b := testnet.Pair(t)
+	d, l = newSession(draft02, a, dialSide, dial), newSession(draft02, b, listenSide, listen)
+	t.Cleanup(func() {
+		closing := start(d.Close)
+		l.Close()
+		await(t, "Close", closing)
+	})
+	return d, l
+}
+
+// TestResetWithCode has either end find the other's code.
+func TestResetWithCode(t *testing.T) {
+	leak.Check(t)
+	d, l := pair(t, mux.Config{}, mux.Config{})
+	check := func(st, peer *Stream, code uint32) {
+		t.Helper()
+		reading := start(func() error { _, err := peer.Read(make([]byte, 1)); return err })
+		if err := st.ResetWithCode(code); err != nil {
+			t.Error("reset:", err)
+		}
+		wantStreamError(t, "Read", await(t, "Read", reading), uint64(code))
+		until(t, "Write fails", func() bool { _, err := peer.Write([]byte("x")); return err != nil })
+		_, err := peer.Write([]byte("x"))
+		wantStreamError(t, "Write", err, uint64(code))
+		peer.Close()
+	}
+	for _, code := range []uint32{0, 26, 1<<32 - 1} {
+		st := open(t, d)
+		check(st, accept(t, l), code)
+		st = open(t, d)
+		check(accept(t, l), st, code)
+	}
+	st := open(t, d)
+	peer := accept(t, l)
+	st.Reset()
+	_, err := peer.Read(make([]byte, 1))
+	wantStreamError(t, "Read after Reset", err, codeRefused)
+
+	// Close is not Reset: the direction that it ends is complete.
+	st = open(t, d)
+	peer = accept(t, l)
+	st.Close()
+	if _, err := peer.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("read after Close: error %v, want io.EOF", err)
+	}
+	until(t, "Write fails", func() bool { _, err = peer.Write([]byte("x")); return err != nil })
+	wantStreamError(t, "Write after Close", err, codeClosed)
+	for _, s := range []*session{d, l} {
+		until(t, "streams are forgotten", func() bool {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			for _, st := range s.streams {
+				if st.closed {
+					return false
+				}
+			}
+			return true
+		})
+	}
+}
+
+// TestStopSendingIsAnswered by RESET_STREAM with the same code, after the data that had
+// been promised room.
+func TestStopSendingIsAnswered(t *testing.T) {
+	leak.Check(t)
+	s, peer := meet(t, dialSide, mux.Config{}, greetings())
+	st := open(t, s)
+	if _, err := st.Write([]byte("hello")); err != nil {
+		t.Fatal("write:", err)
+	}
+	peer.wants(frame{typ: frameStream, id: 1, length: 5})
+	peer.say(encode(frame{typ: frameStopSending, id: 1, code: 33}))
+	peer.wants(frame{typ: frameResetStream, id: 1, code: 33, offset: 5})
+	_, err := st.Write([]byte("more"))
+	wantStreamError(t, "Write", err, 33)
+	peer.say(encode(frame{typ: frameStopSending, id: 1, code: 34}), fin(1, 0, []byte("the rest"))) // is ignored
+	if got, err := io.ReadAll(st); string(got) != "the rest" || err != nil {
+		t.Errorf("read %q, %v", got, err)
+	}
+	st.Close()
+	peer.say(encode(frame{typ: frameStopSending, id: 1, code: 35})) // for a stream that is over
+	open(t, s)
+	peer.wants(frame{typ: frameStream, id: 5})
+	peer.conn.Close()
+}
+
+// TestStopSendingWakesWrite that waits for the stream's credit, for the connection's, or
+// for the carrier.
+func TestStopSendingWakesWrite(t *testing.T) {
+	for name, limits := range map[string]func(*parameters){
+		"stream":     func(p *parameters) { p.initialMaxStreamDataBidiRemote = 10 },
+		"connection": func(p *parameters) { p.initialMaxData = 10 },
+		"carrier":    func(p *parameters) { p.initialMaxStreamDataBidiRemote = 1 << 40; p.initialMaxData = 1 << 40 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			leak.Check(t)
+			p := greetings()
+			limits(&p)
+			s, peer := meet(t, dialSide, mux.Config{}, p)
+			st := open(t, s)
+			var written uint64
+			writing := start(func() error {
+				for buf := make([]byte, 64<<10); ; {
+					n, err := st.Write(buf)
+					written += uint64(n)
+					if err != nil {
+						return err
+					}
+				}
+			})
+			until(t, "Write waits", func() bool {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				return st.sent == 10 || !s.out.writeStart.IsZero() && s.out.queued() > maxQueue/2
+			})
+			peer.say(encode(frame{typ: frameStopSending, id: 1, code: 55}))
+			wantStreamError(t, "Write", await(t, "Write", writing), 55)
+			received := uint64(0)
+			for f := (frame{}); f.typ != frameResetStream; {
+				if f, _ = peer.hear(); f.typ == frameStream {
+					received += uint64(f.length)
+				} else if f.offset != received || received != written {
+					t.Errorf("%d bytes were written, and %d arrive with a final size of %d", written, received, f.offset)
+				}
+			}
+			peer.conn.Close()
+		})
+	}
+}
+
+// TestCloseAsksToStop only a peer that cannot find out by itself, or goes on.
+func TestCloseAsksToStop(t *testing.T) {
+	const window = 256 << 10
+	fill := func(peer *puppet, id uint64) {
+		for offset := uint64(0); offset < window; offset += 16 << 10 {
+			peer.say(stream(id, offset, make([]byte, 16<<10)))
+		}
+	}
+	leak.Check(t)
+	s, peer := meet(t, listenSide, mux.Config{}, greetings())
+
+	peer.say(stream(1, 0, []byte("hi"))) // one that has finished when it hears of it
+	st := accept(t, s)
+	st.Close()
+	peer.wants(frame{typ: frameStream, id: 1, fin: true})
+	peer.say(fin(1, 2, []byte("bye")))
+
+	fill(peer, 5) // one that waits
+	st = accept(t, s)
+	until(t, "all has arrived", func() bool { received, allowed, _ := st.progress(); return received == allowed })
+	st.Close()
+	peer.wants(frame{typ: frameStream, id: 5, fin: true})
+	peer.wants(frame{typ: frameStopSending, id: 5, code: codeClosed})
+
+	peer.say(stream(9, 0, []byte("hi"))) // one that goes on
+	st = accept(t, s)
+	st.Close()
+	peer.wants(frame{typ: frameStream, id: 9, fin: true})
+	peer.say(stream(9, 2, []byte("more")))
+	peer.wants(frame{typ: frameStopSending, id: 9, code: codeClosed})
+	peer.say(stream(9, 6, []byte("and more"))) // is not told again
+	peer.say(encode(frame{typ: frameResetStream, id: 9, offset: 14}))
+
+	peer.say(stream(13, 0, []byte("hi")))
+	st = accept(t, s)
+	st.ResetWithCode(7) // one that is given up
+	peer.wants(frame{typ: frameResetStream, id: 13, code: 7})
+	peer.wants(frame{typ: frameStopSending, id: 13, code: 7})
+	if held := s.held.Load(); held != 0 {
+		t.Errorf("streams that nobody reads hold %d bytes", held)
+	}
+	peer.conn.Close()
+}
+
+// TestZeroFinalSize has a peer whose resets never have a final size.
+func TestZeroFinalSize(t *testing.T) {
+	leak.Check(t)
+	s, peer := meet(t, listenSide, mux.Config{}, greetings())
+	peer.say(stream(1, 0, []byte("hi")), encode(frame{typ: frameResetStream, id: 1, code: 9}))
+	_, err := accept(t, s).Read(make([]byte, 1))
+	wantStreamError(t, "Read", err, 9)
+	peer.conn.Close()
+}
+
+// TestUnknownPeer has a peer that knows nothing of the extension: how many streams it
+// opens is bounded by MAX_STREAMS, and none of them is refused.
+func TestUnknownPeer(t *testing.T) {
+	leak.Check(t)
+	s, peer := meetPuppet(t, listenSide, mux.Config{AcceptBacklog: 2, MaxStreams: 4})
+	peer.say(parametersFrame(greetings()))
+	f, payload := peer.hear()
+	if p, err := draft02.parseParameters(payload); err != nil || p.initialMaxStreamsBidi != 2 || p.initialMaxStreamsUni != 0 {
+		t.Fatalf("frame %+v with parameters %+v, %v, want 2 streams", f, p, err)
+	}
+	opened := uint64(0)
+	next := func() {
+		peer.say(stream(dialSide.id(opened), 0, []byte("x")))
+		opened++
+	}
+	maxStreams := func(max uint64) {
+		t.Helper()
+		peer.wants(frame{typ: frameMaxStreamsBidi, max: max})
+	}
+	next()
+	next()
+	first := accept(t, s)
+	maxStreams(3)
+	second := accept(t, s)
+	maxStreams(4)
+	next()
+	next()
+	accept(t, s)
+	accept(t, s)
+	// There are as many as there may be. One that is over makes room for another, and
+	// is not before both ends have said so.
+	first.Close()
+	peer.wants(frame{typ: frameStream, id: 1, fin: true})
+	second.Close()
+	peer.wants(frame{typ: frameStream, id: 5, fin: true})
+	peer.say(fin(5, 1, nil))
+	maxStreams(5)
+	peer.say(fin(1, 1, nil))
+	maxStreams(6)
+	if err := s.Send([]byte("anybody there?")); err == nil {
+		t.Error("a message can be sent to a peer that has none")
+	}
+	next()
+	next()
+	next() // one too many
+	peer.hearClose(streamLimitError)
+	peer.conn.Close()
+	wantViolation(t, cause(t, s), streamLimitError)
+}
+
+// TestResetMakesNoRoom has a peer reset streams that nobody accepts.
+func TestResetMakesNoRoom(t *testing.T) {
+	leak.Check(t)
+	s, peer := meet(t, listenSide, mux.Config{AcceptBacklog: 8}, greetings())
+	for i := range uint64(9) {
+		id := dialSide.id(i)
+		peer.say(encode(frame{typ: frameResetStream, id: id}), encode(frame{typ: frameStopSending, id: id}))
+	}
+	peer.hearClose(streamLimitError)
+	peer.conn.Close()
+	wantViolation(t, cause(t, s), streamLimitError)
+	for range 8 { // which had arrived
+		_, err := accept(t, s).Read(make([]byte, 1))
+		wantStreamError(t, "Read", err, 0)
+	}
+}
+
+// TestPeerLimits has a peer that allows few streams, and that does not say when it has
+// accepted them.
+func TestPeerLimits(t *testing.T) {
+	leak.Check(t)
+	p := greetings()
+	p.initialMaxStreamsBidi = 2
+	s, peer := meet(t, dialSide, mux.Config{}, p)
+	open(t, s)
+	open(t, s)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if st, err := s.Open(ctx); st != nil || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a third stream: %v, %v, want context.DeadlineExceeded", st, err)
+	}
+	opening := start(func() error { _, err := s.Open(t.Context()); return err })
+	peer.say(encode(frame{typ: frameMaxStreamsBidi, max: 3}))
+	if err := await(t, "Open", opening); err != nil {
+		t.Error("open:", err)
+	}
+	for i := range uint64(3) { // in order, although nothing was written
+		peer.wants(frame{typ: frameStream, id: dialSide.id(i)})
+	}
+	peer.conn.Close()
+}
+
+// TestEarly writes before the peer has said who it is.
+func TestEarly(t *testing.T) {
+	leak.Check(t)
+	s, peer := meetPuppet(t, dialSide, mux.Config{})
+	first, second, third := open(t, s), open(t, s), open(t, s)
+	if _, err := first.Write([]byte("hello")); err != nil {
+		t.Fatal("write:", err)
+	}
+	first.CloseWrite()
+	data := bytes.Repeat([]byte("0123456789"), 1000)
+	writing := start(func() error { _, err := second.Write(data); return err })
+	third.Reset()
+	p := greetings()
+	p.initialMaxStreamsBidi, p.initialMaxStreamDataBidiRemote = 2, 6000
+	if f, _ := peer.hear(); f.typ != draft02.parameters {
+		t.Fatalf("the first frame is %+v, want one of parameters", f)
+	}
+	until(t, "Write waits", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(second.early) == maxEarly
+	})
+	peer.say(parametersFrame(p))
+
+	var got [2][]byte
+	for finished := false; !finished || len(got[1]) < 6000; {
+		f, payload := peer.hear()
+		if f.typ != frameStream || f.id > 5 || f.offset != uint64(len(got[f.id>>2])) || f.fin && f.id != 1 {
+			t.Fatalf("frame %+v", f)
+		}
+		got[f.id>>2] = append(got[f.id>>2], payload...)
+		finished = finished || f.fin
+	}
+	peer.say(encode(frame{typ: frameMaxStreamsBidi, max: 3}), encode(frame{typ: frameMaxStreamData, id: 5, max: 1 << 20}))
+	for reset := false; !reset || len(got[1]) < len(data); {
+		f, payload := peer.hear()
+		switch {
+		case f.typ == frameStream && f.id == 5:
+			got[1] = append(got[1], payload...)
+		case f.typ == frameResetStream && f.id == 9:
+			reset = true
+		case f.typ != frameStopSending || f.id != 9:
+			t.Fatalf("frame %+v", f)
+		}
+	}
+	if string(got[0]) != "hello" || !bytes.Equal(got[1], data) {
+		t.Errorf("%q and %d bytes arrive", got[0], len(got[1]))
+	}
+	if err := await(t, "Write", writing); err != nil {
+		t.Error("write:", err)
+	}
+	peer.conn.Close()
+}
+
+// TestEarlyBeforeClose closes a session whose peer has not said who it is. What was
+// written arrives once it does.
+func TestEarlyBeforeClose(t *testing.T) {
+	leak.Check(t)
+	s, peer := meetPuppet(t, dialSide, mux.Config{})
+	st := open(t, s)
+	st.Write([]byte("hello"))
+	st.Close()
+	closing := start(s.Close)
+	until(t, "Close has begun", func() bool { return s.Send(nil) != nil })
+	peer.say(parametersFrame(greetings()))
+	if f, _ := peer.hear(); f.typ != draft02.parameters {
+		t.Fatalf("the first frame is %+v, want one of parameters", f)
+	}
+	f, payload := peer.hear()
+	if string(payload) != "hello" {
+		t.Errorf("frame %+v with %q", f, payload)
+	}
+	if !f.fin {
+		peer.wants(frame{typ: frameStream, id: 1, offset: 5, fin: true})
+	}
+	peer.wants(frame{typ: frameCloseApplication})
+	peer.conn.Close()
+	await(t, "Close", closing)
+}
+
+// TestClosedByPeer tells apart how sessions end.
+func TestClosedByPeer(t *testing.T) {
+	for _, test := range []struct {
+		name      string
+		says      []byte
+		onPurpose bool
+		code      uint64
+	}{
+		{"application", unhex(t, "1d 00 00"), true, 0},
+		{"application with a reason", unhex(t, "1d 4063 03 627965"), true, 99},
+		{"error", unhex(t, "1c 43ea 00 01 78"), false, 1002},
+		{"nothing", []byte{0}, false, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			leak.Check(t)
+			s, peer := meet(t, listenSide, mux.Config{}, greetings())
+			peer.say(stream(1, 0, []byte("half of")), fin(5, 0, []byte("all of it")))
+			half, all := accept(t, s), accept(t, s)
+			peer.say(test.says)
+			peer.conn.CloseWrite()
+			err := cause(t, s)
+			if errors.Is(err, mux.ErrClosedByPeer) != test.onPurpose || !errors.Is(err, mux.ErrSessionEnded) || errors.Is(err, mux.ErrProtocol) {
+				t.Errorf("cause %v", err)
+			}
+			if e, ok := errors.AsType[*ConnectionError](err); test.code != 0 && (!ok || e.Code != test.code || !e.Remote || e.Application != test.onPurpose) {
+				t.Errorf("cause %v, want the peer's code %d", err, test.code)
+			}
+			if got, err := io.ReadAll(half); string(got) != "half of" || !errors.Is(err, mux.ErrSessionEnded) || errors.Is(err, io.EOF) {
+				t.Errorf("read %q, %v, want what had arrived and mux.ErrSessionEnded", got, err)
+			}
+			if got, err := io.ReadAll(all); string(got) != "all of it" || err != nil {
+				t.Errorf("read %q, %v", got, err)
+			}
+			peer.conn.Close()
+		})
+	}
+}
