@@ -60,6 +60,11 @@ func meet(t *testing.T, side side, config mux.Config, p parameters) (*session, *
 	if f, _ := peer.hear(); f.typ != draft02.parameters {
 		t.Fatalf("the first frame is %+v, want one of parameters", f)
 	}
+	until(t, "the session knows its peer", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.peer != nil || s.err != nil
+	})
 	return s, peer
 }
 

@@ -1,0 +1,374 @@
+package qmux
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/mux"
+)
+
+// heap is how much is in use.
+func heap() int64 {
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return int64(stats.HeapAlloc)
+}
+
+// TestPeerThatDoesNotRead provokes answers of all kinds and takes none. The session
+// goes on hearing it, and what waits for it does not grow.
+func TestPeerThatDoesNotRead(t *testing.T) {
+	leak.Check(t)
+	p := greetings()
+	p.initialMaxStreamDataBidiLocal = 1 << 40
+	p.initialMaxData = 1 << 40
+	p.backlog = 1
+	s, peer := meet(t, listenSide, mux.Config{AcceptBacklog: 2}, p)
+	peer.say(stream(1, 0, []byte("x")))
+	st := accept(t, s)
+	writing := start(func() error { // until the carrier takes no more
+		for buf := make([]byte, 64<<10); ; {
+			if _, err := st.Write(buf); err != nil {
+				return err
+			}
+		}
+	})
+	before := heap()
+	provoked := make(chan error, 1)
+	go func() {
+		offset := uint64(1)
+		for i := uint64(1); i <= 20_000; i++ {
+			id := dialSide.id(2 + i)
+			if i > 300 {
+				id = 1
+			}
+			frames := [][]byte{encode(frame{typ: framePing, seq: i}), stream(1, offset, []byte("x"))}
+			if id != 1 { // streams that are refused
+				frames = append(frames, stream(id, 0, []byte("x")), encode(frame{typ: frameMaxStreamData, id: id, max: 1 << 40}))
+			}
+			peer.say(frames...)
+			offset++
+		}
+		provoked <- nil
+	}()
+	if err := await(t, "what the peer says", provoked); err != nil {
+		t.Error(err)
+	}
+	until(t, "all of it is heard", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.control.pongSeq == 20_000
+	})
+	if grown := heap() - before; grown > 4<<20 {
+		t.Errorf("the heap has grown by %d KiB", grown>>10)
+	}
+	s.mu.Lock()
+	if queued := s.out.queued(); queued > maxBatch+maxQueue {
+		t.Errorf("%d bytes are queued", queued)
+	}
+	s.mu.Unlock()
+	peer.conn.Close()
+	await(t, "Write", writing)
+}
+
+// TestBothWrite has two ends fill every buffer between them at the same time, while
+// they ping each other and open streams.
+func TestBothWrite(t *testing.T) {
+	leak.Check(t)
+	d, l := pair(t, mux.Config{}, mux.Config{})
+	const size = 32 << 20
+	data := make([]byte, 1<<20)
+	var moving []<-chan error
+	for range 2 {
+		st := open(t, d)
+		for _, end := range []*Stream{st, accept(t, l)} {
+			moving = append(moving, start(func() error {
+				for range size / len(data) {
+					if _, err := end.Write(data); err != nil {
+						return err
+					}
+				}
+				return end.CloseWrite()
+			}), start(func() error {
+				n, err := io.Copy(io.Discard, end)
+				if err == nil && n != size {
+					err = io.ErrUnexpectedEOF
+				}
+				return err
+			}))
+		}
+	}
+	for _, s := range []*session{d, l} {
+		moving = append(moving, start(func() error {
+			for range 100 {
+				if err := s.Ping(t.Context()); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+	}
+	for _, c := range moving {
+		if err := await(t, "a transfer", c); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestChaff floods a session with what says nothing.
+func TestChaff(t *testing.T) {
+	ping := uint64(0)
+	for name, next := range map[string]func() []byte{
+		"empty records":       func() []byte { return []byte{0} },
+		"PADDING":             func() []byte { return []byte{1, 0} },
+		"empty STREAM frames": func() []byte { return append([]byte{3}, stream(1, 0, nil)...) },
+		"blocked":             func() []byte { return []byte{2, byte(frameDataBlocked), 1} },
+		"limits":              func() []byte { return []byte{2, byte(frameMaxData), 1} },
+		"pings": func() []byte {
+			ping++
+			f := encode(frame{typ: framePing, seq: ping})
+			return append([]byte{byte(len(f))}, f...)
+		},
+		"resets": func() []byte {
+			f := encode(frame{typ: frameResetStream, id: 5})
+			return append([]byte{byte(len(f))}, f...)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			leak.Check(t)
+			s, peer := meet(t, listenSide, mux.Config{}, greetings())
+			peer.say(stream(1, 0, nil))
+			go io.Copy(io.Discard, peer.conn) // ends with the connection
+			var flood bytes.Buffer
+			for range 3 * maxChaff {
+				flood.Write(next())
+			}
+			before := heap()
+			peer.write(flood.Bytes())
+			peer.conn.CloseWrite()
+			if err := cause(t, s); !errors.Is(err, mux.ErrProtocol) {
+				t.Errorf("cause %v, want mux.ErrProtocol", err)
+			}
+			if grown := heap() - before; grown > 1<<20 {
+				t.Errorf("the heap has grown by %d KiB", grown>>10)
+			}
+			peer.conn.Close()
+		})
+	}
+}
+
+// TestPingsForALongTime are no flood.
+func TestPingsForALongTime(t *testing.T) {
+	var c chaff
+	for range 10 * maxChaff {
+		if c.frames == maxChaff-1 {
+			c.since = time.Now().Add(-chaffTime) // as if so long had passed
+		}
+		if c.add() {
+			t.Fatal("taken for a flood")
+		}
+	}
+}
+
+// TestImplicitStreams uses the last stream that is allowed first. Those before it are
+// opened by that, cost nothing, and can still be used.
+func TestImplicitStreams(t *testing.T) {
+	leak.Check(t)
+	const limit = 256
+	s, peer := meet(t, listenSide, mux.Config{}, greetings())
+	say := func(index uint64) { peer.say(fin(dialSide.id(index), 0, []byte{byte(index)})) }
+	for _, index := range []uint64{limit - 1, 0, 100, 101, limit - 2, 99} {
+		say(index)
+		st := accept(t, s)
+		if got, err := io.ReadAll(st); len(got) != 1 || got[0] != byte(index) || err != nil {
+			t.Errorf("stream %d: read %d, %v", index, got, err)
+		}
+		st.Close()
+	}
+	s.mu.Lock()
+	holes := slices.Clone(s.incoming.arrived.holes)
+	s.mu.Unlock()
+	if want := []span{{1, 99}, {102, limit - 2}}; !slices.Equal(holes, want) {
+		t.Errorf("streams that have not been heard of: %v, want %v", holes, want)
+	}
+	peer.conn.Close()
+}
+
+// TestArrived has streams arrive in any order, and again.
+func TestArrived(t *testing.T) {
+	const n = 200
+	for seed := range uint64(50) {
+		var a arrived
+		order := rand.New(rand.NewPCG(seed, 0)).Perm(n)
+		for i, index := range order {
+			if !a.add(uint64(index)) {
+				t.Fatalf("%d after %v is no news", index, order[:i])
+			}
+			for _, before := range order[:i+1] {
+				if a.add(uint64(before)) {
+					t.Fatalf("%d after %v is news", before, order[:i+1])
+				}
+			}
+		}
+		if len(a.holes) != 0 || a.next != n {
+			t.Errorf("in the end: %+v", a)
+		}
+	}
+}
+
+// TestRecordSizes has records of exactly the limit, both ways.
+func TestRecordSizes(t *testing.T) {
+	t.Run("received", func(t *testing.T) {
+		leak.Check(t)
+		s, peer := meet(t, listenSide, mux.Config{}, greetings())
+		overhead := len(stream(1, 0, make([]byte, maxRecordSize-10))) - (maxRecordSize - 10)
+		peer.say(stream(1, 0, make([]byte, maxRecordSize-overhead)))
+		if n, err := io.CopyN(io.Discard, accept(t, s), int64(maxRecordSize-overhead)); err != nil {
+			t.Errorf("read %d bytes, %v", n, err)
+		}
+		peer.say(stream(5, 0, make([]byte, maxRecordSize-overhead+1)))
+		peer.hearClose(frameEncodingError)
+		peer.conn.Close()
+		wantViolation(t, cause(t, s), frameEncodingError)
+	})
+	for _, limit := range []uint64{minRecordSize, 20_000, 1 << 20} {
+		leak.Check(t)
+		p := greetings()
+		p.maxRecordSize = limit
+		s, peer := meet(t, dialSide, mux.Config{}, p)
+		st := open(t, s)
+		const size = 1 << 20
+		writing := start(func() error { st.Write(make([]byte, size)); return st.CloseWrite() })
+		received, largest := 0, 0
+		for f := (frame{}); !f.fin; {
+			f, _ = peer.hear()
+			if f.typ == frameStream {
+				received, largest = received+f.length, max(largest, f.length)
+			}
+			if uint64(peer.r.left) > limit {
+				t.Fatalf("a record of %d bytes, where %d are allowed", peer.r.left, limit)
+			}
+		}
+		if received != size {
+			t.Errorf("%d of %d bytes arrive", received, size)
+		}
+		// There are peers that take records of 16382 bytes, and payloads of 16352.
+		if limit == minRecordSize && largest != 16352 || limit == 1<<20 && largest != maxPayload {
+			t.Errorf("payloads of up to %d bytes with records of %d", largest, limit)
+		}
+		if err := await(t, "Write", writing); err != nil {
+			t.Error(err)
+		}
+		peer.conn.Close()
+	}
+}
+
+// TestUnreadStreams has a hundred streams that nobody reads, of a peer that keeps to the
+// windows. The connection's is no obstacle to another.
+func TestUnreadStreams(t *testing.T) {
+	leak.Check(t)
+	s, peer := meet(t, listenSide, mux.Config{}, greetings())
+	go io.Copy(io.Discard, peer.conn) // ends with the connection
+	const window = 256 << 10
+	for i := range uint64(100) {
+		for offset := uint64(0); offset < window; offset += 64 << 10 {
+			peer.say(stream(dialSide.id(i), offset, make([]byte, 64<<10)))
+		}
+		accept(t, s)
+	}
+	peer.say(fin(dialSide.id(100), 0, []byte("hello")))
+	if got, err := io.ReadAll(accept(t, s)); string(got) != "hello" || err != nil {
+		t.Errorf("read %q, %v", got, err)
+	}
+	if held := s.held.Load(); held < 100*window {
+		t.Errorf("streams that are not read hold %d bytes, want %d", held, 100*window)
+	}
+	peer.conn.Close()
+}
+
+// TestCreditIsReturnedOnReceipt also for what is dropped.
+func TestCreditIsReturnedOnReceipt(t *testing.T) {
+	const window = 256 << 10
+	for name, prepare := range map[string]func(s *session, st *Stream){
+		"not read": func(*session, *Stream) {},
+		"closed":   func(_ *session, st *Stream) { st.Close() },
+		"reset":    func(_ *session, st *Stream) { st.Reset() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			leak.Check(t)
+			s, peer := meet(t, listenSide, mux.Config{ReceiveBuffer: window}, greetings())
+			peer.say(stream(1, 0, []byte("x")))
+			prepare(s, accept(t, s))
+			offset := uint64(1)
+			for ; offset < window/2; offset += 16 << 10 {
+				peer.say(stream(1, offset, make([]byte, 16<<10)))
+			}
+			for f := (frame{}); f.typ != frameMaxData; {
+				if f, _ = peer.hear(); f.typ == frameMaxData && f.max != offset+window {
+					t.Errorf("%d bytes may be sent after %d, want %d", f.max, offset, offset+window)
+				}
+			}
+			// What a reset says will never come comes back as well.
+			peer.say(encode(frame{typ: frameResetStream, id: 1, offset: window}))
+			peer.say(encode(frame{typ: frameResetStream, id: 5, offset: window / 4}))
+			for f := (frame{}); f.typ != frameMaxData; {
+				if f, _ = peer.hear(); f.typ == frameMaxData && f.max < window*2 {
+					t.Errorf("%d bytes may be sent after the reset, want %d at least", f.max, window*2)
+				}
+			}
+			peer.conn.Close()
+		})
+	}
+}
+
+// TestSilentPeer never says who it is.
+func TestSilentPeer(t *testing.T) {
+	leak.Check(t)
+	s, peer := meetPuppet(t, dialSide, mux.Config{KeepAlive: -1})
+	open(t, s)
+	s.greeting.Reset(0) // as if the time had come
+	if err := cause(t, s); !errors.Is(err, mux.ErrSilent) || !errors.Is(err, mux.ErrSessionEnded) {
+		t.Errorf("cause %v, want mux.ErrSilent and mux.ErrSessionEnded", err)
+	}
+	peer.conn.Close()
+}
+
+// TestDropByDrop has a peer that takes for ever to send a record.
+func TestDropByDrop(t *testing.T) {
+	leak.Check(t)
+	s, peer := meet(t, listenSide, mux.Config{KeepAlive: 20 * time.Millisecond}, greetings())
+	go io.Copy(io.Discard, peer.conn) // ends with the connection
+	peer.write(appendVarint(nil, 60_000))
+	peer.write(stream(1, 0, make([]byte, 50_000))[:10])
+	for s.Context().Err() == nil {
+		peer.write([]byte{0})
+		<-time.After(time.Millisecond)
+	}
+	if err := context.Cause(s.Context()); !errors.Is(err, mux.ErrProtocol) {
+		t.Errorf("cause %v, want mux.ErrProtocol", err)
+	}
+	peer.conn.Close()
+}
+
+// TestIdleTimeout pings a peer in time that takes a session for idle soon.
+func TestIdleTimeout(t *testing.T) {
+	leak.Check(t)
+	p := greetings()
+	p.maxIdleTimeout = 60
+	_, peer := meet(t, listenSide, mux.Config{}, p)
+	for seq := uint64(1); seq <= 3; seq++ {
+		if f, _, err := peer.next(); f.typ != framePing || f.seq != seq || err != nil {
+			t.Fatalf("frame %+v, %v, want ping %d", f, err, seq)
+		}
+		peer.say(encode(frame{typ: framePong, seq: seq}))
+	}
+	peer.conn.Close()
+}
