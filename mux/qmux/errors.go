@@ -3,6 +3,7 @@ package qmux
 import (
 	"fmt"
 	"net"
+	"strconv"
 
 	"github.com/backdial/backdial/mux"
 )
@@ -55,11 +56,18 @@ func (e *ConnectionError) Error() string {
 	if e.Application {
 		what = "application error"
 	}
-	if name := codeNames[e.Code]; name != "" && !e.Application {
-		return fmt.Sprintf("%s%s: %.200q", who, name, e.Reason)
+	reason := strconv.Quote(e.Reason)
+	if len(reason) > maxShown {
+		reason = reason[:maxShown] + "…"
 	}
-	return fmt.Sprintf("%s%s %#x: %.200q", who, what, e.Code, e.Reason)
+	if name := codeNames[e.Code]; name != "" && !e.Application {
+		return fmt.Sprintf("%s%s: %s", who, name, reason)
+	}
+	return fmt.Sprintf("%s%s %#x: %s", who, what, e.Code, reason)
 }
+
+// maxShown is how many bytes an error text repeats of what a peer says.
+const maxShown = 200
 
 // Is reports whether target is [mux.ErrProtocol] and the error this end's.
 func (e *ConnectionError) Is(target error) bool { return target == mux.ErrProtocol && !e.Remote }

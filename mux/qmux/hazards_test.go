@@ -372,3 +372,25 @@ func TestIdleTimeout(t *testing.T) {
 	}
 	peer.conn.Close()
 }
+
+// TestClosedStreamDropByDrop has the payload of a stream that is closed arrive slowly.
+// That holds up nobody who has to do with the stream.
+func TestClosedStreamDropByDrop(t *testing.T) {
+	leak.Check(t)
+	s, peer := meet(t, listenSide, mux.Config{}, greetings())
+	peer.say(stream(1, 0, []byte("x")))
+	st := accept(t, s)
+	st.Close()
+	peer.write(appendVarint(nil, 10_000))
+	before := s.heard.Load()
+	peer.write(stream(1, 1, make([]byte, 9_900))[:100])
+	until(t, "the reader waits for the rest", func() bool { return s.heard.Load() > before })
+	for what, call := range map[string]func() error{
+		"Close":           st.Close,
+		"Read":            func() error { st.Read(make([]byte, 1)); return nil },
+		"SetReadDeadline": func() error { st.SetReadDeadline(time.Time{}); return nil },
+	} {
+		await(t, what, start(call))
+	}
+	peer.conn.Close()
+}

@@ -34,21 +34,21 @@ func (st *Stream) Read(p []byte) (int, error) {
 	}
 }
 
-// receive takes the payload of f, or drops it if nobody wants it. Only the session's
-// reader calls it.
-func (st *Stream) receive(f frame, r *recordReader) error {
+// receive takes the payload of f, or less if nobody wants it, and returns how much is
+// left. Only the session's reader calls it.
+func (st *Stream) receive(f frame, r *recordReader) (left int, err error) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	end := f.offset + uint64(f.length)
 	switch {
 	case (st.finished || st.wasReset) && (f.length > 0 || end != st.received):
-		return violation(finalSizeError, f.typ, "data up to %d on stream %d, whose final size is %d", end, st.id, st.received)
+		return 0, violation(finalSizeError, f.typ, "data up to %d on stream %d, whose final size is %d", end, st.id, st.received)
 	case f.offset != st.received: // a stream's data comes in order
-		return violation(protocolViolation, f.typ, "data at %d on stream %d, where %d comes next", f.offset, st.id, st.received)
+		return 0, violation(protocolViolation, f.typ, "data at %d on stream %d, where %d comes next", f.offset, st.id, st.received)
 	case end > st.allowed:
-		return violation(flowControlError, f.typ, "%d bytes on stream %d, where %d are allowed", end, st.id, st.allowed)
+		return 0, violation(flowControlError, f.typ, "%d bytes on stream %d, where %d are allowed", end, st.id, st.allowed)
 	}
-	for left := f.length; left > 0 && !st.discarding; {
+	for left = f.length; left > 0 && !st.discarding; {
 		free := st.buffer.Space(left)
 		st.mu.Unlock()
 		n, err := r.Read(free)
@@ -67,19 +67,16 @@ func (st *Stream) receive(f frame, r *recordReader) error {
 			st.mu.Lock()
 		}
 		if err != nil {
-			return err
+			return left, err
 		}
 	}
-	if rest := end - st.received; rest > 0 {
-		st.received = end
-		if !f.fin {
-			st.s.mu.Lock()
-			st.s.stopLocked(st, codeClosed) // it has not noticed
-			st.s.mu.Unlock()
-		}
-		return r.skip(int(rest))
+	st.received = end
+	if left > 0 && !f.fin {
+		st.s.mu.Lock()
+		st.s.stopLocked(st, codeClosed) // it has not noticed
+		st.s.mu.Unlock()
 	}
-	return nil
+	return left, nil
 }
 
 // progress is how much has arrived and how much may, and whether that is all.

@@ -160,13 +160,20 @@ func (s *session) handleStream(f frame, r *recordReader) error {
 	if !s.inflow.receive(uint64(f.length)) {
 		return s.overflow(f.typ)
 	}
-	if st == nil {
-		err = r.skip(f.length) // it is over on this end
-	} else if err = st.receive(f, r); err == nil && f.fin {
+	unwanted := f.length
+	if st != nil {
+		if unwanted, err = st.receive(f, r); err != nil {
+			return err
+		}
+	}
+	if err := r.skip(unwanted); err != nil {
+		return err
+	}
+	if st != nil && f.fin {
 		st.finish()
 	}
 	s.extendInflow()
-	return err
+	return nil
 }
 
 // handleReset reports whether the reset is news.

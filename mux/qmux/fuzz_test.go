@@ -1,0 +1,292 @@
+package qmux
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"runtime"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/carrier/mem"
+	"github.com/backdial/backdial/internal/echo"
+	"github.com/backdial/backdial/mux"
+)
+
+// The habits of the two ends of a session, besides what the peer says. They are
+// the bits of a number, so that a fuzzer can change them.
+const (
+	greets      = 1 << iota // the peer says who it is, before all else
+	extended                // and that it knows the extension
+	dials                   // the victim opens streams; else it accepts them
+	forgets                 // the victim's user accepts nothing
+	neglects                // nor reads anything
+	peerListens             // the peer reads what the victim says
+	peerIsFar               // what it says comes in small pieces, and takes a while
+	hasRoom                 // the victim's receive buffer is larger than a window
+)
+
+// The ways in which a session ends that has survived what the peer says.
+const (
+	peerFinishes = iota // with CloseWrite
+	peerCuts            // with Close alone
+	peerSilent          // says nothing more, and stays
+	victimCloses
+	endings
+)
+
+const (
+	// maxRepeated is how much may come of what the peer repeats: more than any limit,
+	// as the payload of a frame that claims to have some, or as a flood of frames.
+	maxRepeated = 1 << 20
+
+	// What a peer says at a time, and what it repeats at a time. The latter is less
+	// than the receive buffer, so that a user who reads keeps up.
+	piece      = 5
+	largePiece = 8 << 10
+
+	// away is how long a piece takes from a peer that is far: windows grow then.
+	away = 5 * time.Millisecond
+
+	// arriving is what the payload of a frame under way occupies at most, before it is
+	// known whether there is room.
+	arriving = 32 << 10
+
+	// maxGoroutines is more than a session has, and the users of its streams, by what
+	// the runtime miscounts while it puts away those that have ended.
+	maxGoroutines = 30 + 64
+)
+
+// FuzzSession has a peer say anything, repeat something, and have the last word, to
+// a session whose user reads and writes. Whatever that is, the session keeps to its
+// limits, ends when it has to, and says why. In a bubble nothing takes time, and
+// nothing can hang unnoticed.
+func FuzzSession(f *testing.F) {
+	record := func(frames ...[]byte) []byte {
+		b := slices.Concat(frames...)
+		return append(appendVarint(nil, uint64(len(b))), b...)
+	}
+	p := greetings()
+	conversation := slices.Concat(
+		record(parametersFrame(p)),
+		record(stream(1, 0, []byte("hello")), encode(frame{typ: framePing, seq: 1})),
+		record(encode(frame{typ: frameMaxStreamData, id: 1, max: 1 << 21}), encode(frame{typ: frameMaxData, max: 1 << 40})),
+		record(encode(frame{typ: frameStopSending, id: 1, code: 3}), fin(1, 5, []byte("bye"))),
+		record(encode(frame{typ: frameResetStream, id: 5, code: 3, offset: 100})))
+	goodbye := record(encode(frame{typ: frameCloseApplication}))
+	f.Add(byte(0), byte(peerFinishes), conversation, []byte{}, uint16(0), goodbye)
+	f.Add(byte(dials|peerListens), byte(victimCloses), slices.Concat(record(parametersFrame(p)), record(stream(1, 0, []byte("x")), stream(5, 0, nil))), []byte{}, uint16(0), goodbye)
+	f.Add(byte(greets|extended), byte(peerCuts), record(encode(frame{typ: frameLeaving}), append(encode(frame{typ: frameMessage, length: 1}), 'x')), record(stream(1, 0, nil)), uint16(100), []byte{})
+	f.Add(byte(greets), byte(peerSilent), []byte{}, record(make([]byte, 1000)), uint16(1000), goodbye)
+	f.Add(byte(greets|neglects|forgets), byte(peerSilent), append([]byte{0x80, 0, 0xff, 0}, stream(1, 0, make([]byte, 1<<14))[:5]...), make([]byte, 1<<12), uint16(16), []byte{})
+	f.Add(byte(greets|peerListens|peerIsFar|hasRoom), byte(victimCloses), record(stream(1, 0, make([]byte, 4000))), []byte{0}, uint16(10), []byte("GET / HTTP/1.1\r\n\r\n"))
+	f.Fuzz(func(t *testing.T, habits, ending byte, says, repeats []byte, times uint16, last []byte) {
+		repeated := bytes.Repeat(repeats, min(int(times), maxRepeated/max(len(repeats), 1)))
+		synctest.Test(t, func(t *testing.T) {
+			v := newVictim(t, habits)
+			v.hear(says, piece)
+			v.hear(repeated, largePiece)
+			v.end(ending%endings, last)
+		})
+	})
+}
+
+// A victim is a session with a user, and a hostile peer.
+type victim struct {
+	t          *testing.T
+	habits     byte
+	limits     mux.Config
+	session    *session
+	peer       net.Conn
+	user       echo.User
+	goroutines int // that there were before
+}
+
+// limits are so small that a few bytes exceed them. A victim that dials lets its peer
+// open no streams, as servers do.
+func (v *victim) hostileLimits() mux.Config {
+	limits := mux.Config{
+		MaxStreams:    8,
+		AcceptBacklog: 4,
+		ReceiveBuffer: 16 << 10,
+		OnMessage:     v.hearMessage,
+	}
+	if v.has(dials) {
+		limits.MaxStreams = -1
+	}
+	if v.has(hasRoom) {
+		limits.ReceiveBuffer = 1 << 20
+	}
+	return limits.WithDefaults()
+}
+
+func newVictim(t *testing.T, habits byte) *victim {
+	v := &victim{t: t, habits: habits, goroutines: runtime.NumGoroutine()}
+	v.user.Forgets, v.user.Neglects = v.has(forgets), v.has(neglects)
+	side := listenSide
+	if v.has(dials) {
+		side, v.user.Opens = dialSide, 2
+	}
+	ours, theirs := memPair(t)
+	v.limits, v.peer = v.hostileLimits(), theirs
+	v.session = newSession(draft02, ours, side, v.limits)
+	v.user.Use(t, v.session)
+	if v.has(peerListens) {
+		go io.Copy(io.Discard, theirs)
+	}
+	if v.has(greets) {
+		p := greetings()
+		if v.has(extended) {
+			p.backlog = 1
+		}
+		record := parametersFrame(p)
+		theirs.Write(append(appendVarint(nil, uint64(len(record))), record...))
+	}
+	return v
+}
+
+// memPair returns the two ends of a connection in memory.
+func memPair(t *testing.T) (a, b net.Conn) {
+	t.Helper()
+	network := mem.New()
+	accepted := make(chan net.Conn, 1)
+	e, err := network.Listen("server", nil, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := network.Upgrade(w, r, "")
+		if err != nil {
+			t.Error(err)
+		}
+		accepted <- c
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	go e.Serve()
+	b, err = network.Dial(t.Context(), &carrier.Request{URL: &url.URL{Scheme: "mem", Host: "server"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return <-accepted, b
+}
+
+func (v *victim) has(habit byte) bool { return v.habits&habit != 0 }
+
+func (v *victim) hearMessage(message []byte) {
+	if len(message) > mux.MaxMessage {
+		v.t.Errorf("a message of %d bytes", len(message))
+	}
+}
+
+// hear has the peer write p, and looks after each piece of that size what became of
+// it. A peer that is not far is not worth the trouble.
+func (v *victim) hear(p []byte, size int) {
+	if !v.has(peerIsFar) {
+		size = max(len(p), 1)
+	}
+	for said := range slices.Chunk(p, size) {
+		if v.has(peerIsFar) {
+			time.Sleep(away)
+		}
+		if _, err := v.peer.Write(said); err != nil {
+			return // the session has ended
+		}
+		synctest.Wait()
+		v.checkLimits()
+	}
+}
+
+func (v *victim) checkLimits() {
+	v.t.Helper()
+	s := v.session
+	buffered := 0
+	for _, st := range s.live() {
+		st.mu.Lock()
+		buffered += st.buffer.Memory()
+		if st.received > st.allowed {
+			v.t.Errorf("stream %d has received %d bytes, and was allowed %d", st.id, st.received, st.allowed)
+		}
+		st.mu.Unlock()
+	}
+	if held := int(s.held.Load()); buffered > v.limits.ReceiveBuffer+arriving || buffered-held > arriving {
+		v.t.Errorf("holds %d bytes and believes to hold %d, of %d", buffered, held, v.limits.ReceiveBuffer)
+	}
+	if grown := s.grown.Load(); grown > int64(v.limits.ReceiveBuffer/2) {
+		v.t.Errorf("windows have grown by %d bytes", grown)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if queued := s.out.queued(); queued > maxBatch+maxQueue {
+		v.t.Errorf("%d bytes wait for the peer to read", queued)
+	}
+	in := &s.incoming
+	if in.open > max(v.limits.MaxStreams, 0) || len(in.accepts) > v.limits.AcceptBacklog {
+		v.t.Errorf("the peer has %d streams, of which %d wait to be accepted", in.open, len(in.accepts))
+	}
+	if known, most := len(s.streams), v.user.Opens+max(v.limits.MaxStreams, 0)+v.limits.AcceptBacklog+maxRefused; known > most {
+		v.t.Errorf("%d streams are known, of %d at most", known, most)
+	}
+	if s.out.sent > s.out.maxData {
+		v.t.Errorf("%d bytes were sent, where %d are allowed", s.out.sent, s.out.maxData)
+	}
+	if n := runtime.NumGoroutine() - v.goroutines; n > maxGoroutines {
+		v.t.Errorf("%d goroutines", n)
+	}
+}
+
+// end ends the session, and expects that it leaves nothing behind.
+func (v *victim) end(how byte, last []byte) {
+	s := v.session
+	if how == victimCloses {
+		go s.Close() // in the middle of what the peer says
+		synctest.Wait()
+	}
+	v.hear(last, piece)
+	began := time.Now()
+	within := 2 * time.Second // for a last word to a peer that does not read
+	switch how {
+	case peerFinishes:
+		v.peer.(carrier.CloseWriter).CloseWrite()
+	case peerCuts:
+		v.peer.Close()
+	case peerSilent:
+		within += 2 * (v.limits.KeepAlive + v.limits.KeepAliveTimeout)
+	case victimCloses:
+		within += v.limits.Linger
+	}
+	<-s.Context().Done()
+	if took := time.Since(began); took > within {
+		v.t.Errorf("takes %v to end, want %v at most", took, within)
+	}
+	v.checkCause(how == victimCloses)
+	v.peer.Close()
+	s.Close()
+	v.user.Wait()
+	buffered := 0
+	for _, st := range s.live() {
+		buffered += st.buffer.Memory()
+	}
+	if held, grown := s.held.Load(), s.grown.Load(); held != 0 || grown != 0 || buffered != 0 {
+		v.t.Errorf("after the end %d bytes are held, %d believed to be, and windows have grown by %d", buffered, held, grown)
+	}
+	if s.unfinished < 0 {
+		v.t.Errorf("%d streams have something that waits", s.unfinished)
+	}
+}
+
+func (v *victim) checkCause(byUs bool) {
+	v.t.Helper()
+	err := context.Cause(v.session.Context())
+	if errors.Is(err, io.EOF) || !errors.Is(err, mux.ErrSessionEnded) && !(byUs && errors.Is(err, net.ErrClosed)) {
+		v.t.Errorf("the session ended with %v", err)
+	}
+	if len(err.Error()) > 500 {
+		v.t.Errorf("the reason has %d bytes: %v", len(err.Error()), err)
+	}
+}
