@@ -12,6 +12,8 @@ type batch struct {
 	start int   // of the frames of the last record
 	ends  []int // of records that get no more
 
+	records [][]byte // memory for split
+
 	// The last frame, if it is one of data.
 	last   *Stream // nil: it is not
 	lastAt int     // where its type is
@@ -30,7 +32,8 @@ func (b *batch) release() {
 	if cap(b.buf) > 2*maxQueue {
 		return
 	}
-	*b = batch{buf: b.buf[:0], ends: b.ends[:0]}
+	clear(b.records)
+	*b = batch{buf: b.buf[:0], ends: b.ends[:0], records: b.records[:0]}
 	batches.Put(b)
 }
 
@@ -87,12 +90,11 @@ func (b *batch) finish(st *Stream) bool {
 
 // split returns the records, which have been sealed and have no Size.
 func (b *batch) split() [][]byte {
-	records := make([][]byte, len(b.ends))
 	start := 0
-	for i, end := range b.ends {
-		records[i], start = b.buf[start:end:end], end
+	for _, end := range b.ends {
+		b.records, start = append(b.records, b.buf[start:end:end]), end
 	}
-	return records
+	return b.records
 }
 
 // maxReason is how much of a reason is sent and kept.

@@ -104,24 +104,27 @@ func (s *session) closeWrite() bool {
 func (s *session) violation(e *ConnectionError) {
 	ctx, cancel := context.WithTimeout(s.ctx, farewell)
 	defer cancel()
-	stop := context.AfterFunc(ctx, func() { s.end(lost(e)) })
-	defer stop()
+	late := context.AfterFunc(ctx, func() { s.end(lost(e)) })
+	defer late()
 	if s.sayGoodbye(ctx, e) {
 		s.records.drain()
 	}
 	s.end(lost(e))
 }
 
-// answerEnd says that nothing more follows, to a peer that has. A Write that is under
-// way means that the peer does not care.
-func (s *session) answerEnd() {
+// answerEnd says that nothing more follows, to a peer that has, and waits until it ends
+// what it sends. A Write that is under way means that the peer does not care.
+func (s *session) answerEnd(err error) {
 	s.mu.Lock()
 	writing := !s.out.writeStart.IsZero()
 	s.out.mute = true
 	s.mu.Unlock()
-	if !writing {
-		s.closeWrite()
+	if writing || !s.closeWrite() {
+		return
 	}
+	late := time.AfterFunc(farewell, func() { s.end(err) })
+	defer late.Stop()
+	s.records.drain()
 }
 
 // end ends the session for the reason err, unless it is over already.

@@ -2,6 +2,7 @@ package qmux
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -194,7 +195,7 @@ func (s *session) announceLocked(st *Stream) {
 	o := &s.out
 	for len(o.unannounced) > 0 {
 		next := o.unannounced[0]
-		o.unannounced = o.unannounced[1:]
+		o.unannounced = slices.Delete(o.unannounced, 0, 1)
 		next.announced = true
 		if next == st {
 			break
@@ -202,8 +203,5 @@ func (s *session) announceLocked(st *Stream) {
 		if !s.appendPendingLocked(s.batchLocked(), next) {
 			s.batchLocked().data(next, frame{typ: frameStream, id: next.id}, nil)
 		}
-	}
-	if len(o.unannounced) == 0 {
-		o.unannounced = nil
 	}
 }

@@ -1,5 +1,7 @@
 package qmux
 
+import "slices"
+
 // Outgoing are the streams that are opened on this end. Guarded by session.mu.
 type outgoing struct {
 	unnamed  []*Stream // that wait for an id, in order
@@ -43,7 +45,7 @@ func (s *session) nameLocked() {
 	o := &s.outgoing
 	for len(o.unnamed) > 0 && o.named < s.peer.maxStreams {
 		st := o.unnamed[0]
-		o.unnamed = o.unnamed[1:]
+		o.unnamed = slices.Delete(o.unnamed, 0, 1)
 		st.id, st.named = s.side.id(o.named), true
 		o.named++
 		st.limit = s.peer.initialMaxStreamDataBidiRemote
@@ -54,9 +56,6 @@ func (s *session) nameLocked() {
 		}
 		s.sendEarlyLocked(st)
 		st.writable.Broadcast()
-	}
-	if len(o.unnamed) == 0 {
-		o.unnamed = nil
 	}
 	s.flushLocked()
 }

@@ -21,12 +21,13 @@ func (s *session) readLoop() {
 	case ok && !e.Remote:
 		s.violation(e)
 	case ok:
-		s.answerEnd()
-		s.end(lost(closedByPeer(e)))
+		err = lost(closedByPeer(e))
+		s.answerEnd(err)
+		s.end(err)
+	case err == io.EOF:
+		s.answerEnd(lost(err))
+		s.end(lost(err))
 	default:
-		if err == io.EOF {
-			s.answerEnd()
-		}
 		s.end(lost(err))
 	}
 }

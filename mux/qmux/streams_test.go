@@ -195,7 +195,7 @@ func TestZeroFinalSize(t *testing.T) {
 	leak.Check(t)
 	s, peer := meet(t, listenSide, mux.Config{}, greetings())
 	peer.say(stream(1, 0, []byte("hi")), encode(frame{typ: frameResetStream, id: 1, code: 9}))
-	_, err := accept(t, s).Read(make([]byte, 1))
+	_, err := io.ReadAll(accept(t, s))
 	wantStreamError(t, "Read", err, 9)
 	peer.conn.Close()
 }
