@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -77,6 +78,56 @@ func TestPeerThatDoesNotRead(t *testing.T) {
 	s.mu.Unlock()
 	peer.conn.Close()
 	await(t, "Write", writing)
+}
+
+// TestRapidReset has a peer that knows the extension open and reset streams as fast as
+// it may, and nobody accept them.
+func TestRapidReset(t *testing.T) {
+	leak.Check(t)
+	p := greetings()
+	p.backlog = 1
+	s, peer := meet(t, listenSide, mux.Config{AcceptBacklog: 8, MaxStreams: 16}, p)
+	const most = 16 + 8 + maxRefused // at a time
+	var maxStreams atomic.Uint64
+	maxStreams.Store(8)
+	refused := start(func() error { // until the connection is closed
+		for refused := 0; ; {
+			f, _, err := peer.next()
+			switch {
+			case err != nil && refused == 0:
+				return err
+			case err != nil:
+				return nil
+			case f.typ == frameMaxStreamsBidi:
+				maxStreams.Store(f.max)
+			case f.typ == frameResetStream:
+				refused++
+			}
+		}
+	})
+	before := heap()
+	for index := range uint64(5000) {
+		until(t, "another stream is allowed", func() bool { return index < maxStreams.Load() || s.Context().Err() != nil })
+		id := dialSide.id(index)
+		peer.say(stream(id, 0, []byte("x")), encode(frame{typ: frameResetStream, id: id, offset: 1}), encode(frame{typ: frameStopSending, id: id}))
+		if index%100 == 0 {
+			s.mu.Lock()
+			if n := len(s.streams); n > most || len(s.incoming.accepts) > 8 {
+				t.Errorf("%d streams are known, and %d wait to be accepted", n, len(s.incoming.accepts))
+			}
+			s.mu.Unlock()
+		}
+	}
+	if grown := heap() - before; grown > 1<<20 {
+		t.Errorf("the heap has grown by %d KiB", grown>>10)
+	}
+	if err := context.Cause(s.Context()); err != nil {
+		t.Error("the session has ended:", err)
+	}
+	peer.conn.Close()
+	if err := await(t, "what the session says", refused); err != nil {
+		t.Error("none was refused:", err)
+	}
 }
 
 // TestBothWrite has two ends fill every buffer between them at the same time, while

@@ -115,6 +115,7 @@ func (e *modelEnd) write(t *testing.T, n int) {
 		p[i] = content(e.st, e.written+i)
 	}
 	m, err := e.st.Write(p)
+	clear(p) // which is the caller's again
 	if e.writeErr != nil {
 		if m != 0 || !same(err, e.writeErr) {
 			t.Errorf("stream %d: write: %d, %v, want %v", e.st.id, m, err, e.writeErr)
