@@ -3,6 +3,7 @@ package qmux
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"io"
 	"net"
@@ -41,6 +42,45 @@ const (
 	victimCloses
 	endings
 )
+
+// inMessages is the bit of an ending that says that what the peer says at a time is a
+// message, and so a record without Size.
+const inMessages = 1 << 7
+
+// A framed is a connection that carries messages, each behind its length.
+type framed struct{ net.Conn }
+
+func (framed) Protocol() string { return "" }
+
+func (c framed) NextMessage(limit int) (int, error) {
+	var size [4]byte
+	if n, err := io.ReadFull(c.Conn, size[:]); err != nil {
+		if n > 0 {
+			err = io.ErrUnexpectedEOF
+		}
+		return 0, err
+	}
+	n := int(binary.BigEndian.Uint32(size[:]))
+	if n > limit {
+		return 0, carrier.ErrMessageSize
+	}
+	return n, nil
+}
+
+func (c framed) WriteMessages(messages ...[]byte) error {
+	for _, m := range messages {
+		if _, err := c.Write(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c framed) Write(p []byte) (int, error) {
+	return c.Conn.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(p))), p...))
+}
+
+func (c framed) CloseWrite() error { return c.Conn.(carrier.CloseWriter).CloseWrite() }
 
 const (
 	// maxRepeated is how much may come of what the peer repeats: more than any limit,
@@ -87,13 +127,15 @@ func FuzzSession(f *testing.F) {
 	f.Add(byte(greets), byte(peerSilent), []byte{}, record(make([]byte, 1000)), uint16(1000), goodbye)
 	f.Add(byte(greets|neglects|forgets), byte(peerSilent), append([]byte{0x80, 0, 0xff, 0}, stream(1, 0, make([]byte, 1<<14))[:5]...), make([]byte, 1<<12), uint16(16), []byte{})
 	f.Add(byte(greets|peerListens|peerIsFar|hasRoom), byte(victimCloses), record(stream(1, 0, make([]byte, 4000))), []byte{0}, uint16(10), []byte("GET / HTTP/1.1\r\n\r\n"))
+	f.Add(byte(greets|extended|peerListens|hasRoom), byte(inMessages|peerFinishes), fin(1, 0, []byte("hello")), stream(5, 0, []byte("x")), uint16(1), encode(frame{typ: frameCloseApplication}))
+	f.Add(byte(dials), byte(inMessages|victimCloses), parametersFrame(p), []byte{}, uint16(0), unhex(f, "09 01 6869"))
 	f.Fuzz(func(t *testing.T, habits, ending byte, says, repeats []byte, times uint16, last []byte) {
 		repeated := bytes.Repeat(repeats, min(int(times), maxRepeated/max(len(repeats), 1)))
 		synctest.Test(t, func(t *testing.T) {
-			v := newVictim(t, habits)
+			v := newVictim(t, habits, ending&inMessages != 0)
 			v.hear(says, piece)
 			v.hear(repeated, largePiece)
-			v.end(ending%endings, last)
+			v.end(ending&^inMessages%endings, last)
 		})
 	})
 }
@@ -127,7 +169,7 @@ func (v *victim) hostileLimits() mux.Config {
 	return limits.WithDefaults()
 }
 
-func newVictim(t *testing.T, habits byte) *victim {
+func newVictim(t *testing.T, habits byte, messages bool) *victim {
 	v := &victim{t: t, habits: habits, goroutines: runtime.NumGoroutine()}
 	v.user.Forgets, v.user.Neglects = v.has(forgets), v.has(neglects)
 	side := listenSide
@@ -135,6 +177,9 @@ func newVictim(t *testing.T, habits byte) *victim {
 		side, v.user.Opens = dialSide, 2
 	}
 	ours, theirs := memPair(t)
+	if messages {
+		ours, theirs = framed{ours}, framed{theirs}
+	}
 	v.limits, v.peer = v.hostileLimits(), theirs
 	v.session = newSession(draft02, ours, side, v.limits)
 	v.user.Use(t, v.session)
@@ -147,7 +192,10 @@ func newVictim(t *testing.T, habits byte) *victim {
 			p.backlog = 1
 		}
 		record := parametersFrame(p)
-		theirs.Write(append(appendVarint(nil, uint64(len(record))), record...))
+		if !messages {
+			record = append(appendVarint(nil, uint64(len(record))), record...)
+		}
+		theirs.Write(record)
 	}
 	return v
 }
