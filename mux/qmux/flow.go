@@ -9,9 +9,13 @@ import (
 // An inflow is the connection's window: how much the peer may send on all streams
 // together. It is returned on receipt, so it bounds what is under way, and not what
 // has not been read: streams that nobody reads must not stop those that somebody does.
-// For the session's reader, but for told.
+// It shrinks as the receive buffer fills up, to that of one stream, so that what is
+// under way does not have streams reset that are only slow. For the session's reader,
+// but for told.
 type inflow struct {
-	window   uint64
+	window   uint64 // usually
+	least    uint64
+	buffer   int64 // for what was not read
 	received uint64
 	allowed  uint64
 	told     uint64 // allowed, guarded by session.mu
@@ -24,8 +28,16 @@ const connectionWindow = 16
 // init sizes the window so that one stream can have the largest there is, and is not
 // kept waiting for the connection's, which is returned when half of it has been used.
 func (f *inflow) init(c *mux.Config) {
-	f.window = min(max(uint64(c.Window)*connectionWindow, uint64(c.MaxWindow)/2*3), uint64(max(c.ReceiveBuffer, c.Window)))
+	f.least = uint64(c.Window)
+	f.buffer = int64(c.ReceiveBuffer)
+	f.window = max(f.least*connectionWindow, uint64(c.MaxWindow)/2*3)
+	f.window = f.room(0)
 	f.allowed, f.told = f.window, f.window
+}
+
+// room is how large the window is while so many bytes have not been read.
+func (f *inflow) room(held int64) uint64 {
+	return max(min(f.window, uint64(max(f.buffer-held, 0))), f.least)
 }
 
 // receive notes that n bytes arrive, or will never, and reports whether that is
@@ -38,12 +50,14 @@ func (f *inflow) receive(n uint64) bool {
 	return true
 }
 
-// extend raises what is allowed, if that is worth a frame.
-func (f *inflow) extend() bool {
-	if f.allowed-f.received > f.window/2 {
+// extend raises what is allowed, while held bytes have not been read, and reports
+// whether that is worth a frame. What has been allowed remains so.
+func (f *inflow) extend(held int64) bool {
+	room := f.room(held)
+	if f.allowed-f.received > room/2 {
 		return false
 	}
-	f.allowed = f.received + f.window
+	f.allowed = f.received + room
 	return true
 }
 
