@@ -13,11 +13,14 @@ func TestRun(t *testing.T) {
 	for _, want := range []string{
 		"ws            yamux   backdial.v1.yamux ",
 		"ws            smux    backdial.v1.smux ",
+		"ws            qmux    qmux-02.backdial.1 ",
 		"webtransport  yamux   backdial.v1.yamux ",
 		"webtransport  smux    backdial.v1.smux ",
+		"webtransport  qmux    qmux-02.backdial.1 ",
 		"webtransport  native  backdial.v1.native ",
 		"mem           yamux   backdial.v1.yamux ",
 		"mem           smux    backdial.v1.smux ",
+		"mem           qmux    qmux-02.backdial.1 ",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no line %q in\n%s", want, &out)
