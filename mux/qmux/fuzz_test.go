@@ -127,8 +127,8 @@ func FuzzSession(f *testing.F) {
 	f.Add(byte(greets), byte(peerSilent), []byte{}, record(make([]byte, 1000)), uint16(1000), goodbye)
 	f.Add(byte(greets|neglects|forgets), byte(peerSilent), append([]byte{0x80, 0, 0xff, 0}, stream(1, 0, make([]byte, 1<<14))[:5]...), make([]byte, 1<<12), uint16(16), []byte{})
 	f.Add(byte(greets|peerListens|peerIsFar|hasRoom), byte(victimCloses), record(stream(1, 0, make([]byte, 4000))), []byte{0}, uint16(10), []byte("GET / HTTP/1.1\r\n\r\n"))
-	f.Add(byte(greets|extended|peerListens|hasRoom), byte(inMessages|peerFinishes), fin(1, 0, []byte("hello")), stream(5, 0, []byte("x")), uint16(1), encode(frame{typ: frameCloseApplication}))
-	f.Add(byte(dials), byte(inMessages|victimCloses), parametersFrame(p), []byte{}, uint16(0), unhex(f, "09 01 6869"))
+	f.Add(byte(greets|extended|peerListens|hasRoom), byte(inMessages+peerFinishes), fin(1, 0, []byte("hello")), stream(5, 0, []byte("x")), uint16(1), encode(frame{typ: frameCloseApplication}))
+	f.Add(byte(dials), byte(inMessages+victimCloses), parametersFrame(p), []byte{}, uint16(0), unhex(f, "09 01 6869"))
 	f.Fuzz(func(t *testing.T, habits, ending byte, says, repeats []byte, times uint16, last []byte) {
 		repeated := bytes.Repeat(repeats, min(int(times), maxRepeated/max(len(repeats), 1)))
 		synctest.Test(t, func(t *testing.T) {
