@@ -79,17 +79,23 @@ func (s *session) flush(ctx context.Context) bool {
 // reports whether the connection could say that, so that there is something to wait
 // for.
 func (s *session) sayGoodbye(ctx context.Context, e *ConnectionError) bool {
-	defer s.wakeAfter(ctx, &s.flushed)()
 	s.mu.Lock()
 	s.control.goodbye = e
 	s.flushLocked()
-	for s.out.flushing && ctx.Err() == nil {
-		s.flushed.Wait()
-	}
-	written := !s.out.flushing && !s.out.mute
+	written := s.awaitWriterLocked(ctx) && !s.out.mute
 	s.out.mute = true
 	s.mu.Unlock()
 	return written && s.closeWrite()
+}
+
+// awaitWriterLocked waits until the writer has nothing to do, and reports whether that
+// is so before ctx ends.
+func (s *session) awaitWriterLocked(ctx context.Context) bool {
+	defer s.wakeAfter(ctx, &s.flushed)()
+	for s.out.flushing && ctx.Err() == nil {
+		s.flushed.Wait()
+	}
+	return !s.out.flushing
 }
 
 // closeWrite tells the peer that nothing more follows, and reports whether the
@@ -113,18 +119,19 @@ func (s *session) violation(e *ConnectionError) {
 }
 
 // answerEnd says that nothing more follows, to a peer that has, and waits until it ends
-// what it sends. A Write that is under way means that the peer does not care.
+// what it sends. Then the session is to end with err, and it does if that takes long.
 func (s *session) answerEnd(err error) {
+	ctx, cancel := context.WithTimeout(s.ctx, farewell)
+	defer cancel()
+	late := context.AfterFunc(ctx, func() { s.end(err) })
+	defer late()
 	s.mu.Lock()
-	writing := !s.out.writeStart.IsZero()
-	s.out.mute = true
+	s.out.mute = true // but for what is being written
+	written := s.awaitWriterLocked(ctx)
 	s.mu.Unlock()
-	if writing || !s.closeWrite() {
-		return
+	if written && s.closeWrite() {
+		s.records.drain()
 	}
-	late := time.AfterFunc(farewell, func() { s.end(err) })
-	defer late.Stop()
-	s.records.drain()
 }
 
 // end ends the session for the reason err, unless it is over already.
