@@ -12,6 +12,7 @@ import (
 	"github.com/backdial/backdial/carrier/ws"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/nativemux"
+	"github.com/backdial/backdial/mux/qmux"
 	"github.com/backdial/backdial/mux/smuxmux"
 	"github.com/backdial/backdial/mux/yamuxmux"
 	"github.com/backdial/backdial/transport"
@@ -30,7 +31,7 @@ func combinations() []harness.Subject {
 		{"wss", ws.New(), true},
 		{"webtransport", webtransport.New(), true},
 	} {
-		muxes := []mux.Muxer{yamuxmux.New(), smuxmux.New()}
+		muxes := []mux.Muxer{yamuxmux.New(), smuxmux.New(), qmux.New()}
 		if _, ok := c.carrier.(carrier.StreamCarrier); ok {
 			muxes = append(muxes, nativemux.New())
 		}

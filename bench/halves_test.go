@@ -11,6 +11,7 @@ import (
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/carrier/ws"
 	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/mux/qmux"
 	"github.com/backdial/backdial/mux/smuxmux"
 	"github.com/backdial/backdial/mux/yamuxmux"
 )
@@ -21,6 +22,7 @@ func halves() []harness.Subject {
 	return []harness.Subject{
 		{Name: "carrier=tcp/mux=yamux", Serve: harness.OverTCP(muxed(yamuxmux.New()))},
 		{Name: "carrier=tcp/mux=smux", Serve: harness.OverTCP(muxed(smuxmux.New()))},
+		{Name: "carrier=tcp/mux=qmux", Serve: harness.OverTCP(muxed(qmux.New()))},
 		{Name: "carrier=ws/mux=hashicorp-yamux", Serve: overWebSocket(bareYamux)},
 		{Name: "carrier=ws/mux=xtaci-smux", Serve: overWebSocket(bareSmux)},
 	}
