@@ -19,8 +19,7 @@ type out struct {
 	maxData uint64 // of that, as the peer allows
 
 	unannounced []*Stream // that have an id the peer has not heard of, in order
-	waiting     []*Stream // whose Write waits for room in the batch or credit of the connection
-	spare       []*Stream // memory for waiting
+	waiting     []*Stream // who wait for room in the batch or credit of the connection, in turn
 
 	flushing   bool        // something is about to be written
 	hasWriter  bool        // there is a goroutine for it
@@ -67,7 +66,10 @@ func (s *session) batchLocked() *batch {
 	return o.batch
 }
 
-// awaitRoomLocked has st woken when there may be room for it.
+// room is how many bytes of data there is room for in the batch.
+func (o *out) room() uint64 { return uint64(max(maxQueue-o.queued()-maxStreamHeader-sizeLen, 0)) }
+
+// awaitRoomLocked has st send when there is room for it.
 func (s *session) awaitRoomLocked(st *Stream) {
 	if !st.waits {
 		st.waits = true
@@ -75,18 +77,19 @@ func (s *session) awaitRoomLocked(st *Stream) {
 	}
 }
 
-// wakeAwaitRoomLocked wakes those who wait for room.
-func (s *session) wakeAwaitRoomLocked() {
+// fillLocked gives what room there is to those who wait for it, a frame to each in turn.
+func (s *session) fillLocked() {
 	o := &s.out
-	woken := o.waiting
-	o.waiting = o.spare[:0] // some may have to wait again
-	for _, st := range woken {
+	served := 0
+	for served < len(o.waiting) && o.room() >= minPayload && o.sent < o.maxData && s.err == nil && !o.mute {
+		st := o.waiting[served]
+		served++
 		st.waits = false
-		s.sendEarlyLocked(st)
-		st.writable.Broadcast()
+		if s.sendFrameLocked(st) && len(st.early)+len(st.unsent) > 0 {
+			s.awaitRoomLocked(st)
+		}
 	}
-	clear(woken)
-	o.spare = woken
+	o.waiting = slices.Delete(o.waiting, 0, served)
 }
 
 // flushLocked has the writer write what there is, unless it is at it.
@@ -154,7 +157,7 @@ func (s *session) writeAllLocked() {
 		if b == nil {
 			return
 		}
-		s.wakeAwaitRoomLocked()
+		s.fillLocked()
 		o.writeStart = time.Now()
 		s.mu.Unlock()
 		err := s.conn.write(b)

@@ -54,8 +54,7 @@ func (s *session) nameLocked() {
 		if st.pending != 0 {
 			s.control.streams = append(s.control.streams, st)
 		}
-		s.sendEarlyLocked(st)
-		st.writable.Broadcast()
+		s.sendLocked(st)
 	}
 	s.flushLocked()
 }

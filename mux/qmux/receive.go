@@ -252,7 +252,7 @@ func (s *session) handleMaxData(limit uint64) bool {
 		return false
 	}
 	s.out.maxData = limit
-	s.wakeAwaitRoomLocked()
+	s.fillLocked()
 	return true
 }
 

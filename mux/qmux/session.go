@@ -137,7 +137,7 @@ func (s *session) meetLocked(p *parameters) {
 	s.grantStreamsLocked()
 	s.nameLocked()
 	s.opening.Broadcast()
-	s.wakeAwaitRoomLocked()
+	s.fillLocked()
 	s.flushLocked()
 }
 

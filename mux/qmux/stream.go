@@ -47,8 +47,9 @@ type Stream struct {
 	writable      sync.Cond // Write may go on
 	sent          uint64    // bytes in all
 	limit         uint64    // bytes that the peer allows in all
-	early         []byte    // what was written before it could be sent
+	early         []byte    // what was written before it had an id, and was not sent
 	writing       bool      // a Write is under way
+	unsent        []byte    // what it has not sent yet, after early
 	waits         bool      // it is in out.waiting
 	writeErr      error     // what Write returns
 	writeDeadline deadline.Deadline

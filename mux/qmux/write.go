@@ -23,6 +23,11 @@ const (
 	// minPayload is the room in the queue that is worth a frame.
 	minPayload = 4 << 10
 
+	// Writes of up to smallWrite bytes find room when there is none for others: they do
+	// not have to wait for their turn among those that fill the queue.
+	smallWrite   = 1 << 10
+	roomForSmall = 16 << 10
+
 	// recordOverhead is how much less than a record the payload of a frame is. There
 	// are peers that take records of 16382 bytes and payloads of 16352.
 	recordOverhead = 30
@@ -40,25 +45,22 @@ func (st *Stream) Write(p []byte) (n int, err error) {
 		}
 		st.writable.Wait()
 	}
-	st.writing = true
+	st.writing, st.unsent = true, p
 	defer func() {
-		st.writing = false
+		st.writing, st.unsent = false, nil
 		st.writable.Broadcast()
 	}()
 	for {
 		if err := st.writeErrLocked(); err != nil {
-			return n, err
+			return len(p) - len(st.unsent), err
 		}
-		if n == len(p) {
-			return n, nil
+		s.sendLocked(st)
+		if len(st.unsent) == 0 {
+			return len(p), nil
 		}
-		m := s.sendLocked(st, p[n:])
-		n += m
-		if n == len(p) {
-			return n, nil
-		}
-		if m == 0 {
-			st.writable.Wait()
+		st.writable.Wait()
+		if len(st.unsent) == 0 {
+			return len(p), nil
 		}
 	}
 }
@@ -73,18 +75,37 @@ func (st *Stream) writeErrLocked() error {
 	return nil
 }
 
-// sendLocked takes as much of p as there is room for. If there is none, st.writable is
-// woken when there may be.
-func (s *session) sendLocked(st *Stream, p []byte) int {
-	if st.named && len(st.early) == 0 {
-		return s.sendDataLocked(st, p)
+// sendLocked sends what st has to send, as far as there is room. It is called again
+// when there is more: who makes room also fills it, from where the Write that waits has
+// its bytes, so that nobody is woken but for having sent all.
+func (s *session) sendLocked(st *Stream) {
+	if !st.named {
+		n := min(len(st.unsent), maxEarly-len(st.early))
+		s.setEarlyLocked(st, append(st.early, st.unsent[:n]...))
+		st.unsent = st.unsent[n:]
+		return
 	}
-	if st.named { // that has to leave first
-		return 0
+	for s.sendFrameLocked(st) {
 	}
-	n := min(len(p), maxEarly-len(st.early))
-	s.setEarlyLocked(st, append(st.early, p[:n]...))
-	return n
+}
+
+// sendFrameLocked sends a frame of what st has to send, and reports whether there was
+// something, and room for it.
+func (s *session) sendFrameLocked(st *Stream) bool {
+	if len(st.early) > 0 {
+		n := s.sendDataLocked(st, st.early)
+		s.setEarlyLocked(st, st.early[n:])
+		return n > 0
+	}
+	if len(st.unsent) == 0 || st.writeErr != nil || st.writeDeadline.Passed() {
+		return false
+	}
+	n := s.sendDataLocked(st, st.unsent)
+	st.unsent = st.unsent[n:]
+	if len(st.unsent) == 0 {
+		st.writable.Broadcast()
+	}
+	return n > 0
 }
 
 // setEarlyLocked sets what is kept of st to be sent as soon as it can.
@@ -101,19 +122,6 @@ func (s *session) setEarlyLocked(st *Stream, early []byte) {
 	}
 }
 
-// sendEarlyLocked sends what is kept of st, as far as there is room. It is called
-// again when there may be more.
-func (s *session) sendEarlyLocked(st *Stream) {
-	for len(st.early) > 0 {
-		n := s.sendDataLocked(st, st.early)
-		if n == 0 {
-			return
-		}
-		s.setEarlyLocked(st, st.early[n:])
-	}
-	st.writable.Broadcast()
-}
-
 // sendDataLocked queues as much of p as the peer allows and the queue has room for, as
 // one frame, and returns how much that was. It claims credit of the stream and of the
 // connection together, so nobody waits for one while holding the other.
@@ -127,7 +135,11 @@ func (s *session) sendDataLocked(st *Stream, p []byte) int {
 		return 0 // until MAX_STREAM_DATA
 	}
 	n = min(n, o.maxData-o.sent)
-	if room := uint64(max(maxQueue-o.queued()-maxStreamHeader-sizeLen, 0)); room < n {
+	room := o.room()
+	if len(p) <= smallWrite {
+		room += roomForSmall
+	}
+	if room < n {
 		if n = room; n < minPayload {
 			n = 0
 		}
@@ -151,7 +163,6 @@ func (s *session) addCreditLocked(st *Stream, limit uint64) bool {
 		return false
 	}
 	st.limit = limit
-	s.sendEarlyLocked(st)
-	st.writable.Broadcast()
+	s.sendLocked(st)
 	return true
 }
