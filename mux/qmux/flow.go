@@ -9,35 +9,36 @@ import (
 // An inflow is the connection's window: how much the peer may send on all streams
 // together. It is returned on receipt, so it bounds what is under way, and not what
 // has not been read: streams that nobody reads must not stop those that somebody does.
-// It shrinks as the receive buffer fills up, to that of one stream, so that what is
-// under way does not have streams reset that are only slow. For the session's reader,
-// but for told.
+//
+// It begins small, because what is under way fills the queues of the path and the
+// caches of the processor, and grows as streams' windows do. It shrinks as the receive
+// buffer fills up, to that of one stream, so that what is under way does not have
+// streams reset that are only slow. For the session's reader, but for told.
 type inflow struct {
-	window   uint64 // usually
+	window   window // usually
 	least    uint64
+	most     uint64
 	buffer   int64 // for what was not read
 	received uint64
 	allowed  uint64
 	told     uint64 // allowed, guarded by session.mu
 }
 
-// connectionWindow is how many streams' windows the connection's is, at least: with
-// fewer, streams beside each other wait for credit.
-const connectionWindow = 16
-
-// init sizes the window so that one stream can have the largest there is, and is not
-// kept waiting for the connection's, which is returned when half of it has been used.
+// init sizes the window so that a stream does not have to wait for it, which is
+// returned when half of it has been used: half as much again as the stream's, at first
+// and at most.
 func (f *inflow) init(c *mux.Config) {
 	f.least = uint64(c.Window)
+	f.most = uint64(c.MaxWindow) / 2 * 3
 	f.buffer = int64(c.ReceiveBuffer)
-	f.window = max(f.least*connectionWindow, uint64(c.MaxWindow)/2*3)
-	f.window = f.room(0)
-	f.allowed, f.told = f.window, f.window
+	f.window.size = f.least / 2 * 3
+	f.allowed = f.room(0)
+	f.told = f.allowed
 }
 
 // room is how large the window is while so many bytes have not been read.
 func (f *inflow) room(held int64) uint64 {
-	return max(min(f.window, uint64(max(f.buffer-held, 0))), f.least)
+	return max(min(f.window.size, uint64(max(f.buffer-held, 0))), f.least)
 }
 
 // receive notes that n bytes arrive, or will never, and reports whether that is
@@ -52,12 +53,17 @@ func (f *inflow) receive(n uint64) bool {
 
 // extend raises what is allowed, while held bytes have not been read, and reports
 // whether that is worth a frame. What has been allowed remains so.
-func (f *inflow) extend(held int64) bool {
+func (f *inflow) extend(held int64, roundTrip time.Duration) bool {
 	room := f.room(held)
-	if f.allowed-f.received > room/2 {
+	if f.allowed-f.received > room-worth(room, roundTrip) {
 		return false
 	}
-	f.allowed = f.received + room
+	f.window.extended = time.Now()
+	if roundTrip >= worthwhile && f.window.size < f.most {
+		f.window.size = max(f.window.size, min(f.window.want(f.received, roundTrip), f.most))
+		room = f.room(held)
+	}
+	f.allowed = max(f.allowed, f.received+room)
 	return true
 }
 

@@ -2,6 +2,8 @@ package qmux
 
 import (
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/backdial/backdial/mux"
 )
@@ -15,12 +17,11 @@ func TestInflow(t *testing.T) {
 		window uint64 // at first
 		room   uint64 // while that is held
 	}{
-		{"default", mux.Config{}, 10 * mib, 24 * mib, 24 * mib},
-		{"default, half full", mux.Config{}, 32 * mib, 24 * mib, 24 * mib},
-		{"default, nearly full", mux.Config{}, 60 * mib, 24 * mib, 4 * mib},
-		{"default, full", mux.Config{}, 64*mib + 1, 24 * mib, 256 * kib},
-		{"windows that do not grow", mux.Config{MaxWindow: 1}, 0, 4 * mib, 4 * mib},
-		{"small buffer", mux.Config{ReceiveBuffer: mib}, 500 * kib, mib, 524 * kib},
+		{"default", mux.Config{}, 10 * mib, 384 * kib, 384 * kib},
+		{"default, nearly full", mux.Config{}, 64*mib - 300*kib, 384 * kib, 300 * kib},
+		{"default, full", mux.Config{}, 64*mib + 1, 384 * kib, 256 * kib},
+		{"large windows", mux.Config{Window: 4 * mib}, 60 * mib, 6 * mib, 4 * mib},
+		{"small buffer", mux.Config{ReceiveBuffer: mib}, 700 * kib, 384 * kib, 324 * kib},
 		{"tiny buffer", mux.Config{ReceiveBuffer: 10}, 0, 256 * kib, 256 * kib},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -35,7 +36,7 @@ func TestInflow(t *testing.T) {
 			}
 			const step = 1000
 			for f.receive(step) {
-				if before := f.allowed; f.extend(test.held) {
+				if before := f.allowed; f.extend(test.held, 0) {
 					if got := f.allowed - f.received; got != max(test.room, before-f.received) {
 						t.Errorf("room for %d bytes, want %d", got, test.room)
 					}
@@ -45,4 +46,57 @@ func TestInflow(t *testing.T) {
 			t.Error("the window is used up, and not extended")
 		})
 	}
+}
+
+// TestInflowFollowsPath: the connection's window grows as far as a path needs that takes
+// its time, and not on one that does not.
+func TestInflowFollowsPath(t *testing.T) {
+	const kib, mib = 1 << 10, 1 << 20
+	for _, test := range []struct {
+		name      string
+		config    mux.Config
+		roundTrip time.Duration
+		want      uint64 // of a peer that sends as much as it may
+	}{
+		{"unknown", mux.Config{}, 0, 384 * kib},
+		{"short", mux.Config{}, worthwhile - 1, 384 * kib},
+		{"long", mux.Config{}, 20 * time.Millisecond, 24 * mib},
+		{"bounded", mux.Config{MaxWindow: mib}, 20 * time.Millisecond, 3 * mib / 2},
+		{"windows that do not grow", mux.Config{MaxWindow: 1}, 20 * time.Millisecond, 384 * kib},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var f inflow
+				config := test.config.WithDefaults()
+				f.init(&config)
+				for range 100 {
+					time.Sleep(max(test.roundTrip, time.Microsecond))
+					for f.receive(kib) {
+					}
+					f.extend(0, test.roundTrip)
+				}
+				if got := f.window.size; got != test.want {
+					t.Errorf("window of %d bytes, want %d", got, test.want)
+				}
+			})
+		})
+	}
+	t.Run("rate", func(t *testing.T) { // 100 MB/s at 20 ms are 2 MB
+		synctest.Test(t, func(t *testing.T) {
+			const roundTrip = 20 * time.Millisecond
+			var f inflow
+			config := mux.Config{}.WithDefaults()
+			f.init(&config)
+			for range 1000 {
+				time.Sleep(time.Millisecond)
+				for range 100 {
+					f.receive(1000)
+				}
+				f.extend(0, roundTrip)
+			}
+			if got := f.window.size; got < 3e6 || got > 5e6 {
+				t.Errorf("window of %d bytes, want twice what the path carries in a round trip", got)
+			}
+		})
+	})
 }

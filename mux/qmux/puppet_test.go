@@ -128,10 +128,14 @@ func (p *puppet) hear() (frame, []byte) {
 	}
 }
 
-// wants expects that frame to be the next.
+// wants expects that frame to be the next, but for credit of the connection.
 func (p *puppet) wants(want frame) {
 	p.t.Helper()
-	if got, _ := p.hear(); got != want {
+	got, _ := p.hear()
+	for got.typ == frameMaxData && want.typ != frameMaxData {
+		got, _ = p.hear()
+	}
+	if got != want {
 		p.t.Errorf("frame %+v, want %+v", got, want)
 	}
 }

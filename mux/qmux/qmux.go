@@ -43,12 +43,13 @@
 // # Flow control
 //
 // Streams begin with a window of [mux.Config.Window], which grows with the path up to
-// MaxWindow. The window of the whole connection, 16 times that of a stream or one and a
-// half times the largest, is returned on receipt and not when something is read, so that
-// streams which are not read do not stop those that are. What nobody reads is bounded by
-// [mux.Config.ReceiveBuffer]: the window shrinks to what is free of it, but not below
-// that of one stream, and beyond it streams are reset. Towards a peer that has another
-// policy, streams that it does not read may stop all others.
+// MaxWindow. So does the window of the whole connection, which is half as large again.
+// It is returned on receipt and not when something is read, so that streams which are
+// not read do not stop those that are: it bounds what is under way, for all streams
+// together, and so how long a small write waits behind large ones. What nobody reads is
+// bounded by [mux.Config.ReceiveBuffer]: the window shrinks to what is free of it, but not
+// below that of one stream, and beyond it streams are reset. Towards a peer that has
+// another policy, streams that it does not read may stop all others.
 //
 // In front of the carrier wait 64 KiB of data at most, and besides no more than the
 // latest of each thing that there is to say.

@@ -39,14 +39,19 @@ func (w *window) want(consumed uint64, roundTrip time.Duration) uint64 {
 	return uint64(2 * float64(read) / took.Seconds() * roundTrip.Seconds())
 }
 
-// extendLocked lets the peer send more, once that is worth a frame: half a
-// window. On a long path the peer must not have to wait for the other half.
-func (st *Stream) extendLocked() {
-	worth, roundTrip := st.window.size/2, st.s.pings.Shortest()
+// worth is how much of a window has to be free to be worth a frame: half. On a long
+// path the peer must not have to wait for the other half.
+func worth(window uint64, roundTrip time.Duration) uint64 {
 	if roundTrip >= worthwhile {
-		worth /= 4
+		return window / 8
 	}
-	if st.finished || st.readErr != nil || st.unextendedLocked() < worth {
+	return window / 2
+}
+
+// extendLocked lets the peer send more, once that is worth a frame.
+func (st *Stream) extendLocked() {
+	roundTrip := st.s.pings.Shortest()
+	if st.finished || st.readErr != nil || st.unextendedLocked() < worth(st.window.size, roundTrip) {
 		return
 	}
 	st.window.extended = time.Now()
