@@ -31,10 +31,11 @@ func (p *countingPool) Put(buffer any) {
 	p.Pool.Put(buffer)
 }
 
+// TestIdleConnectionsHoldNoBuffer looks at connections with gorilla's framing.
 func TestIdleConnectionsHoldNoBuffer(t *testing.T) {
 	leak.Check(t)
 	pool := new(countingPool)
-	c := New()
+	c := New(WithGorillaFraming())
 	c.buffers = pool
 	echoing := make(chan struct{})
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -1,7 +1,6 @@
 package ws
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -23,63 +22,79 @@ var (
 	_ carrier.CloseWriter = (*conn)(nil)
 )
 
-// conn is a WebSocket connection.
+// A conn is a WebSocket connection after its handshake.
 type conn struct {
-	ws     *websocket.Conn
-	raw    net.Conn // carries ws; closing it never waits
-	closed atomic.Bool
+	noDeadlines
+	raw      net.Conn // closing it never waits
+	net      net.Conn // what frames are on: raw, or TLS over it
+	protocol string
+	closed   atomic.Bool
+	tooLarge atomic.Bool // a message was
+
+	w writer
+	r reader
 
 	// For the goroutine that reads.
-	message io.Reader // nil between messages
-	readErr error     // the first, and from then on the only one
-	whole   *whole    // what NextMessage has read; nil before the first call
+	readErr  error // the first, and from then on the only one
+	messages bool  // NextMessage has been called
+	whole    whole // a message that came in pieces
 }
 
-func newConn(ws *websocket.Conn, raw net.Conn) *conn {
-	ws.SetCloseHandler(func(status int, _ string) error {
-		if !onPurpose(status) {
-			sendClose(ws, status)
-		}
-		// Otherwise CloseWrite answers, once this end is done too: nothing
-		// can be sent after a close frame.
-		return nil
-	})
-	return &conn{ws: ws, raw: raw}
+// newConn returns the connection of a client or a server. early is what has been read
+// from inner already.
+func newConn(inner, raw net.Conn, protocol string, isClient bool, early []byte) *conn {
+	return &conn{
+		raw:      raw,
+		net:      inner,
+		protocol: protocol,
+		w:        writer{conn: inner, masks: isClient, turn: make(chan struct{}, 1)},
+		r:        reader{conn: inner, masked: !isClient, rest: early, fin: true},
+	}
 }
 
-// onPurpose reports whether a close frame's status says that all is well.
-func onPurpose(status int) bool {
-	return status == websocket.CloseNormalClosure || status == websocket.CloseGoingAway
-}
-
-func sendClose(ws *websocket.Conn, status int) error {
-	frame := websocket.FormatCloseMessage(status, "")
-	return ws.WriteControl(websocket.CloseMessage, frame, time.Now().Add(controlWait))
-}
-
-func (c *conn) Protocol() string     { return c.ws.Subprotocol() }
-func (c *conn) LocalAddr() net.Addr  { return c.ws.LocalAddr() }
-func (c *conn) RemoteAddr() net.Addr { return c.ws.RemoteAddr() }
+func (c *conn) Protocol() string     { return c.protocol }
+func (c *conn) LocalAddr() net.Addr  { return c.net.LocalAddr() }
+func (c *conn) RemoteAddr() net.Addr { return c.net.RemoteAddr() }
 
 func (c *conn) Read(p []byte) (int, error) {
-	if c.closed.Load() {
-		return 0, fmt.Errorf("ws: read: %w", net.ErrClosed)
+	if err := c.unreadable(); err != nil {
+		return 0, err
 	}
-	if c.readErr != nil {
-		return 0, c.readErr
+	if len(p) == 0 {
+		return 0, nil
 	}
-	if c.whole != nil {
+	if len(c.whole.rest) > 0 {
 		return c.whole.Read(p)
 	}
-	n, err := c.read(p)
+	for c.r.left == 0 {
+		if c.messages {
+			return 0, io.EOF
+		}
+		if err := c.nextFrame(); err != nil {
+			return 0, c.keepErr(err)
+		}
+	}
+	n, err := c.r.payload(p)
 	return n, c.keepErr(err)
 }
 
-// keepErr notes that reading has failed with err, if it has, and returns what the
-// caller is told.
+// unreadable returns why nothing can be read any more, or nil.
+func (c *conn) unreadable() error {
+	if c.closed.Load() {
+		return fmt.Errorf("ws: read: %w", net.ErrClosed)
+	}
+	return c.readErr
+}
+
+// keepErr notes that reading has failed with err, if it has, tells the peer if it is to
+// blame, and returns what the caller is told.
 func (c *conn) keepErr(err error) error {
+	if err == nil {
+		return nil
+	}
+	c.tell(err)
 	switch {
-	case err == nil, err == io.EOF:
+	case err == io.EOF:
 	case c.closed.Load():
 		err = fmt.Errorf("ws: read: %w", net.ErrClosed)
 	default:
@@ -89,74 +104,36 @@ func (c *conn) keepErr(err error) error {
 	return err
 }
 
-// read reads from the current message, or from the next one that is not empty.
-func (c *conn) read(p []byte) (int, error) {
-	for {
-		if c.message == nil {
-			if err := c.nextMessage(); err != nil {
-				return 0, err
-			}
-		}
-		n, err := c.message.Read(p)
-		if err == io.EOF {
-			c.message, err = nil, nil
-		}
-		if err != nil {
-			return n, cause(err)
-		}
-		if n > 0 || len(p) == 0 {
-			return n, nil
-		}
-	}
-}
-
-func (c *conn) nextMessage() error {
-	kind, r, err := c.ws.NextReader()
-	if closed, ok := errors.AsType[*websocket.CloseError](err); ok && onPurpose(closed.Code) {
-		return io.EOF
-	}
-	if err != nil {
-		return cause(err)
-	}
-	if kind != websocket.BinaryMessage {
-		sendClose(c.ws, websocket.CloseUnsupportedData)
-		return errors.New("peer sent a text message")
-	}
-	c.message = r
-	return nil
-}
-
-// cause returns err, or a clearer one, that does not match io.EOF.
-func cause(err error) error {
-	if closed, ok := errors.AsType[*websocket.CloseError](err); ok && closed.Code != websocket.CloseAbnormalClosure {
-		return fmt.Errorf("peer closed with status %d %q", closed.Code, closed.Text)
-	} else if ok || errors.Is(err, io.EOF) {
-		return fmt.Errorf("connection cut: %w", io.ErrUnexpectedEOF)
-	}
-	return err
-}
-
 func (c *conn) Write(p []byte) (int, error) {
+	if err := c.WriteMessages(p); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// WriteMessages implements [carrier.MessageConn].
+func (c *conn) WriteMessages(messages ...[]byte) error {
 	if c.closed.Load() {
-		return 0, fmt.Errorf("ws: write: %w", net.ErrClosed)
+		return fmt.Errorf("ws: write: %w", net.ErrClosed)
 	}
-	if len(p) == 0 {
-		return 0, nil
-	}
-	if err := c.ws.WriteMessage(websocket.BinaryMessage, p); err != nil {
+	if err := c.w.write(messages...); err != nil {
 		if c.closed.Load() {
 			err = net.ErrClosed
 		}
-		return 0, fmt.Errorf("ws: write: %w", err)
+		return fmt.Errorf("ws: write: %w", err)
 	}
-	return len(p), nil
+	return nil
 }
 
 // CloseWrite sends a close frame, without waiting for the peer's. It fails if
 // the peer reads so little that there is no room to send one for a second.
 func (c *conn) CloseWrite() error {
-	err := sendClose(c.ws, websocket.CloseNormalClosure)
-	if err == nil || errors.Is(err, websocket.ErrCloseSent) {
+	status := websocket.CloseNormalClosure
+	if c.tooLarge.Load() {
+		status = websocket.CloseMessageTooBig
+	}
+	err := c.w.sendClose(status, "")
+	if err == nil || err == errCloseSent {
 		return nil
 	}
 	if c.closed.Load() {
@@ -175,14 +152,17 @@ func (c *conn) Close() error {
 	return c.raw.Close()
 }
 
+// noDeadlines are the methods of a connection that has none.
+type noDeadlines struct{}
+
 var errNoDeadline = fmt.Errorf("ws: %w", os.ErrNoDeadline)
 
 // SetDeadline is not supported: an expired deadline would leave half a frame
 // behind. Its error matches [os.ErrNoDeadline].
-func (*conn) SetDeadline(time.Time) error { return errNoDeadline }
+func (noDeadlines) SetDeadline(time.Time) error { return errNoDeadline }
 
 // SetReadDeadline is not supported, as SetDeadline.
-func (*conn) SetReadDeadline(time.Time) error { return errNoDeadline }
+func (noDeadlines) SetReadDeadline(time.Time) error { return errNoDeadline }
 
 // SetWriteDeadline is not supported, as SetDeadline.
-func (*conn) SetWriteDeadline(time.Time) error { return errNoDeadline }
+func (noDeadlines) SetWriteDeadline(time.Time) error { return errNoDeadline }

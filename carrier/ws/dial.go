@@ -49,18 +49,16 @@ func (c *Carrier) dial(ctx context.Context, r *carrier.Request) (carrier.Conn, e
 		return nil, err
 	}
 
-	h := &handshake{proxy: proxy, tls: r.TLS}
+	h := &handshake{proxy: proxy, tls: r.TLS, server: target.Hostname()}
 	dialer := websocket.Dialer{
-		NetDialContext:  h.connect,
-		ReadBufferSize:  readBuffer,
-		WriteBufferSize: writeBuffer,
-		WriteBufferPool: c.buffers,
-		Subprotocols:    r.Protocols,
+		NetDialContext:    h.connect,
+		NetDialTLSContext: h.connectTLS,
+		ReadBufferSize:    readBuffer,
+		WriteBufferSize:   writeBuffer,
+		WriteBufferPool:   c.buffers, // of which a handshake takes none
+		Subprotocols:      r.Protocols,
 	}
-	if target.Scheme == "wss" {
-		dialer.TLSClientConfig = http1(r.TLS)
-	}
-	ws, answer, err := dialer.DialContext(ctx, target.String(), header(r))
+	ws, answer, err := dialer.DialContext(ctx, target.String(), requestHeader(r))
 	inTime := h.end()
 	if deadline, ok := ctx.Deadline(); err != nil && ok && !time.Now().Before(deadline) {
 		<-ctx.Done() // the connection has the same deadline, and may be first
@@ -79,7 +77,10 @@ func (c *Carrier) dial(ctx context.Context, r *carrier.Request) (carrier.Conn, e
 		h.conn.Close()
 		return nil, fmt.Errorf("handshake: %w", clip(fmt.Errorf("server chose extension %q, which was not offered", ext)))
 	}
-	return newConn(ws, h.conn), nil
+	if c.gorilla {
+		return newGorillaConn(ws, h.conn), nil
+	}
+	return newConn(h.head.Conn, h.conn, ws.Subprotocol(), true, h.head.rest), nil
 }
 
 // dialTimeout returns what bounds a handshake besides ctx, or no more than 0.
@@ -105,8 +106,8 @@ func target(u *url.URL) (*url.URL, error) {
 	return &t, nil
 }
 
-// header returns what is sent in addition to the handshake's own header.
-func header(r *carrier.Request) http.Header {
+// requestHeader returns what is sent in addition to the handshake's own header.
+func requestHeader(r *carrier.Request) http.Header {
 	if r.URL.User == nil || r.Header.Get("Authorization") != "" {
 		return r.Header
 	}

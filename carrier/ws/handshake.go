@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"net/http/httptrace"
 	"net/url"
 )
 
@@ -17,16 +18,60 @@ var errEndless = fmt.Errorf("server sent more than %d KiB without completing the
 
 // A handshake is one Dial's way to a connection.
 type handshake struct {
-	proxy *url.URL // nil: none
-	tls   *tls.Config
+	proxy  *url.URL // nil: none
+	tls    *tls.Config
+	server string // the name that its certificate has to have
 
 	conn      *limitedConn // nil before there is one
 	connected bool         // to the server, through the proxy if there is one
 	stop      func() bool
+	head      *headConn // what the server's answer is read from; nil before that
 }
 
 // connect connects to addr, through the proxy if there is one.
 func (h *handshake) connect(ctx context.Context, network, addr string) (net.Conn, error) {
+	conn, err := h.reach(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	h.head = &headConn{Conn: conn}
+	return h.head, nil
+}
+
+// connectTLS is connect over TLS.
+func (h *handshake) connectTLS(ctx context.Context, network, addr string) (net.Conn, error) {
+	conn, err := h.reach(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	config := http1(h.tls)
+	if config.ServerName == "" {
+		config.ServerName = h.server
+	}
+	secured := tls.Client(conn, config)
+	if err := shakeHands(ctx, secured); err != nil {
+		h.conn.Close()
+		return nil, err
+	}
+	h.head = &headConn{Conn: secured}
+	return h.head, nil
+}
+
+// shakeHands performs the TLS handshake, and tells those who trace it.
+func shakeHands(ctx context.Context, conn *tls.Conn) error {
+	trace := httptrace.ContextClientTrace(ctx)
+	if trace != nil && trace.TLSHandshakeStart != nil {
+		trace.TLSHandshakeStart()
+	}
+	err := conn.HandshakeContext(ctx)
+	if trace != nil && trace.TLSHandshakeDone != nil {
+		trace.TLSHandshakeDone(conn.ConnectionState(), err)
+	}
+	return err
+}
+
+// reach connects to addr, through the proxy if there is one.
+func (h *handshake) reach(ctx context.Context, network, addr string) (net.Conn, error) {
 	var conn net.Conn
 	var err error
 	if h.proxy == nil {

@@ -39,3 +39,13 @@ func WithCheckOrigin(check func(*http.Request) bool) Option {
 func WithHandshakeTimeout(d time.Duration) Option {
 	return func(c *Carrier) { c.handshakeTimeout = d }
 }
+
+// WithGorillaFraming has the frames of connections read and written by
+// github.com/gorilla/websocket, as the handshake is, instead of by this package. On
+// the wire there is no difference that a peer would notice. It copies more, a
+// connection holds more memory, and NextMessage waits for the whole of a message. It is
+// there in case the default turns out to be at fault, and will go when that has not
+// happened for long enough.
+func WithGorillaFraming() Option {
+	return func(c *Carrier) { c.gorilla = true }
+}

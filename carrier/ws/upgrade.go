@@ -36,10 +36,10 @@ func (c *Carrier) Upgrade(w http.ResponseWriter, r *http.Request, protocol strin
 	}
 	u := websocket.Upgrader{
 		HandshakeTimeout: max(cmp.Or(c.handshakeTimeout, defaultHandshakeTimeout), 0),
-		ReadBufferSize:   readBuffer,
-		WriteBufferSize:  writeBuffer,
-		WriteBufferPool:  c.buffers,
 		CheckOrigin:      func(*http.Request) bool { return true }, // checked above
+	}
+	if c.gorilla {
+		u.ReadBufferSize, u.WriteBufferSize, u.WriteBufferPool = readBuffer, writeBuffer, c.buffers
 	}
 	if protocol != "" {
 		if !slices.Contains(websocket.Subprotocols(r), protocol) {
@@ -52,7 +52,12 @@ func (c *Carrier) Upgrade(w http.ResponseWriter, r *http.Request, protocol strin
 	if err != nil {
 		return nil, fmt.Errorf("ws: upgrade: %w", err)
 	}
-	return newConn(ws, withoutTLS(ws.NetConn())), nil
+	inner := ws.NetConn()
+	if c.gorilla {
+		return newGorillaConn(ws, withoutTLS(inner)), nil
+	}
+	// The handshake refuses a client that has sent more, so nothing was read ahead.
+	return newConn(inner, withoutTLS(inner), protocol, false, nil), nil
 }
 
 // sendable returns what may be sent with the answer to a handshake: nothing that

@@ -21,17 +21,7 @@ import (
 	"github.com/backdial/backdial/internal/origin"
 )
 
-const (
-	// A client writes one frame per buffer, masked in place. Multiplexers
-	// write up to 64 KiB at once.
-	writeBuffer = 64 << 10
-
-	// Reads larger than the buffer bypass it, so it only has to be large
-	// enough to make frame headers cheap.
-	readBuffer = 4 << 10
-
-	defaultHandshakeTimeout = 10 * time.Second
-)
+const defaultHandshakeTimeout = 10 * time.Second
 
 var (
 	_ carrier.Carrier = (*Carrier)(nil)
@@ -44,8 +34,9 @@ type Carrier struct {
 	proxy            func(*http.Request) (*url.URL, error)
 	checkOrigin      func(*http.Request) bool
 	handshakeTimeout time.Duration // 0: the default, negative: none
+	gorilla          bool          // see WithGorillaFraming
 
-	// A connection holds a write buffer only during Write.
+	// A connection of gorilla's holds a write buffer only during Write.
 	buffers websocket.BufferPool
 }
 

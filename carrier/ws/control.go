@@ -1,0 +1,83 @@
+package ws
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/gorilla/websocket"
+)
+
+var errText = &refusal{websocket.CloseUnsupportedData, errors.New("peer sent a text message")}
+
+// nextFrame goes on to the next frame of a message, and does what control frames want
+// on the way. Its error is [io.EOF] if the peer has ended what it sends on purpose, and
+// not in the middle of a message.
+func (c *conn) nextFrame() error {
+	for {
+		h, err := c.r.header()
+		if err != nil {
+			return err
+		}
+		switch {
+		case h.op.isControl():
+			if err := c.control(h.op); err != nil {
+				return err
+			}
+		case h.op == opText:
+			return errText
+		default:
+			return nil
+		}
+	}
+}
+
+// control does what a control frame wants whose header has been taken.
+func (c *conn) control(op opcode) error {
+	payload, err := c.r.controlPayload()
+	if err != nil {
+		return err
+	}
+	switch op {
+	case opPing:
+		c.w.sendPong(payload)
+	case opClose:
+		return c.peerCloses(payload)
+	}
+	return nil
+}
+
+// peerCloses returns the error that reading ends with after a close frame.
+func (c *conn) peerCloses(payload []byte) error {
+	status, reason, err := parseClose(payload)
+	if err != nil {
+		return err
+	}
+	if !onPurpose(status) {
+		c.w.sendClose(status, "")
+		return peerClosed(status, reason)
+	}
+	// CloseWrite answers, once this end is done too: nothing can be sent after a
+	// close frame.
+	if !c.r.fin {
+		return peerClosed(status, reason)
+	}
+	return io.EOF
+}
+
+// tell tells the peer why this end fails the connection, if it does.
+func (c *conn) tell(err error) {
+	if refusal, ok := errors.AsType[*refusal](err); ok {
+		c.w.sendClose(refusal.status, refusal.Error())
+	}
+}
+
+// onPurpose reports whether a close frame's status says that all is well.
+func onPurpose(status int) bool {
+	return status == websocket.CloseNormalClosure || status == websocket.CloseGoingAway
+}
+
+// peerClosed is the error of what the peer did not end on purpose.
+func peerClosed(status int, reason string) error {
+	return fmt.Errorf("peer closed with status %d %q", status, reason)
+}

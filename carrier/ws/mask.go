@@ -1,0 +1,81 @@
+package ws
+
+import (
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/binary"
+	"math/bits"
+	"sync"
+)
+
+// Clients mask what they send (RFC 6455, section 5.3). A key is its four bytes in
+// little-endian order, so that the first is the lowest.
+
+const (
+	// patternSize is how many bytes a key is repeated over, a multiple of its size.
+	patternSize = 4 << 10
+
+	// minPattern is how many bytes are worth a pattern.
+	minPattern = 2 << 10
+)
+
+// Patterns that keys are repeated in.
+var patterns = sync.Pool{New: func() any { return new([patternSize]byte) }}
+
+// mask sets dst to src, masked or unmasked with key. It returns the key for what
+// follows. dst may be src.
+func mask(dst, src []byte, key uint32) uint32 {
+	next := bits.RotateLeft32(key, -8*(len(src)%4))
+	if len(src) >= minPattern {
+		maskPattern(dst, src, key)
+	} else {
+		maskWords(dst, src, key)
+	}
+	return next
+}
+
+// maskWords is mask for few bytes.
+func maskWords(dst, src []byte, key uint32) {
+	word := uint64(key)<<32 | uint64(key)
+	for len(src) >= 8 {
+		binary.LittleEndian.PutUint64(dst, binary.LittleEndian.Uint64(src)^word)
+		dst, src = dst[8:], src[8:]
+	}
+	for i, b := range src {
+		dst[i] = b ^ byte(word)
+		word >>= 8
+	}
+}
+
+// maskPattern is mask for many bytes: the processor's widest registers take the
+// repeated key.
+func maskPattern(dst, src []byte, key uint32) {
+	p := patterns.Get().(*[patternSize]byte)
+	binary.LittleEndian.PutUint32(p[:], key)
+	for n := 4; n < patternSize; n *= 2 {
+		copy(p[n:], p[:n])
+	}
+	for len(src) > 0 {
+		n := subtle.XORBytes(dst, src, p[:])
+		dst, src = dst[n:], src[n:]
+	}
+	patterns.Put(p)
+}
+
+// maskKeys hands out keys. Whoever chooses what is sent must not know them before
+// (section 10.3), nor learn the next ones from those that he sees, so they come from
+// the system's generator. A few at a time, because asking it may be a system call.
+type maskKeys struct {
+	random [64]byte
+	left   int // of random, at its end
+}
+
+func (k *maskKeys) next() uint32 {
+	if k.left == 0 {
+		rand.Read(k.random[:]) // never fails
+		k.left = len(k.random)
+	}
+	key := binary.LittleEndian.Uint32(k.random[len(k.random)-k.left:])
+	k.left -= 4
+	return key
+}

@@ -1,0 +1,129 @@
+package ws
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+)
+
+// smallRead is what an idle connection holds for reading. Headers and small frames
+// pass through it; what is larger goes from the socket to whom it is for.
+const smallRead = 2 << 10
+
+// A reader takes frames off a connection, from one goroutine.
+type reader struct {
+	conn   net.Conn
+	masked bool // frames have to be
+
+	buf  []byte // nil before the first use
+	rest []byte // of what has been read from conn
+
+	left int64  // bytes of the current frame's payload
+	key  uint32 // for them
+	fin  bool   // the current frame is its message's last; so before the first
+}
+
+// peek returns the next n bytes without taking them. n is at most smallRead.
+func (r *reader) peek(n int) ([]byte, error) {
+	for len(r.rest) < n {
+		if r.buf == nil {
+			r.buf = make([]byte, smallRead)
+		}
+		have := copy(r.buf, r.rest)
+		more, err := r.conn.Read(r.buf[have:])
+		r.rest = r.buf[:have+more]
+		if err != nil && len(r.rest) < n {
+			return nil, cut(err)
+		}
+	}
+	return r.rest[:n], nil
+}
+
+// cut returns err, or a clearer one that does not match io.EOF: only a close frame
+// ends a connection on purpose.
+func cut(err error) error {
+	if errors.Is(err, io.EOF) {
+		return fmt.Errorf("connection cut: %w", io.ErrUnexpectedEOF)
+	}
+	return err
+}
+
+// header takes the header of the next frame. The payload of the one before has been
+// taken whole.
+func (r *reader) header() (header, error) {
+	b, err := r.peek(2)
+	if err != nil {
+		return header{}, err
+	}
+	if err := r.check(b[0], b[1]); err != nil {
+		return header{}, err
+	}
+	size := headerSize(b[1])
+	if b, err = r.peek(size); err != nil {
+		return header{}, err
+	}
+	r.rest = r.rest[size:]
+	h, err := parseHeader(b)
+	if err != nil {
+		return header{}, err
+	}
+	if !h.op.isControl() {
+		r.fin = h.fin
+	}
+	r.left, r.key = h.length, h.key
+	return h, nil
+}
+
+// check returns what is wrong with a header that begins with two bytes.
+func (r *reader) check(first, second byte) error {
+	if err := checkStart(first, second); err != nil {
+		return err
+	}
+	switch op := opcode(first & 0x0f); {
+	case op == opContinuation && r.fin:
+		return violation("a continuation of no message")
+	case op != opContinuation && !op.isControl() && !r.fin:
+		return violation("a new message in the middle of one")
+	case r.masked && second&maskBit == 0:
+		return violation("a client's frame is not masked")
+	case !r.masked && second&maskBit != 0:
+		return violation("a server's frame is masked")
+	}
+	return nil
+}
+
+// payload reads from the current frame, which has some left. p is not empty.
+func (r *reader) payload(p []byte) (n int, err error) {
+	p = p[:min(int64(len(p)), r.left)]
+	if len(r.rest) == 0 && len(p) < smallRead {
+		if _, err := r.peek(1); err != nil {
+			return 0, err
+		}
+	}
+	if len(r.rest) > 0 {
+		n = copy(p, r.rest)
+		r.rest = r.rest[n:]
+	} else if n, err = r.conn.Read(p); n > 0 {
+		err = nil // it comes again
+	}
+	if r.masked {
+		r.key = mask(p[:n], p[:n], r.key)
+	}
+	r.left -= int64(n)
+	return n, cut(err)
+}
+
+// controlPayload takes the payload of a control frame. It is there until the next call
+// of any method.
+func (r *reader) controlPayload() ([]byte, error) {
+	p, err := r.peek(int(r.left))
+	if err != nil {
+		return nil, err
+	}
+	if r.masked {
+		mask(p, p, r.key)
+	}
+	r.rest, r.left = r.rest[len(p):], 0
+	return p, nil
+}

@@ -1,0 +1,136 @@
+package ws
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"time"
+)
+
+var (
+	errCloseSent = errors.New("a close frame was sent")
+	errNoRoom    = fmt.Errorf("the peer reads too little for a close frame: %w", os.ErrDeadlineExceeded)
+)
+
+// A writer writes frames. Beside the goroutine that writes messages there is the one
+// that reads: it answers pings without waiting for anything.
+type writer struct {
+	conn  net.Conn
+	masks bool
+
+	turn chan struct{} // holds one while somebody writes
+
+	mu       sync.Mutex // guards below, and is never held while something is written
+	writing  bool       // whoever does looks at pong when done
+	flushing bool       // a goroutine is on its way to write pong
+	err      error      // why nothing more can be written
+	pong     []byte     // the payload of the latest; not sent if hasPong
+	hasPong  bool
+}
+
+// write writes messages, each as a frame.
+func (w *writer) write(messages ...[]byte) error {
+	w.turn <- struct{}{}
+	return w.writeNow(messages)
+}
+
+// writeNow is write for who has the turn, which it gives back.
+func (w *writer) writeNow(messages [][]byte) error {
+	o := newOutput(w.conn, w.masks, messages)
+	defer o.free()
+	err := w.begin(o)
+	for _, m := range messages {
+		if err == nil && len(m) > 0 {
+			err = o.frame(opBinary, m)
+		}
+	}
+	if err == nil {
+		err = o.flush()
+	}
+	w.end(err)
+	return err
+}
+
+// begin is called with the turn. It appends the pong that waits, if any.
+func (w *writer) begin(o *output) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.writing = true
+	if w.err != nil {
+		return w.err
+	}
+	if w.hasPong {
+		w.hasPong = false
+		return o.frame(opPong, w.pong) // for which there is room
+	}
+	return nil
+}
+
+// end gives the turn back. Nothing can follow an error.
+func (w *writer) end(err error) {
+	w.mu.Lock()
+	w.writing = false
+	if w.err == nil {
+		w.err = err
+	}
+	w.flushLocked()
+	w.mu.Unlock()
+	<-w.turn
+}
+
+// sendPong answers a ping. If the answer to the one before waits still, it is
+// dropped (RFC 6455, section 5.5.3).
+func (w *writer) sendPong(payload []byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.pong, w.hasPong = append(w.pong[:0], payload...), true
+	if !w.writing {
+		w.flushLocked()
+	}
+}
+
+// flushLocked has a goroutine write the pong that waits, unless a write takes it
+// along first. It ends when that is done, or the connection closed.
+func (w *writer) flushLocked() {
+	if !w.hasPong || w.flushing || w.err != nil {
+		return
+	}
+	w.flushing = true
+	go func() {
+		w.turn <- struct{}{}
+		w.mu.Lock()
+		w.flushing = false
+		w.mu.Unlock()
+		w.writeNow(nil)
+	}()
+}
+
+// sendClose sends a close frame, after which nothing can follow. It fails if there is
+// no room for it within a second.
+func (w *writer) sendClose(status int, reason string) error {
+	deadline := time.Now().Add(controlWait)
+	timer := time.NewTimer(controlWait)
+	defer timer.Stop()
+	select {
+	case w.turn <- struct{}{}:
+	case <-timer.C:
+		return errNoRoom
+	}
+	o := newOutput(w.conn, w.masks, nil)
+	defer o.free()
+	err := w.begin(o)
+	if err == nil {
+		w.conn.SetWriteDeadline(deadline)
+		var payload [maxControl]byte
+		o.frame(opClose, appendClose(payload[:0], status, reason)) // for which there is room
+		err = o.flush()
+	}
+	if err != nil {
+		w.end(err)
+		return err
+	}
+	w.end(errCloseSent)
+	return nil
+}
