@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/gorilla/websocket"
@@ -152,7 +153,7 @@ func appendClose(b []byte, status int, reason string) []byte {
 		return b
 	}
 	b = binary.BigEndian.AppendUint16(b, uint16(status))
-	return append(b, reason[:min(len(reason), maxControl-2)]...)
+	return append(b, strings.ToValidUTF8(reason[:min(len(reason), maxControl-2)], "")...)
 }
 
 var errReason = errors.New("protocol violation: the reason in a close frame is not UTF-8")

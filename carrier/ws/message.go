@@ -3,6 +3,7 @@ package ws
 import (
 	"errors"
 	"io"
+	"math"
 
 	"github.com/backdial/backdial/carrier"
 )
@@ -38,7 +39,7 @@ func (c *conn) nextMessage(limit int) (size int, err error) {
 	if c.r.fin {
 		return int(c.r.left), nil
 	}
-	err = c.whole.fill((*pieces)(c), limit)
+	err = c.whole.fill(&pieces{c, limit, int64(limit)}, limit)
 	return len(c.whole.rest), err
 }
 
@@ -47,22 +48,31 @@ func (c *conn) dropMessage() error {
 	if c.r.left == 0 && c.r.fin {
 		return nil
 	}
-	_, err := io.Copy(io.Discard, (*pieces)(c))
+	_, err := io.Copy(io.Discard, &pieces{c, 0, math.MaxInt64})
 	return err
 }
 
 // pieces reads from the current message, which may have several frames.
-type pieces conn
+type pieces struct {
+	c     *conn
+	limit int
+	room  int64 // what is left of limit
+}
 
 func (m *pieces) Read(p []byte) (int, error) {
-	c := (*conn)(m)
-	for c.r.left == 0 {
-		if c.r.fin {
+	r := &m.c.r
+	for r.left == 0 {
+		if r.fin {
 			return 0, io.EOF
 		}
-		if err := c.nextFrame(); err != nil {
+		if err := m.c.nextFrame(); err != nil {
 			return 0, err
 		}
 	}
-	return c.r.payload(p)
+	if r.left > m.room {
+		return 0, tooLarge(m.limit)
+	}
+	n, err := r.payload(p)
+	m.room -= int64(n)
+	return n, err
 }

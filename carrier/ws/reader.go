@@ -30,9 +30,9 @@ func (r *reader) peek(n int) ([]byte, error) {
 		if r.buf == nil {
 			r.buf = make([]byte, smallRead)
 		}
-		have := copy(r.buf, r.rest)
-		more, err := r.conn.Read(r.buf[have:])
-		r.rest = r.buf[:have+more]
+		r.rest = r.buf[:copy(r.buf, r.rest)] // and no other memory while it waits
+		more, err := r.conn.Read(r.buf[len(r.rest):])
+		r.rest = r.buf[:len(r.rest)+more]
 		if err != nil && len(r.rest) < n {
 			return nil, cut(err)
 		}
