@@ -23,13 +23,18 @@ import (
 // accept answers a client's handshake, with more header lines, and leaves the
 // frames to the test.
 func accept(conn net.Conn, header string) {
+	io.WriteString(conn, answerTo(conn, header))
+}
+
+// answerTo reads a client's handshake and returns the answer to it.
+func answerTo(conn net.Conn, header string) string {
 	r, err := http.ReadRequest(bufio.NewReader(conn))
 	if err != nil {
-		return
+		return ""
 	}
 	// https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
 	key := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
-	fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+	return fmt.Sprintf("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
 		"Sec-WebSocket-Accept: %s\r\n%s\r\n", base64.StdEncoding.EncodeToString(key[:]), header)
 }
 
