@@ -28,7 +28,7 @@ func TestPongUnderLoad(t *testing.T) {
 				}
 			}
 		}()
-		for i := range 200 {
+		for i := range 50 {
 			payload := fmt.Sprint("ping ", i)
 			p.send(atOnce, p.frame(fin|ping, payload))
 			for messages := 0; ; messages++ {

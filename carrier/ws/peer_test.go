@@ -2,6 +2,8 @@ package ws_test
 
 import (
 	"bufio"
+	"bytes"
+	"crypto/subtle"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -133,10 +135,13 @@ func (p *peer) frameOf(first byte, size int, payload string) []byte {
 	}
 	b[1] |= 0x80
 	key := []byte{0xa1, 0x02, 0xc3, 0x74}
-	b = append(b, key...)
-	for i := range len(payload) {
-		b = append(b, payload[i]^key[i%4])
-	}
+	return append(append(b, key...), masked(payload, key)...)
+}
+
+// masked returns payload masked or unmasked with key.
+func masked(payload string, key []byte) []byte {
+	b := make([]byte, len(payload))
+	subtle.XORBytes(b, []byte(payload), bytes.Repeat(key, len(payload)/4+1))
 	return b
 }
 
@@ -177,8 +182,8 @@ func (p *peer) next() (op byte, payload []byte, err error) {
 	if b[0]&0xf0 != fin {
 		return 0, nil, fmt.Errorf("a frame begins with %#x", b[0])
 	}
-	if masked := b[1]&0x80 != 0; masked == p.masks {
-		return 0, nil, fmt.Errorf("masked: %t", masked)
+	if b[1]&0x80 != 0 == p.masks {
+		return 0, nil, fmt.Errorf("a header begins with % x", b[:2])
 	}
 	op = b[0] &^ fin
 	size, shortest := int(b[1]&0x7f), 0
@@ -207,10 +212,7 @@ func (p *peer) next() (op byte, payload []byte, err error) {
 	if _, err := io.ReadFull(p.r, payload); err != nil {
 		return 0, nil, err
 	}
-	for i := range payload {
-		payload[i] ^= key[i%4]
-	}
-	return op, payload, nil
+	return op, masked(string(payload), key), nil
 }
 
 // want expects a frame.

@@ -1,0 +1,168 @@
+package ws
+
+import (
+	"bytes"
+	"io"
+	"math/rand/v2"
+	"sync"
+	"testing"
+
+	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/internal/testnet"
+)
+
+// TestWritesAtOnce counts the writes to a connection that has no gathering ones: frames
+// leave in one, as far as there is room.
+func TestWritesAtOnce(t *testing.T) {
+	random := make([]byte, 1<<20)
+	rand.NewChaCha8([32]byte{1}).Read(random)
+	for _, isClient := range []bool{false, true} {
+		for _, test := range []struct {
+			sizes  []int
+			writes int
+		}{
+			{nil, 0},
+			{[]int{0}, 0},
+			{[]int{1}, 1},
+			{[]int{125}, 1},
+			{[]int{126}, 1},
+			{[]int{smallWrite}, 1},
+			{[]int{smallWrite + 1}, 1},
+			{[]int{64 << 10}, 1},
+			{[]int{1<<16 - 1}, 1},
+			{[]int{64<<10 + 4<<10}, 1},
+			{[]int{1 << 20}, 15},
+			{[]int{3, 0, 4000, 70, 60_000}, 1},
+			{[]int{60_000, 60_000, 1}, 2},
+		} {
+			wire := new(capture)
+			var messages [][]byte
+			var all []byte
+			for _, size := range test.sizes {
+				messages = append(messages, random[:size])
+				all = append(all, random[:size]...)
+			}
+			if err := NewConn(wire, isClient).WriteMessages(messages...); err != nil {
+				t.Fatal(err)
+			}
+			if wire.writes != test.writes {
+				t.Errorf("messages of %d bytes, from a client (%t): %d writes, want %d", test.sizes, isClient, wire.writes, test.writes)
+			}
+			reader := NewConn(wire, !isClient)
+			for _, m := range messages {
+				if len(m) == 0 {
+					continue
+				}
+				size, err := reader.NextMessage(1 << 20)
+				if got, _ := io.ReadAll(reader); size != len(m) || !bytes.Equal(got, m) || err != nil {
+					t.Errorf("messages of %d bytes, from a client (%t): %d arrive, %v", test.sizes, isClient, size, err)
+				}
+			}
+			if _, err := reader.NextMessage(1); err == nil {
+				t.Errorf("messages of %d bytes, from a client (%t): there are more", test.sizes, isClient)
+			}
+		}
+	}
+}
+
+// TestGathers looks at what a server writes to a TCP connection: large messages are not
+// copied, in the order of the small ones between them.
+func TestGathers(t *testing.T) {
+	conn, other := testnet.Pair(t)
+	large := make([]byte, smallWrite+1)
+	messages := [][]byte{{1}, large, {2}, {3}, large, {4}}
+	o := newOutput(conn, false, messages)
+	for _, m := range messages {
+		o.frame(opBinary, m)
+	}
+	var in int
+	for _, p := range o.pieces {
+		if len(p) == len(large) && &p[0] == &large[0] {
+			in++
+		}
+	}
+	if in != 2 || cap(o.buf) > 2*smallWrite {
+		t.Errorf("%d of 2 large messages are written from where they are, with a buffer of %d bytes", in, cap(o.buf))
+	}
+	if err := o.flush(); err != nil {
+		t.Fatal(err)
+	}
+	o.free()
+	for _, p := range o.array {
+		if p != nil {
+			t.Fatal("a buffer that is free keeps a message")
+		}
+	}
+	many := make([][]byte, 3*maxPieces)
+	for i := range many {
+		many[i] = large
+		messages = append(messages, large)
+	}
+	written := make(chan error, 1)
+	go func() { written <- NewConn(conn, false).WriteMessages(many...) }()
+	reader := NewConn(other, true)
+	for i, m := range messages {
+		size, err := reader.NextMessage(1 << 20)
+		if got, _ := io.ReadAll(reader); size != len(m) || !bytes.Equal(got, m) || err != nil {
+			t.Fatalf("message %d arrives as %d bytes, %v", i, size, err)
+		}
+	}
+	if err := <-written; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestAllocations writes and reads messages.
+func TestAllocations(t *testing.T) {
+	if poolsForget() {
+		t.Skip("pools forget what they are given, as the race detector has them do")
+	}
+	a, b := testnet.Pair(t)
+	client, server := NewConn(a, true), NewConn(b, false)
+	p, got := make([]byte, 60_000), make([]byte, 60_000)
+	for _, test := range []struct {
+		name     string
+		from, to carrier.MessageConn
+		sizes    []int
+	}{
+		{"client, small", client, server, []int{100}},
+		{"client, large", client, server, []int{60_000}},
+		{"client, several", client, server, []int{100, 60_000, 1000}},
+		{"server, small", server, client, []int{100}},
+		{"server, large", server, client, []int{60_000}},
+		{"server, several", server, client, []int{100, 60_000, 1000}},
+	} {
+		var messages [][]byte
+		for _, size := range test.sizes {
+			messages = append(messages, p[:size])
+		}
+		once := func() {
+			if err := test.from.WriteMessages(messages...); err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range test.sizes {
+				size, err := test.to.NextMessage(1 << 20)
+				if _, err := io.ReadFull(test.to, got[:want]); size != want || err != nil {
+					t.Fatalf("%s: a message of %d bytes, %v, want %d", test.name, size, err, want)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if n := testing.AllocsPerRun(200, once); n > 0 {
+			t.Errorf("%s: %.1f allocations", test.name, n)
+		}
+	}
+}
+
+func poolsForget() bool {
+	var pool sync.Pool
+	x := new(int)
+	for range 100 {
+		if pool.Put(x); pool.Get() == nil {
+			return true
+		}
+	}
+	return false
+}
