@@ -266,6 +266,6 @@ type Stream interface {
 	// that is deferred gives up what was not closed.
 	//
 	// To a peer of another library a reset is what its protocol has: see the
-	// package of the implementation.
+	// package of the implementation. One that has codes makes a [CodeResetter].
 	Reset() error
 }

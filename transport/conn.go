@@ -30,11 +30,14 @@ type Conn interface {
 	// mux.ErrReset. What was written may be lost. It waits for nothing. Close after
 	// it does nothing, nor does Reset after Close.
 	//
-	// A peer that uses the smux library reads [io.EOF] all the same.
+	// A peer that uses the smux library reads [io.EOF] all the same. Where the
+	// multiplexer has codes, as qmux and native do, a Conn is a mux.CodeResetter too.
 	Reset() error
 }
 
 var (
 	_ Conn = mux.Stream(nil)
 	_ Conn = (*tracedConn)(nil)
+
+	_ mux.CodeResetter = (*codedConn)(nil)
 )

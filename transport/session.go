@@ -113,7 +113,11 @@ func (s *session) conn(st mux.Stream) Conn {
 	if s.trace.StreamOpened != nil {
 		s.trace.StreamOpened(s.describe())
 	}
-	return &tracedConn{Stream: st, session: s, since: time.Now()}
+	traced := &tracedConn{Stream: st, session: s, since: time.Now()}
+	if coded, ok := st.(mux.CodeResetter); ok {
+		return &codedConn{traced, coded}
+	}
+	return traced
 }
 
 // tracedDial is dial, and tells the trace of it.

@@ -19,6 +19,8 @@ import (
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/internal/suite"
 	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/mux/qmux"
+	"github.com/backdial/backdial/mux/yamuxmux"
 	"github.com/backdial/backdial/transport"
 )
 
@@ -100,13 +102,28 @@ func TestTrace(t *testing.T) {
 
 // TestTraceOfReset has the end of a stream told once, however it is repeated.
 func TestTraceOfReset(t *testing.T) {
+	t.Run("yamux", func(t *testing.T) {
+		traceOfReset(t, yamuxmux.New(), transport.Conn.Reset)
+	})
+	t.Run("qmux, with a code", func(t *testing.T) {
+		const code = 44
+		err := traceOfReset(t, qmux.New(), func(c transport.Conn) error { return c.(mux.CodeResetter).ResetWithCode(code) })
+		if e, ok := errors.AsType[*mux.ResetError](err); !ok || e.Code != code {
+			t.Errorf("the end that is reset tells of %v, want code %d", err, code)
+		}
+	})
+}
+
+// traceOfReset returns what the end that is reset is told.
+func traceOfReset(t *testing.T, m mux.Muxer, how func(transport.Conn) error) (told error) {
 	leak.Check(t)
+	muxes := transport.WithMuxes(m)
 	closed := make(chan error, 100)
 	trace := transport.WithTrace(transport.Trace{StreamClosed: func(_ transport.Info, s transport.StreamStats) { closed <- s.Err }})
 	dialers := make(chan *transport.Dialer, 1)
-	srv := httptest.NewServer(serverFunc(t, func(d *transport.Dialer) { dialers <- d }, trace))
+	srv := httptest.NewServer(serverFunc(t, func(d *transport.Dialer) { dialers <- d }, trace, muxes))
 	defer srv.Close()
-	lis, err := transport.DialAndListen(srv.URL, nil, trace)
+	lis, err := transport.DialAndListen(srv.URL, nil, trace, muxes)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +136,7 @@ func TestTraceOfReset(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	reset := c.(transport.Conn).Reset
+	reset := func() error { return how(c.(transport.Conn)) }
 	if err := reset(); err != nil {
 		t.Error(err)
 	}
@@ -133,13 +150,15 @@ func TestTraceOfReset(t *testing.T) {
 	}
 	io.ReadAll(accepted)
 	accepted.Close()
-	if err := await(t, "end of the stream", closed); !errors.Is(err, mux.ErrReset) {
-		t.Errorf("the end that is reset tells of %v, want mux.ErrReset", err)
+	told = await(t, "end of the stream", closed)
+	if !errors.Is(told, mux.ErrReset) {
+		t.Errorf("the end that is reset tells of %v, want mux.ErrReset", told)
 	}
 	lis.Close()
 	if len(closed) > 0 {
 		t.Errorf("the end of a stream is told %d times too often", len(closed))
 	}
+	return told
 }
 
 // TestTraces has two of them, of which each is told what it asks for.

@@ -53,6 +53,16 @@ func (c *tracedConn) Close() error { return c.end(c.Stream.Close) }
 
 func (c *tracedConn) Reset() error { return c.end(c.Stream.Reset) }
 
+// A codedConn is a tracedConn that is reset with a code.
+type codedConn struct {
+	*tracedConn
+	coded mux.CodeResetter
+}
+
+func (c *codedConn) ResetWithCode(code uint32) error {
+	return c.end(func() error { return c.coded.ResetWithCode(code) })
+}
+
 // end calls how, and the first time tells that the stream has ended.
 func (c *tracedConn) end(how func() error) error {
 	c.mu.Lock()

@@ -247,6 +247,11 @@ var faults = []fault{{
 	breaks: []Promise{Reset},
 	only:   Reset, // whether Shutdown refuses or says go away is a matter of time
 }, {
+	name:   "CodeDropped",
+	muxer:  streams(func(_ mux.Session, st mux.Stream) mux.Stream { return codeDropped{st} }),
+	breaks: []Promise{Reset},
+	only:   Reset, // nobody else resets any
+}, {
 	name:   "ResetWaits",
 	muxer:  streams(func(s mux.Session, st mux.Stream) mux.Stream { return resetWaits{st, s} }),
 	breaks: []Promise{Reset},

@@ -17,6 +17,11 @@ type resetIsClose struct{ mux.Stream }
 
 func (st resetIsClose) Reset() error { return st.Close() }
 
+// codeDropped resets without the code that it was given.
+type codeDropped struct{ mux.Stream }
+
+func (st codeDropped) ResetWithCode(uint32) error { return st.Stream.Reset() }
+
 // resetIsEnd takes a reset by the peer for an orderly end.
 type resetIsEnd struct{ mux.Stream }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"testing"
 	"time"
@@ -53,6 +54,20 @@ func resets(t *testing.T, connect Connect) {
 		io.WriteString(st, "never mind")
 		reset(t, st)
 		checkReset(t, accept(t, p.Listen))
+	})
+	t.Run("with a code", func(t *testing.T) {
+		p := connect.pair(t, mux.Config{}, mux.Config{})
+		for _, code := range []uint32{0, 1, 44, math.MaxUint32} {
+			st, peer := p.open(t)
+			checkCode(t, st, peer, code)
+			peer, st = p.open(t)
+			checkCode(t, st, peer, code)
+		}
+		st, peer := p.open(t)
+		if _, ok := st.(mux.CodeResetter); ok {
+			reset(t, st)
+			wantCode(t, "Read after Reset without a code", start(func() error { _, err := io.ReadAll(peer); return err }), 1)
+		}
 	})
 	t.Run("many", func(t *testing.T) {
 		p := connect.pair(t, mux.Config{}, mux.Config{MaxStreams: 2})
@@ -224,6 +239,36 @@ func reset(t *testing.T, st mux.Stream) {
 	t.Helper()
 	if err := await(t, "Reset", start(st.Reset)); err != nil {
 		t.Error("Reset:", err)
+	}
+}
+
+// checkCode has st reset with a code, if its protocol has any, which the peer finds.
+func checkCode(t *testing.T, st, peer mux.Stream, code uint32) {
+	t.Helper()
+	c, ok := st.(mux.CodeResetter)
+	if !ok {
+		return
+	}
+	own, others := reading(st), reading(peer)
+	if err := await(t, "ResetWithCode", start(func() error { return c.ResetWithCode(code) })); err != nil {
+		t.Error("ResetWithCode:", err)
+	}
+	checkWoken(t, own)
+	wantCode(t, "the peer's Read", others, code)
+	wantCode(t, "the peer's Write", writing(peer), code)
+	checkClosed(t, st)
+	if err := c.ResetWithCode(code + 1); err != nil {
+		t.Error("ResetWithCode again:", err)
+	}
+	peer.Close()
+}
+
+// wantCode expects the peer's code from a call.
+func wantCode(t *testing.T, what string, call <-chan error, code uint32) {
+	t.Helper()
+	err := await(t, what, call)
+	if e, ok := errors.AsType[*mux.ResetError](err); !ok || e.Code != uint64(code) || !errors.Is(err, mux.ErrReset) {
+		t.Errorf("%s: error %v, want a mux.ResetError with code %d", what, err, code)
 	}
 }
 

@@ -11,8 +11,9 @@
 //
 // Close of a stream ends what this end sends (FIN) and asks the peer to stop
 // (STOP_SENDING, with code 0). A stream that is refused, reset by its user, or given
-// up because nobody reads it, is reset both ways with code 1, upon which the carrier
-// may discard what had arrived and was not read.
+// up because nobody reads it, is reset both ways with code 1, or that of
+// ResetWithCode ([mux.CodeResetter]), upon which the carrier may discard what had
+// arrived and was not read. The peer's code is in a [*mux.ResetError].
 //
 // What a carrier cannot say by itself, the ends say on the bytes of the
 // connection itself (see [carrier.StreamConn]), which is one more stream that

@@ -100,10 +100,8 @@ func (st *stream) arrivedLocked(n int, err error) {
 	case st.readErr != nil: // it was given up before it was complete
 	case err == io.EOF:
 		st.finished = true
-	case isCanceled(err):
-		st.readErr = errReset
 	default:
-		st.readErr = lost(err)
+		st.readErr = streamErr(err)
 	}
 	st.readable.Broadcast()
 }

@@ -123,7 +123,7 @@ func (s *session) Open(ctx context.Context) (mux.Stream, error) {
 	st, err := s.add(ctx, cs, err)
 	if err != nil {
 		if cs != nil {
-			refuse(cs)
+			reset(cs, codeRefused)
 		}
 		return nil, err
 	}
@@ -235,7 +235,7 @@ func (s *session) acceptStreams() {
 		s.heard.Add(1)
 		arrived, err := s.arrive(cs)
 		if !arrived {
-			refuse(cs)
+			reset(cs, codeRefused)
 		}
 		if err != nil {
 			s.end(s.lost(err))
@@ -276,10 +276,10 @@ func (s *session) arrive(cs carrier.Stream) (bool, error) {
 	return true, nil
 }
 
-// refuse tells the peer that nobody wants cs.
-func refuse(cs carrier.Stream) {
-	cs.CancelRead(codeRefused)
-	cs.CancelWrite(codeRefused)
+// reset tells the peer that nobody wants cs, and why.
+func reset(cs carrier.Stream, code uint32) {
+	cs.CancelRead(code)
+	cs.CancelWrite(code)
 }
 
 // Streams implements [mux.Session].

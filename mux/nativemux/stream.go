@@ -50,13 +50,12 @@ type stream struct {
 	writeErr error  // what Write returns
 }
 
-var _ mux.Stream = (*stream)(nil)
+var _ mux.CodeResetter = (*stream)(nil)
 
 var (
 	errStreamClosed     = fmt.Errorf("stream: %w", net.ErrClosed)
 	errStreamReset      = fmt.Errorf("stream: reset by this end: %w", net.ErrClosed)
 	errStreamHalfClosed = fmt.Errorf("stream: write after CloseWrite: %w", net.ErrClosed)
-	errReset            = fmt.Errorf("native: %w", mux.ErrReset)
 )
 
 func newStream(s *session, cs carrier.Stream) *stream {
@@ -134,17 +133,18 @@ func (st *stream) Write(p []byte) (int, error) {
 	case st.writeErr != nil: // which woke cs.Write
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return n, os.ErrDeadlineExceeded
-	case isCanceled(err):
-		st.writeErr = errReset
 	default:
-		st.writeErr = lost(err)
+		st.writeErr = streamErr(err)
 	}
 	return n, st.writeErr
 }
 
-func isCanceled(err error) bool {
-	_, ok := errors.AsType[*carrier.CanceledError](err)
-	return ok
+// streamErr is what the user of a stream is told, which the carrier reports err of.
+func streamErr(err error) error {
+	if e, ok := errors.AsType[*carrier.CanceledError](err); ok {
+		return fmt.Errorf("native: %w", &mux.ResetError{Code: uint64(e.Code)})
+	}
+	return lost(err)
 }
 
 // unfinished waits until a Write that was woken has returned, and returns how
@@ -215,8 +215,12 @@ func (st *stream) Close() error {
 	return nil
 }
 
-// Reset implements [mux.Stream]. It does not wait for a Write that it wakes.
-func (st *stream) Reset() error {
+// Reset implements [mux.Stream].
+func (st *stream) Reset() error { return st.ResetWithCode(codeRefused) }
+
+// ResetWithCode implements [mux.CodeResetter]. It does not wait for a Write that it
+// wakes.
+func (st *stream) ResetWithCode(code uint32) error {
 	st.mu.Lock()
 	if st.closed {
 		st.mu.Unlock()
@@ -227,7 +231,7 @@ func (st *stream) Reset() error {
 	st.leaveLocked(errStreamReset)
 	st.mu.Unlock()
 	if tell {
-		refuse(st.cs)
+		reset(st.cs, code)
 	}
 	st.s.forget(st)
 	return nil
@@ -244,7 +248,7 @@ func (st *stream) leaveLocked(err error) {
 // refuse gives the stream up for the reason err and tells the peer.
 func (st *stream) refuse(err error) {
 	st.abort(err, true)
-	refuse(st.cs)
+	reset(st.cs, codeRefused)
 }
 
 // abort ends both halves for the reason err, which did not come from the

@@ -14,22 +14,9 @@ const (
 	codeRefused = 1 // nobody accepts it, or reads it, or its user has reset it
 )
 
-// A StreamError is why the peer has ended a direction of a stream before its end:
-// by RESET_STREAM that which Read reads, by STOP_SENDING that which Write writes. It
-// matches [mux.ErrReset].
-type StreamError struct {
-	// Code is the application's, and what the peer gave as the reason. 0 is a
-	// stream that was closed, 1 one that was refused or reset for no particular
-	// reason, if the peer is of this library.
-	Code uint64
-}
-
-func (e *StreamError) Error() string {
-	return fmt.Sprintf("qmux: %v with code %d", mux.ErrReset, e.Code)
-}
-
-// Is reports whether target is [mux.ErrReset].
-func (e *StreamError) Is(target error) bool { return target == mux.ErrReset }
+// resetByPeer is the error of a direction of a stream that the peer has ended with a
+// code.
+func resetByPeer(code uint64) error { return fmt.Errorf("qmux: %w", &mux.ResetError{Code: code}) }
 
 // A ConnectionError is what a CONNECTION_CLOSE frame says (RFC 9000, section 19.19),
 // and part of the cause of the end of its session.

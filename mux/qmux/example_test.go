@@ -41,7 +41,7 @@ func ExampleStream_ResetWithCode() {
 	}
 	defer st.Close()
 	_, err = io.ReadAll(st)
-	if reset, ok := errors.AsType[*qmux.StreamError](err); ok && reset.Code == tooMany {
+	if reset, ok := errors.AsType[*mux.ResetError](err); ok && reset.Code == tooMany {
 		fmt.Println("the peer has too much to do")
 	}
 	// Output: the peer has too much to do

@@ -129,7 +129,7 @@ func (e *modelEnd) write(t *testing.T, n int) {
 	if !e.peer.closed {
 		e.peer.unread += n
 	} else if n > 0 { // it goes on, although nobody reads
-		e.stop(&StreamError{codeClosed})
+		e.stop(resetByPeer(codeClosed))
 	}
 }
 
@@ -164,8 +164,8 @@ func (e *modelEnd) readUp(t *testing.T, n int) {
 
 // same reports whether an error is what the model has.
 func same(got, want error) bool {
-	if e, ok := errors.AsType[*StreamError](want); ok {
-		g, ok := errors.AsType[*StreamError](got)
+	if e, ok := errors.AsType[*mux.ResetError](want); ok {
+		g, ok := errors.AsType[*mux.ResetError](got)
 		return ok && *g == *e
 	}
 	return errors.Is(got, want)
@@ -220,8 +220,8 @@ func (e *modelEnd) reset(code uint32) {
 	}
 	if !e.ended {
 		e.ended = true
-		e.peer.cut(&StreamError{uint64(code)})
+		e.peer.cut(resetByPeer(uint64(code)))
 	}
 	e.leave()
-	e.peer.stop(&StreamError{uint64(code)})
+	e.peer.stop(resetByPeer(uint64(code)))
 }

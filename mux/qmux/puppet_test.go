@@ -214,10 +214,10 @@ func await(t *testing.T, what string, c <-chan error) error {
 	}
 }
 
-// wantStreamError expects the peer's code in err.
-func wantStreamError(t *testing.T, what string, err error, code uint64) {
+// wantReset expects the peer's code in err.
+func wantReset(t *testing.T, what string, err error, code uint64) {
 	t.Helper()
-	e, ok := errors.AsType[*StreamError](err)
+	e, ok := errors.AsType[*mux.ResetError](err)
 	if !ok || e.Code != code || !errors.Is(err, mux.ErrReset) {
 		t.Errorf("%s: error %v, want code %d and mux.ErrReset", what, err, code)
 	}

@@ -17,7 +17,7 @@
 // (STOP_SENDING, with code 0) if it waits for room, or when more arrives of what nobody
 // reads any more. A stream that is refused, reset by its user, or given up because it
 // is not read, is reset both ways with code 1, or that of [Stream.ResetWithCode]. The
-// peer's code is in a [*StreamError].
+// peer's code is in a [*mux.ResetError].
 //
 // Close of a session sends CONNECTION_CLOSE of the application, with code 0; one that
 // broke the protocol is told with which error. A carrier that ends without that was

@@ -197,7 +197,7 @@ func (s *session) handleReset(f frame) (bool, error) {
 		return false, s.overflow(f.typ)
 	}
 	if !done {
-		st.reset(final, &StreamError{f.code})
+		st.reset(final, resetByPeer(f.code))
 		s.extendInflow()
 	}
 	return !done, nil
@@ -236,7 +236,7 @@ func (s *session) handleSending(f frame) (bool, error) {
 			return false, nil
 		}
 		if st.writeErr == nil {
-			st.writeErr = &StreamError{f.code}
+			st.writeErr = resetByPeer(f.code)
 		}
 		s.resetLocked(st, f.code) // after the data that has claimed credit
 		st.writable.Broadcast()

@@ -62,7 +62,7 @@ type Stream struct {
 	granted   uint64 // bytes that it may send in all
 }
 
-var _ mux.Stream = (*Stream)(nil)
+var _ mux.CodeResetter = (*Stream)(nil)
 
 func newStream(s *session) *Stream {
 	first := uint64(s.config.Window)
@@ -142,7 +142,7 @@ func (st *Stream) Close() error {
 func (st *Stream) Reset() error { return st.ResetWithCode(codeRefused) }
 
 // ResetWithCode is Reset with a code that says why. The peer finds it in a
-// [*StreamError].
+// [*mux.ResetError].
 func (st *Stream) ResetWithCode(code uint32) error {
 	st.leave(errStreamReset, func() { st.s.giveUpLocked(st, uint64(code)) })
 	return nil

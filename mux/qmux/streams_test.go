@@ -36,10 +36,10 @@ func TestResetWithCode(t *testing.T) {
 		if err := st.ResetWithCode(code); err != nil {
 			t.Error("reset:", err)
 		}
-		wantStreamError(t, "Read", await(t, "Read", reading), uint64(code))
+		wantReset(t, "Read", await(t, "Read", reading), uint64(code))
 		until(t, "Write fails", func() bool { _, err := peer.Write([]byte("x")); return err != nil })
 		_, err := peer.Write([]byte("x"))
-		wantStreamError(t, "Write", err, uint64(code))
+		wantReset(t, "Write", err, uint64(code))
 		peer.Close()
 	}
 	for _, code := range []uint32{0, 26, 1<<32 - 1} {
@@ -52,7 +52,7 @@ func TestResetWithCode(t *testing.T) {
 	peer := accept(t, l)
 	st.Reset()
 	_, err := peer.Read(make([]byte, 1))
-	wantStreamError(t, "Read after Reset", err, codeRefused)
+	wantReset(t, "Read after Reset", err, codeRefused)
 
 	// Close is not Reset: the direction that it ends is complete.
 	st = open(t, d)
@@ -62,7 +62,7 @@ func TestResetWithCode(t *testing.T) {
 		t.Errorf("read after Close: error %v, want io.EOF", err)
 	}
 	until(t, "Write fails", func() bool { _, err = peer.Write([]byte("x")); return err != nil })
-	wantStreamError(t, "Write after Close", err, codeClosed)
+	wantReset(t, "Write after Close", err, codeClosed)
 	for _, s := range []*session{d, l} {
 		until(t, "streams are forgotten", func() bool {
 			s.mu.Lock()
@@ -92,7 +92,7 @@ func TestStopSendingIsAnswered(t *testing.T) {
 	peer.say(encode(frame{typ: frameStopSending, id: 1, code: 33}))
 	peer.wants(frame{typ: frameResetStream, id: 1, code: 33, offset: 5})
 	_, err := st.Write([]byte("more"))
-	wantStreamError(t, "Write", err, 33)
+	wantReset(t, "Write", err, 33)
 	peer.say(encode(frame{typ: frameStopSending, id: 1, code: 34}), fin(1, 0, []byte("the rest"))) // is ignored
 	if got, err := io.ReadAll(st); string(got) != "the rest" || err != nil {
 		t.Errorf("read %q, %v", got, err)
@@ -134,7 +134,7 @@ func TestStopSendingWakesWrite(t *testing.T) {
 				return st.sent == 10 || !s.out.writeStart.IsZero() && s.out.queued() > maxQueue/2
 			})
 			peer.say(encode(frame{typ: frameStopSending, id: 1, code: 55}))
-			wantStreamError(t, "Write", await(t, "Write", writing), 55)
+			wantReset(t, "Write", await(t, "Write", writing), 55)
 			received := uint64(0)
 			for f := (frame{}); f.typ != frameResetStream; {
 				if f, _ = peer.hear(); f.typ == frameStream {
@@ -198,7 +198,7 @@ func TestZeroFinalSize(t *testing.T) {
 	s, peer := meet(t, listenSide, mux.Config{}, greetings())
 	peer.say(stream(1, 0, []byte("hi")), encode(frame{typ: frameResetStream, id: 1, code: 9}))
 	_, err := io.ReadAll(accept(t, s))
-	wantStreamError(t, "Read", err, 9)
+	wantReset(t, "Read", err, 9)
 	peer.conn.Close()
 }
 
@@ -265,7 +265,7 @@ func TestResetMakesNoRoom(t *testing.T) {
 	wantViolation(t, cause(t, s), streamLimitError)
 	for range 8 { // which had arrived
 		_, err := accept(t, s).Read(make([]byte, 1))
-		wantStreamError(t, "Read", err, 0)
+		wantReset(t, "Read", err, 0)
 	}
 }
 

@@ -148,7 +148,7 @@ func TestWebSocket(t *testing.T) {
 	page.say("04 00 1a 02") // RESET_STREAM 26
 	if _, err := io.ReadAll(st); err == nil {
 		t.Error("a stream that was reset has an end")
-	} else if e, ok := errors.AsType[*qmux.StreamError](err); !ok || e.Code != 26 {
+	} else if e, ok := errors.AsType[*mux.ResetError](err); !ok || e.Code != 26 {
 		t.Errorf("read: error %v, want code 26", err)
 	}
 	st.(*qmux.Stream).ResetWithCode(44)
