@@ -41,6 +41,11 @@ func answerTo(conn net.Conn, header string) string {
 // meet connects a foreign client to a connection of this package.
 func meet(t *testing.T, options ...ws.Option) (foreign *websocket.Conn, own carrier.Conn) {
 	t.Helper()
+	return meetDialer(t, *websocket.DefaultDialer, options...)
+}
+
+func meetDialer(t *testing.T, dialer websocket.Dialer, options ...ws.Option) (foreign *websocket.Conn, own carrier.Conn) {
+	t.Helper()
 	accepted := make(chan carrier.Conn, 1)
 	addr := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {
 		conn, err := ws.New(options...).Upgrade(w, r, "")
@@ -49,7 +54,7 @@ func meet(t *testing.T, options ...ws.Option) (foreign *websocket.Conn, own carr
 		}
 		accepted <- conn
 	})
-	foreign, _, err := websocket.DefaultDialer.DialContext(t.Context(), "ws://"+addr, nil)
+	foreign, _, err := dialer.DialContext(t.Context(), "ws://"+addr, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
