@@ -46,6 +46,7 @@ func (c *control) appendLocked(s *session, b *batch) {
 	}
 	if c.ping {
 		b.frame(frame{typ: framePing, seq: s.pings.nextLocked()}, nil)
+		s.flight.asked()
 	}
 	c.pong, c.ping = false, false
 	if s.peer != nil {

@@ -107,13 +107,17 @@ func (s *session) closeWrite() bool {
 
 // violation tells the peer that it broke the protocol, and ends the session. The
 // reader calls it when it is done.
-func (s *session) violation(e *ConnectionError) {
+func (s *session) violation(e *ConnectionError) { s.reproach(e, s.records.drain) }
+
+// reproach tells the peer what it did, and ends the session when the peer has ended what
+// it sends, for which heardOut waits, but soon in any case.
+func (s *session) reproach(e *ConnectionError, heardOut func()) {
 	ctx, cancel := context.WithTimeout(s.ctx, farewell)
 	defer cancel()
 	late := context.AfterFunc(ctx, func() { s.end(lost(e)) })
 	defer late()
 	if s.sayGoodbye(ctx, e) {
-		s.records.drain()
+		heardOut()
 	}
 	s.end(lost(e))
 }
@@ -141,6 +145,9 @@ func (s *session) end(err error) {
 		s.mu.Unlock()
 		return
 	}
+	if s.verdict != nil {
+		err = s.verdict
+	}
 	if s.closing {
 		err = errSessionClosed // whatever happened while Close was under way
 	}
@@ -148,6 +155,7 @@ func (s *session) end(err error) {
 	s.wakeLocked()
 	live, keepalive := s.liveLocked(), s.keepalive
 	s.greeting.Stop()
+	s.watchdog.rest()
 	s.mu.Unlock()
 	keepalive.Stop()
 	s.conn.Close()

@@ -48,7 +48,8 @@ func (s *session) nameLocked() {
 		o.unnamed = slices.Delete(o.unnamed, 0, 1)
 		st.id, st.named = s.side.id(o.named), true
 		o.named++
-		st.limit = s.peer.initialMaxStreamDataBidiRemote
+		st.firstLimit = s.peer.initialMaxStreamDataBidiRemote
+		st.limit = st.firstLimit
 		s.streams[st.id] = st
 		s.out.unannounced = append(s.out.unannounced, st)
 		if st.pending != 0 {

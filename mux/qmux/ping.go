@@ -99,6 +99,7 @@ func (s *session) handlePong(f frame) error {
 	}
 	if p.Asking() && f.seq == p.sent { // else an earlier one, or a repetition
 		p.Answered()
+		s.answeredLocked()
 	}
 	return nil
 }

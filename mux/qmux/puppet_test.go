@@ -19,7 +19,8 @@ const patience = 20 * time.Second
 // A puppet is a peer whose every byte the test says.
 type puppet struct {
 	t    *testing.T
-	conn *net.TCPConn
+	conn *net.TCPConn // nil in a bubble
+	w    io.Writer
 	r    *recordReader
 }
 
@@ -30,7 +31,7 @@ func meetPuppet(t *testing.T, side side, config mux.Config) (*session, *puppet) 
 	theirs.SetReadDeadline(time.Now().Add(patience))
 	s := newSession(draft02, ours, side, config)
 	t.Cleanup(func() { s.Close() })
-	return s, &puppet{t, theirs, newRecordReader(newRecordConn(theirs), func() {})}
+	return s, &puppet{t, theirs, theirs, newRecordReader(newRecordConn(theirs), func() {})}
 }
 
 // greetings are the parameters of a generous peer, which knows the extension only if
@@ -76,7 +77,7 @@ func (p *puppet) say(frames ...[]byte) {
 }
 
 // write sends bytes. That they are not taken is for others to notice.
-func (p *puppet) write(b []byte) { p.conn.Write(b) }
+func (p *puppet) write(b []byte) { p.w.Write(b) }
 
 // stream returns a STREAM frame with an offset and a length.
 func stream(id, offset uint64, data []byte) []byte {

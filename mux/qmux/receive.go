@@ -1,6 +1,7 @@
 package qmux
 
 import (
+	"cmp"
 	"errors"
 	"io"
 
@@ -225,6 +226,9 @@ func (s *session) handleSending(f frame) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st, err := s.streamLocked(f.id, f.typ)
+	if f.typ == frameStopSending && err == nil {
+		s.stoppedLocked(cmp.Or(st, s.flight.find(f.id)))
+	}
 	if st == nil || err != nil {
 		return false, err
 	}
@@ -252,6 +256,7 @@ func (s *session) handleMaxData(limit uint64) bool {
 		return false
 	}
 	s.out.maxData = limit
+	s.creditedLocked()
 	s.fillLocked()
 	return true
 }

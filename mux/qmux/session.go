@@ -48,6 +48,7 @@ type session struct {
 
 	mu         sync.Mutex // guards below, and the sending half of streams
 	err        error      // why the session is over
+	verdict    error      // why it is about to be
 	closing    bool       // Close was called
 	draining   bool       // Shutdown was called
 	keepalive  *keepalive.Keepalive
@@ -59,6 +60,8 @@ type session struct {
 	outgoing   outgoing
 	out        out
 	control    control
+	flight     flight
+	watchdog   watchdog
 	reclaimed  time.Time // when reclaim has looked at all streams
 	unfinished int       // streams with data that waits for the peer's parameters or credit
 
@@ -133,6 +136,9 @@ func (s *session) meetLocked(p *parameters) {
 	s.greeting.Stop()
 	s.peer = &peer{parameters: *p, maxStreams: p.initialMaxStreamsBidi}
 	s.out.meet(p)
+	if !s.peer.extended() {
+		s.flight.window = p.initialMaxData
+	}
 	s.incoming.reportEvery = max(p.backlog/4, 1)
 	s.grantStreamsLocked()
 	s.nameLocked()

@@ -47,6 +47,10 @@ type Stream struct {
 	writable      sync.Cond // Write may go on
 	sent          uint64    // bytes in all
 	limit         uint64    // bytes that the peer allows in all
+	firstLimit    uint64    // and allowed at first
+	arrived       uint64    // bytes that the peer is known to have
+	asked         uint64    // bytes that it has when it answers
+	flies         bool      // it is in flight.streams
 	early         []byte    // what was written before it had an id, and was not sent
 	writing       bool      // a Write is under way
 	unsent        []byte    // what it has not sent yet, after early

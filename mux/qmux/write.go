@@ -134,7 +134,16 @@ func (s *session) sendDataLocked(st *Stream, p []byte) int {
 	if n == 0 {
 		return 0 // until MAX_STREAM_DATA
 	}
-	n = min(n, o.maxData-o.sent)
+	path := s.flight.roomLocked(st)
+	if path < min(n, minPayload) {
+		s.measureLocked()
+		return 0 // until the answer
+	}
+	if n = min(n, path, o.maxData-o.sent); n == 0 {
+		s.awaitRoomLocked(st)
+		s.watchCreditLocked()
+		return 0
+	}
 	room := o.room()
 	if len(p) <= smallWrite {
 		room += roomForSmall
@@ -152,6 +161,7 @@ func (s *session) sendDataLocked(st *Stream, p []byte) int {
 	s.batchLocked().data(st, frame{typ: frameStream, id: st.id, offset: st.sent, length: int(n)}, p[:n])
 	st.sent += n
 	o.sent += n
+	s.departLocked(st, n)
 	s.flushLocked()
 	return int(n)
 }
@@ -163,6 +173,7 @@ func (s *session) addCreditLocked(st *Stream, limit uint64) bool {
 		return false
 	}
 	st.limit = limit
+	s.flight.readLocked(st, limit)
 	s.sendLocked(st)
 	return true
 }

@@ -1,0 +1,130 @@
+package qmux
+
+import (
+	"math"
+	"slices"
+)
+
+// A flight is what is on its way to a peer that is not of this library, and the
+// connection's credit that may be lost there.
+//
+// Whoever receives has to count all that comes, also of a stream that it has asked this
+// end to stop (RFC 9000, section 4.4). There are peers that do not: what was on its way
+// when they stopped the stream takes connection credit which they never return. If that
+// is more than half of their window, as a receiver returns credit when half of it has
+// been used, the session stands still for good.
+//
+// So a stream may have little on its way, a quarter of what can still be lost, and what
+// has arrived is known by QX_PING: records are in order, so the answer says that all
+// before the request is there. Guarded by session.mu.
+type flight struct {
+	window  uint64    // of the peer's connection; 0 for one of this library, and nothing to look after
+	streams []*Stream // of which not all is known to have arrived
+	unasked uint64    // bytes that were sent after the last request
+	lost    uint64    // bytes that the peer may never have counted, at most
+}
+
+const (
+	// minFlight is how much of a stream may be under way in any case: a record.
+	minFlight = minRecordSize
+
+	// askEvery is after how many bytes the peer is asked what has arrived, unless it
+	// is being asked already.
+	askEvery = 64 << 10
+
+	// maxUnasked is after how many streams it is: each is remembered that long.
+	maxUnasked = 64
+)
+
+// fatal is how much the peer can lose before it returns no credit any more.
+func (f *flight) fatal() uint64 { return f.window / 2 }
+
+// roomLocked is how much more of st may leave now. When it is less than is worth a frame
+// st is woken when there is more.
+func (f *flight) roomLocked(st *Stream) uint64 {
+	if f.window == 0 {
+		return math.MaxUint64
+	}
+	most := max((f.fatal()-min(f.lost, f.fatal()))/4, minFlight)
+	return most - min(st.sent-st.arrived, most)
+}
+
+// departLocked notes that n bytes of st have been put into the batch.
+func (s *session) departLocked(st *Stream, n uint64) {
+	f := &s.flight
+	if f.window == 0 {
+		return
+	}
+	if !st.flies {
+		st.flies = true
+		f.streams = append(f.streams, st)
+	}
+	f.unasked += n
+	if f.unasked >= askEvery || len(f.streams) >= maxUnasked {
+		s.measureLocked()
+	}
+}
+
+// asked notes that a request leaves behind all that has been put into the batch.
+func (f *flight) asked() {
+	for _, st := range f.streams {
+		st.asked = st.sent
+	}
+	f.unasked = 0
+}
+
+// answeredLocked notes that all has arrived which was sent before the last request.
+func (s *session) answeredLocked() {
+	f := &s.flight
+	answered := slices.Clone(f.streams)
+	f.streams = slices.DeleteFunc(f.streams, func(st *Stream) bool {
+		st.arrived = max(st.arrived, st.asked)
+		st.flies = st.arrived < st.sent
+		return !st.flies
+	})
+	for _, st := range answered {
+		s.sendLocked(st)
+	}
+	if len(f.streams) > 0 {
+		s.measureLocked()
+	}
+}
+
+// readLocked notes that the peer has let st have credit up to limit, as it does when it
+// has read what is a window less.
+func (f *flight) readLocked(st *Stream, limit uint64) {
+	if window := st.firstLimit; limit > window {
+		st.arrived = max(st.arrived, min(limit-window, st.sent))
+	}
+}
+
+// find returns the stream with this id of which not all is known to have arrived.
+func (f *flight) find(id uint64) *Stream {
+	i := slices.IndexFunc(f.streams, func(st *Stream) bool { return st.id == id })
+	if i < 0 {
+		return nil
+	}
+	return f.streams[i]
+}
+
+// stoppedLocked notes that the peer wants no more of st: what is on its way may be lost.
+func (s *session) stoppedLocked(st *Stream) {
+	if st == nil || s.flight.window == 0 {
+		return
+	}
+	s.flight.lost += st.sent - st.arrived
+	st.arrived = st.sent // it is not lost twice
+	s.watchCreditLocked()
+}
+
+// creditedLocked notes that the peer has returned credit. What it has not counted is
+// part of the window that is not there.
+func (s *session) creditedLocked() {
+	f, o := &s.flight, &s.out
+	if credit := o.maxData - o.sent; credit < f.window {
+		f.lost = min(f.lost, f.window-credit)
+	} else {
+		f.lost = 0
+	}
+	s.watchdog.rest()
+}

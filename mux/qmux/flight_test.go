@@ -1,0 +1,130 @@
+package qmux
+
+import (
+	"testing"
+
+	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/mux"
+)
+
+// underWay is how much of a stream that the session opens is on its way to the peer.
+func underWay(s *session) (n uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, st := range s.flight.streams {
+		n += st.sent - st.arrived
+	}
+	return n
+}
+
+// TestFlight has a peer that answers only when it is told to: no more than its share of
+// a stream is on its way, and the rest leaves when that has arrived.
+func TestFlight(t *testing.T) {
+	for _, test := range []struct {
+		name           string
+		window, stream uint64 // what the peer allows
+		most           int    // that may leave
+	}{
+		{"default of @moq/qmux", 1 << 20, 256 << 10, 128 << 10},
+		{"large window", 4 << 20, 256 << 10, 256 << 10},
+		{"small window", 64 << 10, 64 << 10, minFlight},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			leak.Check(t)
+			p := greetings()
+			p.initialMaxData, p.initialMaxStreamDataBidiRemote = test.window, test.stream
+			s, peer := meet(t, dialSide, mux.Config{}, p)
+			st := open(t, s)
+			writing := start(func() error { _, err := st.Write(make([]byte, 1<<20)); return err })
+			received := 0
+			for received <= test.most-minPayload {
+				f, _ := peer.hear()
+				received += f.length
+			}
+			if n := underWay(s); n > uint64(test.most) || received > test.most {
+				t.Errorf("%d bytes are under way, of which %d have arrived, want %d at most", n, received, test.most)
+			}
+			if int(test.stream) > test.most { // an answer makes room
+				peer.say(encode(frame{typ: framePong, seq: 1})) // the first ping left before
+				for more := false; !more; {
+					f, _, err := peer.next()
+					if err != nil {
+						t.Fatal("no more data: ", err)
+					}
+					if more = f.length > 0; f.typ == framePing {
+						peer.say(encode(frame{typ: framePong, seq: f.seq}))
+					}
+				}
+			}
+			peer.conn.Close()
+			await(t, "Write", writing)
+		})
+	}
+}
+
+// TestLostAfterTheEnd has the peer stop a stream that this end has finished, and
+// forgotten: what is on its way may be lost all the same.
+func TestLostAfterTheEnd(t *testing.T) {
+	leak.Check(t)
+	p := greetings()
+	p.initialMaxData = 1 << 20
+	s, peer := meet(t, dialSide, mux.Config{}, p)
+	st := open(t, s)
+	const size = 100 << 10
+	if _, err := st.Write(make([]byte, size)); err != nil {
+		t.Fatal("write:", err)
+	}
+	st.Close()
+	received := 0
+	for f := (frame{}); !f.fin; received += f.length {
+		f, _ = peer.hear()
+	}
+	stop := encode(frame{typ: frameStopSending, id: 1})
+	peer.say(fin(1, 0, nil))
+	until(t, "the stream is forgotten", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.streams[1] == nil
+	})
+	peer.say(stop, stop)
+	until(t, "it may be lost", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.flight.lost == size
+	})
+	peer.conn.Close()
+}
+
+// TestFlightIsForgotten has many small streams be written and closed. What is remembered
+// of them ends with the peer's answers.
+func TestFlightIsForgotten(t *testing.T) {
+	leak.Check(t)
+	s, peer := meet(t, dialSide, mux.Config{}, greetings())
+	answering := start(func() error {
+		for {
+			f, _, err := peer.next()
+			switch {
+			case err != nil:
+				return nil
+			case f.typ == framePing:
+				peer.say(encode(frame{typ: framePong, seq: f.seq}))
+			case f.fin:
+				peer.say(fin(f.id, 0, nil))
+			}
+		}
+	})
+	for range 1000 {
+		st := open(t, s)
+		if _, err := st.Write([]byte("hello")); err != nil {
+			t.Fatal("write:", err)
+		}
+		st.Close()
+	}
+	until(t, "few are remembered", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(s.flight.streams) < maxUnasked
+	})
+	peer.conn.Close()
+	await(t, "what the session says", answering)
+}

@@ -1,0 +1,145 @@
+package qmux
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/backdial/backdial/mux"
+)
+
+// write writes n bytes on a new stream, to which the peer does what.
+func (s *session) write(t *testing.T, what byte, n int) error {
+	t.Helper()
+	_, err := open(t, s).Write(bytes.Repeat([]byte{what}, n))
+	return err
+}
+
+// lose has the peer stop streams while data is on its way until it could have lost more
+// than half of its window, and returns how many that took.
+func lose(t *testing.T, s *session) (stopped int) {
+	t.Helper()
+	for {
+		wantReset(t, "Write", s.write(t, stops, 1<<20), 7)
+		stopped++
+		s.mu.Lock()
+		lost, fatal := s.flight.lost, s.flight.fatal()
+		s.mu.Unlock()
+		if lost > fatal {
+			return stopped
+		}
+	}
+}
+
+// dry reports whether a Write waits for credit.
+func dry(s *session) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.dryLocked()
+}
+
+// TestLostCredit has a peer lose credit until there is none. A Write that waits for it
+// fails, because the session ends, and both ends learn why.
+func TestLostCredit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &distant{forgets: true}
+		s := meetDistant(t, p)
+		stopped := lose(t, s)
+		t.Logf("%d streams were stopped", stopped)
+		if stopped < 10 {
+			t.Errorf("%d streams were stopped, and all credit was lost", stopped)
+		}
+		writing := start(func() error { return s.write(t, reads, 10<<20) })
+		for !dry(s) {
+			time.Sleep(latency)
+		}
+		since := time.Now()
+		err := await(t, "Write", writing)
+		if !errors.Is(err, mux.ErrSessionEnded) || !errors.Is(err, mux.ErrProtocol) || !strings.Contains(err.Error(), "no credit for 10s") {
+			t.Errorf("write: error %v, want one that says that there is no credit", err)
+		}
+		if took := time.Since(since); took < creditPatience-latency || took > creditPatience+farewell {
+			t.Errorf("the session has ended after %v", took)
+		}
+		p.done.Wait()
+		if p.closed == nil || p.closed.code != protocolViolation {
+			t.Errorf("the peer has been told %+v", p.closed)
+		}
+	})
+}
+
+// TestStoppedStreams are no reason to end a session with a peer that counts what comes,
+// however many there are.
+func TestStoppedStreams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := meetDistant(t, new(distant))
+		for range 100 {
+			wantReset(t, "Write", s.write(t, stops, 1<<20), 7)
+		}
+		if err := s.write(t, reads, 10<<20); err != nil {
+			t.Error("write:", err)
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.flight.lost > s.flight.fatal() {
+			t.Errorf("%d bytes are taken for lost", s.flight.lost)
+		}
+	})
+}
+
+// TestSlowPeer does not read, and has stopped a stream before. That is no loss, and it
+// may take its time.
+func TestSlowPeer(t *testing.T) {
+	for name, stopped := range map[string]int{"none stopped": 0, "one stopped": 1} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := new(distant)
+				s := meetDistant(t, p)
+				for range stopped {
+					wantReset(t, "Write", s.write(t, stops, 1<<20), 7)
+				}
+				for range 8 { // more than there is credit for
+					go s.write(t, holds, 200<<10)
+				}
+				time.Sleep(time.Hour)
+				if !dry(s) {
+					t.Error("nobody waits for credit")
+				}
+				if err := s.Context().Err(); err != nil {
+					t.Error("the session has ended")
+				}
+			})
+		})
+	}
+}
+
+// TestCreditComesLate but before the session is given up. Nobody is to know that credit
+// was taken for lost.
+func TestCreditComesLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := meetDistant(t, &distant{forgets: true})
+		lose(t, s)
+		writing := start(func() error { return s.write(t, reads, 1<<20) })
+		for range 3 {
+			time.Sleep(creditPatience - time.Second)
+			s.mu.Lock()
+			more := s.out.maxData + 100<<10
+			s.mu.Unlock()
+			s.handleMaxData(more)
+		}
+		if err := s.Context().Err(); err != nil {
+			t.Error("the session has ended")
+		}
+		s.handleMaxData(1 << 30)
+		if err := await(t, "Write", writing); err != nil {
+			t.Error("write:", err)
+		}
+		time.Sleep(time.Minute)
+		if err := s.Context().Err(); err != nil {
+			t.Error("the session has ended")
+		}
+	})
+}
