@@ -13,9 +13,10 @@
 // What a carrier may have besides are interfaces of their own: [Listener], for
 // one that does not arrive at an HTTP server's TCP port, [Legacy], for one with
 // peers that do not negotiate, [StreamCarrier], for one whose connections have
-// streams, [CloseWriter], for a [Conn] that can end one direction, and
-// [MessageConn], for one that carries messages. What wraps a Conn has to offer
-// what that does: both ends must take it for the same.
+// streams, [CloseWriter], for a [Conn] that can end one direction, [MessageConn], for
+// one that carries messages, and [PromptWriter], for one that can be written without
+// waiting. What wraps a Conn has to offer what that does: both ends must take it for
+// the same.
 package carrier
 
 import (
@@ -118,6 +119,20 @@ type MessageConn interface {
 	// WriteMessages writes messages, if it can in one system call. It is called as
 	// Write is, and retains nothing.
 	WriteMessages(messages ...[]byte) error
+}
+
+// A PromptWriter is a [Conn] that can be written without waiting.
+type PromptWriter interface {
+	Conn
+
+	// WriteNow writes each message as Write does, but only what there is room for at
+	// once. It keeps a copy of the rest, and reports whether there is any. That leaves
+	// before what is written next, and a Flush has to follow if nothing is.
+	WriteNow(messages ...[]byte) (kept bool, err error)
+
+	// Flush writes what WriteNow has kept, and waits for room as Write does. Both are
+	// called as Write is.
+	Flush() error
 }
 
 // ErrMessageSize is matched by the error of NextMessage for a message that is too

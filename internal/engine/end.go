@@ -72,11 +72,11 @@ func (s *Session) seal(ctx context.Context) bool {
 	defer s.wakeAfter(ctx, &s.flushed)()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.flushing && ctx.Err() == nil {
+	for s.writer.Busy() && ctx.Err() == nil {
 		s.flushed.Wait()
 	}
-	written := !s.flushing && !s.mute
-	s.mute = true
+	written := !s.writer.Busy() && !s.writer.Muted()
+	s.writer.Mute()
 	s.taken.Broadcast()
 	return written
 }
@@ -108,7 +108,7 @@ func (s *Session) wakeLocked() {
 	s.accepting.Broadcast()
 	s.drained.Broadcast()
 	s.taken.Broadcast()
-	s.work.Signal()
+	s.writer.Wake()
 }
 
 func (s *Session) liveLocked() []*Stream {

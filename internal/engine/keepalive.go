@@ -3,7 +3,6 @@ package engine
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/backdial/backdial/internal/keepalive"
 )
@@ -20,7 +19,7 @@ func (s kept) Ask() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	stuck := 2 * (s.config.KeepAlive + s.config.KeepAliveTimeout)
-	if !s.writeStart.IsZero() && time.Since(s.writeStart) > stuck {
+	if s.writer.Stuck() > stuck {
 		return fmt.Errorf("the peer has taken nothing for %v: %w", stuck, errStuck)
 	}
 	s.pingLocked()

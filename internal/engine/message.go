@@ -25,7 +25,7 @@ func (s *Session) Send(message []byte) error {
 		return s.err
 	case s.closing:
 		return s.closedErr()
-	case s.mute:
+	case s.writer.Muted():
 		return s.lost(errors.New("nothing more can be written"))
 	case s.queuedLocked() >= maxQueue+maxMessages:
 		return fmt.Errorf("%s: send: %d bytes wait for the peer to take them", s.wire.Name(), s.queuedLocked())
@@ -35,7 +35,7 @@ func (s *Session) Send(message []byte) error {
 	if s.queuedLocked() == before {
 		return fmt.Errorf("%s: send: the protocol has no messages", s.wire.Name())
 	}
-	*s.queue = append(*s.queue, message...)
+	s.queue.buf = append(s.queue.buf, message...)
 	return nil
 }
 

@@ -51,8 +51,8 @@ func (s *Session) readLoop() {
 // does not either. A Write that is under way means that the peer does not care.
 func (s *Session) answerEOF() {
 	s.mu.Lock()
-	writing := s.flushing
-	s.mute = true
+	writing := s.writer.Busy()
+	s.writer.Mute()
 	s.mu.Unlock()
 	if !writing {
 		s.closeWrite()

@@ -17,31 +17,66 @@ func (st *Stream) Write(p []byte) (n int, err error) {
 		}
 		st.writable.Wait()
 	}
-	st.writing = true
+	st.writing, st.unsent = true, p
 	defer func() {
-		st.writing = false
+		st.writing, st.unsent = false, nil
 		st.writable.Broadcast()
 	}()
 	for {
 		if err := st.writeErrLocked(); err != nil {
-			return n, err
+			return len(p) - len(st.unsent), err
 		}
-		if n == len(p) {
-			return n, nil
-		}
-		credit := st.limit - st.sent
-		if credit == 0 {
+		s.writer.Hold()
+		s.sendLocked(st)
+		unlocked := s.writer.Release(s.promptLocked(len(p)))
+		if len(st.unsent) > 0 && !unlocked {
 			st.writable.Wait()
-			continue
 		}
-		m := s.appendDataLocked(st.id, p[n:n+int(min(credit, uint64(len(p)-n)))])
-		if m == 0 {
-			s.awaitRoomLocked(st)
-			continue
+		if len(st.unsent) == 0 {
+			return len(p), nil
 		}
-		st.sent += uint64(m)
-		n += m
 	}
+}
+
+// promptLocked reports whether who writes n bytes should put them onto the carrier: if
+// they are worth a system call of their own, or the peer has said something since that
+// was done before, and may wait for an answer. Other small writes are better off in one
+// batch.
+func (s *Session) promptLocked(n int) bool {
+	heard := s.heard.Load()
+	if n < promptWrite && heard == s.prompt {
+		return false
+	}
+	s.prompt = heard
+	return true
+}
+
+// sendLocked sends what st has to send, as far as there is room and credit. It is called
+// again when there is more: who makes room also fills it, from where the Write that
+// waits has its bytes, so that nobody is woken but for having sent all.
+func (s *Session) sendLocked(st *Stream) {
+	for s.sendFrameLocked(st) {
+	}
+}
+
+// sendFrameLocked sends a frame of what st has to send, and reports whether there is
+// more, for which there may be room and credit. If there is no room st has a turn when
+// there is.
+func (s *Session) sendFrameLocked(st *Stream) (more bool) {
+	n := min(uint64(len(st.unsent)), st.limit-st.sent)
+	if n == 0 || st.writeErr != nil || st.writeDeadline.Passed() {
+		return false
+	}
+	m := s.appendDataLocked(st.id, st.unsent[:n])
+	if m == 0 {
+		s.waiting.Await(st, &st.waits)
+		return false
+	}
+	st.sent += uint64(m)
+	if st.unsent = st.unsent[m:]; len(st.unsent) == 0 {
+		st.writable.Broadcast()
+	}
+	return len(st.unsent) > 0
 }
 
 func (st *Stream) writeErrLocked() error {
@@ -85,7 +120,7 @@ func (st *Stream) addCreditLocked(c Credit) bool {
 	}
 	if limit > st.limit {
 		st.limit = limit
-		st.writable.Broadcast()
+		st.s.sendLocked(st)
 	}
 	return true
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/backdial/backdial/internal/ctxerr"
 	"github.com/backdial/backdial/internal/keepalive"
+	"github.com/backdial/backdial/internal/writeloop"
 	"github.com/backdial/backdial/mux"
 )
 
@@ -66,20 +67,14 @@ type Session struct {
 	accepting sync.Cond // Accept may go on
 	drained   sync.Cond // inUse went down
 	flushed   sync.Cond // the queue is written
-	work      sync.Cond // the writer may go on
 	taken     sync.Cond // the writer has taken the queue
 
-	queue      *[]byte             // frames to be written; nil for none
-	flushing   bool                // something is about to be written
-	hasWriter  bool                // there is a goroutine for it
-	busy       bool                // it has had work since it was looked at
-	retired    bool                // it is to end
-	retirement *time.Timer         // looks at it
-	writeStart time.Time           // of the write under way, zero for none
-	awaitRoom  []*Stream           // whose Write waits for room in the queue
-	replies    int                 // frames in the queue that the peer provoked
-	strays     map[uint32]struct{} // streams with a Stray in the queue
-	mute       bool                // nothing more can be written
+	writer  writeloop.Loop
+	queue   *queue                   // frames to be written; nil for none
+	waiting writeloop.Turns[*Stream] // who wait for room in the queue
+	replies int                      // frames in the queue that the peer provoked
+	strays  map[uint32]struct{}      // streams with a Stray in the queue
+	prompt  uint64                   // heard, when a Write last wrote by itself
 }
 
 var _ mux.Session = (*Session)(nil)
@@ -95,10 +90,11 @@ func New(wire Wire, conn net.Conn, side Side, config mux.Config) *Session {
 		streams: make(map[uint32]*Stream),
 		nextID:  uint32(side),
 	}
-	for _, c := range []*sync.Cond{&s.opening, &s.accepting, &s.drained, &s.flushed, &s.taken, &s.work} {
+	for _, c := range []*sync.Cond{&s.opening, &s.accepting, &s.drained, &s.flushed, &s.taken} {
 		c.L = &s.mu
 	}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	s.writer.Init(written{s}, &s.mu, &s.wg, conn)
 	s.mu.Lock()
 	s.keepalive = keepalive.Start(s.config, kept{s})
 	s.mu.Unlock()

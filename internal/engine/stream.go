@@ -39,7 +39,8 @@ type Stream struct {
 	sent          uint64    // bytes in all
 	limit         uint64    // bytes that the peer allows in all
 	writing       bool      // a Write is under way
-	awaitsRoom    bool      // it is in Session.awaitRoom
+	unsent        []byte    // what it has not sent yet
+	waits         bool      // it has a turn in Session.waiting
 	writeErr      error     // what Write returns
 	finSent       bool      // CloseWrite or Close was called
 	closed        bool      // Close or Reset was called

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/backdial/backdial/internal/writeloop"
 	"github.com/backdial/backdial/mux"
 )
 
@@ -21,44 +22,52 @@ const (
 	// minFrame is the room in the queue that is worth a frame.
 	minFrame = 4 << 10
 
-	// retirement is how long the goroutine that writes is kept, at least, when
-	// there is nothing to write: a new one would have to grow its stack first.
-	// Twice that is the most.
-	retirement = time.Second
+	// promptWrite is how many bytes are worth a system call of their own.
+	promptWrite = 16 << 10
 
 	// maxReplies is how many answers to the peer's frames may wait for the
 	// carrier. A peer that provokes more has to read some first.
 	maxReplies = 4096
 )
 
-// Queues of sessions that have something to write.
-var queues = sync.Pool{New: func() any {
-	b := make([]byte, 0, maxQueue+minFrame)
-	return &b
-}}
+// A queue is frames that leave together.
+type queue struct {
+	buf []byte
+	one [1][]byte // memory for Messages
+}
 
-func putQueue(b *[]byte) {
-	if b != nil && cap(*b) <= 2*maxQueue {
-		*b = (*b)[:0]
-		queues.Put(b)
+// Queues of sessions that have something to write.
+var queues = sync.Pool{New: func() any { return &queue{buf: make([]byte, 0, maxQueue+minFrame)} }}
+
+// Messages implements [writeloop.Batch].
+func (q *queue) Messages() [][]byte {
+	q.one[0] = q.buf
+	return q.one[:]
+}
+
+// Release gives q back. One that has grown out of proportion is left to the collector.
+func (q *queue) Release() {
+	if cap(q.buf) <= 2*maxQueue {
+		q.buf, q.one[0] = q.buf[:0], nil
+		queues.Put(q)
 	}
 }
 
 // appendLocked queues a frame, unless nothing more can be written.
 func (s *Session) appendLocked(f Frame) {
-	if s.err != nil || s.mute {
+	if s.err != nil || s.writer.Muted() {
 		return
 	}
 	if s.queue == nil {
-		s.queue = queues.Get().(*[]byte)
+		s.queue = queues.Get().(*queue)
 	}
-	*s.queue = s.wire.Append(*s.queue, f)
-	if len(*s.queue) == 0 { // the protocol has no such frame
-		putQueue(s.queue)
+	s.queue.buf = s.wire.Append(s.queue.buf, f)
+	if len(s.queue.buf) == 0 { // the protocol has no such frame
+		s.queue.Release()
 		s.queue = nil
 		return
 	}
-	s.flushLocked()
+	s.writer.Flush()
 }
 
 // replyLocked queues a frame that the peer provoked, and reports whether there
@@ -88,7 +97,7 @@ func (s *Session) awaitRepliesLocked() error {
 		s.taken.Broadcast()
 	})
 	defer timer.Stop()
-	for s.replies > maxReplies && !s.mute && s.err == nil {
+	for s.replies > maxReplies && !s.writer.Muted() && s.err == nil {
 		if late {
 			return fmt.Errorf("%w: more than %d answers wait for the peer to read them", mux.ErrProtocol, maxReplies)
 		}
@@ -116,7 +125,7 @@ func (s *Session) replyStrayLocked(id uint32) error {
 // appendDataLocked queues as much of p as fits, and returns how much that was:
 // nothing if nothing more can be written, as the session is about to end.
 func (s *Session) appendDataLocked(id uint32, p []byte) int {
-	if s.err != nil || s.mute {
+	if s.err != nil || s.writer.Muted() {
 		return 0
 	}
 	n := min(len(p), maxFrame)
@@ -126,7 +135,7 @@ func (s *Session) appendDataLocked(id uint32, p []byte) int {
 		}
 	}
 	s.appendLocked(Frame{ID: id, Length: n})
-	*s.queue = append(*s.queue, p[:n]...)
+	s.queue.buf = append(s.queue.buf, p[:n]...)
 	return n
 }
 
@@ -135,104 +144,35 @@ func (s *Session) queuedLocked() int {
 	if s.queue == nil {
 		return 0
 	}
-	return len(*s.queue)
+	return len(s.queue.buf)
 }
 
-// awaitRoomLocked waits until there may be room in the queue for st, or
-// something else has happened to it.
-func (s *Session) awaitRoomLocked(st *Stream) {
-	if !st.awaitsRoom {
-		st.awaitsRoom = true
-		s.awaitRoom = append(s.awaitRoom, st)
-	}
-	st.writable.Wait()
-}
+// A written is a session as package writeloop sees it.
+type written struct{ *Session }
 
-// wakeAwaitRoomLocked wakes those who wait for room in the queue.
-func (s *Session) wakeAwaitRoomLocked() {
-	for _, st := range s.awaitRoom {
-		st.awaitsRoom = false
-		st.writable.Broadcast()
+var _ writeloop.Session = written{}
+
+// Take gives the room that there is then to those who wait for it.
+func (s written) Take() (writeloop.Batch, bool) {
+	q := s.queue
+	if q == nil {
+		return nil, false
 	}
-	clear(s.awaitRoom)
-	s.awaitRoom = s.awaitRoom[:0]
+	s.queue, s.replies, s.strays = nil, 0, nil
+	s.waiting.Serve(func() bool { return maxQueue-s.queuedLocked() >= minFrame }, s.sendFrameLocked)
 	s.opening.Broadcast()
 	s.accepting.Broadcast()
+	s.taken.Broadcast()
+	return q, true
 }
 
-// flushLocked has the writer write the queue, unless it is at it.
-func (s *Session) flushLocked() {
-	if s.flushing {
-		return
-	}
-	again := s.retired
-	s.flushing, s.busy, s.retired = true, true, false
-	switch {
-	case !s.hasWriter:
-		s.hasWriter = true
-		s.wg.Go(s.writeLoop)
-	case again: // it has not noticed yet
-		s.retirement.Reset(retirement)
-		fallthrough
-	default:
-		s.work.Signal()
-	}
-}
+func (s written) Over() bool { return s.err != nil }
 
-// writeLoop writes the queue whenever there is one, until it is retired or the
-// session over. Close waits for it.
-func (s *Session) writeLoop() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.retirement = time.AfterFunc(retirement, s.retireWriter)
-	defer s.retirement.Stop()
-	for s.flushing {
-		s.writeQueueLocked()
-		s.flushing = false
-		s.flushed.Broadcast()
-		for !s.flushing && !s.retired && s.err == nil {
-			s.work.Wait()
-		}
-	}
-	s.hasWriter = false
-}
+func (s written) Flushed() { s.flushed.Broadcast() }
 
-// retireWriter ends the writer, unless it has had something to do since it was
-// looked at before.
-func (s *Session) retireWriter() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.err != nil {
-		return
-	}
-	if s.busy {
-		s.busy = false
-		s.retirement.Reset(retirement)
-		return
-	}
-	s.retired = true
-	s.work.Signal()
-}
-
-// writeQueueLocked writes until the queue is empty or the session over.
-func (s *Session) writeQueueLocked() {
-	for s.err == nil && !s.mute && s.queuedLocked() > 0 {
-		batch := s.queue
-		s.queue, s.replies, s.strays = nil, 0, nil
-		s.wakeAwaitRoomLocked()
-		s.taken.Broadcast()
-		s.writeStart = time.Now()
-		s.mu.Unlock()
-		_, err := s.conn.Write(*batch)
-		putQueue(batch)
-		s.mu.Lock()
-		s.writeStart = time.Time{}
-		if err != nil && !s.mute {
-			// What has arrived may be complete. The reader gets at it, and
-			// finds the end.
-			s.mute = true
-			s.taken.Broadcast()
-			time.AfterFunc(farewell, func() { s.end(s.lost(fmt.Errorf("write: %w", err))) })
-		}
-	}
+// Failed lets the reader go on for a while: what has arrived may be complete. It gets at
+// it, and finds the end.
+func (s written) Failed(err error) {
+	s.taken.Broadcast()
+	time.AfterFunc(farewell, func() { s.end(s.lost(fmt.Errorf("write: %w", err))) })
 }

@@ -2,11 +2,8 @@ package engine
 
 import (
 	"bufio"
-	"io"
 	"net"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/mux"
@@ -45,7 +42,7 @@ func TestStraysAreForgotten(t *testing.T) {
 		conn, peer := net.Pipe()
 		s := New(test.wire, conn, ListenSide, mux.Config{Linger: -1})
 		s.mu.Lock()
-		s.flushing = true // nothing is written yet
+		s.writer.Hold() // nothing is written yet
 		for range 10 {
 			for id := range uint32(1000) {
 				if err := s.replyStrayLocked(id); err != nil {
@@ -59,68 +56,9 @@ func TestStraysAreForgotten(t *testing.T) {
 		if got := s.queue != nil; got != test.holdQueue {
 			t.Errorf("%+v: the session holds a queue: %v, want %v", test.wire, got, test.holdQueue)
 		}
-		s.flushing = false
+		s.writer.Release(false)
 		s.mu.Unlock()
 		peer.Close()
 		s.Close()
 	}
-}
-
-// TestWriterRetiresLater queues something at the moment at which the writer is told
-// to go.
-func TestWriterRetiresLater(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		conn, peer := net.Pipe()
-		go io.Copy(io.Discard, peer)
-		s := New(terseWire{strays: true}, conn, ListenSide, mux.Config{KeepAlive: -1})
-		defer s.Close()
-		s.mu.Lock()
-		s.appendLocked(Frame{Flags: Stray})
-		s.mu.Unlock()
-		synctest.Wait()
-		s.mu.Lock()
-		s.retirement.Stop()
-		s.retired = true
-		s.work.Signal()
-		s.appendLocked(Frame{Flags: Stray})
-		s.mu.Unlock()
-		time.Sleep(time.Minute)
-		synctest.Wait()
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.hasWriter {
-			t.Error("an idle session keeps its writer")
-		}
-	})
-}
-
-// TestWriterRetires leaves a session alone whose writer has had something to do.
-func TestWriterRetires(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		conn, peer := net.Pipe()
-		go io.Copy(io.Discard, peer)
-		s := New(terseWire{strays: true}, conn, ListenSide, mux.Config{KeepAlive: -1})
-		defer s.Close()
-		hasWriter := func() bool {
-			synctest.Wait()
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			return s.hasWriter
-		}
-		for range 2 {
-			for range 8 {
-				s.mu.Lock()
-				s.appendLocked(Frame{Flags: Stray})
-				s.mu.Unlock()
-				if !hasWriter() {
-					t.Error("the writer has gone while there was work")
-				}
-				time.Sleep(retirement / 2)
-			}
-			time.Sleep(2 * retirement)
-			if hasWriter() {
-				t.Error("an idle session keeps its writer")
-			}
-		}
-	})
 }

@@ -27,8 +27,17 @@ func newBatch(sized bool) *batch {
 	return b
 }
 
-// release gives b back. One that has grown out of proportion is left to the collector.
-func (b *batch) release() {
+// Messages implements [writeloop.Batch].
+func (b *batch) Messages() [][]byte {
+	if b.sized {
+		b.records = append(b.records, b.buf)
+		return b.records
+	}
+	return b.split()
+}
+
+// Release gives b back. One that has grown out of proportion is left to the collector.
+func (b *batch) Release() {
 	if cap(b.buf) > 2*maxQueue {
 		return
 	}

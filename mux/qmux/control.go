@@ -29,7 +29,7 @@ const (
 
 // pendLocked notes what the peer is to be told about st.
 func (s *session) pendLocked(st *Stream, what pending) {
-	if s.err != nil || s.out.mute {
+	if s.err != nil || s.writer.Muted() {
 		return
 	}
 	if st.pending == 0 && st.named {

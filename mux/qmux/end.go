@@ -69,10 +69,10 @@ func (s *session) flush(ctx context.Context) bool {
 	defer s.wakeAfter(ctx, &s.flushed)()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for (s.out.flushing || s.unfinished > 0) && ctx.Err() == nil && s.err == nil && !s.out.mute {
+	for (s.writer.Busy() || s.unfinished > 0) && ctx.Err() == nil && s.err == nil && !s.writer.Muted() {
 		s.flushed.Wait()
 	}
-	return ctx.Err() == nil && s.err == nil && !s.out.mute
+	return ctx.Err() == nil && s.err == nil && !s.writer.Muted()
 }
 
 // sayGoodbye tells the peer why the session ends, and that nothing more follows. It
@@ -82,8 +82,8 @@ func (s *session) sayGoodbye(ctx context.Context, e *ConnectionError) bool {
 	s.mu.Lock()
 	s.control.goodbye = e
 	s.flushLocked()
-	written := s.awaitWriterLocked(ctx) && !s.out.mute
-	s.out.mute = true
+	written := s.awaitWriterLocked(ctx) && !s.writer.Muted()
+	s.writer.Mute()
 	s.mu.Unlock()
 	return written && s.closeWrite()
 }
@@ -92,10 +92,10 @@ func (s *session) sayGoodbye(ctx context.Context, e *ConnectionError) bool {
 // is so before ctx ends.
 func (s *session) awaitWriterLocked(ctx context.Context) bool {
 	defer s.wakeAfter(ctx, &s.flushed)()
-	for s.out.flushing && ctx.Err() == nil {
+	for s.writer.Busy() && ctx.Err() == nil {
 		s.flushed.Wait()
 	}
-	return !s.out.flushing
+	return !s.writer.Busy()
 }
 
 // closeWrite tells the peer that nothing more follows, and reports whether the
@@ -130,7 +130,7 @@ func (s *session) answerEnd(err error) {
 	late := context.AfterFunc(ctx, func() { s.end(err) })
 	defer late()
 	s.mu.Lock()
-	s.out.mute = true // but for what is being written
+	s.writer.Mute() // but for what is being written
 	written := s.awaitWriterLocked(ctx)
 	s.mu.Unlock()
 	if written && s.closeWrite() {
@@ -170,7 +170,7 @@ func (s *session) wakeLocked() {
 	s.accepting.Broadcast()
 	s.drained.Broadcast()
 	s.flushed.Broadcast()
-	s.work.Signal()
+	s.writer.Wake()
 }
 
 func (s *session) live() []*Stream {

@@ -37,7 +37,7 @@ func (k *kept) Ask() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	stuck := 2 * (k.config.KeepAlive + k.config.KeepAliveTimeout)
-	if start := k.out.writeStart; !start.IsZero() && time.Since(start) > stuck {
+	if k.writer.Stuck() > stuck {
 		return fmt.Errorf("the peer has taken nothing for %v: %w", stuck, errStuck)
 	}
 	k.pingLocked()

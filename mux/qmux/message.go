@@ -26,7 +26,7 @@ func (s *session) Send(message []byte) error {
 		return s.err
 	case s.closing:
 		return errSessionClosed
-	case s.out.mute:
+	case s.writer.Muted():
 		return lost(errors.New("nothing more can be written"))
 	case s.peer != nil && !s.peer.extended():
 		return errors.New("qmux: send: the peer has no messages")

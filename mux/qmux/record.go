@@ -39,15 +39,6 @@ func newRecordConn(conn net.Conn) recordConn {
 	return recordConn{conn, messages}
 }
 
-// write writes the records of b, of which nothing is retained.
-func (c recordConn) write(b *batch) error {
-	if c.messages != nil {
-		return c.messages.WriteMessages(b.split()...)
-	}
-	_, err := c.Conn.Write(b.buf)
-	return err
-}
-
 // A recordReader takes records off a connection, from one goroutine.
 type recordReader struct {
 	conn  recordConn

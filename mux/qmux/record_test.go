@@ -168,7 +168,7 @@ func TestBatch(t *testing.T) {
 			if got, err := readFrames(conn); err != io.EOF || !slices.Equal(got, want) {
 				t.Errorf("seed %d: %d frames, %v, want %d", seed, len(got), err, len(want))
 			}
-			b.release()
+			b.Release()
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/backdial/backdial/internal/ctxerr"
 	"github.com/backdial/backdial/internal/keepalive"
+	"github.com/backdial/backdial/internal/writeloop"
 	"github.com/backdial/backdial/mux"
 )
 
@@ -59,6 +60,7 @@ type session struct {
 	incoming   incoming
 	outgoing   outgoing
 	out        out
+	writer     writeloop.Loop
 	control    control
 	flight     flight
 	watchdog   watchdog
@@ -69,7 +71,6 @@ type session struct {
 	accepting sync.Cond // Accept may go on
 	drained   sync.Cond // inUse went down
 	flushed   sync.Cond // everything that can be written is
-	work      sync.Cond // the writer may go on
 }
 
 var _ mux.Session = (*session)(nil)
@@ -87,12 +88,13 @@ func newSession(v *version, conn net.Conn, side side, config mux.Config) *sessio
 		read:    make(chan struct{}),
 		streams: make(map[uint64]*Stream),
 	}
-	for _, c := range []*sync.Cond{&s.opening, &s.accepting, &s.drained, &s.flushed, &s.work} {
+	for _, c := range []*sync.Cond{&s.opening, &s.accepting, &s.drained, &s.flushed} {
 		c.L = &s.mu
 	}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	s.records = newRecordReader(s.conn, func() { s.heard.Add(1) })
 	s.out.limit = minRecordSize
+	s.writer.Init(written{s}, &s.mu, &s.wg, conn)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.keepalive = keepalive.Start(s.config, &kept{session: s})

@@ -54,7 +54,7 @@ type Stream struct {
 	early         []byte    // what was written before it had an id, and was not sent
 	writing       bool      // a Write is under way
 	unsent        []byte    // what it has not sent yet, after early
-	waits         bool      // it is in out.waiting
+	waits         bool      // it has a turn in out.waiting
 	writeErr      error     // what Write returns
 	writeDeadline deadline.Deadline
 

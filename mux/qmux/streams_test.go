@@ -131,7 +131,7 @@ func TestStopSendingWakesWrite(t *testing.T) {
 			until(t, "Write waits", func() bool {
 				s.mu.Lock()
 				defer s.mu.Unlock()
-				return st.sent == 10 || !s.out.writeStart.IsZero() && s.out.queued() > maxQueue/2
+				return st.sent == 10 || s.writer.Stuck() > 0 && s.out.queued() > maxQueue/2
 			})
 			peer.say(encode(frame{typ: frameStopSending, id: 1, code: 55}))
 			wantReset(t, "Write", await(t, "Write", writing), 55)

@@ -23,6 +23,9 @@ const (
 	// minPayload is the room in the queue that is worth a frame.
 	minPayload = 4 << 10
 
+	// promptWrite is how many bytes are worth a system call of their own.
+	promptWrite = 16 << 10
+
 	// Writes of up to smallWrite bytes find room when there is none for others: they do
 	// not have to wait for their turn among those that fill the queue.
 	smallWrite   = 1 << 10
@@ -54,15 +57,29 @@ func (st *Stream) Write(p []byte) (n int, err error) {
 		if err := st.writeErrLocked(); err != nil {
 			return len(p) - len(st.unsent), err
 		}
+		s.writer.Hold()
 		s.sendLocked(st)
-		if len(st.unsent) == 0 {
-			return len(p), nil
+		unlocked := s.writer.Release(s.promptLocked(len(p)))
+		if len(st.unsent) > 0 && !unlocked {
+			st.writable.Wait()
 		}
-		st.writable.Wait()
 		if len(st.unsent) == 0 {
 			return len(p), nil
 		}
 	}
+}
+
+// promptLocked reports whether who writes n bytes should put them onto the carrier: if
+// they are worth a system call of their own, or the peer has said something since that
+// was done before, and may wait for an answer. Other small writes are better off in one
+// batch.
+func (s *session) promptLocked(n int) bool {
+	heard := s.heard.Load()
+	if n < promptWrite && heard == s.out.heard {
+		return false
+	}
+	s.out.heard = heard
+	return true
 }
 
 func (st *Stream) writeErrLocked() error {
@@ -127,7 +144,7 @@ func (s *session) setEarlyLocked(st *Stream, early []byte) {
 // connection together, so nobody waits for one while holding the other.
 func (s *session) sendDataLocked(st *Stream, p []byte) int {
 	o := &s.out
-	if s.err != nil || o.mute {
+	if s.err != nil || s.writer.Muted() {
 		return 0
 	}
 	n := min(uint64(len(p)), uint64(o.payload), st.limit-st.sent)
@@ -140,7 +157,7 @@ func (s *session) sendDataLocked(st *Stream, p []byte) int {
 		return 0 // until the answer
 	}
 	if n = min(n, path, o.maxData-o.sent); n == 0 {
-		s.awaitRoomLocked(st)
+		o.waiting.Await(st, &st.waits)
 		s.watchCreditLocked()
 		return 0
 	}
@@ -154,7 +171,7 @@ func (s *session) sendDataLocked(st *Stream, p []byte) int {
 		}
 	}
 	if n == 0 {
-		s.awaitRoomLocked(st)
+		o.waiting.Await(st, &st.waits)
 		return 0
 	}
 	s.announceLocked(st)
