@@ -362,16 +362,18 @@ func hear(p *peer) (messages, pongs []string, end int, err error) {
 // checkPongs expects answers to pings, in their order, and to the last one.
 func checkPongs(t *testing.T, pongs, pings []string) {
 	t.Helper()
-	last := -1
-	for _, p := range pongs {
-		i := slices.Index(pings[last+1:], p)
-		if i < 0 {
-			t.Errorf("pong %q answers nothing, or comes too late", p)
+	if len(pings) > 0 && (len(pongs) == 0 || pongs[len(pongs)-1] != pings[len(pings)-1]) {
+		t.Errorf("pongs %q, of which the last one does not answer the last of %q", pongs, pings)
+	}
+	rest := pings
+	for _, p := range slices.Backward(pongs) {
+		for len(rest) > 0 && rest[len(rest)-1] != p {
+			rest = rest[:len(rest)-1]
+		}
+		if len(rest) == 0 {
+			t.Errorf("pongs %q, of which %q answers nothing in the order of %q", pongs, p, pings)
 			return
 		}
-		last += i + 1
-	}
-	if last != len(pings)-1 {
-		t.Errorf("%d pings, and the last that is answered is number %d", len(pings), last+1)
+		rest = rest[:len(rest)-1]
 	}
 }

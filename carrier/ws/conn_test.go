@@ -32,10 +32,14 @@ func answerTo(conn net.Conn, header string) string {
 	if err != nil {
 		return ""
 	}
+	return answerToKey(r.Header.Get("Sec-WebSocket-Key"), header)
+}
+
+func answerToKey(key, header string) string {
 	// https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
-	key := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	hash := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	return fmt.Sprintf("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
-		"Sec-WebSocket-Accept: %s\r\n%s\r\n", base64.StdEncoding.EncodeToString(key[:]), header)
+		"Sec-WebSocket-Accept: %s\r\n%s\r\n", base64.StdEncoding.EncodeToString(hash[:]), header)
 }
 
 // meet connects a foreign client to a connection of this package.
