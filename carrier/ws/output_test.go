@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"io"
 	"math/rand/v2"
-	"sync"
 	"testing"
 
 	"github.com/backdial/backdial/carrier"
@@ -114,7 +113,7 @@ func TestGathers(t *testing.T) {
 
 // TestAllocations writes and reads messages.
 func TestAllocations(t *testing.T) {
-	if poolsForget() {
+	if PoolsForget() {
 		t.Skip("pools forget what they are given, as the race detector has them do")
 	}
 	a, b := testnet.Pair(t)
@@ -154,15 +153,4 @@ func TestAllocations(t *testing.T) {
 			t.Errorf("%s: %.1f allocations", test.name, n)
 		}
 	}
-}
-
-func poolsForget() bool {
-	var pool sync.Pool
-	x := new(int)
-	for range 100 {
-		if pool.Put(x); pool.Get() == nil {
-			return true
-		}
-	}
-	return false
 }

@@ -57,7 +57,13 @@ func (w *whole) fill(r io.Reader, limit int) error {
 			return tooLarge(limit)
 		}
 		if n == len(*w.buffer) {
-			*w.buffer = append(*w.buffer, make([]byte, n)...)
+			size := 2 * n
+			if limit < size {
+				size = limit + 1
+			}
+			larger := make([]byte, size)
+			copy(larger, *w.buffer)
+			*w.buffer = larger
 		}
 		room := len(*w.buffer)
 		if limit < room {
