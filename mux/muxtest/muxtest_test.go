@@ -4,6 +4,7 @@ import (
 	"flag"
 	"os"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -65,14 +66,24 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// test runs the suite. HostileInput costs as much as all the rest, and is left
-// out if f leaves it alone.
+// test runs the suite, which is not to hold what a faulty muxer keeps sending.
+// HostileInput costs as much as all the rest, and is left out if f leaves it alone.
 func (f fault) test(t *testing.T) {
+	defer t.Run("Memory", func(t *testing.T) { checkMemory(t, 512<<20) })
 	if f.breaks == nil || slices.Contains(f.breaks, HostileInput) {
 		Test(t, f.muxer)
 		return
 	}
 	TestSessions(t, Over(f.muxer))
+}
+
+// checkMemory expects that this process has never had more than limit bytes.
+func checkMemory(t *testing.T, limit uint64) {
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	if stats.Sys > limit {
+		t.Errorf("the suite took %d MiB, want %d at most", stats.Sys>>20, limit>>20)
+	}
 }
 
 // failures returns the subtests of name that failed according to output.

@@ -306,7 +306,7 @@ func checkReset(t *testing.T, st mux.Stream) {
 
 func checkCut(t *testing.T, st mux.Stream) {
 	t.Helper()
-	if got, err := readAll(t, st); !errors.Is(err, mux.ErrReset) || errors.Is(err, io.EOF) {
-		t.Errorf("Read after Reset by the peer: %d bytes, then %v, want mux.ErrReset and not io.EOF", len(got), err)
+	if n, err := readOut(t, st); !errors.Is(err, mux.ErrReset) || errors.Is(err, io.EOF) {
+		t.Errorf("Read after Reset by the peer: %d bytes, then %v, want mux.ErrReset and not io.EOF", n, err)
 	}
 }

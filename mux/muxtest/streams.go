@@ -53,7 +53,7 @@ func eofOnlyAfterEnd(t *testing.T, connect Connect) {
 					t.Fatal("read:", err)
 				}
 				ending := start(func() error { end(p); return nil })
-				_, err := readAll(t, reader)
+				_, err := readOut(t, reader)
 				if err == nil {
 					t.Fatal("reader saw a clean end of the stream, although the session died in the middle of it")
 				}
