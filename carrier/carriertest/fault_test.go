@@ -78,6 +78,18 @@ var faults = []fault{{
 	Target{Carrier: &faulty{wrap: func(c carrier.Conn) carrier.Conn { return boundless{c.(messageConn)} }}},
 	[]Promise{KeepsMessages},
 }, {
+	"PromptWaits",
+	Target{Carrier: &faulty{wrap: func(c carrier.Conn) carrier.Conn { return waiting{c.(promptConn)} }}},
+	[]Promise{WritesNow},
+}, {
+	"PromptRetains",
+	Target{Carrier: &faulty{wrap: func(c carrier.Conn) carrier.Conn { return &retaining{promptConn: c.(promptConn)} }}},
+	[]Promise{WritesNow},
+}, {
+	"KeptIsLost",
+	Target{Carrier: &faulty{wrap: func(c carrier.Conn) carrier.Conn { return forgetful{c.(promptConn)} }}},
+	[]Promise{WritesNow},
+}, {
 	"CutIsEnd",
 	Target{Carrier: &faulty{wrap: func(c carrier.Conn) carrier.Conn {
 		return readErr{half(c), func(err error) bool { return !errors.Is(err, net.ErrClosed) }}
@@ -162,6 +174,39 @@ func (c joining) WriteMessages(messages ...[]byte) error {
 type boundless struct{ messageConn }
 
 func (c boundless) NextMessage(int) (int, error) { return c.messageConn.NextMessage(1 << 30) }
+
+type promptConn interface {
+	messageConn
+	carrier.PromptWriter
+}
+
+// waiting writes as others do.
+type waiting struct{ promptConn }
+
+func (c waiting) WriteNow(messages ...[]byte) (bool, error) {
+	return false, c.WriteMessages(messages...)
+}
+
+// retaining keeps what it was given, rather than a copy.
+type retaining struct {
+	promptConn
+	kept [][]byte
+}
+
+func (c *retaining) WriteNow(messages ...[]byte) (bool, error) {
+	c.kept = append(c.kept, messages...)
+	return true, nil
+}
+
+func (c *retaining) Flush() error {
+	defer func() { c.kept = nil }()
+	return c.WriteMessages(c.kept...)
+}
+
+// forgetful cuts the connection instead of writing what it has kept.
+type forgetful struct{ promptConn }
+
+func (c forgetful) Flush() error { return c.Close() }
 
 type wrongProtocol struct{ closeWriter }
 

@@ -64,6 +64,10 @@ const (
 	// reads no more; an oversized one is an error. For a MessageConn only.
 	KeepsMessages Promise = "KeepsMessages"
 
+	// WritesNow: WriteNow waits for nothing and retains nothing, and what it has kept
+	// leaves before all else. For a PromptWriter only.
+	WritesNow Promise = "WritesNow"
+
 	// EndsOneDirection: after CloseWrite the peer reads the rest and then
 	// io.EOF, and the other direction goes on. For a CloseWriter only.
 	EndsOneDirection Promise = "EndsOneDirection"
@@ -147,6 +151,7 @@ var contract = []struct {
 	{UpgradeFails, upgradeFails},
 	{CarriesBytes, carriesBytes},
 	{KeepsMessages, keepsMessages},
+	{WritesNow, writesNow},
 	{EndsOneDirection, endsOneDirection},
 	{DeliversBeforeClose, deliversBeforeClose},
 	{CutIsNoEOF, cutIsNoEOF},

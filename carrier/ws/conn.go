@@ -116,13 +116,18 @@ func (c *conn) WriteMessages(messages ...[]byte) error {
 	if c.closed.Load() {
 		return fmt.Errorf("ws: write: %w", net.ErrClosed)
 	}
-	if err := c.w.write(messages...); err != nil {
-		if c.closed.Load() {
-			err = net.ErrClosed
-		}
-		return fmt.Errorf("ws: write: %w", err)
+	return c.writeErr(c.w.write(messages...))
+}
+
+// writeErr is what the caller is told of err.
+func (c *conn) writeErr(err error) error {
+	if err == nil {
+		return nil
 	}
-	return nil
+	if c.closed.Load() {
+		err = net.ErrClosed
+	}
+	return fmt.Errorf("ws: write: %w", err)
 }
 
 // CloseWrite sends a close frame, without waiting for the peer's. It fails if

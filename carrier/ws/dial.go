@@ -80,7 +80,7 @@ func (c *Carrier) dial(ctx context.Context, r *carrier.Request) (carrier.Conn, e
 	if c.gorilla {
 		return newGorillaConn(ws, h.conn), nil
 	}
-	return newConn(h.head.Conn, h.conn, ws.Subprotocol(), true, h.head.rest), nil
+	return prompted(newConn(h.carries(), h.conn.Conn, ws.Subprotocol(), true, h.head.rest)), nil
 }
 
 // dialTimeout returns what bounds a handshake besides ctx, or no more than 0.

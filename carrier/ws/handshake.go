@@ -106,6 +106,15 @@ func (h *handshake) end() bool {
 	return h.stop()
 }
 
+// carries returns the connection that has become one to the server, when its limits
+// have been lifted.
+func (h *handshake) carries() net.Conn {
+	if h.head.Conn == h.conn {
+		return h.conn.Conn
+	}
+	return h.head.Conn
+}
+
 const unlimited = -1
 
 // A limitedConn is a connection of which at most left bytes can be read. The

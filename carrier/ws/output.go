@@ -14,8 +14,8 @@ const (
 	// multiplexer writes 64 KiB at once, and a little that goes with it.
 	largeWrite = 72 << 10
 
-	// beside is room for a pong and a header beside smallWrite bytes.
-	beside = maxHeader + maxControl + maxHeader
+	// beside is room for a pong and two headers beside smallWrite bytes.
+	beside = 3*maxHeader + maxControl
 
 	// maxPieces is how many pieces of memory one system call gathers at most.
 	maxPieces = 64
@@ -33,6 +33,7 @@ type output struct {
 
 	buf    []byte // headers, and payload that is masked or copied; never grows
 	taken  int    // of buf, by pieces
+	left   int    // of buf, on the wire
 	pieces net.Buffers
 	array  [maxPieces][]byte // that pieces are in
 
@@ -50,13 +51,7 @@ var (
 func newOutput(conn net.Conn, masks bool, messages [][]byte) *output {
 	_, isTCP := conn.(*net.TCPConn)
 	gathers := isTCP && !masks
-	size := 0
-	for _, m := range messages {
-		size += maxHeader
-		if !gathers || len(m) <= smallWrite {
-			size += len(m)
-		}
-	}
+	size := occupied(messages, gathers)
 	pool := &smallOutputs
 	if size > smallWrite+maxHeader {
 		pool = &largeOutputs
@@ -67,14 +62,26 @@ func newOutput(conn net.Conn, masks bool, messages [][]byte) *output {
 	return o
 }
 
+// occupied is how much of buf the frames of messages take, at most.
+func occupied(messages [][]byte, gathers bool) (size int) {
+	for _, m := range messages {
+		size += maxHeader
+		if !gathers || len(m) <= smallWrite {
+			size += len(m)
+		}
+	}
+	return size
+}
+
 // free gives o back.
 func (o *output) free() {
 	clear(o.array[:])
-	o.conn, o.pieces, o.buf, o.taken = nil, nil, o.buf[:0], 0
-	if cap(o.buf) == largeWrite {
-		largeOutputs.Put(o)
-	} else {
+	o.conn, o.pieces, o.buf, o.taken, o.left = nil, nil, o.buf[:0], 0, 0
+	switch cap(o.buf) {
+	case smallWrite + beside:
 		smallOutputs.Put(o)
+	case largeWrite:
+		largeOutputs.Put(o)
 	}
 }
 
@@ -118,13 +125,19 @@ func (o *output) frame(op opcode, payload []byte) error {
 func (o *output) flush() (err error) {
 	switch {
 	case len(o.pieces) > 0:
-		if o.taken < len(o.buf) {
-			o.pieces = append(o.pieces, o.buf[o.taken:])
-		}
+		o.gather()
 		_, err = o.pieces.WriteTo(o.conn)
-	case len(o.buf) > 0:
-		_, err = o.conn.Write(o.buf)
+	case o.left < len(o.buf):
+		_, err = o.conn.Write(o.buf[o.left:])
 	}
-	o.pieces, o.buf, o.taken = o.array[:0], o.buf[:0], 0
+	o.pieces, o.buf, o.taken, o.left = o.array[:0], o.buf[:0], 0, 0
 	return err
+}
+
+// gather makes everything pieces.
+func (o *output) gather() {
+	if o.taken < len(o.buf) {
+		o.pieces = append(o.pieces, o.buf[o.taken:])
+		o.taken = len(o.buf)
+	}
 }

@@ -57,7 +57,7 @@ func (c *Carrier) Upgrade(w http.ResponseWriter, r *http.Request, protocol strin
 		return newGorillaConn(ws, withoutTLS(inner)), nil
 	}
 	// The handshake refuses a client that has sent more, so nothing was read ahead.
-	return newConn(inner, withoutTLS(inner), protocol, false, nil), nil
+	return prompted(newConn(inner, withoutTLS(inner), protocol, false, nil)), nil
 }
 
 // sendable returns what may be sent with the answer to a handshake: nothing that

@@ -26,6 +26,7 @@ type writer struct {
 	writing  bool       // whoever does looks at pong when done
 	flushing bool       // a goroutine is on its way to write pong
 	err      error      // why nothing more can be written
+	kept     []*output  // what has to leave before anything else
 	pong     []byte     // the payload of the latest; not sent if hasPong
 	hasPong  bool
 }
@@ -33,14 +34,17 @@ type writer struct {
 // write writes messages, each as a frame.
 func (w *writer) write(messages ...[]byte) error {
 	w.turn <- struct{}{}
-	return w.writeNow(messages)
+	return w.writeInTurn(messages)
 }
 
-// writeNow is write for who has the turn, which it gives back.
-func (w *writer) writeNow(messages [][]byte) error {
+// writeInTurn is write for who has the turn, which it gives back.
+func (w *writer) writeInTurn(messages [][]byte) error {
 	o := newOutput(w.conn, w.masks, messages)
 	defer o.free()
-	err := w.begin(o)
+	err := w.flushKept()
+	if err == nil {
+		err = w.begin(o)
+	}
 	for _, m := range messages {
 		if err == nil && len(m) > 0 {
 			err = o.frame(opBinary, m)
@@ -103,7 +107,7 @@ func (w *writer) flushLocked() {
 		w.mu.Lock()
 		w.flushing = false
 		w.mu.Unlock()
-		w.writeNow(nil)
+		w.writeInTurn(nil)
 	}()
 }
 
@@ -118,11 +122,14 @@ func (w *writer) sendClose(status int, reason string) error {
 	case <-timer.C:
 		return errNoRoom
 	}
+	w.conn.SetWriteDeadline(deadline)
 	o := newOutput(w.conn, w.masks, nil)
 	defer o.free()
-	err := w.begin(o)
+	err := w.flushKept()
 	if err == nil {
-		w.conn.SetWriteDeadline(deadline)
+		err = w.begin(o)
+	}
+	if err == nil {
 		var payload [maxControl]byte
 		o.frame(opClose, appendClose(payload[:0], status, reason)) // for which there is room
 		err = o.flush()

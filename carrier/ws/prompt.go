@@ -1,0 +1,86 @@
+//go:build linux || darwin
+
+package ws
+
+import (
+	"fmt"
+	"net"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/backdial/backdial/carrier"
+)
+
+// A promptConn is a conn on a socket, which can be asked to take what it has room for.
+type promptConn struct {
+	*conn
+	attempt attempt
+}
+
+var _ carrier.PromptWriter = (*promptConn)(nil)
+
+// prompted returns c, as a [carrier.PromptWriter] if that is possible: TLS has to wait
+// until what it has encrypted is written.
+func prompted(c *conn) carrier.Conn {
+	tcp, ok := c.net.(*net.TCPConn)
+	if !ok {
+		return c
+	}
+	socket, err := tcp.SyscallConn()
+	if err != nil {
+		return c
+	}
+	p := &promptConn{conn: c}
+	p.attempt.init(socket)
+	return p
+}
+
+// WriteNow implements [carrier.PromptWriter].
+func (c *promptConn) WriteNow(messages ...[]byte) (kept bool, err error) {
+	if c.closed.Load() {
+		return false, fmt.Errorf("ws: write: %w", net.ErrClosed)
+	}
+	kept, err = c.w.try(&c.attempt, messages)
+	return kept, c.writeErr(err)
+}
+
+// Flush implements [carrier.PromptWriter].
+func (c *promptConn) Flush() error { return c.WriteMessages() }
+
+// An attempt is a write that takes no time: to a socket, of what there is room for.
+type attempt struct {
+	socket syscall.RawConn
+	f      func(fd uintptr) bool
+
+	pieces [][]byte
+	n      int
+	err    error
+}
+
+func (a *attempt) init(socket syscall.RawConn) {
+	a.socket = socket
+	a.f = func(fd uintptr) bool {
+		a.n, a.err = unix.Writev(int(fd), a.pieces)
+		for a.err == unix.EINTR {
+			a.n, a.err = unix.Writev(int(fd), a.pieces)
+		}
+		return true // whatever has become of it
+	}
+}
+
+// write returns how much of pieces the socket has taken.
+func (a *attempt) write(pieces [][]byte) (n int, err error) {
+	a.pieces = pieces
+	err = a.socket.Write(a.f)
+	a.pieces = nil
+	switch {
+	case err != nil:
+		return 0, err
+	case a.err == unix.EAGAIN:
+		return 0, nil
+	case a.err != nil:
+		return 0, fmt.Errorf("writev: %w", a.err)
+	}
+	return a.n, nil
+}
