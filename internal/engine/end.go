@@ -111,6 +111,12 @@ func (s *Session) wakeLocked() {
 	s.writer.Wake()
 }
 
+func (s *Session) live() []*Stream {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.liveLocked()
+}
+
 func (s *Session) liveLocked() []*Stream {
 	return slices.Collect(maps.Values(s.streams))
 }

@@ -26,6 +26,6 @@ func AccountOf(session mux.Session) (a Account) {
 		a.Excess += int(max(st.received, st.allowed) - st.allowed)
 		st.mu.Unlock()
 	}
-	a.Held, a.Grown = int(s.held.Load()), int(s.grown.Load())
+	a.Held, a.Grown = int(s.windows.Held.Load()), int(s.windows.Grown())
 	return a
 }

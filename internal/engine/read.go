@@ -178,13 +178,10 @@ func (s *Session) receive(st *Stream, f Frame, r *bufio.Reader) error {
 // shed resets streams until a quarter of the session's memory is free: looking at
 // all of them has to be worth it.
 func (s *Session) shed() {
-	s.mu.Lock()
-	live := s.liveLocked()
-	s.mu.Unlock()
 	err := fmt.Errorf("%s: %w: it was read too slowly, and the session's receive buffer of %d bytes is full",
 		s.wire.Name(), mux.ErrReset, s.config.ReceiveBuffer)
-	for _, st := range shed.Order(live, (*Stream).load) {
-		if s.held.Load() <= int64(s.config.ReceiveBuffer)/4*3 {
+	for _, st := range shed.Order(s.live(), (*Stream).load) {
+		if s.windows.Held.Load() <= int64(s.config.ReceiveBuffer)/4*3 {
 			return
 		}
 		st.refuse(err)

@@ -68,7 +68,7 @@ func (st *Stream) receive(r *bufio.Reader, n int) (taken int, wanted bool, err e
 		}
 		st.accountLocked()
 		st.readable.Broadcast()
-		if st.s.held.Load() > int64(st.s.config.ReceiveBuffer) {
+		if st.s.windows.Held.Load() > int64(st.s.config.ReceiveBuffer) {
 			st.mu.Unlock()
 			st.s.shed()
 			st.mu.Lock()
@@ -79,7 +79,7 @@ func (st *Stream) receive(r *bufio.Reader, n int) (taken int, wanted bool, err e
 
 // accountLocked tells the session how much memory the stream holds now.
 func (st *Stream) accountLocked() {
-	st.s.held.Add(int64(st.buffer.Memory() - st.accounted))
+	st.s.windows.Held.Add(int64(st.buffer.Memory() - st.accounted))
 	st.accounted = st.buffer.Memory()
 }
 
@@ -87,7 +87,7 @@ func (st *Stream) accountLocked() {
 func (st *Stream) load() shed.Load {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	return shed.Load{Holds: st.buffer.Memory(), Read: st.window.extended}
+	return shed.Load{Holds: st.buffer.Memory(), Read: st.s.windows.Read(&st.window)}
 }
 
 // finish notes that the peer writes no more.
@@ -98,7 +98,7 @@ func (st *Stream) finish() {
 		return // it was given up before it was complete
 	}
 	st.finished = true
-	st.shrinkLocked()
+	st.s.windows.Shrink(&st.window)
 	st.readable.Broadcast()
 }
 
@@ -109,7 +109,7 @@ func (st *Stream) discardLocked(err error) {
 	st.readErr = err
 	st.buffer.Drop()
 	st.accountLocked()
-	st.shrinkLocked()
+	st.s.windows.Shrink(&st.window)
 	st.readDeadline.Stop()
 	st.readable.Broadcast()
 }

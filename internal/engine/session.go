@@ -10,10 +10,10 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/backdial/backdial/internal/ctxerr"
 	"github.com/backdial/backdial/internal/keepalive"
+	"github.com/backdial/backdial/internal/window"
 	"github.com/backdial/backdial/internal/writeloop"
 	"github.com/backdial/backdial/mux"
 )
@@ -38,13 +38,12 @@ type Session struct {
 	config mux.Config
 	side   Side
 
-	ctx    context.Context // cancelled with the cause by end, once
-	cancel context.CancelCauseFunc
-	wg     sync.WaitGroup // the reader and the writer
-	read   chan struct{}  // closed when the reader is done
-	heard  atomic.Uint64  // how many signs of life there were
-	held   atomic.Int64   // bytes of memory in the buffers of all streams
-	grown  atomic.Int64   // bytes that the windows of all streams have grown
+	ctx     context.Context // cancelled with the cause by end, once
+	cancel  context.CancelCauseFunc
+	wg      sync.WaitGroup // the reader and the writer
+	read    chan struct{}  // closed when the reader is done
+	heard   atomic.Uint64  // how many signs of life there were
+	windows window.Pool
 
 	pings pinger
 
@@ -61,7 +60,6 @@ type Session struct {
 	inUse      int                // streams in the map without those in accepts
 	accepts    []*Stream          // opened by the peer, to be accepted
 	unwanted   int                // streams that the peer opened although it may open none
-	reclaimed  time.Time          // when reclaim has looked at all streams
 
 	opening   sync.Cond // Open may go on
 	accepting sync.Cond // Accept may go on
@@ -94,6 +92,7 @@ func New(wire Wire, conn net.Conn, side Side, config mux.Config) *Session {
 		c.L = &s.mu
 	}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	s.windows.Init(&s.config)
 	s.writer.Init(written{s}, &s.mu, &s.wg, conn)
 	s.mu.Lock()
 	s.keepalive = keepalive.Start(s.config, kept{s})

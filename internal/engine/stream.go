@@ -9,6 +9,7 @@ import (
 
 	"github.com/backdial/backdial/internal/deadline"
 	"github.com/backdial/backdial/internal/readbuf"
+	"github.com/backdial/backdial/internal/window"
 	"github.com/backdial/backdial/mux"
 )
 
@@ -26,9 +27,9 @@ type Stream struct {
 	buffer       readbuf.Buffer // what has arrived
 	received     uint64         // bytes in all
 	consumed     uint64         // bytes that were read
-	accounted    int            // memory of buffer that is in Session.held
+	accounted    int            // memory of buffer that is in Session.windows
 	allowed      uint64         // bytes that the peer may send in all
-	window       window         // how many more than consumed that is
+	window       window.Window  // how many more than consumed that is
 	finished     bool           // the peer writes no more
 	discarding   bool           // nobody reads any more
 	readErr      error          // what Read returns after the buffer
@@ -58,8 +59,7 @@ var (
 )
 
 func newStream(s *Session, id uint32) *Stream {
-	first := uint64(s.config.Window)
-	st := &Stream{s: s, id: id, allowed: first, window: window{size: first}, limit: initialWindow}
+	st := &Stream{s: s, id: id, allowed: uint64(s.config.Window), window: s.windows.New(), limit: initialWindow}
 	st.readable.L = &st.mu
 	st.writable.L = &s.mu
 	return st
@@ -179,7 +179,7 @@ func (st *Stream) abort(err error, discard bool) {
 		st.discardLocked(err)
 	} else {
 		st.readErr = cmp.Or(st.readErr, err)
-		st.shrinkLocked()
+		st.s.windows.Shrink(&st.window)
 		st.readable.Broadcast()
 	}
 	st.s.mu.Lock()

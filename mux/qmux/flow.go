@@ -3,6 +3,7 @@ package qmux
 import (
 	"time"
 
+	"github.com/backdial/backdial/internal/window"
 	"github.com/backdial/backdial/mux"
 )
 
@@ -15,10 +16,10 @@ import (
 // buffer fills up, to that of one stream, so that what is under way does not have
 // streams reset that are only slow. For the session's reader, but for told.
 type inflow struct {
-	window   window // usually
+	pool     *window.Pool
+	window   window.Window // usually
 	least    uint64
 	most     uint64
-	buffer   int64 // for what was not read
 	received uint64
 	allowed  uint64
 	told     uint64 // allowed, guarded by session.mu
@@ -27,19 +28,18 @@ type inflow struct {
 // init sizes the window so that a stream does not have to wait for it, which is
 // returned when half of it has been used: half as much again as the stream's, at first
 // and at most.
-func (f *inflow) init(c *mux.Config) {
+func (f *inflow) init(c *mux.Config, pool *window.Pool) {
+	f.pool = pool
 	f.least = uint64(c.Window)
 	f.most = uint64(c.MaxWindow) / 2 * 3
-	f.buffer = int64(c.ReceiveBuffer)
-	f.window.size = f.least / 2 * 3
-	f.allowed = f.room(0)
+	f.window = pool.New()
+	f.window.Size = f.least / 2 * 3
+	f.allowed = f.room()
 	f.told = f.allowed
 }
 
-// room is how large the window is while so many bytes have not been read.
-func (f *inflow) room(held int64) uint64 {
-	return max(min(f.window.size, uint64(max(f.buffer-held, 0))), f.least)
-}
+// room is how large the window is now.
+func (f *inflow) room() uint64 { return max(min(f.window.Size, f.pool.Free()), f.least) }
 
 // receive notes that n bytes arrive, or will never, and reports whether that is
 // allowed.
@@ -51,19 +51,15 @@ func (f *inflow) receive(n uint64) bool {
 	return true
 }
 
-// extend raises what is allowed, while held bytes have not been read, and reports
-// whether that is worth a frame. What has been allowed remains so.
-func (f *inflow) extend(held int64, roundTrip time.Duration) bool {
-	room := f.room(held)
-	if f.allowed-f.received > room-worth(room, roundTrip) {
+// extend raises what is allowed, and reports whether that is worth a frame. What has been
+// allowed remains so.
+func (f *inflow) extend(roundTrip time.Duration) bool {
+	room := f.room()
+	if f.allowed-f.received > room-window.Worth(room, roundTrip) {
 		return false
 	}
-	f.window.extended = time.Now()
-	if roundTrip >= worthwhile && f.window.size < f.most {
-		f.window.size = max(f.window.size, min(f.window.want(f.received, roundTrip), f.most))
-		room = f.room(held)
-	}
-	f.allowed = max(f.allowed, f.received+room)
+	f.pool.Follow(&f.window, f.received, roundTrip, f.most)
+	f.allowed = max(f.allowed, f.received+f.room())
 	return true
 }
 

@@ -5,8 +5,18 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/backdial/backdial/internal/window"
 	"github.com/backdial/backdial/mux"
 )
+
+func newInflow(c mux.Config) (*inflow, *window.Pool) {
+	c = c.WithDefaults()
+	pool := new(window.Pool)
+	pool.Init(&c)
+	f := new(inflow)
+	f.init(&c, pool)
+	return f, pool
+}
 
 func TestInflow(t *testing.T) {
 	const kib, mib = 1 << 10, 1 << 20
@@ -25,9 +35,8 @@ func TestInflow(t *testing.T) {
 		{"tiny buffer", mux.Config{ReceiveBuffer: 10}, 0, 256 * kib, 256 * kib},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			var f inflow
-			config := test.config.WithDefaults()
-			f.init(&config)
+			f, pool := newInflow(test.config)
+			pool.Held.Add(test.held)
 			if f.allowed != test.window {
 				t.Errorf("window of %d bytes, want %d", f.allowed, test.window)
 			}
@@ -36,7 +45,7 @@ func TestInflow(t *testing.T) {
 			}
 			const step = 1000
 			for f.receive(step) {
-				if before := f.allowed; f.extend(test.held, 0) {
+				if before := f.allowed; f.extend(0) {
 					if got := f.allowed - f.received; got != max(test.room, before-f.received) {
 						t.Errorf("room for %d bytes, want %d", got, test.room)
 					}
@@ -59,23 +68,21 @@ func TestInflowFollowsPath(t *testing.T) {
 		want      uint64 // of a peer that sends as much as it may
 	}{
 		{"unknown", mux.Config{}, 0, 384 * kib},
-		{"short", mux.Config{}, worthwhile - 1, 384 * kib},
+		{"short", mux.Config{}, window.Worthwhile - 1, 384 * kib},
 		{"long", mux.Config{}, 20 * time.Millisecond, 24 * mib},
 		{"bounded", mux.Config{MaxWindow: mib}, 20 * time.Millisecond, 3 * mib / 2},
 		{"windows that do not grow", mux.Config{MaxWindow: 1}, 20 * time.Millisecond, 384 * kib},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var f inflow
-				config := test.config.WithDefaults()
-				f.init(&config)
+				f, _ := newInflow(test.config)
 				for range 100 {
 					time.Sleep(max(test.roundTrip, time.Microsecond))
 					for f.receive(kib) {
 					}
-					f.extend(0, test.roundTrip)
+					f.extend(test.roundTrip)
 				}
-				if got := f.window.size; got != test.want {
+				if got := f.window.Size; got != test.want {
 					t.Errorf("window of %d bytes, want %d", got, test.want)
 				}
 			})
@@ -84,17 +91,15 @@ func TestInflowFollowsPath(t *testing.T) {
 	t.Run("rate", func(t *testing.T) { // 100 MB/s at 20 ms are 2 MB
 		synctest.Test(t, func(t *testing.T) {
 			const roundTrip = 20 * time.Millisecond
-			var f inflow
-			config := mux.Config{}.WithDefaults()
-			f.init(&config)
+			f, _ := newInflow(mux.Config{})
 			for range 1000 {
 				time.Sleep(time.Millisecond)
 				for range 100 {
 					f.receive(1000)
 				}
-				f.extend(0, roundTrip)
+				f.extend(roundTrip)
 			}
-			if got := f.window.size; got < 3e6 || got > 5e6 {
+			if got := f.window.Size; got < 3e6 || got > 5e6 {
 				t.Errorf("window of %d bytes, want twice what the path carries in a round trip", got)
 			}
 		})

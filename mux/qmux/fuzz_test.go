@@ -262,10 +262,10 @@ func (v *victim) checkLimits() {
 		}
 		st.mu.Unlock()
 	}
-	if held := int(s.held.Load()); buffered > v.limits.ReceiveBuffer+arriving || buffered-held > arriving {
+	if held := int(s.windows.Held.Load()); buffered > v.limits.ReceiveBuffer+arriving || buffered-held > arriving {
 		v.t.Errorf("holds %d bytes and believes to hold %d, of %d", buffered, held, v.limits.ReceiveBuffer)
 	}
-	if grown := s.grown.Load(); grown > int64(v.limits.ReceiveBuffer/2) {
+	if grown := s.windows.Grown(); grown > int64(v.limits.ReceiveBuffer/2) {
 		v.t.Errorf("windows have grown by %d bytes", grown)
 	}
 	s.mu.Lock()
@@ -320,7 +320,7 @@ func (v *victim) end(how byte, last []byte) {
 	for _, st := range s.live() {
 		buffered += st.buffer.Memory()
 	}
-	if held, grown := s.held.Load(), s.grown.Load(); held != 0 || grown != 0 || buffered != 0 {
+	if held, grown := s.windows.Held.Load(), s.windows.Grown(); held != 0 || grown != 0 || buffered != 0 {
 		v.t.Errorf("after the end %d bytes are held, %d believed to be, and windows have grown by %d", buffered, held, grown)
 	}
 	if s.unfinished < 0 {

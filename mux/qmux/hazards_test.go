@@ -339,7 +339,7 @@ func TestUnreadStreams(t *testing.T) {
 	if got, err := io.ReadAll(accept(t, s)); string(got) != "hello" || err != nil {
 		t.Errorf("read %q, %v", got, err)
 	}
-	if held := s.held.Load(); held < 100*window {
+	if held := s.windows.Held.Load(); held < 100*window {
 		t.Errorf("streams that are not read hold %d bytes, want %d", held, 100*window)
 	}
 	peer.conn.Close()

@@ -76,9 +76,9 @@ func walk(t *testing.T, r *rand.Rand) {
 	}
 	synctest.Wait()
 	for _, s := range []*session{d, l} {
-		if n := len(s.streams); n != 0 || s.inUse != 0 || s.unfinished != 0 || s.held.Load() != 0 || s.incoming.open != 0 {
+		if n := len(s.streams); n != 0 || s.inUse != 0 || s.unfinished != 0 || s.windows.Held.Load() != 0 || s.incoming.open != 0 {
 			t.Errorf("in the end %d streams are known, %d in use, %d unfinished, %d open, and %d bytes held",
-				n, s.inUse, s.unfinished, s.incoming.open, s.held.Load())
+				n, s.inUse, s.unfinished, s.incoming.open, s.windows.Held.Load())
 		}
 		if s.incoming.over != s.incoming.accepted || s.incoming.accepted != s.incoming.arrived.next {
 			t.Errorf("of %d streams %d were accepted, and %d are over", s.incoming.arrived.next, s.incoming.accepted, s.incoming.over)

@@ -61,7 +61,7 @@ func (st *Stream) receive(f frame, r *recordReader) (left int, err error) {
 		}
 		st.accountLocked()
 		st.readable.Broadcast()
-		if st.s.held.Load() > int64(st.s.config.ReceiveBuffer) {
+		if st.s.windows.Held.Load() > int64(st.s.config.ReceiveBuffer) {
 			st.mu.Unlock()
 			st.s.shed()
 			st.mu.Lock()
@@ -88,7 +88,7 @@ func (st *Stream) progress() (received, allowed uint64, done bool) {
 
 // accountLocked tells the session how much memory the stream holds now.
 func (st *Stream) accountLocked() {
-	st.s.held.Add(int64(st.buffer.Memory() - st.accounted))
+	st.s.windows.Held.Add(int64(st.buffer.Memory() - st.accounted))
 	st.accounted = st.buffer.Memory()
 }
 
@@ -96,7 +96,7 @@ func (st *Stream) accountLocked() {
 func (st *Stream) load() shed.Load {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	return shed.Load{Holds: st.buffer.Memory(), Read: st.window.extended}
+	return shed.Load{Holds: st.buffer.Memory(), Read: st.s.windows.Read(&st.window)}
 }
 
 // finish notes that the peer has sent all.
@@ -107,7 +107,7 @@ func (st *Stream) finish() {
 		return
 	}
 	st.finished = true
-	st.shrinkLocked()
+	st.s.windows.Shrink(&st.window)
 	st.readable.Broadcast()
 	st.endReceiving()
 }
@@ -124,7 +124,7 @@ func (st *Stream) reset(final uint64, err error) {
 	}
 	st.buffer.Drop()
 	st.accountLocked()
-	st.shrinkLocked()
+	st.s.windows.Shrink(&st.window)
 	st.readable.Broadcast()
 	st.endReceiving()
 }
@@ -144,7 +144,7 @@ func (st *Stream) discardLocked(err error) {
 	st.readErr = err
 	st.buffer.Drop()
 	st.accountLocked()
-	st.shrinkLocked()
+	st.s.windows.Shrink(&st.window)
 	st.readDeadline.Stop()
 	st.readable.Broadcast()
 }
@@ -155,7 +155,7 @@ func (s *session) shed() {
 	err := fmt.Errorf("qmux: %w: it was read too slowly, and the session's receive buffer of %d bytes is full",
 		mux.ErrReset, s.config.ReceiveBuffer)
 	for _, st := range shed.Order(s.live(), (*Stream).load) {
-		if s.held.Load() <= int64(s.config.ReceiveBuffer)/4*3 {
+		if s.windows.Held.Load() <= int64(s.config.ReceiveBuffer)/4*3 {
 			return
 		}
 		st.refuse(err)

@@ -210,7 +210,7 @@ func (s *session) overflow(typ frameType) error {
 
 // extendInflow returns to the peer the connection's credit for what has arrived.
 func (s *session) extendInflow() {
-	if !s.inflow.extend(s.held.Load(), s.pings.Shortest()) {
+	if !s.inflow.extend(s.pings.Shortest()) {
 		return
 	}
 	s.mu.Lock()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/backdial/backdial/internal/ctxerr"
 	"github.com/backdial/backdial/internal/keepalive"
+	"github.com/backdial/backdial/internal/window"
 	"github.com/backdial/backdial/internal/writeloop"
 	"github.com/backdial/backdial/mux"
 )
@@ -33,14 +34,13 @@ type session struct {
 	side    side
 	config  mux.Config
 
-	ctx    context.Context // cancelled with the cause by end, once
-	cancel context.CancelCauseFunc
-	wg     sync.WaitGroup // the reader and the writer
-	read   chan struct{}  // closed when the reader is done
-	heard  atomic.Uint64  // how often the carrier has delivered something
-	held   atomic.Int64   // bytes of memory in the buffers of all streams
-	grown  atomic.Int64   // bytes that the windows of all streams have grown
-	pings  pinger
+	ctx     context.Context // cancelled with the cause by end, once
+	cancel  context.CancelCauseFunc
+	wg      sync.WaitGroup // the reader and the writer
+	read    chan struct{}  // closed when the reader is done
+	heard   atomic.Uint64  // how often the carrier has delivered something
+	windows window.Pool
+	pings   pinger
 
 	// For the reader.
 	records *recordReader
@@ -64,8 +64,7 @@ type session struct {
 	control    control
 	flight     flight
 	watchdog   watchdog
-	reclaimed  time.Time // when reclaim has looked at all streams
-	unfinished int       // streams with data that waits for the peer's parameters or credit
+	unfinished int // streams with data that waits for the peer's parameters or credit
 
 	opening   sync.Cond // Open may go on
 	accepting sync.Cond // Accept may go on
@@ -94,6 +93,7 @@ func newSession(v *version, conn net.Conn, side side, config mux.Config) *sessio
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	s.records = newRecordReader(s.conn, func() { s.heard.Add(1) })
 	s.out.limit = minRecordSize
+	s.windows.Init(&s.config)
 	s.writer.Init(written{s}, &s.mu, &s.wg, conn)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -109,7 +109,7 @@ func newSession(v *version, conn net.Conn, side side, config mux.Config) *sessio
 // greetLocked queues the first frame of the session, which says what this end is
 // ready to take.
 func (s *session) greetLocked() {
-	s.inflow.init(&s.config)
+	s.inflow.init(&s.config, &s.windows)
 	s.incoming.limit, _ = s.incomingLimitLocked()
 	p := parameters{
 		initialMaxData:                 s.inflow.allowed,

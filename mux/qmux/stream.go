@@ -8,6 +8,7 @@ import (
 
 	"github.com/backdial/backdial/internal/deadline"
 	"github.com/backdial/backdial/internal/readbuf"
+	"github.com/backdial/backdial/internal/window"
 	"github.com/backdial/backdial/mux"
 )
 
@@ -24,9 +25,9 @@ type Stream struct {
 	buffer       readbuf.Buffer // what has arrived
 	received     uint64         // bytes in all
 	consumed     uint64         // bytes that were read
-	accounted    int            // memory of buffer that is in session.held
+	accounted    int            // memory of buffer that is in session.windows
 	allowed      uint64         // bytes that the peer may send in all
-	window       window         // how many more than consumed that is
+	window       window.Window  // how many more than consumed that is
 	finished     bool           // all has arrived
 	wasReset     bool           // the peer sends no more, although that is not all
 	discarding   bool           // nobody reads any more
@@ -69,8 +70,7 @@ type Stream struct {
 var _ mux.CodeResetter = (*Stream)(nil)
 
 func newStream(s *session) *Stream {
-	first := uint64(s.config.Window)
-	st := &Stream{s: s, allowed: first, window: window{size: first}}
+	st := &Stream{s: s, allowed: uint64(s.config.Window), window: s.windows.New()}
 	st.readable.L = &st.mu
 	st.writable.L = &s.mu
 	return st
@@ -187,7 +187,7 @@ func (st *Stream) abort(err error, discard bool) {
 		st.discardLocked(err)
 	} else {
 		st.readErr = cmp.Or(st.readErr, err)
-		st.shrinkLocked()
+		st.s.windows.Shrink(&st.window)
 		st.readable.Broadcast()
 	}
 	st.s.mu.Lock()

@@ -186,7 +186,7 @@ func TestCloseAsksToStop(t *testing.T) {
 	st.ResetWithCode(7) // one that is given up
 	peer.wants(frame{typ: frameResetStream, id: 13, code: 7})
 	peer.wants(frame{typ: frameStopSending, id: 13, code: 7})
-	if held := s.held.Load(); held != 0 {
+	if held := s.windows.Held.Load(); held != 0 {
 		t.Errorf("streams that nobody reads hold %d bytes", held)
 	}
 	peer.conn.Close()
