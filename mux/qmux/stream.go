@@ -28,14 +28,13 @@ type Stream struct {
 	accounted    int            // memory of buffer that is in session.windows
 	allowed      uint64         // bytes that the peer may send in all
 	window       window.Window  // how many more than consumed that is
-	finished     bool           // all has arrived
-	wasReset     bool           // the peer sends no more, although that is not all
-	discarding   bool           // nobody reads any more
 	readErr      error          // what Read returns after the buffer
 	readDeadline deadline.Deadline
+	finished     bool // all has arrived
+	wasReset     bool // the peer sends no more, although that is not all
+	discarding   bool // nobody reads any more
 
 	// Guarded by session.mu.
-	id        uint64
 	named     bool // it has an id
 	announced bool // the peer knows of it
 	incoming  bool // the peer has opened it
@@ -44,6 +43,16 @@ type Stream struct {
 	recvDone  bool // the peer has finished or reset it
 	sendDone  bool // this end has
 	over      bool // both
+	ended     bool // that this end has finished or reset it, was noted at some time
+	stopped   bool // that this end wants no more was
+	writing   bool // a Write is under way
+	waits     bool // it has a turn in out.waiting
+	flies     bool // it is in flight.streams
+	pending   pending
+	id        uint64
+	resetCode uint64
+	stopCode  uint64
+	granted   uint64 // bytes that it may send in all, as the peer is to be told
 
 	writable      sync.Cond // Write may go on
 	sent          uint64    // bytes in all
@@ -51,20 +60,10 @@ type Stream struct {
 	firstLimit    uint64    // and allowed at first
 	arrived       uint64    // bytes that the peer is known to have
 	asked         uint64    // bytes that it has when it answers
-	flies         bool      // it is in flight.streams
 	early         []byte    // what was written before it had an id, and was not sent
-	writing       bool      // a Write is under way
-	unsent        []byte    // what it has not sent yet, after early
-	waits         bool      // it has a turn in out.waiting
+	unsent        []byte    // what a Write has not sent yet, after early
 	writeErr      error     // what Write returns
 	writeDeadline deadline.Deadline
-
-	pending   pending // what the peer is to be told
-	ended     bool    // that this end has finished or reset it, at some time
-	stopped   bool    // that this end wants no more, at some time
-	resetCode uint64
-	stopCode  uint64
-	granted   uint64 // bytes that it may send in all
 }
 
 var _ mux.CodeResetter = (*Stream)(nil)
