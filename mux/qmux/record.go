@@ -75,6 +75,7 @@ func (r *recordReader) next() (err error) {
 		if errors.Is(err, carrier.ErrMessageSize) {
 			return tooLarge(r.limit)
 		}
+		r.begin()
 		return err
 	}
 	first, err := r.buf.Peek(1)
@@ -91,9 +92,14 @@ func (r *recordReader) next() (err error) {
 	}
 	r.buf.Discard(n)
 	r.left = int(size)
+	r.begin()
+	return nil
+}
+
+// begin notes that a record is under way.
+func (r *recordReader) begin() {
 	r.begun++
 	r.current.Store(r.begun)
-	return nil
 }
 
 // done notes that the record has been taken whole.

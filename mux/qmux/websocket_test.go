@@ -42,7 +42,7 @@ type page struct {
 }
 
 // visit has a page be the client of a server's session.
-func visit(t *testing.T) (mux.Session, *page) {
+func visit(t *testing.T, config mux.Config) (mux.Session, *page) {
 	t.Helper()
 	m := qmux.New()
 	sessions := make(chan mux.Session, 1)
@@ -52,7 +52,7 @@ func visit(t *testing.T) (mux.Session, *page) {
 			t.Error("upgrade:", err)
 			return
 		}
-		s, err := m.DialSide(conn, mux.Config{})
+		s, err := m.DialSide(conn, config)
 		if err != nil {
 			t.Error("dial side:", err)
 		}
@@ -103,7 +103,7 @@ func (p *page) hear(frames string) {
 // TestWebSocket has a server dial a page: messages are records, and have no Size.
 func TestWebSocket(t *testing.T) {
 	leak.Check(t)
-	s, page := visit(t)
+	s, page := visit(t, mux.Config{})
 	page.hear("ff5153300d0a0d0a") // before the page has said anything
 	page.say(defaults)
 	st, err := s.Open(t.Context())
@@ -169,7 +169,7 @@ func TestWebSocket(t *testing.T) {
 // TestWebSocketClose has the server close: the page hears of it, and so does its socket.
 func TestWebSocketClose(t *testing.T) {
 	leak.Check(t)
-	s, page := visit(t)
+	s, page := visit(t, mux.Config{})
 	page.hear("ff5153300d0a0d0a")
 	page.say(defaults)
 	closing := make(chan error, 1)
@@ -200,7 +200,7 @@ func TestWebSocketViolations(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			leak.Check(t)
-			s, page := visit(t)
+			s, page := visit(t, mux.Config{})
 			page.hear("ff5153300d0a0d0a")
 			test.say(page)
 			if test.hear != "" {
@@ -216,4 +216,26 @@ func TestWebSocketViolations(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestMessageDropByDrop has a peer that takes for ever to send a message.
+func TestMessageDropByDrop(t *testing.T) {
+	leak.Check(t)
+	s, page := visit(t, mux.Config{KeepAlive: 20 * time.Millisecond})
+	page.say(defaults)
+	heard := make(chan struct{})
+	go func() {
+		defer close(heard)
+		io.Copy(io.Discard, page.NetConn()) // ends with the session
+	}()
+	// A frame of 60,000 bytes, masked with 0, that begins with one of STREAM, of 50,000.
+	begin := unhex(t, "82 fe ea60 00000000  0e 00 00 8000c350")
+	for next := begin; s.Context().Err() == nil; next = []byte{0} {
+		page.NetConn().Write(next)
+		<-time.After(time.Millisecond)
+	}
+	if err := context.Cause(s.Context()); !errors.Is(err, mux.ErrProtocol) {
+		t.Errorf("cause %v, want mux.ErrProtocol", err)
+	}
+	<-heard
 }
