@@ -140,16 +140,16 @@ func (l *Loop) Release(now bool) (unlocked bool) {
 		l.Flush()
 		return false
 	}
+	l.writing = true // also while Take has more to say
 	if b, ok := l.session.Take(); ok {
-		l.writing = true
 		l.mu.Unlock()
 		kept, err := l.prompt.WriteNow(b.Messages()...)
 		b.Release()
 		l.mu.Lock()
-		l.writing = false
 		l.kept = kept
 		l.failed(err)
 	}
+	l.writing = false
 	if l.kept || l.more {
 		l.more = false
 		l.Flush()

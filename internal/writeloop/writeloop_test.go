@@ -17,6 +17,7 @@ type talker struct {
 	mu      sync.Mutex
 	wg      sync.WaitGroup
 	said    []string // and not taken
+	next    string   // is said when something is taken
 	over    bool
 	flushed int
 	failed  []error
@@ -30,6 +31,10 @@ func (words) Release()             {}
 func (t *talker) Take() (Batch, bool) {
 	w := words(t.said)
 	t.said = nil
+	if t.next != "" {
+		t.said, t.next = append(t.said, t.next), ""
+		t.Flush()
+	}
 	return w, len(w) > 0
 }
 
@@ -223,6 +228,23 @@ func TestPrompt(t *testing.T) {
 		s.sayNow("i")
 		synctest.Wait()
 		conn.want(t, "abcdefghijk", 6)
+	})
+}
+
+// TestPromptTakesTurns: what there is room for when something is taken is written after
+// it, whoever does.
+func TestPromptTakesTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn := &promptSink{room: 100}
+		s := newTalker(t, conn)
+		s.next = "b"
+		conn.during = func() {
+			synctest.Wait() // nobody else writes now
+			conn.want(t, "", 0)
+		}
+		s.sayNow("a")
+		synctest.Wait()
+		conn.want(t, "ab", 2)
 	})
 }
 
