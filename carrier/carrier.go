@@ -107,10 +107,12 @@ type MessageConn interface {
 	Conn
 
 	// NextMessage waits for a message, and returns how many bytes it has, which may
-	// be none. Read then reads them, and after them returns [io.EOF]; what has not
-	// been read when NextMessage is called again is dropped. A message of more than
-	// limit bytes gives an error that matches [ErrMessageSize], and is the last. The
-	// error is [io.EOF] if the peer ended the connection on purpose.
+	// be none. It need not wait for all of them. Read then reads them, and after
+	// them returns [io.EOF], or another error if the connection ends before; what
+	// has not been read when NextMessage is called again is dropped. A message of
+	// more than limit bytes gives an error that matches [ErrMessageSize], and is the
+	// last: the caller may still write why, and then end the connection. The error
+	// is [io.EOF] if the peer ended the connection on purpose.
 	//
 	// Read and NextMessage are called from one goroutine at a time. One that never
 	// calls NextMessage reads as from any other Conn.

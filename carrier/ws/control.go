@@ -65,7 +65,8 @@ func (c *conn) peerCloses(payload []byte) error {
 	return io.EOF
 }
 
-// tell tells the peer why this end fails the connection, if it does.
+// tell tells the peer why this end fails the connection, if it does. As there is nothing
+// more to read, it may wait for room, a second at most.
 func (c *conn) tell(err error) {
 	if refusal, ok := errors.AsType[*refusal](err); ok {
 		c.w.sendClose(refusal.status, refusal.Error())

@@ -14,6 +14,36 @@ import (
 	"github.com/backdial/backdial/carrier"
 )
 
+// TestPing pings an end that has nothing else to do.
+func TestPing(t *testing.T) {
+	eachEnd(t, func(t *testing.T, own carrier.MessageConn, p *peer) {
+		read := make(chan error, 1)
+		go func() { _, err := own.NextMessage(1); read <- err }()
+		for _, payload := range []string{"", "ping", xs(125), "p"} {
+			p.send(atOnce, p.frame(fin|ping, payload))
+			p.want(pong, payload)
+		}
+		own.Close()
+		receive(t, "Read", read)
+	})
+}
+
+// TestWrongMask has frames that are masked as the other end's have to be.
+func TestWrongMask(t *testing.T) {
+	eachEnd(t, func(t *testing.T, own carrier.MessageConn, p *peer) {
+		want := map[bool]string{
+			true:  "protocol violation: a client's frame is not masked",
+			false: "protocol violation: a server's frame is masked",
+		}[p.masks]
+		wrong := &peer{masks: !p.masks}
+		p.send(atOnce, wrong.frame(fin|binary2, "x"))
+		if _, err := own.Read(make([]byte, 1)); err == nil || err.Error() != "ws: read: "+want {
+			t.Errorf("Read: %v, want %s", err, want)
+		}
+		p.want(closing, status(broken, want))
+	})
+}
+
 // TestPongUnderLoad pings an end that writes without a pause.
 func TestPongUnderLoad(t *testing.T) {
 	eachEnd(t, func(t *testing.T, own carrier.MessageConn, p *peer) {
@@ -186,7 +216,10 @@ func TestTooLarge(t *testing.T) {
 		"Frame":     func(p *peer) [][]byte { return [][]byte{p.frame(fin|binary2, xs(limit+1))} },
 		"Huge":      func(p *peer) [][]byte { return [][]byte{p.frameOf(fin|binary2, 1<<62, "x")} },
 		"HugePiece": func(p *peer) [][]byte { return [][]byte{p.frame(binary2, ""), p.frameOf(fin|continuation, 1<<62, "x")} },
-		"Pieces":    func(p *peer) [][]byte { return p.fragments(binary2, xs(limit+1), 1) },
+		"Sum": func(p *peer) [][]byte {
+			return [][]byte{p.frame(binary2, xs(60)), p.frameOf(fin|continuation, 60, "x")}
+		},
+		"Pieces": func(p *peer) [][]byte { return p.fragments(binary2, xs(limit+1), 1) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachEnd(t, func(t *testing.T, own carrier.MessageConn, p *peer) {

@@ -41,11 +41,12 @@ func WithHandshakeTimeout(d time.Duration) Option {
 }
 
 // WithGorillaFraming has the frames of connections read and written by
-// github.com/gorilla/websocket, as the handshake is, instead of by this package. On
-// the wire there is no difference that a peer would notice. It copies more, a
-// connection holds more memory, and NextMessage waits for the whole of a message. It is
-// there in case the default turns out to be at fault, and will go when that has not
-// happened for long enough.
+// github.com/gorilla/websocket, as the handshake is, instead of by this
+// package. A peer cannot tell, but for messages of more than 64 KiB, which
+// clients send in several frames, and for a few mistakes that are let pass. It
+// copies more, a connection holds more memory, a blocked Write holds up the
+// answers to pings and for a second also reading, and NextMessage waits for the
+// whole of a message. It is there in case the default turns out to be at fault.
 func WithGorillaFraming() Option {
 	return func(c *Carrier) { c.gorilla = true }
 }

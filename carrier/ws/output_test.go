@@ -87,11 +87,6 @@ func TestGathers(t *testing.T) {
 		t.Fatal(err)
 	}
 	o.free()
-	for _, p := range o.array {
-		if p != nil {
-			t.Fatal("a buffer that is free keeps a message")
-		}
-	}
 	many := make([][]byte, 3*maxPieces)
 	for i := range many {
 		many[i] = large
@@ -108,6 +103,45 @@ func TestGathers(t *testing.T) {
 	}
 	if err := <-written; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestFreeOutput has a write fail: what was to be written is not kept for longer.
+func TestFreeOutput(t *testing.T) {
+	conn, _ := testnet.Pair(t)
+	conn.Close()
+	large := make([]byte, smallWrite+1)
+	o := newOutput(conn, false, [][]byte{large})
+	o.frame(opBinary, large)
+	if err := o.flush(); err == nil {
+		t.Fatal("a closed connection can be written to")
+	}
+	o.free()
+	for _, p := range o.array {
+		if p != nil {
+			t.Error("an output that is free keeps a message")
+		}
+	}
+}
+
+// TestKeysChange looks at the keys of messages that are written one by one and together.
+func TestKeysChange(t *testing.T) {
+	wire := new(capture)
+	client := NewConn(wire, true)
+	const n = 100
+	for range n / 4 {
+		client.Write([]byte{1})
+		client.WriteMessages([]byte{1}, []byte{2}, []byte{3})
+	}
+	keys := make(map[[4]byte]bool)
+	for frame := make([]byte, 7); ; {
+		if _, err := io.ReadFull(wire, frame); err != nil {
+			break
+		}
+		keys[[4]byte(frame[2:])] = true
+	}
+	if len(keys) < n-1 {
+		t.Errorf("%d frames have %d keys", n, len(keys))
 	}
 }
 

@@ -85,7 +85,7 @@ func ownServer(t *testing.T) (carrier.MessageConn, *peer) {
 	}
 	own := receive(t, "Upgrade", accepted)
 	t.Cleanup(func() { own.Close() })
-	return own.(carrier.MessageConn), newPeer(t, conn, r, true)
+	return bounded(t, own), newPeer(t, conn, r, true)
 }
 
 // ownClient makes the connection of a client.
@@ -103,7 +103,14 @@ func ownClient(t *testing.T) (carrier.MessageConn, *peer) {
 		t.Fatal(err)
 	}
 	conn := receive(t, "the handshake", accepted)
-	return own.(carrier.MessageConn), newPeer(t, conn, bufio.NewReader(conn), false)
+	return bounded(t, own), newPeer(t, conn, bufio.NewReader(conn), false)
+}
+
+// bounded returns conn, which is closed when a test takes too long.
+func bounded(t *testing.T, conn carrier.Conn) carrier.MessageConn {
+	late := time.AfterFunc(3*patience, func() { conn.Close() })
+	t.Cleanup(func() { late.Stop() })
+	return conn.(carrier.MessageConn)
 }
 
 func newPeer(t *testing.T, conn net.Conn, r *bufio.Reader, masks bool) *peer {

@@ -2,11 +2,19 @@
 // passes: through TLS terminators, reverse proxies and the proxies that
 // clients sit behind.
 //
-// Every Write becomes one binary message; Read does not show where messages
-// begin, NextMessage does. A connection that ends on purpose says so with a close frame, status
-// 1000, in each direction: the peer of a CloseWrite may still send, and
-// answers with a close frame of its own only when it is done as well. A
-// connection that ends without a close frame was cut, and its Read fails.
+// Every Write becomes one binary message, in one frame; Read does not show
+// where messages begin, NextMessage does. A connection that ends on purpose
+// says so with a close frame, status 1000, in each direction: the peer of a
+// CloseWrite may still send, and answers with a close frame of its own only
+// when it is done as well. A connection that ends without a close frame was
+// cut, and its Read fails.
+//
+// The handshake is that of github.com/gorilla/websocket. The frames after it
+// are read and written here, unless [WithGorillaFraming] says otherwise. An
+// idle connection holds less than 4 KiB. Pings are answered although a Write
+// waits for a peer that does not read, with the latest pong alone if several
+// wait. A peer that breaks the protocol or sends text is told so with the status
+// that the RFC has for it, and reading ends with an error that says what it was.
 package ws
 
 import (
