@@ -36,10 +36,8 @@ func TestWritesAtOnce(t *testing.T) {
 		} {
 			wire := new(capture)
 			var messages [][]byte
-			var all []byte
 			for _, size := range test.sizes {
 				messages = append(messages, random[:size])
-				all = append(all, random[:size]...)
 			}
 			if err := NewConn(wire, isClient).WriteMessages(messages...); err != nil {
 				t.Fatal(err)
