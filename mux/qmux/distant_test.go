@@ -15,6 +15,7 @@ import (
 type distant struct {
 	parameters
 	forgets bool // it does not count what comes after it has stopped a stream
+	greedy  bool // it never returns credit of the connection
 
 	consumed uint64 // bytes of all streams
 	maxData  uint64
@@ -112,7 +113,7 @@ func (p *distant) take(id uint64, payload []byte, say func([]byte)) {
 		st.limit = st.consumed + window
 		say(encode(frame{typ: frameMaxStreamData, id: id, max: st.limit}))
 	}
-	if window := p.initialMaxData; p.maxData-p.consumed <= window/2 {
+	if window := p.initialMaxData; !p.greedy && p.maxData-p.consumed <= window/2 {
 		p.maxData = p.consumed + window
 		say(encode(frame{typ: frameMaxData, max: p.maxData}))
 	}

@@ -21,7 +21,28 @@ type flight struct {
 	window  uint64    // of the peer's connection; 0 for one of this library, and nothing to look after
 	streams []*Stream // of which not all is known to have arrived
 	unasked uint64    // bytes that were sent after the last request
-	lost    uint64    // bytes that the peer may never have counted, at most
+
+	lost      uint64 // bytes that the peer may never have counted, at most
+	credits   uint64 // how often it has returned credit
+	uncounted uint64 // bytes it had not counted then, and those of streams that it stopped since
+}
+
+// A flown is what has left of a stream.
+type flown struct {
+	window      uint64 // what the peer allowed at first
+	arrived     uint64 // bytes that the peer is known to have
+	asked       uint64 // bytes that it has when it answers
+	flies       bool   // it is in flight.streams
+	credits     uint64 // flight.credits, when it sent for the last time
+	sinceCredit uint64 // bytes that were sent after that credit
+}
+
+// joinLocked notes that st has been opened, of which the peer allows so much.
+func (f *flight) joinLocked(st *Stream, window uint64) {
+	st.limit = window
+	if f.window > 0 {
+		st.flown = &flown{window: window}
+	}
 }
 
 const (
@@ -46,7 +67,7 @@ func (f *flight) roomLocked(st *Stream) uint64 {
 		return math.MaxUint64
 	}
 	most := max((f.fatal()-min(f.lost, f.fatal()))/4, minFlight)
-	return most - min(st.sent-st.arrived, most)
+	return most - min(st.sent-st.flown.arrived, most)
 }
 
 // departLocked notes that n bytes of st have been put into the batch.
@@ -55,10 +76,14 @@ func (s *session) departLocked(st *Stream, n uint64) {
 	if f.window == 0 {
 		return
 	}
-	if !st.flies {
-		st.flies = true
+	if !st.flown.flies {
+		st.flown.flies = true
 		f.streams = append(f.streams, st)
 	}
+	if st.flown.credits != f.credits {
+		st.flown.credits, st.flown.sinceCredit = f.credits, 0
+	}
+	st.flown.sinceCredit += n
 	f.unasked += n
 	if f.unasked >= askEvery || len(f.streams) >= maxUnasked {
 		s.measureLocked()
@@ -68,7 +93,7 @@ func (s *session) departLocked(st *Stream, n uint64) {
 // asked notes that a request leaves behind all that has been put into the batch.
 func (f *flight) asked() {
 	for _, st := range f.streams {
-		st.asked = st.sent
+		st.flown.asked = st.sent
 	}
 	f.unasked = 0
 }
@@ -78,9 +103,9 @@ func (s *session) answeredLocked() {
 	f := &s.flight
 	answered := slices.Clone(f.streams)
 	f.streams = slices.DeleteFunc(f.streams, func(st *Stream) bool {
-		st.arrived = max(st.arrived, st.asked)
-		st.flies = st.arrived < st.sent
-		return !st.flies
+		st.flown.arrived = max(st.flown.arrived, st.flown.asked)
+		st.flown.flies = st.flown.arrived < st.sent
+		return !st.flown.flies
 	})
 	for _, st := range answered {
 		s.sendLocked(st)
@@ -93,8 +118,11 @@ func (s *session) answeredLocked() {
 // readLocked notes that the peer has let st have credit up to limit, as it does when it
 // has read what is a window less.
 func (f *flight) readLocked(st *Stream, limit uint64) {
-	if window := st.firstLimit; limit > window {
-		st.arrived = max(st.arrived, min(limit-window, st.sent))
+	if st.flown == nil {
+		return
+	}
+	if window := st.flown.window; limit > window {
+		st.flown.arrived = max(st.flown.arrived, min(limit-window, st.sent))
 	}
 }
 
@@ -109,22 +137,24 @@ func (f *flight) find(id uint64) *Stream {
 
 // stoppedLocked notes that the peer wants no more of st: what is on its way may be lost.
 func (s *session) stoppedLocked(st *Stream) {
-	if st == nil || s.flight.window == 0 {
+	f := &s.flight
+	if st == nil || f.window == 0 {
 		return
 	}
-	s.flight.lost += st.sent - st.arrived
-	st.arrived = st.sent // it is not lost twice
+	if st.flown.credits == f.credits {
+		f.uncounted += st.flown.sinceCredit
+		st.flown.sinceCredit = 0
+	}
+	f.lost = min(f.lost+st.sent-st.flown.arrived, f.uncounted)
+	st.flown.arrived = st.sent // it is not lost twice
 	s.watchCreditLocked()
 }
 
-// creditedLocked notes that the peer has returned credit. What it has not counted is
-// part of the window that is not there.
+// creditedLocked notes that the peer has returned credit, which says what it has counted.
 func (s *session) creditedLocked() {
-	f, o := &s.flight, &s.out
-	if credit := o.maxData - o.sent; credit < f.window {
-		f.lost = min(f.lost, f.window-credit)
-	} else {
-		f.lost = 0
-	}
+	f := &s.flight
+	f.credits++
+	f.uncounted = f.window - min(s.out.maxData-s.out.sent, f.window)
+	f.lost = min(f.lost, f.uncounted)
 	s.watchdog.rest()
 }

@@ -12,7 +12,7 @@ func underWay(s *session) (n uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, st := range s.flight.streams {
-		n += st.sent - st.arrived
+		n += st.sent - st.flown.arrived
 	}
 	return n
 }
@@ -93,6 +93,38 @@ func TestLostAfterTheEnd(t *testing.T) {
 		return s.flight.lost == size
 	})
 	peer.conn.Close()
+}
+
+// TestAsksAgain has answers come while there is more that has not been asked for.
+func TestAsksAgain(t *testing.T) {
+	var s session
+	s.writer.Mute() // what is noted stays so
+	st := &Stream{s: &s, sent: 100, flown: &flown{flies: true}}
+	st.writable.L = &s.mu
+	s.flight = flight{window: 1 << 20, streams: []*Stream{st}}
+	for _, arrived := range []uint64{40, 100} {
+		s.control.ping = false
+		st.flown.asked = arrived
+		s.answeredLocked()
+		if more := arrived < st.sent; st.flown.arrived != arrived || st.flown.flies != more || s.control.ping != more {
+			t.Errorf("%d have arrived of %d, want %d; asked again: %v", st.flown.arrived, st.sent, arrived, s.control.ping)
+		}
+	}
+}
+
+// TestCredited has credit come: what is part of it is not lost.
+func TestCredited(t *testing.T) {
+	for _, test := range []struct{ lost, credit, want uint64 }{
+		{800, 0, 800}, {800, 200, 800}, {800, 600, 400}, {800, 1000, 0}, {800, 2000, 0}, {0, 600, 0},
+	} {
+		var s session
+		s.flight = flight{window: 1000, lost: test.lost}
+		s.out.sent, s.out.maxData = 5000, 5000+test.credit
+		s.creditedLocked()
+		if s.flight.lost != test.want {
+			t.Errorf("lost %d and credit %d: %d are taken for lost, want %d", test.lost, test.credit, s.flight.lost, test.want)
+		}
+	}
 }
 
 // TestFlightIsForgotten has many small streams be written and closed. What is remembered

@@ -94,8 +94,7 @@ func (s *session) arriveLocked(id uint64, typ frameType) (*Stream, error) {
 	in := &s.incoming
 	st := newStream(s)
 	st.id, st.named, st.announced, st.incoming = id, true, true, true
-	st.firstLimit = s.peer.initialMaxStreamDataBidiLocal
-	st.limit = st.firstLimit
+	s.flight.joinLocked(st, s.peer.initialMaxStreamDataBidiLocal)
 	if s.err == nil && !s.closing && !s.draining && in.open < s.config.MaxStreams && len(in.accepts) < s.config.AcceptBacklog {
 		s.streams[id] = st
 		in.open++

@@ -48,8 +48,7 @@ func (s *session) nameLocked() {
 		o.unnamed = slices.Delete(o.unnamed, 0, 1)
 		st.id, st.named = s.side.id(o.named), true
 		o.named++
-		st.firstLimit = s.peer.initialMaxStreamDataBidiRemote
-		st.limit = st.firstLimit
+		s.flight.joinLocked(st, s.peer.initialMaxStreamDataBidiRemote)
 		s.streams[st.id] = st
 		s.out.unannounced = append(s.out.unannounced, st)
 		if st.pending != 0 {

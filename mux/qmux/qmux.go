@@ -2,7 +2,7 @@
 // any connection that is reliable and keeps order.
 //
 // It speaks draft-ietf-quic-qmux-02, and can be the peer of other implementations,
-// such as the npm package @moq/qmux in a browser:
+// such as the npm package @moq/qmux in a browser, which package internal/interop tests:
 //
 //	new Session(url, {protocols: ["qmux-02.backdial.1"]})
 //
@@ -50,6 +50,33 @@
 // bounded by [mux.Config.ReceiveBuffer]: the window shrinks to what is free of it, but not
 // below that of one stream, and beyond it streams are reset. Towards a peer that has
 // another policy, streams that it does not read may stop all others.
+//
+// # Peers that lose credit
+//
+// A peer has to count all that arrives, also on a stream that it has stopped (RFC 9000,
+// section 4.4). Some do not: @moq/qmux 0.3.3 forgets what is on its way when its
+// application cancels a stream: that much of the connection's window is lost. With more
+// than half of it lost, a peer that returns credit when half has been used returns none
+// any more. With the package's defaults, a window of 1 MiB and 256 KiB for a stream,
+// four streams have the session stand still for good.
+//
+// Towards a peer that has not declared the extension, a stream therefore has a quarter
+// of what can still be lost on its way, and a record in any case: 128 KiB to begin with,
+// and less after streams were stopped. What has arrived is asked with QX_PING. So
+// dozens of streams can be stopped at their worst moment. A session ends with an error
+// that says so, which matches [mux.ErrProtocol], when more may be lost than half of the
+// window, there is no credit left, somebody waits for it, and none has come for ten
+// seconds. A peer that merely does not read is waited for, for ever.
+//
+// Whoever uses that package should ask for a larger window:
+//
+//	new Session(url, {protocols: ["qmux-02.backdial.1"], config: {maxData: 16n << 20n}})
+//
+// From 2 MiB on streams are not slowed down to begin with, and the larger the window,
+// the more streams it takes to lose it. It also is what streams can hold that are not
+// read, before they stop all others.
+//
+// # Memory
 //
 // In front of the carrier wait 64 KiB of data at most, and besides no more than the
 // latest of each thing that there is to say.

@@ -88,8 +88,9 @@ func (st *Stream) progress() (received, allowed uint64, done bool) {
 
 // accountLocked tells the session how much memory the stream holds now.
 func (st *Stream) accountLocked() {
-	st.s.windows.Held.Add(int64(st.buffer.Memory() - st.accounted))
-	st.accounted = st.buffer.Memory()
+	memory := int32(st.buffer.Memory())
+	st.s.windows.Held.Add(int64(memory - st.accounted))
+	st.accounted = memory
 }
 
 // load is what the stream holds, and when its reader was so far.

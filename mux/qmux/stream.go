@@ -25,14 +25,14 @@ type Stream struct {
 	buffer       readbuf.Buffer // what has arrived
 	received     uint64         // bytes in all
 	consumed     uint64         // bytes that were read
-	accounted    int            // memory of buffer that is in session.windows
 	allowed      uint64         // bytes that the peer may send in all
 	window       window.Window  // how many more than consumed that is
 	readErr      error          // what Read returns after the buffer
 	readDeadline deadline.Deadline
-	finished     bool // all has arrived
-	wasReset     bool // the peer sends no more, although that is not all
-	discarding   bool // nobody reads any more
+	accounted    int32 // memory of buffer that is in session.windows
+	finished     bool  // all has arrived
+	wasReset     bool  // the peer sends no more, although that is not all
+	discarding   bool  // nobody reads any more
 
 	// Guarded by session.mu.
 	named     bool // it has an id
@@ -47,7 +47,6 @@ type Stream struct {
 	stopped   bool // that this end wants no more was
 	writing   bool // a Write is under way
 	waits     bool // it has a turn in out.waiting
-	flies     bool // it is in flight.streams
 	pending   pending
 	id        uint64
 	resetCode uint64
@@ -57,9 +56,7 @@ type Stream struct {
 	writable      sync.Cond // Write may go on
 	sent          uint64    // bytes in all
 	limit         uint64    // bytes that the peer allows in all
-	firstLimit    uint64    // and allowed at first
-	arrived       uint64    // bytes that the peer is known to have
-	asked         uint64    // bytes that it has when it answers
+	flown         *flown    // see flight; nil with a peer of this library
 	early         []byte    // what was written before it had an id, and was not sent
 	unsent        []byte    // what a Write has not sent yet, after early
 	writeErr      error     // what Write returns

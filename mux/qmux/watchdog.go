@@ -47,8 +47,8 @@ func (s *session) watchCreditLocked() {
 			return
 		}
 		w.timer = nil
-		if s.err == nil && !s.closing && s.dryLocked() {
-			s.wg.Go(func() { s.starve(f.lost) })
+		if lost := f.lost; s.err == nil && !s.closing && s.dryLocked() {
+			s.wg.Go(func() { s.starve(lost) })
 		}
 	})
 	w.timer = timer

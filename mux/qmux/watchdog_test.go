@@ -3,6 +3,7 @@ package qmux
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -41,6 +42,17 @@ func dry(s *session) bool {
 	return s.dryLocked()
 }
 
+// awaitDry waits for that, in a bubble.
+func awaitDry(t *testing.T, s *session) {
+	t.Helper()
+	for !dry(s) {
+		if s.Context().Err() != nil {
+			t.Fatal("the session has ended")
+		}
+		time.Sleep(latency)
+	}
+}
+
 // TestLostCredit has a peer lose credit until there is none. A Write that waits for it
 // fails, because the session ends, and both ends learn why.
 func TestLostCredit(t *testing.T) {
@@ -53,9 +65,7 @@ func TestLostCredit(t *testing.T) {
 			t.Errorf("%d streams were stopped, and all credit was lost", stopped)
 		}
 		writing := start(func() error { return s.write(t, reads, 10<<20) })
-		for !dry(s) {
-			time.Sleep(latency)
-		}
+		awaitDry(t, s)
 		since := time.Now()
 		err := await(t, "Write", writing)
 		if !errors.Is(err, mux.ErrSessionEnded) || !errors.Is(err, mux.ErrProtocol) || !strings.Contains(err.Error(), "no credit for 10s") {
@@ -69,6 +79,30 @@ func TestLostCredit(t *testing.T) {
 			t.Errorf("the peer has been told %+v", p.closed)
 		}
 	})
+}
+
+// TestCreditIsLostSlowly while most is read and counted. The session ends all the same,
+// when it is not used any more.
+func TestCreditIsLostSlowly(t *testing.T) {
+	for _, size := range []int{10 << 10, 100 << 10, 700 << 10} {
+		t.Run(fmt.Sprint(size, " bytes read between"), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := meetDistant(t, &distant{forgets: true})
+				var err error
+				for rounds := 0; !errors.Is(err, mux.ErrSessionEnded); rounds++ {
+					if rounds == 1000 {
+						t.Fatal("no credit is lost")
+					}
+					if err = s.write(t, reads, size); err == nil {
+						err = s.write(t, stops, 1<<20)
+					}
+				}
+				if !strings.Contains(err.Error(), "no credit for 10s") {
+					t.Errorf("write: error %v, want one that says that there is no credit", err)
+				}
+			})
+		})
+	}
 }
 
 // TestStoppedStreams are no reason to end a session with a peer that counts what comes,
@@ -90,14 +124,13 @@ func TestStoppedStreams(t *testing.T) {
 	})
 }
 
-// TestSlowPeer does not read, and has stopped a stream before. That is no loss, and it
-// may take its time.
+// TestSlowPeer does not read, and has stopped streams before, which it has counted. That
+// is no loss, and it may take its time.
 func TestSlowPeer(t *testing.T) {
-	for name, stopped := range map[string]int{"none stopped": 0, "one stopped": 1} {
-		t.Run(name, func(t *testing.T) {
+	for stopped := range 40 {
+		t.Run(fmt.Sprint(stopped, " stopped"), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := new(distant)
-				s := meetDistant(t, p)
+				s := meetDistant(t, new(distant))
 				for range stopped {
 					wantReset(t, "Write", s.write(t, stops, 1<<20), 7)
 				}
@@ -108,7 +141,7 @@ func TestSlowPeer(t *testing.T) {
 				if !dry(s) {
 					t.Error("nobody waits for credit")
 				}
-				if err := s.Context().Err(); err != nil {
+				if s.Context().Err() != nil {
 					t.Error("the session has ended")
 				}
 			})
@@ -116,14 +149,14 @@ func TestSlowPeer(t *testing.T) {
 	}
 }
 
-// TestCreditComesLate but before the session is given up. Nobody is to know that credit
-// was taken for lost.
+// TestCreditComesLate but before the session is given up, again and again.
 func TestCreditComesLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := meetDistant(t, &distant{forgets: true})
+		s := meetDistant(t, &distant{forgets: true, greedy: true})
 		lose(t, s)
-		writing := start(func() error { return s.write(t, reads, 1<<20) })
-		for range 3 {
+		writing := start(func() error { return s.write(t, reads, 2<<20) })
+		for range 5 {
+			awaitDry(t, s)
 			time.Sleep(creditPatience - time.Second)
 			s.mu.Lock()
 			more := s.out.maxData + 100<<10
