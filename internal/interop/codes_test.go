@@ -9,7 +9,6 @@ import (
 
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/mux"
-	"github.com/backdial/backdial/mux/qmux"
 )
 
 // TestCodes has streams given up by either end, and the other find out why.
@@ -62,7 +61,7 @@ func TestCodes(t *testing.T) {
 // wantCode expects the client's code in err.
 func wantCode(t *testing.T, what string, err error, code uint64) {
 	t.Helper()
-	e, ok := errors.AsType[*qmux.StreamError](err)
+	e, ok := errors.AsType[*mux.ResetError](err)
 	if !ok || e.Code != code || !errors.Is(err, mux.ErrReset) {
 		t.Errorf("%s: error %v, want code %d and mux.ErrReset", what, err, code)
 	}

@@ -11,7 +11,6 @@ import (
 
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/mux"
-	"github.com/backdial/backdial/mux/qmux"
 )
 
 // cancel has the client stop a stream with as much on its way as may be, and returns the
@@ -63,7 +62,7 @@ func TestLostCredit(t *testing.T) {
 			}
 			start = time.Now()
 			err = cancel(t, session)
-			if e, ok := errors.AsType[*qmux.StreamError](err); !ok || e.Code != 7 {
+			if e, ok := errors.AsType[*mux.ResetError](err); !ok || e.Code != 7 {
 				break
 			}
 		}
