@@ -23,6 +23,7 @@ type settings struct {
 	Report    string            `json:"report"`
 	Config    map[string]string `json:"config,omitempty"` // of the package: names and numbers
 	Reconnect bool              `json:"reconnect,omitempty"`
+	Plain     bool              `json:"plain,omitempty"` // WebSocket, as in browsers that have no WebSocketStream
 }
 
 // A kind of client is where the package runs.

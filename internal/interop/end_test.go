@@ -69,7 +69,9 @@ func TestCut(t *testing.T) {
 				leak.Check(t)
 				s := newSite(t)
 				network := testnet.TCP(t, s.addr(), 1)
-				k.start(t, s, s.at(network.Addr(), "/session"))
+				what := s.at(network.Addr(), "/session")
+				what.Plain = true // Chromium 156 crashes now and then when a WebSocketStream is cut
+				k.start(t, s, what)
 				s.hears(t, "ready", "backdial.1")
 				session := s.session(t)
 				st := open(t, session, "hold")

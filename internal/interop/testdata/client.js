@@ -7,6 +7,7 @@ let session;
 // run connects to settings.url, and again when the session ends if settings.reconnect.
 export async function run(settings) {
 	report = (what) => fetch(settings.report, { method: "POST", body: JSON.stringify(what) }).catch(() => {});
+	if (settings.plain) delete globalThis.WebSocketStream;
 	const config = Object.fromEntries(Object.entries(settings.config ?? {}).map(([name, n]) => [name, BigInt(n)]));
 	do {
 		session = new Session(settings.url, { protocols: ["qmux-02.backdial.1"], config });
