@@ -102,7 +102,7 @@ func TestErrors(t *testing.T) {
 		gone("leaves", transport.ErrClientGone)
 		time.Sleep(1500 * time.Millisecond)
 		_, err = s.Dial(t.Context(), "leaves")
-		if want := `fleet: dial: client "leaves" left 1.5s ago: transport: client gone: yamux: session ended: closed by the peer`; err.Error() != want {
+		if want := `fleet: dial: client "leaves" left 1.5s ago: transport: client gone: qmux: session ended: closed by the peer`; err.Error() != want {
 			t.Errorf("error %q, want %q", err, want)
 		}
 

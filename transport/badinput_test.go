@@ -150,12 +150,12 @@ func TestDialErrors(t *testing.T) {
 			return srv.URL
 		},
 		opts: []transport.ClientOption{transport.WithMuxes(smuxmux.New())},
-		text: `transport: ws: dial http://127.0.0.1:\d+: server answered 400 Bad Request: "no multiplexer in common: client offers backdial.v1.smux, server has backdial.v1.yamux"`,
+		text: `transport: ws: dial http://127.0.0.1:\d+: server answered 400 Bad Request: "no multiplexer in common: client offers backdial.v1.smux, server has qmux-02.backdial.1, backdial.v1.yamux"`,
 		is:   rejectedWith(400),
 	}, {
 		name: "mux that was not offered",
 		url:  picks("backdial.v1.smux"),
-		text: `transport: ws: dial http://127.0.0.1:\d+: no multiplexer in common: server picked "backdial.v1.smux", which was not offered \(backdial.v1.yamux\)`,
+		text: `transport: ws: dial http://127.0.0.1:\d+: no multiplexer in common: server picked "backdial.v1.smux", which was not offered \(qmux-02.backdial.1, backdial.v1.yamux\)`,
 		is:   func(err error) bool { return errors.Is(err, transport.ErrNoCommonMux) },
 	}, {
 		name: "no answer",
@@ -274,7 +274,7 @@ func TestPlainRequests(t *testing.T) {
 	}{
 		{"GET", nil, 426, "GET / is not a request of the carriers here (ws)", transport.ErrNotHandshake},
 		{"POST", nil, 426, "POST / is not a request of the carriers here (ws)", transport.ErrNotHandshake},
-		{"GET", upgrade("backdial.v9.future"), 400, "client offers backdial.v9.future, server has backdial.v1.yamux", transport.ErrNoCommonMux},
+		{"GET", upgrade("backdial.v9.future"), 400, "client offers backdial.v9.future, server has qmux-02.backdial.1, backdial.v1.yamux", transport.ErrNoCommonMux},
 		{"GET", http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}}, 400, "Bad Request", nil},
 		{"GET", http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Origin": {"https://evil.example"}}, 403, "Forbidden", carrier.ErrOrigin},
 	} {

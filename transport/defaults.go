@@ -8,6 +8,7 @@ import (
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/carrier/ws"
 	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/mux/qmux"
 	"github.com/backdial/backdial/mux/yamuxmux"
 )
 
@@ -15,7 +16,7 @@ import (
 // package that names an implementation.
 var (
 	defaultCarriers = []carrier.Carrier{ws.New()}
-	defaultMuxes    = []mux.Muxer{yamuxmux.New()}
+	defaultMuxes    = []mux.Muxer{qmux.New(), yamuxmux.New()}
 )
 
 const (

@@ -118,7 +118,7 @@ func ExampleServer_ServeHTTP() {
 	// Output:
 	// true
 	// welcome, 123
-	// transport: accept: yamux: session ended: closed by the peer
+	// transport: accept: qmux: session ended: closed by the peer
 }
 
 // A program with an HTTP server and an HTTP/3 server of its own mounts one

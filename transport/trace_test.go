@@ -65,8 +65,8 @@ func TestTrace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server.expect(t, "server", "connected ws yamux")
-	client.expect(t, "client", "dial started ws", "connected ws yamux")
+	server.expect(t, "server", "connected ws qmux")
+	client.expect(t, "client", "dial started ws", "connected ws qmux")
 
 	d := await(t, "Dialer", dialers)
 	c, err := d.Dial()
@@ -238,7 +238,7 @@ func TestLogger(t *testing.T) {
 	visit(t, srv.URL)
 	d.Close()
 	for _, want := range []string{
-		`level=INFO msg="backdial: client connected" carrier=ws mux=yamux remote=127.0.0.1:`,
+		`level=INFO msg="backdial: client connected" carrier=ws mux=qmux remote=127.0.0.1:`,
 		`level=DEBUG msg="backdial: stream opened"`,
 		`level=DEBUG msg="backdial: stream closed"`,
 		`read=10 written=10`,

@@ -69,7 +69,7 @@ func (s *session) flush(ctx context.Context) bool {
 	defer s.wakeAfter(ctx, &s.flushed)()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for (s.writer.Busy() || s.unfinished > 0) && ctx.Err() == nil && s.err == nil && !s.writer.Muted() {
+	for (s.writer.Busy() || s.unfinished > 0 || len(s.control.messages) > 0) && ctx.Err() == nil && s.err == nil && !s.writer.Muted() {
 		s.flushed.Wait()
 	}
 	return ctx.Err() == nil && s.err == nil && !s.writer.Muted()

@@ -411,3 +411,39 @@ func TestClosedByPeer(t *testing.T) {
 		})
 	}
 }
+
+// TestMessageBeforeClose is sent before the peer has said who it is, and right before
+// the session is closed.
+func TestMessageBeforeClose(t *testing.T) {
+	leak.Check(t)
+	s, peer := meetPuppet(t, dialSide, mux.Config{})
+	if err := s.Send([]byte("why")); err != nil {
+		t.Fatal(err)
+	}
+	closed := start(s.Close)
+	until(t, "the session closes", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.closing
+	})
+	p := greetings()
+	p.backlog = 1
+	peer.say(parametersFrame(p))
+	if f, _ := peer.hear(); f.typ != draft02.parameters {
+		t.Errorf("frame %+v, want one of parameters", f)
+	}
+	f, message := peer.hear()
+	for f.typ == frameMaxStreamsBidi {
+		f, message = peer.hear()
+	}
+	if f.typ != frameMessage || string(message) != "why" {
+		t.Errorf("frame %+v, %q, want the message", f, message)
+	}
+	if f, _ := peer.hear(); f.typ != frameCloseApplication {
+		t.Errorf("frame %+v, want the end", f)
+	}
+	peer.conn.Close()
+	if err := await(t, "Close", closed); err != nil {
+		t.Error(err)
+	}
+}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"math/rand/v2"
 	"net"
 	"os"
 	"strings"
@@ -22,6 +21,9 @@ import (
 	"github.com/backdial/backdial/transport/transporttest"
 )
 
+// opened counts streams: some faults are those of every fourth.
+var opened atomic.Int64
+
 // planted are stacks with something wrong, the faults that show it, and what the
 // suite says of it then.
 var planted = map[string]struct {
@@ -37,7 +39,7 @@ var planted = map[string]struct {
 	},
 	"SaysTwice": {
 		muxer: opening{yamuxmux.New(), func(_ mux.Session, st mux.Stream) mux.Stream {
-			if rand.N(4) > 0 {
+			if opened.Add(1)%4 > 0 {
 				return st
 			}
 			return stuttering{st}
