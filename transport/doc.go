@@ -10,7 +10,7 @@
 //	http.Serve(lis, handler), grpc.Serve …         d.Dial(), http.Client, grpc.NewClient …
 //	┌─────────────────────────────┐                ┌─────────────────────────────┐
 //	│ transport  DialAndListen    │ ◄── streams ── │ transport  Server → Dialer  │
-//	│ mux        yamux│smux│native│     opened by  │ mux        yamux│smux│native│
+//	│ mux        qmux│yamux│smux …│     opened by  │ mux        qmux│yamux│smux …│
 //	│ carrier    ws │ webtransport│     the server │ carrier    ws │ webtransport│
 //	└─────────────────────────────┘                └─────────────────────────────┘
 //	               └──────────── one connection, dialled by the client ──► │
@@ -27,8 +27,8 @@
 // client offers its multiplexers in order of preference when it connects, the
 // server takes the first that it has too, and [Info] tells what came of it. One
 // server serves clients that chose differently at the same time. The default
-// is WebSocket and yamux, without negotiation if need be, which is what wslis,
-// the ancestor of this package, speaks. A multiplexer that hands out the streams
+// is WebSocket and qmux, or else yamux, without negotiation if need be, which is what
+// wslis, the ancestor of this package, speaks. A multiplexer that hands out the streams
 // of the connection itself is offered only on a carrier that has streams.
 //
 // # Several carriers

@@ -81,8 +81,9 @@ func WithCarriers(carriers ...carrier.Carrier) Option {
 // WithMuxes chooses the multiplexers. A client offers them in this order, and
 // the server takes the first that it has too. One that needs a carrier with
 // streams of its own is only offered and taken there. The default is
-// [yamuxmux.New].
+// [qmux.New] and [yamuxmux.New].
 //
+// [qmux.New]: https://pkg.go.dev/github.com/backdial/backdial/mux/qmux#New
 // [yamuxmux.New]: https://pkg.go.dev/github.com/backdial/backdial/mux/yamuxmux#New
 func WithMuxes(muxes ...mux.Muxer) Option {
 	return option(func(c *config) { c.muxes = muxes })
