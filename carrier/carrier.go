@@ -14,8 +14,8 @@
 // one that does not arrive at an HTTP server's TCP port, [Legacy], for one with
 // peers that do not negotiate, [StreamCarrier], for one whose connections have
 // streams, [CloseWriter], for a [Conn] that can end one direction, [MessageConn], for
-// one that carries messages, and [PromptWriter], for one that can be written without
-// waiting. What wraps a Conn has to offer what that does: both ends must take it for
+// one that carries messages, and [PromptWriter] and [PromptReader], for one that can be
+// written and read without waiting. What wraps a Conn has to offer what that does: both ends must take it for
 // the same.
 package carrier
 
@@ -135,6 +135,15 @@ type PromptWriter interface {
 	// Flush writes what WriteNow has kept, and waits for room as Write does. Both are
 	// called as Write is.
 	Flush() error
+}
+
+// A PromptReader is a [Conn] that can be read without waiting.
+type PromptReader interface {
+	Conn
+
+	// ReadNow is Read of what has arrived. If that is nothing, or reading has come to
+	// its end, n is 0: Read tells which. It is called as Read is.
+	ReadNow(p []byte) (n int)
 }
 
 // ErrMessageSize is matched by the error of NextMessage for a message that is too

@@ -16,12 +16,17 @@ import (
 type promptConn struct {
 	*conn
 	attempt attempt
+	arrived arrived
 }
 
-var _ carrier.PromptWriter = (*promptConn)(nil)
+var (
+	_ carrier.PromptWriter = (*promptConn)(nil)
+	_ carrier.PromptReader = (*promptConn)(nil)
+)
 
-// prompted returns c, as a [carrier.PromptWriter] if that is possible: TLS has to wait
-// until what it has encrypted is written.
+// prompted returns c, as a [carrier.PromptWriter] and [carrier.PromptReader] if that is
+// possible: TLS has to wait until what it has encrypted is written, and for all of what
+// it decrypts.
 func prompted(c *conn) carrier.Conn {
 	tcp, ok := c.net.(*net.TCPConn)
 	if !ok {
@@ -33,6 +38,7 @@ func prompted(c *conn) carrier.Conn {
 	}
 	p := &promptConn{conn: c}
 	p.attempt.init(socket)
+	p.arrived.init(socket)
 	return p
 }
 
@@ -47,6 +53,46 @@ func (c *promptConn) WriteNow(messages ...[]byte) (kept bool, err error) {
 
 // Flush implements [carrier.PromptWriter].
 func (c *promptConn) Flush() error { return c.WriteMessages() }
+
+// ReadNow implements [carrier.PromptReader].
+func (c *promptConn) ReadNow(p []byte) (n int) {
+	if c.unreadable() != nil {
+		return 0
+	}
+	if len(c.whole.rest) > 0 {
+		n, _ = c.whole.Read(p)
+		return n
+	}
+	return c.r.payloadNow(p, c.arrived.read)
+}
+
+// An arrived is a read that takes no time: of what is in a socket.
+type arrived struct {
+	socket syscall.RawConn
+	f      func(fd uintptr) bool
+	read   func(p []byte) (n int)
+
+	p []byte
+	n int
+}
+
+func (a *arrived) init(socket syscall.RawConn) {
+	a.socket = socket
+	a.f = func(fd uintptr) bool {
+		n, err := unix.Read(int(fd), a.p)
+		for err == unix.EINTR {
+			n, err = unix.Read(int(fd), a.p)
+		}
+		a.n = max(n, 0)
+		return true // whatever has become of it
+	}
+	a.read = func(p []byte) int {
+		a.p, a.n = p, 0
+		a.socket.Read(a.f)
+		a.p = nil
+		return a.n
+	}
+}
 
 // An attempt is a write that takes no time: to a socket, of what there is room for.
 type attempt struct {

@@ -114,6 +114,25 @@ func (r *reader) payload(p []byte) (n int, err error) {
 	return n, cut(err)
 }
 
+// payloadNow is payload of what is there, of which read gets what is in the socket.
+func (r *reader) payloadNow(p []byte, read func([]byte) int) (n int) {
+	p = p[:min(int64(len(p)), r.left)]
+	if len(p) == 0 {
+		return 0
+	}
+	if len(r.rest) > 0 {
+		n = copy(p, r.rest)
+		r.rest = r.rest[n:]
+	} else {
+		n = read(p)
+	}
+	if r.masked {
+		r.key = mask(p[:n], p[:n], r.key)
+	}
+	r.left -= int64(n)
+	return n
+}
+
 // controlPayload takes the payload of a control frame. It is there until the next call
 // of any method.
 func (r *reader) controlPayload() ([]byte, error) {

@@ -30,8 +30,46 @@ func (st *Stream) Read(p []byte) (int, error) {
 		case st.readErr != nil:
 			return 0, st.readErr
 		}
-		st.readable.Wait()
+		if n := st.awaitLocked(p); n > 0 {
+			st.consumed += uint64(n)
+			st.extendLocked()
+			return n, nil
+		}
 	}
+}
+
+// minInto is how large a buffer has to be for it to be filled without a detour.
+const minInto = 4 << 10
+
+// awaitLocked waits until something has happened that concerns a Read. It returns how
+// much of p has been filled meanwhile.
+func (st *Stream) awaitLocked(p []byte) (filled int) {
+	if len(p) < minInto || st.into != nil {
+		st.readable.Wait()
+		return 0
+	}
+	st.into = p
+	st.readable.Wait()
+	filled = st.filled
+	st.into, st.filled = nil, 0
+	return filled
+}
+
+// handOverLocked moves up to n bytes of the record to a Read that waits, as far as they have
+// arrived, and returns how many. The stream stays locked, so that Read does not return
+// meanwhile, which takes no time.
+func (st *Stream) handOverLocked(n int, r *recordReader) int {
+	if st.buffer.Len() > 0 {
+		return 0
+	}
+	free := st.into[st.filled:]
+	n = r.readNow(free[:min(n, len(free))])
+	if n > 0 {
+		st.filled += n
+		st.received += uint64(n)
+		st.readable.Broadcast()
+	}
+	return n
 }
 
 // receive takes the payload of f, or less if nobody wants it, and returns how much is
@@ -49,6 +87,10 @@ func (st *Stream) receive(f frame, r *recordReader) (left int, err error) {
 		return 0, violation(flowControlError, f.typ, "%d bytes on stream %d, where %d are allowed", end, st.id, st.allowed)
 	}
 	for left = f.length; left > 0 && !st.discarding; {
+		if n := st.handOverLocked(left, r); n > 0 {
+			left -= n
+			continue
+		}
 		free := st.buffer.Space(left)
 		st.mu.Unlock()
 		n, err := r.Read(free)

@@ -31,12 +31,14 @@ const (
 // A recordConn is a connection and how records are put onto it.
 type recordConn struct {
 	net.Conn
-	messages carrier.MessageConn // nil for a byte stream
+	messages carrier.MessageConn  // nil for a byte stream
+	prompt   carrier.PromptReader // nil if it is none
 }
 
 func newRecordConn(conn net.Conn) recordConn {
 	messages, _ := conn.(carrier.MessageConn)
-	return recordConn{conn, messages}
+	prompt, _ := conn.(carrier.PromptReader)
+	return recordConn{conn, messages, prompt}
 }
 
 // A recordReader takes records off a connection, from one goroutine.
@@ -128,6 +130,20 @@ func (r *recordReader) Read(p []byte) (int, error) {
 	n, err := r.buf.Read(p)
 	r.left -= n
 	return n, cut(err)
+}
+
+// readNow is Read of what has arrived, which may be nothing.
+func (r *recordReader) readNow(p []byte) (n int) {
+	p = p[:min(len(p), r.left)]
+	if r.buf.Buffered() > 0 {
+		n, _ = r.buf.Read(p)
+	} else if r.conn.prompt != nil {
+		if n = r.conn.prompt.ReadNow(p); n > 0 {
+			r.heard()
+		}
+	}
+	r.left -= n
+	return n
 }
 
 // skip takes n bytes of the record.

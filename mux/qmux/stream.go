@@ -27,6 +27,8 @@ type Stream struct {
 	consumed     uint64         // bytes that were read
 	allowed      uint64         // bytes that the peer may send in all
 	window       window.Window  // how many more than consumed that is
+	into         []byte         // of a Read that waits, to be filled at once
+	filled       int            // of into, by who receives
 	readErr      error          // what Read returns after the buffer
 	readDeadline deadline.Deadline
 	accounted    int32 // memory of buffer that is in session.windows
