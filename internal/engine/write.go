@@ -13,8 +13,9 @@ const (
 	// maxQueue is how much data may wait in front of the carrier. Twice that
 	// is in memory while a write is under way, and never in an idle session.
 	// A larger queue makes small writes wait longer behind bulk transfers, a
-	// smaller one costs more system calls.
-	maxQueue = 64 << 10
+	// smaller one costs more system calls. This is two frames of maxFrame, and a
+	// little that goes with them.
+	maxQueue = 2*maxFrame + 1<<10
 
 	// maxFrame is the payload of one frame at most. It lets streams take turns.
 	maxFrame = 32 << 10

@@ -78,7 +78,7 @@
 //
 // # Memory
 //
-// In front of the carrier wait 64 KiB of data at most, and besides no more than the
+// In front of the carrier wait 65 KiB of data at most, and besides no more than the
 // latest of each thing that there is to say.
 package qmux
 

@@ -20,8 +20,8 @@ const (
 	maxRecordSize = 64<<10 + 4<<10
 
 	// sendRecordSize is the largest record that this end sends, to a peer that takes
-	// as much. It is what the buffer of a WebSocket holds.
-	sendRecordSize = 64 << 10
+	// as much. It has room for a batch.
+	sendRecordSize = 68 << 10
 
 	// readBuffer is what an idle session holds for reading. Small frames pass through
 	// it; large payload goes from the carrier to its stream.

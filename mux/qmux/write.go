@@ -14,11 +14,11 @@ const (
 	// maxQueue is how much data may wait in front of the carrier. Twice that is in
 	// memory while a write is under way, and never in an idle session. A larger queue
 	// makes small writes wait longer behind bulk transfers, a smaller one costs more
-	// system calls.
-	maxQueue = 64 << 10
+	// system calls. This is a frame of maxPayload, and a little that goes with it.
+	maxQueue = maxPayload + 1<<10
 
 	// maxPayload is the payload of one frame at most. It lets streams take turns.
-	maxPayload = 32 << 10
+	maxPayload = 64 << 10
 
 	// minPayload is the room in the queue that is worth a frame.
 	minPayload = 4 << 10
