@@ -79,11 +79,11 @@ type arrived struct {
 func (a *arrived) init(socket syscall.RawConn) {
 	a.socket = socket
 	a.f = func(fd uintptr) bool {
-		n, err := unix.Read(int(fd), a.p)
+		err := error(unix.EINTR)
 		for err == unix.EINTR {
-			n, err = unix.Read(int(fd), a.p)
+			a.n, err = unix.Read(int(fd), a.p)
 		}
-		a.n = max(n, 0)
+		a.n = max(a.n, 0)
 		return true // whatever has become of it
 	}
 	a.read = func(p []byte) int {
@@ -107,9 +107,13 @@ type attempt struct {
 func (a *attempt) init(socket syscall.RawConn) {
 	a.socket = socket
 	a.f = func(fd uintptr) bool {
-		a.n, a.err = unix.Writev(int(fd), a.pieces)
+		a.err = unix.EINTR
 		for a.err == unix.EINTR {
-			a.n, a.err = unix.Writev(int(fd), a.pieces)
+			if len(a.pieces) == 1 { // which costs less
+				a.n, a.err = unix.Write(int(fd), a.pieces[0])
+			} else {
+				a.n, a.err = unix.Writev(int(fd), a.pieces)
+			}
 		}
 		return true // whatever has become of it
 	}
