@@ -35,11 +35,13 @@ func (s *session) incomingLimitLocked() (limit, unused uint64) {
 	return min(in.over+streams, in.accepted+backlog), min(streams, backlog)
 }
 
-// grantStreamsLocked lets the peer open more streams, once that is worth a frame.
+// grantStreamsLocked lets the peer open more streams, once that is worth a frame, and
+// unless it may open as many already as can wait to be accepted.
 func (s *session) grantStreamsLocked() {
 	in := &s.incoming
 	limit, unused := s.incomingLimitLocked()
-	if s.peer == nil || limit < in.limit+max(unused/4, 1) {
+	enough := max(min(unused, uint64(max(s.config.AcceptBacklog, 0))), 1)
+	if s.peer == nil || limit < in.limit+max(unused/4, 1) || in.limit-in.arrived.next >= enough {
 		return
 	}
 	in.limit = limit
@@ -92,6 +94,7 @@ func (s *session) streamLocked(id uint64, typ frameType) (*Stream, error) {
 // told so.
 func (s *session) arriveLocked(id uint64, typ frameType) (*Stream, error) {
 	in := &s.incoming
+	s.grantStreamsLocked()
 	st := newStream(s)
 	st.id, st.named, st.announced, st.incoming = id, true, true, true
 	s.flight.joinLocked(st, s.peer.initialMaxStreamDataBidiLocal)

@@ -55,6 +55,6 @@ func (s *session) nameLocked() {
 			s.control.streams = append(s.control.streams, st)
 		}
 		s.sendLocked(st)
+		s.flushLocked()
 	}
-	s.flushLocked()
 }

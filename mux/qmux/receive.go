@@ -141,7 +141,9 @@ func (s *session) handleParameters(f frame, r *recordReader) error {
 		return err
 	}
 	s.mu.Lock()
+	s.writer.Hold()
 	s.meetLocked(p)
+	s.writer.Release(true)
 	s.mu.Unlock()
 	s.keepBusy(p.maxIdleTimeout)
 	return nil

@@ -101,7 +101,9 @@ func newSession(v *version, conn net.Conn, side side, config mux.Config) *sessio
 	s.greeting = time.AfterFunc(greetingTime, func() {
 		s.end(lost(fmt.Errorf("%w: no transport parameters within %v", mux.ErrSilent, greetingTime)))
 	})
+	s.writer.Hold()
 	s.greetLocked()
+	s.writer.Release(true) // an idle session needs no writer
 	s.wg.Go(s.readLoop)
 	return s
 }
