@@ -32,3 +32,13 @@ func (t *Turns[W]) Serve(room func() bool, serve func(W) (more bool)) {
 	}
 	t.waiting = slices.Delete(t.waiting, 0, served)
 }
+
+// Leave takes back the turn of who waits no more, if waits says that he has one.
+func (t *Turns[W]) Leave(waits *bool) {
+	for i := len(t.waiting) - 1; *waits; i-- { // not one that is being served
+		if t.waiting[i].waits == waits {
+			*waits = false
+			t.waiting = slices.Delete(t.waiting, i, i+1)
+		}
+	}
+}

@@ -20,6 +20,7 @@ import (
 type flight struct {
 	window  uint64    // of the peer's connection; 0 for one of this library, and nothing to look after
 	streams []*Stream // of which not all is known to have arrived
+	sweepAt int       // how many of them are worth a look
 	unasked uint64    // bytes that were sent after the last request
 
 	lost      uint64 // bytes that the peer may never have counted, at most
@@ -55,6 +56,10 @@ const (
 
 	// maxUnasked is after how many streams it is: each is remembered that long.
 	maxUnasked = 64
+
+	// maxUnanswered is how many streams are remembered that are over, by when the peer
+	// has to answer. Whoever does not answer loses the watch over what they may lose.
+	maxUnanswered = 1024
 )
 
 // fatal is how much the peer can lose before it returns no credit any more.
@@ -78,7 +83,7 @@ func (s *session) departLocked(st *Stream, n uint64) {
 	}
 	if !st.flown.flies {
 		st.flown.flies = true
-		f.streams = append(f.streams, st)
+		f.remember(st)
 	}
 	if st.flown.credits != f.credits {
 		st.flown.credits, st.flown.sinceCredit = f.credits, 0
@@ -88,6 +93,15 @@ func (s *session) departLocked(st *Stream, n uint64) {
 	if f.unasked >= askEvery || len(f.streams) >= maxUnasked {
 		s.measureLocked()
 	}
+}
+
+// remember notes that st has something on its way.
+func (f *flight) remember(st *Stream) {
+	if f.streams = append(f.streams, st); len(f.streams) <= max(f.sweepAt, maxUnanswered) {
+		return
+	}
+	f.streams = slices.DeleteFunc(f.streams, func(st *Stream) bool { return st.over && st.closed })
+	f.sweepAt = 2 * len(f.streams)
 }
 
 // asked notes that a request leaves behind all that has been put into the batch.

@@ -160,3 +160,41 @@ func TestFlightIsForgotten(t *testing.T) {
 	peer.conn.Close()
 	await(t, "what the session says", answering)
 }
+
+// TestUnanswered is TestFlightIsForgotten with a peer that does not answer.
+func TestUnanswered(t *testing.T) {
+	leak.Check(t)
+	p := greetings()
+	p.initialMaxStreamsBidi = 1 << 20
+	s, peer := meet(t, dialSide, mux.Config{}, p)
+	listening := start(func() error {
+		for {
+			f, _, err := peer.next()
+			switch {
+			case err != nil:
+				return nil
+			case f.fin:
+				peer.say(fin(f.id, 0, nil))
+			}
+		}
+	})
+	for range 5 * maxUnanswered {
+		st := open(t, s)
+		if _, err := st.Write([]byte("hello")); err != nil {
+			t.Fatal("write:", err)
+		}
+		st.Close()
+		until(t, "few streams are in use", func() bool {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return len(s.streams) < 100
+		})
+	}
+	s.mu.Lock()
+	if n := len(s.flight.streams); n > maxUnanswered+100 {
+		t.Errorf("%d streams are remembered", n)
+	}
+	s.mu.Unlock()
+	peer.conn.Close()
+	await(t, "what the session says", listening)
+}

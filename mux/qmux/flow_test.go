@@ -1,10 +1,13 @@
 package qmux
 
 import (
+	"errors"
+	"net"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/internal/window"
 	"github.com/backdial/backdial/mux"
 )
@@ -104,4 +107,49 @@ func TestInflowFollowsPath(t *testing.T) {
 			}
 		})
 	})
+}
+
+// TestNoCredit has streams wait for credit of the connection that never comes, be given
+// up, and forgotten.
+func TestNoCredit(t *testing.T) {
+	leak.Check(t)
+	p := greetings()
+	p.initialMaxData = 0
+	s, peer := meet(t, dialSide, mux.Config{}, p)
+	listening := start(func() error {
+		for {
+			f, _, err := peer.next()
+			switch {
+			case err != nil:
+				return nil
+			case f.typ == frameResetStream:
+				peer.say(encode(f))
+			}
+		}
+	})
+	for range 10 {
+		st := open(t, s)
+		writing := start(func() error { _, err := st.Write([]byte("hello")); return err })
+		until(t, "Write waits", func() bool {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return st.waits
+		})
+		st.Reset()
+		if err := await(t, "Write", writing); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("write: %v, want net.ErrClosed", err)
+		}
+		until(t, "the stream is over", func() bool {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return len(s.streams) == 0
+		})
+		s.mu.Lock()
+		if st.waits {
+			t.Error("a stream that is over has a turn")
+		}
+		s.mu.Unlock()
+	}
+	peer.conn.Close()
+	await(t, "what the session says", listening)
 }

@@ -238,13 +238,12 @@ func (s *session) handleSending(f frame) (bool, error) {
 	case frameMaxStreamData:
 		return s.addCreditLocked(st, f.max), nil
 	case frameStopSending:
-		if st.ended {
+		if !s.resetLocked(st, f.code) { // after the data that has claimed credit
 			return false, nil
 		}
 		if st.writeErr == nil {
 			st.writeErr = resetByPeer(f.code)
 		}
-		s.resetLocked(st, f.code) // after the data that has claimed credit
 		st.writable.Broadcast()
 		return true, nil
 	}

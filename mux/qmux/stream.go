@@ -198,6 +198,7 @@ func (st *Stream) abort(err error, discard bool) {
 func (st *Stream) refuse(err error) {
 	st.s.mu.Lock()
 	st.s.giveUpLocked(st, codeRefused)
+	st.writeErr = cmp.Or(st.writeErr, err) // at once: no data may follow RESET_STREAM
 	st.s.mu.Unlock()
 	st.abort(err, true)
 }
@@ -206,7 +207,7 @@ func (st *Stream) refuse(err error) {
 func (s *session) finishLocked(st *Stream) {
 	switch {
 	case st.ended:
-	case s.out.batch != nil && s.out.batch.finish(st):
+	case len(st.early) == 0 && s.out.batch != nil && s.out.batch.finish(st):
 		st.ended, st.sendDone = true, true
 		s.settleLocked(st)
 	default:
@@ -222,15 +223,18 @@ func (s *session) giveUpLocked(st *Stream, code uint64) {
 	s.stopLocked(st, code)
 }
 
-// resetLocked has the peer told that this end sends no more, unless it has been told
-// that this end has sent all: it may have read that.
-func (s *session) resetLocked(st *Stream, code uint64) {
-	if st.ended {
-		return
+// resetLocked has the peer told that this end sends no more, and reports whether that is
+// news. It is not if the peer has been told that this end has sent all: it may have read
+// that.
+func (s *session) resetLocked(st *Stream, code uint64) bool {
+	if st.ended && len(st.early) == 0 {
+		return false
 	}
 	st.ended, st.resetCode = true, code
 	s.setEarlyLocked(st, nil)
 	s.pendLocked(st, pendingReset)
+	st.pending &^= pendingFin // which waited for what was early
+	return true
 }
 
 // stopLocked asks the peer to send no more.
@@ -254,5 +258,6 @@ func (s *session) settleLocked(st *Stream) {
 	}
 	if st.over && st.closed {
 		delete(s.streams, st.id)
+		s.out.waiting.Leave(&st.waits)
 	}
 }

@@ -1,0 +1,101 @@
+package qmux
+
+import (
+	"net"
+	"testing"
+	"time"
+
+	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/mux"
+)
+
+// meetPipe starts a session whose peer is a puppet on a connection without buffers: the
+// writer is busy until the puppet hears what there is.
+func meetPipe(t *testing.T, side side, config mux.Config) (*session, *puppet) {
+	t.Helper()
+	ours, theirs := net.Pipe()
+	theirs.SetReadDeadline(time.Now().Add(patience))
+	s := newSession(draft02, ours, side, config)
+	t.Cleanup(func() { theirs.Close(); s.Close() })
+	return s, &puppet{t, nil, theirs, newRecordReader(newRecordConn(theirs), func() {})}
+}
+
+// early is how much the peer of meetEarly takes at first.
+const early = 100
+
+// meetEarly has 1000 bytes written before the peer has said that it takes some of them.
+// Those wait for the carrier, the others for credit.
+func meetEarly(t *testing.T) (*Stream, *puppet) {
+	t.Helper()
+	s, peer := meetPipe(t, dialSide, mux.Config{})
+	until(t, "the parameters are being written", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.out.batch == nil
+	})
+	st := open(t, s)
+	if _, err := st.Write(make([]byte, 1000)); err != nil {
+		t.Fatal("write:", err)
+	}
+	p := greetings()
+	p.initialMaxStreamDataBidiRemote = early
+	peer.say(parametersFrame(p))
+	until(t, "some of it waits for the carrier", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return st.sent == early
+	})
+	return st, peer
+}
+
+// TestEarlyBeforeFin ends a stream while some of what was written early waits for
+// credit: the end comes after that.
+func TestEarlyBeforeFin(t *testing.T) {
+	for name, end := range map[string]func(*Stream) error{"CloseWrite": (*Stream).CloseWrite, "Close": (*Stream).Close} {
+		t.Run(name, func(t *testing.T) {
+			leak.Check(t)
+			st, peer := meetEarly(t)
+			if err := end(st); err != nil {
+				t.Fatal(err)
+			}
+			if f, _ := peer.hear(); f.typ != draft02.parameters {
+				t.Fatalf("the first frame is %+v, want one of parameters", f)
+			}
+			peer.wants(frame{typ: frameStream, id: 1, length: early})
+			go peer.say(encode(frame{typ: frameMaxStreamData, id: 1, max: 1 << 20}))
+			peer.wants(frame{typ: frameStream, id: 1, offset: early, length: 1000 - early})
+			peer.wants(frame{typ: frameStream, id: 1, offset: 1000, fin: true})
+		})
+	}
+}
+
+// TestEarlyIsGivenUp by the peer, or by the stream's user, while some of it waits for
+// credit, although this end had said before that it would be all.
+func TestEarlyIsGivenUp(t *testing.T) {
+	const code = 7
+	for name, giveUp := range map[string]func(*Stream, *puppet){
+		"STOP_SENDING": func(_ *Stream, peer *puppet) {
+			go peer.say(encode(frame{typ: frameStopSending, id: 1, code: code}))
+		},
+		"Reset": func(st *Stream, _ *puppet) { st.ResetWithCode(code) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			leak.Check(t)
+			st, peer := meetEarly(t)
+			if err := st.CloseWrite(); err != nil {
+				t.Fatal("close write:", err)
+			}
+			if f, _ := peer.hear(); f.typ != draft02.parameters {
+				t.Fatalf("the first frame is %+v, want one of parameters", f)
+			}
+			peer.wants(frame{typ: frameStream, id: 1, length: early})
+			giveUp(st, peer)
+			peer.wants(frame{typ: frameResetStream, id: 1, offset: early, code: code})
+			st.s.mu.Lock()
+			defer st.s.mu.Unlock()
+			if st.pending&pendingFin != 0 || st.s.unfinished != 0 {
+				t.Error("the end is still to be said")
+			}
+		})
+	}
+}

@@ -1,0 +1,32 @@
+package qmux
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/mux"
+)
+
+// TestShedDuringWrite has a session give up a stream that is being written: nothing may
+// follow RESET_STREAM.
+func TestShedDuringWrite(t *testing.T) {
+	leak.Check(t)
+	s, peer := meet(t, dialSide, mux.Config{}, greetings())
+	st := open(t, s)
+	if _, err := st.Write([]byte("hello")); err != nil {
+		t.Fatal("write:", err)
+	}
+	full := errors.New("the receive buffer is full")
+	st.mu.Lock() // as one that reads, so that the stream is given up half way
+	refused := start(func() error { st.refuse(full); return nil })
+	for f := (frame{}); f.typ != frameResetStream; {
+		f, _ = peer.hear()
+	}
+	if _, err := st.Write([]byte("late")); err != full {
+		t.Errorf("a Write after RESET_STREAM: %v, want %v", err, full)
+	}
+	st.mu.Unlock()
+	await(t, "refuse", refused)
+	peer.conn.Close()
+}
