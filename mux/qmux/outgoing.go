@@ -7,10 +7,15 @@ type outgoing struct {
 	unnamed  []*Stream // that wait for an id, in order
 	named    uint64    // streams that have one; the index of the next
 	accepted uint64    // of those, as the peer says
+	unended  int       // streams that are closed, but the peer has not ended them
 }
 
 // opened is how many streams have been opened.
 func (o *outgoing) opened() uint64 { return o.named + uint64(len(o.unnamed)) }
+
+// maxUnended bounds outgoing.unended. A peer of this library allows fewer. Another may
+// allow any number, and end none.
+const maxUnended = 1 << 15
 
 // mayOpenLocked reports whether the peer has room for another stream. One that does
 // not say what it has accepted says how many it takes instead, by MAX_STREAMS.
@@ -20,6 +25,8 @@ func (s *session) mayOpenLocked() bool {
 	switch {
 	case s.peer == nil:
 		return o.opened() < backlog
+	case o.unended >= maxUnended:
+		return false
 	case o.opened() >= s.peer.maxStreams:
 		return false
 	case s.peer.extended():

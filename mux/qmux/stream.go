@@ -166,6 +166,8 @@ func (st *Stream) leave(err error, tellLocked func()) {
 	s.drained.Broadcast()
 	if st.incoming {
 		s.incoming.open--
+	} else {
+		s.outgoing.unended++
 	}
 	tellLocked()
 	st.writeDeadline.Stop()
@@ -256,8 +258,15 @@ func (s *session) settleLocked(st *Stream) {
 			s.grantStreamsLocked()
 		}
 	}
-	if st.over && st.closed {
-		delete(s.streams, st.id)
-		s.out.waiting.Leave(&st.waits)
+	if !st.over || !st.closed || s.streams[st.id] != st {
+		return
+	}
+	delete(s.streams, st.id)
+	s.out.waiting.Leave(&st.waits)
+	if !st.incoming {
+		s.outgoing.unended--
+		if s.outgoing.unended == maxUnended-1 {
+			s.opening.Broadcast()
+		}
 	}
 }
