@@ -103,7 +103,7 @@ func (c *control) appendStreamsLocked(s *session, b *batch) {
 // whether there are any. That st is finished can only be said when all has been sent.
 func (s *session) appendPendingLocked(b *batch, st *Stream) bool {
 	what := st.pending
-	if len(st.early) > 0 {
+	if st.early != nil {
 		what &^= pendingFin
 	}
 	st.pending &^= what
@@ -117,7 +117,7 @@ func (s *session) appendPendingLocked(b *batch, st *Stream) bool {
 		st.sendDone = true
 	}
 	if what&pendingStop != 0 && !st.recvDone {
-		b.frame(frame{typ: frameStopSending, id: st.id, code: st.stopCode}, nil)
+		b.frame(frame{typ: frameStopSending, id: st.id, code: uint64(st.stopCode)}, nil)
 	}
 	if what&pendingGrant != 0 && !st.recvDone && !st.stopped {
 		b.frame(frame{typ: frameMaxStreamData, id: st.id, max: st.granted}, nil)

@@ -63,7 +63,7 @@ func (s *session) fillLocked() {
 	o.waiting.Serve(func() bool {
 		return o.room() >= minPayload && o.sent < o.maxData && s.err == nil && !s.writer.Muted()
 	}, func(st *Stream) bool {
-		return s.sendFrameLocked(st) && len(st.early)+len(st.unsent) > 0
+		return s.sendFrameLocked(st) && (st.early != nil || len(st.unsent) > 0)
 	})
 }
 

@@ -21,7 +21,6 @@ func (st *Stream) Read(p []byte) (int, error) {
 			return 0, os.ErrDeadlineExceeded
 		case st.buffer.Len() > 0 || len(p) == 0:
 			n := st.buffer.Read(p)
-			st.consumed += uint64(n)
 			st.accountLocked()
 			st.extendLocked()
 			return n, nil
@@ -31,7 +30,6 @@ func (st *Stream) Read(p []byte) (int, error) {
 			return 0, st.readErr
 		}
 		if n := st.awaitLocked(p); n > 0 {
-			st.consumed += uint64(n)
 			st.extendLocked()
 			return n, nil
 		}
@@ -50,7 +48,7 @@ func (st *Stream) awaitLocked(p []byte) (filled int) {
 	}
 	st.into = p
 	st.readable.Wait()
-	filled = st.filled
+	filled = int(st.filled)
 	st.into, st.filled = nil, 0
 	return filled
 }
@@ -65,7 +63,7 @@ func (st *Stream) handOverLocked(n int, r *recordReader) int {
 	free := st.into[st.filled:]
 	n = r.readNow(free[:min(n, len(free))])
 	if n > 0 {
-		st.filled += n
+		st.filled += int32(n)
 		st.received += uint64(n)
 		st.readable.Broadcast()
 	}

@@ -24,13 +24,12 @@ type Stream struct {
 	readable     sync.Cond      // Read may go on
 	buffer       readbuf.Buffer // what has arrived
 	received     uint64         // bytes in all
-	consumed     uint64         // bytes that were read
 	allowed      uint64         // bytes that the peer may send in all
 	window       window.Window  // how many more than consumed that is
 	into         []byte         // of a Read that waits, to be filled at once
-	filled       int            // of into, by who receives
 	readErr      error          // what Read returns after the buffer
 	readDeadline deadline.Deadline
+	filled       int32 // of into, by who receives
 	accounted    int32 // memory of buffer that is in session.windows
 	finished     bool  // all has arrived
 	wasReset     bool  // the peer sends no more, although that is not all
@@ -52,14 +51,14 @@ type Stream struct {
 	pending   pending
 	id        uint64
 	resetCode uint64
-	stopCode  uint64
+	stopCode  uint32
 	granted   uint64 // bytes that it may send in all, as the peer is to be told
 
 	writable      sync.Cond // Write may go on
 	sent          uint64    // bytes in all
 	limit         uint64    // bytes that the peer allows in all
 	flown         *flown    // see flight; nil with a peer of this library
-	early         []byte    // what was written before it had an id, and was not sent
+	early         *[]byte   // what was written before it had an id, and was not sent; nil: nothing
 	unsent        []byte    // what a Write has not sent yet, after early
 	writeErr      error     // what Write returns
 	writeDeadline deadline.Deadline
@@ -146,7 +145,7 @@ func (st *Stream) Reset() error { return st.ResetWithCode(codeRefused) }
 // ResetWithCode is Reset with a code that says why. The peer finds it in a
 // [*mux.ResetError].
 func (st *Stream) ResetWithCode(code uint32) error {
-	st.leave(errStreamReset, func() { st.s.giveUpLocked(st, uint64(code)) })
+	st.leave(errStreamReset, func() { st.s.giveUpLocked(st, code) })
 	return nil
 }
 
@@ -209,7 +208,7 @@ func (st *Stream) refuse(err error) {
 func (s *session) finishLocked(st *Stream) {
 	switch {
 	case st.ended:
-	case len(st.early) == 0 && s.out.batch != nil && s.out.batch.finish(st):
+	case st.early == nil && s.out.batch != nil && s.out.batch.finish(st):
 		st.ended, st.sendDone = true, true
 		s.settleLocked(st)
 	default:
@@ -220,8 +219,8 @@ func (s *session) finishLocked(st *Stream) {
 
 // giveUpLocked has the peer told that this end neither reads nor writes any more, and
 // that this is not how it should end.
-func (s *session) giveUpLocked(st *Stream, code uint64) {
-	s.resetLocked(st, code)
+func (s *session) giveUpLocked(st *Stream, code uint32) {
+	s.resetLocked(st, uint64(code))
 	s.stopLocked(st, code)
 }
 
@@ -229,7 +228,7 @@ func (s *session) giveUpLocked(st *Stream, code uint64) {
 // news. It is not if the peer has been told that this end has sent all: it may have read
 // that.
 func (s *session) resetLocked(st *Stream, code uint64) bool {
-	if st.ended && len(st.early) == 0 {
+	if st.ended && st.early == nil {
 		return false
 	}
 	st.ended, st.resetCode = true, code
@@ -240,7 +239,7 @@ func (s *session) resetLocked(st *Stream, code uint64) bool {
 }
 
 // stopLocked asks the peer to send no more.
-func (s *session) stopLocked(st *Stream, code uint64) {
+func (s *session) stopLocked(st *Stream, code uint32) {
 	if st.recvDone || st.stopped {
 		return
 	}

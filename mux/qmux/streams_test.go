@@ -314,7 +314,7 @@ func TestEarly(t *testing.T) {
 	until(t, "Write waits", func() bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		return len(second.early) == maxEarly
+		return second.early != nil && len(*second.early) == maxEarly
 	})
 	peer.say(parametersFrame(p))
 

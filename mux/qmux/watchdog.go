@@ -60,7 +60,7 @@ func (s *session) dryLocked() bool {
 		return false
 	}
 	for _, st := range s.streams {
-		if (st.writing || len(st.early) > 0) && st.sent < st.limit {
+		if (st.writing || st.early != nil) && st.sent < st.limit {
 			return true
 		}
 	}

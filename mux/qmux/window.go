@@ -8,7 +8,7 @@ func (st *Stream) extendLocked() {
 	if st.finished || st.readErr != nil || st.unextendedLocked() < window.Worth(st.window.Size, roundTrip) {
 		return
 	}
-	grown := st.s.windows.Extend(&st.window, st.consumed, roundTrip, st.reclaim)
+	grown := st.s.windows.Extend(&st.window, st.consumedLocked(), roundTrip, st.reclaim)
 	st.allowed += st.unextendedLocked()
 	st.s.mu.Lock()
 	defer st.s.mu.Unlock()
@@ -19,10 +19,15 @@ func (st *Stream) extendLocked() {
 	}
 }
 
+// consumedLocked is how many bytes have been read.
+func (st *Stream) consumedLocked() uint64 {
+	return st.received - uint64(st.buffer.Len()) - uint64(st.filled)
+}
+
 // unextendedLocked is how much of the window the peer does not know of. It knows
 // of more than there is if the window has shrunk.
 func (st *Stream) unextendedLocked() uint64 {
-	return max(st.consumed+st.window.Size, st.allowed) - st.allowed
+	return max(st.consumedLocked()+st.window.Size, st.allowed) - st.allowed
 }
 
 // reclaim takes from other streams that have not been read for a while what their

@@ -97,8 +97,12 @@ func (st *Stream) writeErrLocked() error {
 // its bytes, so that nobody is woken but for having sent all.
 func (s *session) sendLocked(st *Stream) {
 	if !st.named {
-		n := min(len(st.unsent), maxEarly-len(st.early))
-		s.setEarlyLocked(st, append(st.early, st.unsent[:n]...))
+		var early []byte
+		if st.early != nil {
+			early = *st.early
+		}
+		n := min(len(st.unsent), maxEarly-len(early))
+		s.setEarlyLocked(st, append(early, st.unsent[:n]...))
 		st.unsent = st.unsent[n:]
 		return
 	}
@@ -109,9 +113,9 @@ func (s *session) sendLocked(st *Stream) {
 // sendFrameLocked sends a frame of what st has to send, and reports whether there was
 // something, and room for it.
 func (s *session) sendFrameLocked(st *Stream) bool {
-	if len(st.early) > 0 {
-		n := s.sendDataLocked(st, st.early)
-		s.setEarlyLocked(st, st.early[n:])
+	if st.early != nil {
+		n := s.sendDataLocked(st, *st.early)
+		s.setEarlyLocked(st, (*st.early)[n:])
 		return n > 0
 	}
 	if len(st.unsent) == 0 || st.writeErr != nil || st.writeDeadline.Passed() {
@@ -127,14 +131,15 @@ func (s *session) sendFrameLocked(st *Stream) bool {
 
 // setEarlyLocked sets what is kept of st to be sent as soon as it can.
 func (s *session) setEarlyLocked(st *Stream, early []byte) {
-	before, after := len(st.early) > 0, len(early) > 0
-	st.early = early
-	switch {
+	before := st.early != nil
+	if st.early = nil; len(early) > 0 {
+		st.early = &early
+	}
+	switch after := st.early != nil; {
 	case after && !before:
 		s.unfinished++
 	case before && !after:
 		s.unfinished--
-		st.early = nil
 		s.flushed.Broadcast()
 	}
 }
