@@ -22,15 +22,15 @@ func recording(tcp, wslis, ours string) string {
 cpu: Example 9000
 BenchmarkPing/carrier=tcp/mux=none-4  10  5 ns/op  TCP000 p50-ns  900000 p99-ns
 BenchmarkPing/carrier=wslis/mux=yamux-4  10  5 ns/op  WSLIS000 p50-ns  900000 p99-ns
-BenchmarkPing/carrier=ws/mux=yamux-4  10  5 ns/op  OURS000 p50-ns  1900000 p99-ns
+BenchmarkPing/carrier=ws/mux=qmux-4  10  5 ns/op  OURS000 p50-ns  1900000 p99-ns
 BenchmarkThroughput/to=client/streams=1/carrier=wslis/mux=yamux-4  10  5 ns/op  WSLIS MB/s  2 cpu-s/GB
-BenchmarkThroughput/to=client/streams=1/carrier=ws/mux=yamux-4  10  5 ns/op  OURS MB/s  1 cpu-s/GB
+BenchmarkThroughput/to=client/streams=1/carrier=ws/mux=qmux-4  10  5 ns/op  OURS MB/s  1 cpu-s/GB
 BenchmarkDistance/rtt=20ms/loss=1%/carrier=webtransport/mux=native-4  1  5 ns/op  9 MB/s  1.1 ping-RTTs
 BenchmarkScaleSessions/sessions=1/carrier=wslis/mux=yamux-4  1  5 ns/op  100 KiB/session  4 goroutines/session
-BenchmarkScaleSessions/sessions=1/carrier=ws/mux=yamux-4  1  5 ns/op  0 KiB/session  4 goroutines/session
-BenchmarkScaleSessions/sessions=10/carrier=ws/mux=yamux-4  1  5 ns/op  7 ping-p50-ns
+BenchmarkScaleSessions/sessions=1/carrier=ws/mux=qmux-4  1  5 ns/op  0 KiB/session  4 goroutines/session
+BenchmarkScaleSessions/sessions=10/carrier=ws/mux=qmux-4  1  5 ns/op  7 ping-p50-ns
 BenchmarkScaleSessions/sessions=1000/carrier=wslis/mux=yamux-4  1  5 ns/op  40 KiB/session  4 goroutines/session
-BenchmarkScaleSessions/sessions=1000/carrier=ws/mux=yamux-4  1  5 ns/op  20 KiB/session  4 goroutines/session
+BenchmarkScaleSessions/sessions=1000/carrier=ws/mux=qmux-4  1  5 ns/op  20 KiB/session  4 goroutines/session
 PASS
 `)
 }
@@ -75,9 +75,9 @@ func TestMarkdown(t *testing.T) {
 - Linux 6
 - example.org/yamux v1.2.3
 `, `
-## ws+yamux beside wslis
+## ws+qmux beside wslis
 
-|                                                  |         wslis |       ws+yamux |    ratio | verdict |
+|                                                  |         wslis |        ws+qmux |    ratio | verdict |
 |--------------------------------------------------|--------------:|---------------:|---------:|--------:|
 | Ping, p50                                        |   200 µs ±25% |   60.0 µs ±21% | 0.25 ±5% |  better |
 | Throughput, to client, 1 stream                  | 200 MB/s ±25% | 60.0 MB/s ±21% | 0.25 ±5% |   worse |
@@ -86,12 +86,12 @@ func TestMarkdown(t *testing.T) {
 
 64 bytes to and fro on an open stream.
 
-|              |          p50 |    × tcp |  × wslis |     p99 | × tcp | × wslis |
-|--------------|-------------:|---------:|---------:|--------:|------:|--------:|
-| tcp          |  110 µs ±23% |     1.00 | 0.50 ±3% |  900 µs |  1.00 |    1.00 |
-| wslis        |  200 µs ±25% | 2.00 ±2% |     1.00 |  900 µs |  1.00 |    1.00 |
-| **ws+yamux** | 60.0 µs ±21% | 0.50 ±2% | 0.25 ±5% | 1.90 ms |  2.11 |    2.11 |
-| revdial      |       300 µs |     3.00 |     1.50 |       – |     – |       – |
+|             |          p50 |    × tcp |  × wslis |     p99 | × tcp | × wslis |
+|-------------|-------------:|---------:|---------:|--------:|------:|--------:|
+| tcp         |  110 µs ±23% |     1.00 | 0.50 ±3% |  900 µs |  1.00 |    1.00 |
+| wslis       |  200 µs ±25% | 2.00 ±2% |     1.00 |  900 µs |  1.00 |    1.00 |
+| **ws+qmux** | 60.0 µs ±21% | 0.50 ±2% | 0.25 ±5% | 1.90 ms |  2.11 |    2.11 |
+| revdial     |       300 µs |     3.00 |     1.50 |       – |     – |       – |
 `, `
 ### to client, 1 stream
 `, `
@@ -103,10 +103,10 @@ func TestMarkdown(t *testing.T) {
 `, `
 ### memory per session
 
-|              | 1 session | 1000 sessions | × wslis, 1000 sessions |
-|--------------|----------:|--------------:|-----------------------:|
-| wslis        |   100 KiB |      40.0 KiB |                   1.00 |
-| **ws+yamux** |  0.00 KiB |      20.0 KiB |                   0.50 |
+|             | 1 session | 1000 sessions | × wslis, 1000 sessions |
+|-------------|----------:|--------------:|-----------------------:|
+| wslis       |   100 KiB |      40.0 KiB |                   1.00 |
+| **ws+qmux** |  0.00 KiB |      20.0 KiB |                   0.50 |
 `)
 	if t.Failed() {
 		t.Logf("it is\n%s", text)

@@ -16,9 +16,9 @@ type subject struct {
 }
 
 var (
-	tcp     = subject{carrier: "tcp", mux: "none"}
-	wslis   = subject{carrier: "wslis", mux: "yamux"}
-	wsYamux = subject{carrier: "ws", mux: "yamux"}
+	tcp    = subject{carrier: "tcp", mux: "none"}
+	wslis  = subject{carrier: "wslis", mux: "yamux"}
+	wsQMux = subject{carrier: "ws", mux: "qmux"}
 )
 
 // baselines are what subjects of this library are made of or descend from, and
@@ -32,6 +32,7 @@ var baselines = []subject{
 	{carrier: "webtransport-go", mux: "native"},
 	{carrier: "tcp", mux: "yamux"},
 	{carrier: "tcp", mux: "smux"},
+	{carrier: "tcp", mux: "qmux"},
 	{carrier: "ws", mux: "hashicorp-yamux"},
 	{carrier: "ws", mux: "xtaci-smux"},
 }

@@ -8,7 +8,7 @@ import (
 	"gonum.org/v1/plot"
 )
 
-// A comparison is of ws+yamux, which is what most will use, with wslis, of
+// A comparison is of ws+qmux, which is what most will use, with wslis, of
 // which it is the successor.
 type comparison struct {
 	what             string
@@ -27,7 +27,7 @@ func comparisons(r *results) []comparison {
 		}
 		for _, t := range tables {
 			for _, u := range unitsOf(t.units) {
-				base, own := t.values(wslis, u.key), t.values(wsYamux, u.key)
+				base, own := t.values(wslis, u.key), t.values(wsQMux, u.key)
 				ratio := own.over(base).estimate()
 				if u.side || u.key == "p99-ns" || ratio.n == 0 {
 					continue
@@ -64,13 +64,13 @@ func summarize(r *results) *part {
 	if len(all) == 0 {
 		return nil
 	}
-	g := grid{Head: []string{"", wslis.String(), wsYamux.String(), "ratio", "verdict"}}
+	g := grid{Head: []string{"", wslis.String(), wsQMux.String(), "ratio", "verdict"}}
 	for _, c := range all {
 		g.Rows = append(g.Rows, gridRow{Cells: []string{c.what, c.base.text(c.unit.show),
 			c.own.text(c.unit.show), c.ratio.text(digits), c.verdict()}})
 	}
 	return &part{
-		Title: fmt.Sprintf("%s beside %s", wsYamux, wslis),
+		Title: fmt.Sprintf("%s beside %s", wsQMux, wslis),
 		Plots: []figure{gains(all)},
 		Table: g,
 	}
@@ -80,7 +80,7 @@ func summarize(r *results) *part {
 // to the left.
 type gains []comparison
 
-func (gains) Caption() string { return fmt.Sprintf("%s is better than %s", wsYamux, wslis) }
+func (gains) Caption() string { return fmt.Sprintf("%s is better than %s", wsQMux, wslis) }
 func (gains) Note() string    { return "by this factor; to the left it is worse" }
 
 func (g gains) draw(t theme) ([]byte, error) {
@@ -99,7 +99,7 @@ func (g gains) draw(t theme) ([]byte, error) {
 			name:  c.what,
 			value: gain(c.ratio.median),
 			label: digits(math.Exp2(gain(c.ratio.median))),
-			color: carriers[wsYamux.carrier],
+			color: carriers[wsQMux.carrier],
 		}
 		s.low, s.high = gain(c.ratio.median-spread), gain(c.ratio.median+spread)
 		if s.low > s.high {
