@@ -111,9 +111,9 @@ func (st *Stream) receive(f frame, r *recordReader) (left int, err error) {
 		}
 	}
 	st.received = end
-	if left > 0 && !f.fin {
+	if (left > 0 || st.discarding && end == st.allowed) && !f.fin {
 		st.s.mu.Lock()
-		st.s.stopLocked(st, codeClosed) // it has not noticed
+		st.s.stopLocked(st, codeClosed) // it has not noticed, or waits for room and cannot
 		st.s.mu.Unlock()
 	}
 	return left, nil

@@ -447,3 +447,29 @@ func TestMessageBeforeClose(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestCloseDuringLastFrame has a stream closed in the middle of the frame that fills its
+// window: the peer cannot find out by sending more.
+func TestCloseDuringLastFrame(t *testing.T) {
+	const window = 256 << 10
+	leak.Check(t)
+	s, peer := meet(t, listenSide, mux.Config{}, greetings())
+	peer.say(stream(1, 0, []byte("hi")))
+	st := accept(t, s)
+	sent := uint64(2)
+	for ; sent < window-60_000; sent += 10_000 {
+		peer.say(stream(1, sent, make([]byte, 10_000)))
+	}
+	last := stream(1, sent, make([]byte, window-sent))
+	peer.write(appendVarint(nil, uint64(len(last))))
+	peer.write(last[:5000])
+	until(t, "the frame begins to arrive", func() bool {
+		received, _, _ := st.progress()
+		return received > sent
+	})
+	st.Close()
+	peer.wants(frame{typ: frameStream, id: 1, fin: true})
+	peer.write(last[5000:])
+	peer.wants(frame{typ: frameStopSending, id: 1, code: codeClosed})
+	peer.conn.Close()
+}
