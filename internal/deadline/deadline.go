@@ -15,10 +15,15 @@ type Deadline struct {
 
 // Set moves d to t and wakes c, so that whoever waits looks at it again.
 func (d *Deadline) Set(t time.Time, c *sync.Cond) {
-	d.at = t
+	now := time.Now()
+	wait := t.Sub(now)
+	if d.at = t; !t.IsZero() {
+		// By the clock that the timer goes by: a wall clock may have been set, or be
+		// slower, and who is woken then would not see that the time has come.
+		d.at = now.Add(wait)
+	}
 	d.Stop()
 	c.Broadcast()
-	wait := time.Until(t)
 	if t.IsZero() || wait <= 0 {
 		return
 	}
