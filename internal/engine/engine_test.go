@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"runtime"
 	"sync"
 	"testing"
@@ -348,4 +349,39 @@ func TestAcceptWaitsForPeer(t *testing.T) {
 		}
 	}
 	t.Error("10,000 streams were accepted from a peer that reads nothing")
+}
+
+// TestNothingAfterDeadline has a Write wait for credit until its deadline. When there is
+// credit, nothing more is sent of what it was given, which is its caller's again.
+func TestNothingAfterDeadline(t *testing.T) {
+	each(t, func(t *testing.T, m mux.Muxer) {
+		a, b := memPair(t)
+		d, l := sessions(t, m, a, b, mux.Config{}, mux.Config{})
+		from, to := stream(t, d, l)
+		first := bytes.Repeat([]byte{1}, 1<<20)
+		from.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
+		n, err := from.Write(first)
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("write: %v, want os.ErrDeadlineExceeded", err)
+		}
+		clear(first)
+		from.SetWriteDeadline(time.Time{})
+		got := make([]byte, n)
+		if err := await(t, "Read", func() error { _, err := io.ReadFull(to, got); return err }); err != nil {
+			t.Fatal("read:", err)
+		}
+		if err := l.Ping(t.Context()); err != nil { // the credit for them has arrived
+			t.Fatal("ping:", err)
+		}
+		if err := from.CloseWrite(); err != nil {
+			t.Fatal("close write:", err)
+		}
+		var rest []byte
+		if err := await(t, "Read", func() (err error) { rest, err = io.ReadAll(to); return err }); err != nil {
+			t.Fatal("read:", err)
+		}
+		if len(rest) > 0 || bytes.Count(got, []byte{1}) != n {
+			t.Errorf("%d bytes more than the %d that were written, or others", len(rest), n)
+		}
+	})
 }

@@ -1,0 +1,99 @@
+package qmux
+
+import (
+	"errors"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/mux"
+)
+
+// blockWrite has a Write of 20 bytes wait, after 10 of them, for credit of the stream or
+// of the connection. The frame gives that.
+func blockWrite(t *testing.T, limit string) (st *Stream, p *puppet, writing <-chan error, credit frame) {
+	t.Helper()
+	limits := greetings()
+	if limit == "stream" {
+		limits.initialMaxStreamDataBidiRemote = 10
+		credit = frame{typ: frameMaxStreamData, id: 1, max: 1 << 20}
+	} else {
+		limits.initialMaxData = 10
+		credit = frame{typ: frameMaxData, max: 1 << 20}
+	}
+	s, p := meet(t, dialSide, mux.Config{KeepAlive: -1}, limits)
+	t.Cleanup(func() { p.conn.Close() })
+	st = open(t, s)
+	writing = start(func() error {
+		n, err := st.Write(make([]byte, 20))
+		if err != nil && n != 10 {
+			t.Errorf("a Write of which 10 bytes were sent says %d", n)
+		}
+		return err
+	})
+	for f := (frame{}); f.length == 0; { // the stream may be announced before
+		f, _ = p.hear()
+	}
+	return st, p, writing, credit
+}
+
+// TestCreditWakesWrite of the stream and of the connection.
+func TestCreditWakesWrite(t *testing.T) {
+	for _, limit := range []string{"stream", "connection"} {
+		t.Run(limit, func(t *testing.T) {
+			leak.Check(t)
+			_, p, writing, credit := blockWrite(t, limit)
+			p.say(encode(credit))
+			p.wants(frame{typ: frameStream, id: 1, offset: 10, length: 10})
+			if err := await(t, "Write", writing); err != nil {
+				t.Error("write:", err)
+			}
+		})
+	}
+}
+
+// TestNothingAfterDeadline: of a Write that has ended, or whose time has come, nothing
+// more is sent when there is credit.
+func TestNothingAfterDeadline(t *testing.T) {
+	for _, limit := range []string{"stream", "connection"} {
+		for _, returned := range []bool{false, true} {
+			t.Run(limit, func(t *testing.T) {
+				leak.Check(t)
+				st, p, writing, credit := blockWrite(t, limit)
+				late := func() {
+					t.Helper()
+					if err := await(t, "Write", writing); !errors.Is(err, os.ErrDeadlineExceeded) {
+						t.Errorf("write: %v, want os.ErrDeadlineExceeded", err)
+					}
+				}
+				if returned {
+					st.SetWriteDeadline(time.Now())
+					late()
+					st.SetWriteDeadline(time.Time{})
+					p.say(encode(credit))
+					until(t, "there is credit", func() bool {
+						st.s.mu.Lock()
+						defer st.s.mu.Unlock()
+						return st.limit > 10 && st.s.out.maxData > 10
+					})
+				} else { // both at once
+					st.s.mu.Lock()
+					st.writeDeadline.Set(time.Now(), &st.writable)
+					if limit == "stream" {
+						st.s.addCreditLocked(st, credit.max)
+					} else {
+						st.s.out.maxData = credit.max
+						st.s.fillLocked()
+					}
+					st.s.mu.Unlock()
+					late()
+				}
+				if err := st.CloseWrite(); err != nil {
+					t.Error("close write:", err)
+				}
+				p.wants(frame{typ: frameStream, id: 1, offset: 10, fin: true})
+			})
+		}
+	}
+}
