@@ -2,8 +2,11 @@ package qmux
 
 import (
 	"errors"
+	"io"
+	"net"
 	"os"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/backdial/backdial/internal/leak"
@@ -96,4 +99,44 @@ func TestNothingAfterDeadline(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A slowPrompt takes a second for what it writes at once.
+type slowPrompt struct{ net.Conn }
+
+func (slowPrompt) Protocol() string { return "" }
+func (slowPrompt) Flush() error     { return nil }
+
+func (c slowPrompt) WriteNow(messages ...[]byte) (kept bool, err error) {
+	time.Sleep(time.Second)
+	for _, m := range messages {
+		if _, err := c.Write(m); err != nil {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// TestWritersTakeTurns has one Write wait for another, which has sent all and is putting
+// it onto the carrier.
+func TestWritersTakeTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		go io.Copy(io.Discard, theirs)
+		s := newSession(draft02, slowPrompt{ours}, dialSide, mux.Config{KeepAlive: -1})
+		(&puppet{t: t, w: theirs}).say(parametersFrame(greetings()))
+		st := open(t, s)
+		synctest.Wait()
+		write := func() error { _, err := st.Write(make([]byte, promptWrite)); return err }
+		first := start(write)
+		synctest.Wait()
+		second := start(write)
+		for _, writing := range []<-chan error{first, second} {
+			if err := await(t, "Write", writing); err != nil {
+				t.Error("write:", err)
+			}
+		}
+		theirs.Close()
+		s.Close()
+	})
 }
