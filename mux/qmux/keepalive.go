@@ -57,6 +57,10 @@ func (k *kept) Dead(err error) {
 
 var errStuck = errors.New("carrier does not accept writes")
 
+// minKeepAlive is how often a peer is asked at most, however soon it takes a session for
+// idle.
+const minKeepAlive = 20 * time.Millisecond
+
 // keepBusy has the peer asked so often that it does not take the session for idle,
 // which it does after so many milliseconds, if that is not 0.
 func (s *session) keepBusy(maxIdleTimeout uint64) {
@@ -64,7 +68,8 @@ func (s *session) keepBusy(maxIdleTimeout uint64) {
 	if idle == 0 || s.config.KeepAlive <= idle/2 {
 		return
 	}
-	config := mux.Config{KeepAlive: idle / 3, KeepAliveTimeout: min(s.config.KeepAliveTimeout, idle/3)}
+	often := max(idle/3, minKeepAlive)
+	config := mux.Config{KeepAlive: often, KeepAliveTimeout: min(s.config.KeepAliveTimeout, often)}
 	s.mu.Lock()
 	if s.err != nil {
 		s.mu.Unlock()
