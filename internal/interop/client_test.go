@@ -70,7 +70,7 @@ func runNode(t *testing.T, dir string, args ...string) (kill func()) {
 	t.Helper()
 	node := require(t, exec.LookPath, "node", "no Node: install Debian's nodejs")
 	packages(t)
-	polyfill, err := filepath.Abs("testdata/polyfill.js")
+	polyfill, err := filepath.Abs("testdata/polyfill.mjs")
 	if err != nil {
 		t.Fatal(err)
 	}
