@@ -127,10 +127,11 @@
 // would look for: [net.ErrClosed] for what this end closed, [ErrClientGone] for
 // a Dialer whose client is not there any more, [ErrDraining] for one whose client
 // is about to leave or to move, [os.ErrDeadlineExceeded], mux.ErrReset for a stream
-// that the other end gave up, *[carrier.RejectedError] for a server that refused a
-// client, [ErrNoCommonMux], and, in a Trace or in [Info.Fallback], [ErrLostRace] for a
-// carrier that another was faster than, and [ErrServerFull], [ErrNotHandshake] and
-// carrier.ErrOrigin for a request that was refused.
+// that the other end gave up (a *mux.ResetError if the multiplexer has codes),
+// *[carrier.RejectedError] for a server that refused a client, [ErrNoCommonMux], and,
+// in a Trace or in [Info.Fallback], [ErrLostRace] for a carrier that another was faster
+// than, and [ErrServerFull], [ErrNotHandshake] and carrier.ErrOrigin for a request that
+// was refused.
 //
 // # Limits
 //

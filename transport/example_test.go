@@ -21,6 +21,7 @@ import (
 	"github.com/backdial/backdial/carrier/webtransport"
 	"github.com/backdial/backdial/carrier/ws"
 	"github.com/backdial/backdial/mux/nativemux"
+	"github.com/backdial/backdial/mux/qmux"
 	"github.com/backdial/backdial/mux/smuxmux"
 	"github.com/backdial/backdial/mux/yamuxmux"
 	"github.com/backdial/backdial/transport"
@@ -133,7 +134,7 @@ func ExampleServer_ServeHTTP_http3() {
 	byUDP, byTCP := webtransport.New(), ws.New()
 	devices := transport.NewServer(
 		transport.EndpointHandlerFunc(func(d *transport.Dialer) {}),
-		transport.WithCarriers(byUDP, byTCP), transport.WithMuxes(nativemux.New(), yamuxmux.New()))
+		transport.WithCarriers(byUDP, byTCP), transport.WithMuxes(nativemux.New(), qmux.New(), yamuxmux.New()))
 	defer devices.Close()
 	router := http.NewServeMux()
 	router.Handle("/devices", devices)
@@ -161,7 +162,7 @@ func ExampleServer_ServeHTTP_http3() {
 	roots.AddCert(certificate.Leaf)
 	for _, c := range []carrier.Carrier{byUDP, byTCP} {
 		lis, err := transport.DialAndListenContext(context.Background(), "https://"+tcp.Addr().String()+"/devices", nil,
-			transport.WithCarriers(c), transport.WithMuxes(nativemux.New(), yamuxmux.New()),
+			transport.WithCarriers(c), transport.WithMuxes(nativemux.New(), qmux.New(), yamuxmux.New()),
 			transport.WithTLSConfig(&tls.Config{RootCAs: roots}))
 		if err != nil {
 			log.Fatal(err)
@@ -172,7 +173,7 @@ func ExampleServer_ServeHTTP_http3() {
 
 	// Output:
 	// webtransport native
-	// ws yamux
+	// ws qmux
 }
 
 // The client prefers smux; with a server that does not have it, yamux will do.
