@@ -15,8 +15,8 @@
 // peers that do not negotiate, [StreamCarrier], for one whose connections have
 // streams, [CloseWriter], for a [Conn] that can end one direction, [MessageConn], for
 // one that carries messages, and [PromptWriter] and [PromptReader], for one that can be
-// written and read without waiting. What wraps a Conn has to offer what that does: both ends must take it for
-// the same.
+// written and read without waiting. What wraps a Conn has to offer what that does: both
+// ends must take it for the same.
 package carrier
 
 import (

@@ -2,13 +2,13 @@ package ws
 
 // What there was no room for at once is kept, as frames.
 
-// A prompter writes without waiting, and returns how much.
+// A prompter writes without waiting, and returns how much it has written.
 type prompter interface {
 	write(pieces [][]byte) (n int, err error)
 }
 
 // try writes messages as far as there is room at once, and keeps the rest.
-func (w *writer) try(a prompter, messages [][]byte) (kept bool, err error) {
+func (w *writer) try(p prompter, messages [][]byte) (kept bool, err error) {
 	o := newOutput(w.conn, w.masks, messages)
 	select {
 	case w.turn <- struct{}{}:
@@ -27,7 +27,7 @@ func (w *writer) try(a prompter, messages [][]byte) (kept bool, err error) {
 	}
 	n := 0
 	if o.gather(); err == nil && len(o.pieces) > 0 {
-		n, err = a.write(o.pieces)
+		n, err = p.write(o.pieces)
 	}
 	if rest := o.rest(n); err == nil && rest != nil {
 		kept = true

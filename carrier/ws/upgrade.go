@@ -26,9 +26,9 @@ func (*Carrier) Offer(r *http.Request) (protocols []string, ok bool) {
 
 // Upgrade makes a WebSocket of an HTTP/1.1 request. protocol is one that the
 // client offered, or "". What w.Header() holds is sent with the answer, but for
-// what the handshake and the connection have to say themselves. It answers with status 403 if the origin is not
-// allowed (see [WithCheckOrigin]), 400 or 405 if the request is malformed, and
-// 500 if w or protocol is not fit for it.
+// what the handshake and the connection have to say themselves. It answers with
+// status 403 if the origin is not allowed (see [WithCheckOrigin]), 400 or 405 if the
+// request is malformed, and 500 if w or protocol is not fit for it.
 func (c *Carrier) Upgrade(w http.ResponseWriter, r *http.Request, protocol string) (carrier.Conn, error) {
 	if !carrier.OriginAllowed(r) && !c.checkOrigin(r) {
 		http.Error(w, http.StatusText(http.StatusForbidden), http.StatusForbidden)

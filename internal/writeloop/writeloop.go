@@ -65,7 +65,7 @@ type Loop struct {
 	work       sync.Cond   // it may go on
 	kept       bool        // the carrier has kept a part of what it was given
 	start      time.Time   // of what it is writing, zero for nothing
-	mute       bool
+	mute       bool        // nothing more can be written
 }
 
 // Init makes l the loop of a session with the lock mu, which writes to conn. Its
@@ -97,7 +97,7 @@ func (l *Loop) Muted() bool { return l.mute }
 // Wake has the goroutine look at whether the session is over.
 func (l *Loop) Wake() { l.work.Signal() }
 
-// Flush has written what there is, unless somebody is at it.
+// Flush sees to it that what there is gets written, which it does not wait for.
 func (l *Loop) Flush() {
 	switch {
 	case l.held:
@@ -126,10 +126,10 @@ func (l *Loop) Flush() {
 // Hold leaves what is to be written to the call of Release that has to follow.
 func (l *Loop) Hold() { l.held = true }
 
-// Release has written what has come together since Hold. If now is true, the carrier can
-// do that, and nobody else is at it, the caller writes it: what there is room for at
-// once, and the goroutine the rest. Release then has let go of the lock meanwhile, and
-// returns true.
+// Release sees to it that what has come together since Hold gets written. If now is
+// true, the carrier can write without waiting, and nobody else is at it, the caller
+// writes what there is room for at once, and the goroutine the rest. Release then has
+// let go of the lock meanwhile, and returns true.
 func (l *Loop) Release(now bool) (unlocked bool) {
 	pending := l.pending
 	l.held, l.pending = false, false

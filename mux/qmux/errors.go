@@ -94,3 +94,19 @@ var (
 	errStreamReset      = fmt.Errorf("qmux: stream: reset by this end: %w", net.ErrClosed)
 	errStreamHalfClosed = fmt.Errorf("qmux: stream: write after CloseWrite: %w", net.ErrClosed)
 )
+
+// closedByPeer is the cause of the end of a session that the peer has ended by a frame.
+func closedByPeer(e *ConnectionError) error {
+	switch {
+	case !e.Application:
+		return e
+	case e.Code == 0 && e.Reason == "":
+		return mux.ErrClosedByPeer
+	}
+	return closeError{e}
+}
+
+// A closeError is a ConnectionError of a peer that closed the session on purpose.
+type closeError struct{ *ConnectionError }
+
+func (e closeError) Unwrap() []error { return []error{mux.ErrClosedByPeer, e.ConnectionError} }

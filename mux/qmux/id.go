@@ -27,7 +27,7 @@ func (s side) id(index uint64) uint64 { return index<<idBits | uint64(s) }
 // opens reports whether it is the side that opens streams with this id.
 func (s side) opens(id uint64) bool { return side(id&bitServer) == s }
 
-// Arrivals are the streams that a peer has opened. To use one opens all that have a
+// Arrived are the streams that a peer has opened. To use one opens all that have a
 // lower index; those are told from such as are over, although only one has been heard
 // of.
 type arrived struct {

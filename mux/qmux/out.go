@@ -67,7 +67,7 @@ func (s *session) fillLocked() {
 	})
 }
 
-// flushLocked has written what there is.
+// flushLocked sees to it that what there is gets written.
 func (s *session) flushLocked() { s.writer.Flush() }
 
 // A written is a session as package writeloop sees it.

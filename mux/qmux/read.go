@@ -53,9 +53,9 @@ func (st *Stream) awaitLocked(p []byte) (filled int) {
 	return filled
 }
 
-// handOverLocked moves up to n bytes of the record to a Read that waits, as far as they have
-// arrived, and returns how many. The stream stays locked, so that Read does not return
-// meanwhile, which takes no time.
+// handOverLocked moves up to n bytes of the record to a Read that waits, as far as they
+// have arrived, and returns how many. The stream stays locked, so that Read does not
+// return meanwhile; nothing here waits.
 func (st *Stream) handOverLocked(n int, r *recordReader) int {
 	if st.buffer.Len() > 0 {
 		return 0

@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"io"
-
-	"github.com/backdial/backdial/mux"
 )
 
 // readLoop takes records from the carrier until the session ends. It waits for nothing
@@ -305,19 +303,3 @@ func (s *session) handleExtension(f frame, r *recordReader) error {
 	s.opening.Broadcast()
 	return nil
 }
-
-// closedByPeer is the cause of the end of a session that the peer has ended by a frame.
-func closedByPeer(e *ConnectionError) error {
-	switch {
-	case !e.Application:
-		return e
-	case e.Code == 0 && e.Reason == "":
-		return mux.ErrClosedByPeer
-	}
-	return closeError{e}
-}
-
-// A closeError is a ConnectionError of a peer that closed the session on purpose.
-type closeError struct{ *ConnectionError }
-
-func (e closeError) Unwrap() []error { return []error{mux.ErrClosedByPeer, e.ConnectionError} }

@@ -23,9 +23,10 @@ import (
 // and a little longer. Both end with the session, however it ends; Close waits for
 // them.
 //
-// The reader neither writes nor waits for anybody, so two ends cannot block each
-// other. What it has to say, as everything but data, is noted where it concerns, and
-// becomes frames when the writer gets to it: there is never more of it than streams.
+// The reader waits for nobody, so two ends cannot block each other; when it meets its
+// peer it writes what there is room for at once, and otherwise nothing. What it has to
+// say, as everything but data, is noted where it concerns, and becomes frames when a
+// batch is taken: there is never more of it than streams.
 //
 // Locks are taken in the order Stream.mu, session.mu.
 type session struct {
@@ -36,7 +37,7 @@ type session struct {
 
 	ctx     context.Context // cancelled with the cause by end, once
 	cancel  context.CancelCauseFunc
-	wg      sync.WaitGroup // the reader and the writer
+	wg      sync.WaitGroup // the reader, the writer, and what ends a session without credit
 	read    chan struct{}  // closed when the reader is done
 	heard   atomic.Uint64  // how often the carrier has delivered something
 	windows window.Pool

@@ -44,8 +44,8 @@ type Stream struct {
 	recvDone  bool // the peer has finished or reset it
 	sendDone  bool // this end has
 	over      bool // both
-	ended     bool // that this end has finished or reset it, was noted at some time
-	stopped   bool // that this end wants no more was
+	ended     bool // the peer is told, or about to be, that this end has finished or reset it
+	stopped   bool // the peer is asked, or about to be, to send no more
 	writing   bool // a Write is under way
 	waits     bool // it has a turn in out.waiting
 	pending   pending
