@@ -54,14 +54,14 @@ func (s *session) batchLocked() *batch {
 	return o.batch
 }
 
-// room is how many bytes of data there is room for in the batch.
-func (o *out) room() uint64 { return uint64(max(maxQueue-o.queued()-maxStreamHeader-sizeLen, 0)) }
+// room is how many bytes of data there is room for in a batch of so many bytes.
+func (o *out) room(most int) uint64 { return uint64(max(most-o.queued()-maxStreamHeader-sizeLen, 0)) }
 
 // fillLocked gives what room there is to those who wait for it, a frame to each in turn.
 func (s *session) fillLocked() {
 	o := &s.out
 	o.waiting.Serve(func() bool {
-		return o.room() >= minPayload && o.sent < o.maxData && s.err == nil && !s.writer.Muted()
+		return o.room(maxQueue) >= minPayload && o.sent < o.maxData && s.err == nil && !s.writer.Muted()
 	}, func(st *Stream) bool {
 		return s.sendFrameLocked(st) && (st.early != nil || len(st.unsent) > 0)
 	})

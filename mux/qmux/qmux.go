@@ -78,8 +78,8 @@
 //
 // # Memory
 //
-// In front of the carrier wait 65 KiB of data at most, and besides no more than the
-// latest of each thing that there is to say.
+// In front of the carrier wait 65 KiB of data at most, 16 KiB more if they are small
+// writes, and besides no more than the latest of each thing that there is to say.
 package qmux
 
 import (

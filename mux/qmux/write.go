@@ -26,8 +26,9 @@ const (
 	// promptWrite is how many bytes are worth a system call of their own.
 	promptWrite = 16 << 10
 
-	// Writes of up to smallWrite bytes find room when there is none for others: they do
-	// not have to wait for their turn among those that fill the queue.
+	// Writes of up to smallWrite bytes find room when there is none for others, as long
+	// as there is not more than roomForSmall bytes of it: they do not have to wait for
+	// their turn among those that fill the queue.
 	smallWrite   = 1 << 10
 	roomForSmall = 16 << 10
 
@@ -166,11 +167,11 @@ func (s *session) sendDataLocked(st *Stream, p []byte) int {
 		s.watchCreditLocked()
 		return 0
 	}
-	room := o.room()
+	most := maxQueue
 	if len(p) <= smallWrite {
-		room += roomForSmall
+		most += roomForSmall
 	}
-	if room < n {
+	if room := o.room(most); room < n {
 		if n = room; n < minPayload {
 			n = 0
 		}

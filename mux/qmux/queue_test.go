@@ -1,0 +1,48 @@
+package qmux
+
+import (
+	"testing"
+
+	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/mux"
+)
+
+// TestSmallWritesAreBounded has many streams write a little at a time to a peer that does
+// not read, and allows much: what waits for the carrier is no more than for large writes,
+// and the room that small ones have.
+func TestSmallWritesAreBounded(t *testing.T) {
+	leak.Check(t)
+	s, peer := meet(t, dialSide, mux.Config{}, greetings())
+	const streams = 20
+	writing := make([]<-chan error, streams)
+	for i := range writing {
+		st := open(t, s)
+		writing[i] = start(func() error {
+			for buf := make([]byte, 1000); ; {
+				if _, err := st.Write(buf); err != nil {
+					return err
+				}
+			}
+		})
+	}
+	until(t, "all of them wait", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		waiting := 0
+		for _, st := range s.streams {
+			if st.waits || st.sent == st.limit {
+				waiting++
+			}
+		}
+		return waiting == streams && s.writer.Stuck() > 0
+	})
+	s.mu.Lock()
+	if queued := s.out.queued(); queued > maxQueue+roomForSmall {
+		t.Errorf("%d bytes are queued, want %d at most", queued, maxQueue+roomForSmall)
+	}
+	s.mu.Unlock()
+	peer.conn.Close()
+	for _, w := range writing {
+		await(t, "Write", w)
+	}
+}
