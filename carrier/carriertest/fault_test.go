@@ -90,6 +90,14 @@ var faults = []fault{{
 	Target{Carrier: &faulty{wrap: func(c carrier.Conn) carrier.Conn { return forgetful{c.(promptConn)} }}},
 	[]Promise{WritesNow},
 }, {
+	"ReadNowWaits",
+	Target{Carrier: &faulty{wrap: func(c carrier.Conn) carrier.Conn { return blocking{c.(promptReadConn)} }}},
+	[]Promise{ReadsNow},
+}, {
+	"ReadNowGarbles",
+	Target{Carrier: &faulty{wrap: func(c carrier.Conn) carrier.Conn { return garbling{c.(promptReadConn)} }}},
+	[]Promise{ReadsNow},
+}, {
 	"CutIsEnd",
 	Target{Carrier: &faulty{wrap: func(c carrier.Conn) carrier.Conn {
 		return readErr{half(c), func(err error) bool { return !errors.Is(err, net.ErrClosed) }}
@@ -207,6 +215,30 @@ func (c *retaining) Flush() error {
 type forgetful struct{ promptConn }
 
 func (c forgetful) Flush() error { return c.Close() }
+
+type promptReadConn interface {
+	messageConn
+	carrier.PromptReader
+}
+
+// blocking reads as others do.
+type blocking struct{ promptReadConn }
+
+func (c blocking) ReadNow(p []byte) int {
+	n, _ := c.Read(p)
+	return n
+}
+
+// garbling changes the first byte of what it reads.
+type garbling struct{ promptReadConn }
+
+func (c garbling) ReadNow(p []byte) int {
+	n := c.promptReadConn.ReadNow(p)
+	if n > 0 {
+		p[0]++
+	}
+	return n
+}
 
 type wrongProtocol struct{ closeWriter }
 

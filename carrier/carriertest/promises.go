@@ -68,6 +68,10 @@ const (
 	// leaves before all else. For a PromptWriter only.
 	WritesNow Promise = "WritesNow"
 
+	// ReadsNow: ReadNow waits for nothing, gives what Read would give, and no more than
+	// the message has. For a PromptReader only.
+	ReadsNow Promise = "ReadsNow"
+
 	// EndsOneDirection: after CloseWrite the peer reads the rest and then
 	// io.EOF, and the other direction goes on. For a CloseWriter only.
 	EndsOneDirection Promise = "EndsOneDirection"
@@ -152,6 +156,7 @@ var contract = []struct {
 	{CarriesBytes, carriesBytes},
 	{KeepsMessages, keepsMessages},
 	{WritesNow, writesNow},
+	{ReadsNow, readsNow},
 	{EndsOneDirection, endsOneDirection},
 	{DeliversBeforeClose, deliversBeforeClose},
 	{CutIsNoEOF, cutIsNoEOF},

@@ -91,3 +91,88 @@ func writeNow(conn carrier.PromptWriter, data []byte) error {
 	}
 	return conn.Flush()
 }
+
+// readsNow reads in both ways, in turn and at random: ReadNow never waits, and what comes
+// is what was written.
+func readsNow(t *testing.T, target Target) {
+	eachWay(t, target, func(t *testing.T, end, peer carrier.Conn) {
+		conn := promptReader(t, end)
+		if n := readNow(t, conn, make([]byte, 10)); n > 0 {
+			t.Errorf("ReadNow before anything has come: %d bytes", n)
+		}
+		want := noise(8)
+		writing := start(func() error { return writeAll(peer, want, rand.New(rand.NewPCG(1, 2))) })
+		r := rand.New(rand.NewPCG(3, 4))
+		got := make([]byte, 0, len(want))
+		for len(got) < len(want) && !t.Failed() {
+			p := got[len(got):min(len(got)+randomSize(r), cap(got))]
+			reading := start(func() error {
+				n, err := conn.Read(p)
+				got = got[:len(got)+n]
+				return err
+			})
+			if err := receive(t, "Read", reading); err != nil {
+				t.Fatalf("Read after %d bytes: %v", len(got), err)
+			}
+			p = got[len(got):min(len(got)+randomSize(r), cap(got))]
+			got = got[:len(got)+readNow(t, conn, p)]
+		}
+		if !bytes.Equal(got, want) {
+			t.Error("other bytes than were written")
+		}
+		if err := receive(t, "Write", writing); err != nil {
+			t.Error("Write:", err)
+		}
+		end.Close()
+		if n := readNow(t, conn, make([]byte, 10)); n > 0 {
+			t.Errorf("ReadNow after Close: %d bytes", n)
+		}
+	})
+	eachWay(t, target, func(t *testing.T, end, peer carrier.Conn) {
+		conn, messages := promptReader(t, end), messageConn(t, end)
+		const size = 5000
+		data := noise(9)[:2*size]
+		writing := start(func() error { return messageConn(t, peer).WriteMessages(data[:size], data[size:]) })
+		if err := receive(t, "WriteMessages", writing); err != nil {
+			t.Fatal("WriteMessages:", err)
+		}
+		for at := 0; at < len(data); at += size {
+			reading := start(func() error {
+				if n, err := messages.NextMessage(size); n != size || err != nil {
+					return fmt.Errorf("a message of %d bytes, %w, want %d", n, err, size)
+				}
+				got := make([]byte, len(data))
+				n, err := conn.Read(got[:1])
+				if err != nil {
+					return err
+				}
+				n += conn.ReadNow(got[n:]) // for which both messages are there, or nearly
+				rest, err := io.ReadAll(conn)
+				if !bytes.Equal(append(got[:n], rest...), data[at:at+size]) {
+					return fmt.Errorf("%d bytes at once and %d later are not the message, %w", n, len(rest), err)
+				}
+				return err
+			})
+			if err := receive(t, "NextMessage", reading); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// readNow is ReadNow, which has to return at once.
+func readNow(t *testing.T, conn carrier.PromptReader, p []byte) (n int) {
+	t.Helper()
+	within(t, atOnce, "ReadNow", func() { n = conn.ReadNow(p) })
+	return n
+}
+
+// promptReader returns conn as a PromptReader, or skips t.
+func promptReader(t *testing.T, conn carrier.Conn) carrier.PromptReader {
+	t.Helper()
+	prompt, ok := conn.(carrier.PromptReader)
+	if !ok {
+		t.Skip("not a PromptReader")
+	}
+	return prompt
+}
