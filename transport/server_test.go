@@ -77,6 +77,42 @@ func TestMixedClients(t *testing.T) {
 	}
 }
 
+// TestDefaultMuxes has clients and servers that name no multiplexer, and such as have only
+// yamux, as they all had before qmux.
+func TestDefaultMuxes(t *testing.T) {
+	old := transport.WithMuxes(yamuxmux.New())
+	for _, test := range []struct {
+		name   string
+		server []transport.ServerOption
+		client []transport.ClientOption
+		want   mux.Muxer
+	}{
+		{"Defaults", nil, nil, qmux.New()},
+		{"OldServer", []transport.ServerOption{old}, nil, yamuxmux.New()},
+		{"OldClient", nil, []transport.ClientOption{old}, yamuxmux.New()},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			leak.Check(t)
+			dialers := make(chan *transport.Dialer, 1)
+			srv := httptest.NewServer(serverFunc(t, func(d *transport.Dialer) { dialers <- d }, test.server...))
+			defer srv.Close()
+			lis, err := transport.DialAndListenContext(within(t), srv.URL, nil, test.client...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer lis.Close()
+			go serveEcho(lis)
+			d := await(t, "Dialer", dialers)
+			for end, got := range map[string]transport.Info{"client": lis.Info(), "server": d.Info()} {
+				if got.Mux != test.want.Name() || got.Protocol != test.want.Protocol() {
+					t.Errorf("the %s has negotiated %q, %q, want %q, %q", end, got.Mux, got.Protocol, test.want.Name(), test.want.Protocol())
+				}
+			}
+			echoes(t, d, 10_000)
+		})
+	}
+}
+
 // TestLiterals uses Client and Server as wslis had them.
 func TestLiterals(t *testing.T) {
 	leak.Check(t)
