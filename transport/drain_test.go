@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/mux/qmux"
 	"github.com/backdial/backdial/mux/smuxmux"
 	"github.com/backdial/backdial/mux/yamuxmux"
 	"github.com/backdial/backdial/transport"
@@ -70,7 +71,7 @@ func TestDialerShutdown(t *testing.T) {
 
 // TestListenerLeaves has the client shut down: the server knows.
 func TestListenerLeaves(t *testing.T) {
-	for _, m := range []mux.Muxer{yamuxmux.New(), smuxmux.New()} {
+	for _, m := range []mux.Muxer{yamuxmux.New(), smuxmux.New(), qmux.New()} {
 		t.Run(m.Name(), func(t *testing.T) {
 			reconnects(t, func(t *testing.T, s *site) {
 				s.deploy(t, transport.WithMuxes(m))

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/mux/qmux"
 	"github.com/backdial/backdial/mux/smuxmux"
 	"github.com/backdial/backdial/mux/yamuxmux"
 	"github.com/backdial/backdial/transport"
@@ -52,7 +53,7 @@ func shutdown(ctx context.Context, s *transport.Server) <-chan error {
 // TestMove deploys a server: its client connects to the next before it leaves, and
 // nothing is lost.
 func TestMove(t *testing.T) {
-	for _, m := range []mux.Muxer{yamuxmux.New(), smuxmux.New()} {
+	for _, m := range []mux.Muxer{yamuxmux.New(), smuxmux.New(), qmux.New()} {
 		t.Run(m.Name(), func(t *testing.T) {
 			reconnects(t, func(t *testing.T, s *site) {
 				s.deploy(t, transport.WithMuxes(m))

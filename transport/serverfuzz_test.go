@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -28,6 +30,7 @@ import (
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/nativemux"
+	"github.com/backdial/backdial/mux/qmux"
 	"github.com/backdial/backdial/mux/smuxmux"
 	"github.com/backdial/backdial/mux/yamuxmux"
 	"github.com/backdial/backdial/transport"
@@ -57,6 +60,9 @@ var attacks = []attack{
 	{stack{"webtransport", "native"}, (*siege).saysOnUDP},
 	{stack{"webtransport", "native"}, (*siege).saysOnQUIC},
 	{stack{"webtransport", "native"}, (*siege).saysOnStreams},
+	speaking("ws", "qmux"),
+	speaking("webtransport", "qmux"),
+	speaking("mem", "qmux"),
 }
 
 const (
@@ -123,14 +129,16 @@ type place struct {
 	url *url.URL
 }
 
-var muxers = map[string]mux.Muxer{"yamux": yamuxmux.New(), "smux": smuxmux.New(), "native": nativemux.New()}
+var muxers = map[string]mux.Muxer{
+	"yamux": yamuxmux.New(), "smux": smuxmux.New(), "qmux": qmux.New(), "native": nativemux.New(),
+}
 
 func (s *siege) start(t *testing.T) {
 	network, web := mem.New(), ws.New()
 	s.arrived = make(chan *transport.Dialer, 100)
 	s.server = transport.NewServer(transport.EndpointHandlerFunc(s.meet),
 		transport.WithCarriers(web, webtransport.New(), network),
-		transport.WithMuxes(muxers["yamux"], muxers["smux"], muxers["native"]),
+		transport.WithMuxes(slices.Collect(maps.Values(muxers))...),
 		transport.WithAcceptFromClient(echo),
 		transport.WithMaxHandshakes(maxLeftSessions), transport.WithMaxSessions(len(attacks)+maxLeftSessions))
 	certificate, err := webtransport.SelfSigned("127.0.0.1")

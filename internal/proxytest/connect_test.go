@@ -45,7 +45,7 @@ func TestConnect(t *testing.T) {
 					"X-Forwarded-For":   {"192.0.2.1"}, // which the client may not decide
 					"X-Forwarded-Proto": {"gopher"},
 				})
-				if want := "backdial.v1." + w.muxer.Name(); lis.Info().Protocol != want || d.Info().Protocol != want {
+				if want := w.muxer.Protocol(); lis.Info().Protocol != want || d.Info().Protocol != want {
 					t.Errorf("negotiated %q and %q, want %q", lis.Info().Protocol, d.Info().Protocol, want)
 				}
 				scheme := map[string]string{"ws": "http", "wss": "https"}[w.scheme]

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/mux/qmux"
 	"github.com/backdial/backdial/mux/smuxmux"
 	"github.com/backdial/backdial/mux/yamuxmux"
 	"github.com/backdial/backdial/transport"
@@ -37,7 +38,7 @@ func startServer(t *testing.T, name string, opts ...transport.ServerOption) *ser
 // startServerOf is startServer with a handler of its own.
 func startServerOf(t *testing.T, name string, h transport.EndpointHandler, opts ...transport.ServerOption) *server {
 	t.Helper()
-	opts = append([]transport.ServerOption{transport.WithMuxes(yamuxmux.New(), smuxmux.New())}, opts...)
+	opts = append([]transport.ServerOption{transport.WithMuxes(yamuxmux.New(), smuxmux.New(), qmux.New())}, opts...)
 	s := transport.NewServer(h, opts...)
 	routes := http.NewServeMux()
 	routes.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
@@ -86,7 +87,7 @@ type way struct {
 // ways are all there are.
 func ways() (all []way) {
 	for _, scheme := range []string{"ws", "wss"} {
-		for _, m := range []mux.Muxer{yamuxmux.New(), smuxmux.New()} {
+		for _, m := range []mux.Muxer{yamuxmux.New(), smuxmux.New(), qmux.New()} {
 			all = append(all, way{scheme + "-" + m.Name(), scheme, m})
 		}
 	}
