@@ -9,16 +9,12 @@ import (
 	"errors"
 	"io"
 	"net"
-	"net/http"
-	"net/url"
 	"os"
 	"runtime"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/backdial/backdial/carrier"
-	"github.com/backdial/backdial/carrier/mem"
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/internal/testnet"
 	"github.com/backdial/backdial/mux"
@@ -128,38 +124,13 @@ func TestDialAndClose(t *testing.T) {
 	})
 }
 
-// memPair returns the two ends of a connection that buffers 64 KiB each way,
-// and whose writes fail as soon as the peer closes.
-func memPair(t *testing.T) (a, b net.Conn) {
-	t.Helper()
-	network := mem.New()
-	accepted := make(chan net.Conn, 1)
-	e, err := network.Listen("server", nil, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := network.Upgrade(w, r, "")
-		if err != nil {
-			t.Error(err)
-		}
-		accepted <- c
-	}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer e.Close()
-	go e.Serve()
-	b, err = network.Dial(t.Context(), &carrier.Request{URL: &url.URL{Scheme: "mem", Host: "server"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return <-accepted, b
-}
-
 // TestWriteErrorKeepsInput has a peer that writes, closes, and is gone, while
 // this end writes. That its own write fails must not cost it what has arrived.
 func TestWriteErrorKeepsInput(t *testing.T) {
 	each(t, func(t *testing.T, m mux.Muxer) {
 		sent := bytes.Repeat([]byte("x"), 200<<10)
 		for range 50 {
-			a, b := memPair(t)
+			b, a := testnet.MemPair(t)
 			// Without CloseWrite, the end of the connection comes at once.
 			d, l := sessions(t, m, struct{ net.Conn }{a}, struct{ net.Conn }{b}, mux.Config{}, mux.Config{})
 			writer, reader := stream(t, d, l)
@@ -355,7 +326,7 @@ func TestAcceptWaitsForPeer(t *testing.T) {
 // credit, nothing more is sent of what it was given, which is its caller's again.
 func TestNothingAfterDeadline(t *testing.T) {
 	each(t, func(t *testing.T, m mux.Muxer) {
-		a, b := memPair(t)
+		a, b := testnet.MemPair(t)
 		d, l := sessions(t, m, a, b, mux.Config{}, mux.Config{})
 		from, to := stream(t, d, l)
 		first := bytes.Repeat([]byte{1}, 1<<20)

@@ -15,6 +15,7 @@ import (
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/internal/echo"
 	"github.com/backdial/backdial/internal/engine"
+	"github.com/backdial/backdial/internal/testnet"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/smuxmux"
 	"github.com/backdial/backdial/mux/yamuxmux"
@@ -122,7 +123,7 @@ func newVictim(t *testing.T, habits byte) *victim {
 	if v.has(dials) {
 		start, v.user.Opens = m.DialSide, 2
 	}
-	ours, theirs := memPair(t)
+	theirs, ours := testnet.MemPair(t)
 	v.limits, v.peer = v.hostileLimits(), theirs
 	var err error
 	if v.session, err = start(ours, v.limits); err != nil {

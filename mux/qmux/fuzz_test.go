@@ -7,8 +7,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"net/http"
-	"net/url"
 	"runtime"
 	"slices"
 	"testing"
@@ -16,8 +14,8 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/carrier"
-	"github.com/backdial/backdial/carrier/mem"
 	"github.com/backdial/backdial/internal/echo"
+	"github.com/backdial/backdial/internal/testnet"
 	"github.com/backdial/backdial/mux"
 )
 
@@ -176,7 +174,7 @@ func newVictim(t *testing.T, habits byte, messages bool) *victim {
 	if v.has(dials) {
 		side, v.user.Opens = dialSide, 2
 	}
-	ours, theirs := memPair(t)
+	theirs, ours := testnet.MemPair(t)
 	if messages {
 		ours, theirs = framed{ours}, framed{theirs}
 	}
@@ -198,30 +196,6 @@ func newVictim(t *testing.T, habits byte, messages bool) *victim {
 		theirs.Write(record)
 	}
 	return v
-}
-
-// memPair returns the two ends of a connection in memory.
-func memPair(t *testing.T) (a, b net.Conn) {
-	t.Helper()
-	network := mem.New()
-	accepted := make(chan net.Conn, 1)
-	e, err := network.Listen("server", nil, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := network.Upgrade(w, r, "")
-		if err != nil {
-			t.Error(err)
-		}
-		accepted <- c
-	}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer e.Close()
-	go e.Serve()
-	b, err = network.Dial(t.Context(), &carrier.Request{URL: &url.URL{Scheme: "mem", Host: "server"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return <-accepted, b
 }
 
 func (v *victim) has(habit byte) bool { return v.habits&habit != 0 }

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/backdial/backdial/internal/testnet"
 	"github.com/backdial/backdial/mux"
 )
 
@@ -40,7 +41,7 @@ type modelEnd struct {
 }
 
 func walk(t *testing.T, r *rand.Rand) {
-	a, b := memPair(t)
+	b, a := testnet.MemPair(t)
 	d, l := newSession(draft02, a, dialSide, mux.Config{KeepAlive: -1}), newSession(draft02, b, listenSide, mux.Config{KeepAlive: -1})
 	var ends []*modelEnd
 	for range 150 {
@@ -92,7 +93,7 @@ func walk(t *testing.T, r *rand.Rand) {
 // content is the byte at a position of what an end writes.
 func content(st *Stream, at int) byte { return byte(at*7) ^ byte(st.id) }
 
-// stopped notes that the peer wants no more, for the reason err.
+// stop notes that the peer wants no more, for the reason err.
 func (e *modelEnd) stop(err error) {
 	if e.ended {
 		return
