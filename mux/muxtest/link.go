@@ -67,6 +67,13 @@ func (l *ConnLink) Pass() error {
 	return nil
 }
 
+// Passes reports whether Pass would not wait, nor fail.
+func (l *ConnLink) Passes() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.frozen && !l.closed
+}
+
 func (l *ConnLink) Read(p []byte) (int, error) {
 	n, err := l.Conn.Read(p)
 	if gone := l.Pass(); gone != nil {

@@ -173,6 +173,39 @@ func (c linkedMessageConn) WriteMessages(messages ...[]byte) error {
 	return c.messages.WriteMessages(messages...)
 }
 
+// A promptConn is what a connection can do without waiting.
+type promptConn interface {
+	carrier.PromptWriter
+	carrier.PromptReader
+}
+
+// A linkedPromptConn is a linkedMessageConn over a connection that can do that.
+type linkedPromptConn struct {
+	linkedMessageConn
+	prompt promptConn
+}
+
+func (c linkedPromptConn) WriteNow(messages ...[]byte) (kept bool, err error) {
+	if !c.Passes() {
+		return true, nil // for ever
+	}
+	return c.prompt.WriteNow(messages...)
+}
+
+func (c linkedPromptConn) Flush() error {
+	if err := c.Pass(); err != nil {
+		return err
+	}
+	return c.prompt.Flush()
+}
+
+func (c linkedPromptConn) ReadNow(p []byte) int {
+	if !c.Passes() {
+		return 0
+	}
+	return c.prompt.ReadNow(p)
+}
+
 func link(conn carrier.Conn, err error, to chan<- muxtest.Link) (carrier.Conn, error) {
 	if err != nil {
 		return nil, err
@@ -180,10 +213,14 @@ func link(conn carrier.Conn, err error, to chan<- muxtest.Link) (carrier.Conn, e
 	link := muxtest.NewLink(conn)
 	to <- link
 	linked := linkedConn{link, conn.Protocol()}
-	if messages, ok := conn.(carrier.MessageConn); ok {
-		return linkedMessageConn{linked, messages}, nil
+	messages, ok := conn.(carrier.MessageConn)
+	if !ok {
+		return linked, nil
 	}
-	return linked, nil
+	if prompt, ok := conn.(promptConn); ok {
+		return linkedPromptConn{linkedMessageConn{linked, messages}, prompt}, nil
+	}
+	return linkedMessageConn{linked, messages}, nil
 }
 
 func (c *linkedCarrier) Dial(ctx context.Context, r *carrier.Request) (carrier.Conn, error) {
