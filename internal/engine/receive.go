@@ -87,7 +87,7 @@ func (st *Stream) accountLocked() {
 func (st *Stream) load() shed.Load {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	return shed.Load{Holds: st.buffer.Memory(), Read: st.s.windows.Read(&st.window)}
+	return shed.Load{Holds: st.buffer.Memory(), Read: st.s.windows.Extended(&st.window)}
 }
 
 // finish notes that the peer writes no more.

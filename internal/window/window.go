@@ -81,8 +81,8 @@ const never = -time.Hour
 // New returns the window of a new stream.
 func (p *Pool) New() Window { return Window{Size: p.least, extended: never, since: never} }
 
-// Read is when w was extended for the last time.
-func (p *Pool) Read(w *Window) time.Time { return p.began.Add(w.extended) }
+// Extended is when w was extended for the last time.
+func (p *Pool) Extended(w *Window) time.Time { return p.began.Add(w.extended) }
 
 // Grown is how many bytes all windows have grown.
 func (p *Pool) Grown() int64 { return p.grown.Load() }

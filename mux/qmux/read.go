@@ -1,204 +1,305 @@
 package qmux
 
 import (
-	"fmt"
+	"cmp"
+	"errors"
 	"io"
-	"os"
-
-	"github.com/backdial/backdial/internal/shed"
-	"github.com/backdial/backdial/mux"
 )
 
-// Read implements [mux.Stream].
-func (st *Stream) Read(p []byte) (int, error) {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	for {
-		switch {
-		case st.discarding:
-			return 0, st.readErr
-		case st.readDeadline.Passed():
-			return 0, os.ErrDeadlineExceeded
-		case st.buffer.Len() > 0 || len(p) == 0:
-			n := st.buffer.Read(p)
-			st.accountLocked()
-			st.extendLocked()
-			return n, nil
-		case st.finished:
-			return 0, io.EOF
-		case st.readErr != nil:
-			return 0, st.readErr
-		}
-		if n := st.awaitLocked(p); n > 0 {
-			st.extendLocked()
-			return n, nil
-		}
-	}
-}
-
-// minInto is how large a buffer has to be for it to be filled without a detour.
-const minInto = 4 << 10
-
-// awaitLocked waits until something has happened that concerns a Read. It returns how
-// much of p has been filled meanwhile.
-func (st *Stream) awaitLocked(p []byte) (filled int) {
-	if len(p) < minInto || st.into != nil {
-		st.readable.Wait()
-		return 0
-	}
-	st.into = p
-	st.readable.Wait()
-	filled = int(st.filled)
-	st.into, st.filled = nil, 0
-	return filled
-}
-
-// handOverLocked moves up to n bytes of the record to a Read that waits, as far as they
-// have arrived, and returns how many. The stream stays locked, so that Read does not
-// return meanwhile; nothing here waits.
-func (st *Stream) handOverLocked(n int, r *recordReader) int {
-	if st.buffer.Len() > 0 {
-		return 0
-	}
-	free := st.into[st.filled:]
-	n = r.readNow(free[:min(n, len(free))])
-	if n > 0 {
-		st.filled += int32(n)
-		st.received += uint64(n)
-		st.readable.Broadcast()
-	}
-	return n
-}
-
-// receive takes the payload of f, or less if nobody wants it, and returns how much is
-// left. Only the session's reader calls it.
-func (st *Stream) receive(f frame, r *recordReader) (left int, err error) {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	end := f.offset + uint64(f.length)
+// readLoop takes records from the carrier until the session ends. It waits for nothing
+// else, so no stream can hold up another, nor can a peer that reads nothing.
+func (s *session) readLoop() {
+	defer close(s.read)
+	err := s.readRecords()
+	s.mu.Lock()
+	closing := s.closing
+	s.mu.Unlock()
+	e, ok := errors.AsType[*ConnectionError](err)
 	switch {
-	case (st.finished || st.wasReset) && (f.length > 0 || end != st.received):
-		return 0, violation(finalSizeError, f.typ, "data up to %d on stream %d, whose final size is %d", end, st.id, st.received)
-	case f.offset != st.received: // a stream's data comes in order
-		return 0, violation(protocolViolation, f.typ, "data at %d on stream %d, where %d comes next", f.offset, st.id, st.received)
-	case end > st.allowed:
-		return 0, violation(flowControlError, f.typ, "%d bytes on stream %d, where %d are allowed", end, st.id, st.allowed)
+	case closing: // Close ends the session when it is done
+	case ok && !e.Remote:
+		s.violation(e)
+	case ok:
+		err = lost(closedByPeer(e))
+		s.answerEnd(err)
+		s.end(err)
+	case err == io.EOF:
+		s.answerEnd(lost(err))
+		s.end(lost(err))
+	default:
+		s.end(lost(err))
 	}
-	for left = f.length; left > 0 && !st.discarding; {
-		if n := st.handOverLocked(left, r); n > 0 {
-			left -= n
-			continue
+}
+
+func (s *session) readRecords() error {
+	r := s.records
+	for {
+		if err := r.next(); err != nil {
+			return err
 		}
-		free := st.buffer.Space(left)
-		st.mu.Unlock()
-		n, err := r.Read(free)
-		st.mu.Lock()
-		left -= n
-		st.received += uint64(n)
-		st.buffer.Commit(n)
-		if st.discarding {
-			st.buffer.Drop()
+		if r.left == 0 && s.chaff.add() {
+			return violation(protocolViolation, framePadding, "nothing but empty records")
 		}
-		st.accountLocked()
-		st.readable.Broadcast()
-		if st.s.windows.Held.Load() > int64(st.s.config.ReceiveBuffer) {
-			st.mu.Unlock()
-			st.s.shed()
-			st.mu.Lock()
+		for r.left > 0 {
+			if err := s.readFrame(r); err != nil {
+				return err
+			}
 		}
-		if err != nil {
-			return left, err
+		r.done()
+	}
+}
+
+func (s *session) readFrame(r *recordReader) error {
+	if s.peer == nil { // which only the reader sets
+		if err := s.recognize(r); err != nil {
+			return err
 		}
 	}
-	st.received = end
-	if (left > 0 || st.discarding && end == st.allowed) && !f.fin {
-		st.s.mu.Lock()
-		st.s.stopLocked(st, codeClosed) // it has not noticed, or waits for room and cannot
-		st.s.mu.Unlock()
+	header, err := r.peek(maxHeader)
+	if err != nil {
+		return err
 	}
-	return left, nil
+	f, n, err := s.version.parseFrame(header, r.left)
+	if err != nil {
+		return err
+	}
+	if err := r.skip(n); err != nil {
+		return err
+	}
+	return s.handle(f, r)
 }
 
-// progress is how much has arrived and how much may, and whether that is all.
-func (st *Stream) progress() (received, allowed uint64, done bool) {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	return st.received, st.allowed, st.finished || st.wasReset
+// recognize fails if the first frame is not what begins a session. It looks at no more
+// than the type: a peer that speaks another protocol may not have said more.
+func (s *session) recognize(r *recordReader) error {
+	b, err := r.peek(varintLen(uint64(s.version.parameters)))
+	if err != nil {
+		return err
+	}
+	typ, _ := consumeVarint(b)
+	switch frameType(typ) {
+	case s.version.parameters, frameClose, frameCloseApplication:
+		return nil
+	}
+	return violation(protocolViolation, frameType(typ),
+		"the first frame is not one of QX_TRANSPORT_PARAMETERS: the peer does not speak %s", s.version.protocol)
 }
 
-// accountLocked tells the session how much memory the stream holds now.
-func (st *Stream) accountLocked() {
-	memory := int32(st.buffer.Memory())
-	st.s.windows.Held.Add(int64(memory - st.accounted))
-	st.accounted = memory
+// handle does what a frame says, whose header has been taken.
+func (s *session) handle(f frame, r *recordReader) error {
+	var useful bool
+	var err error
+	switch f.typ {
+	case frameStream:
+		useful = f.length > 0 || f.fin
+		err = s.handleStream(f, r)
+	case frameResetStream:
+		useful, err = s.handleReset(f)
+	case frameStopSending, frameMaxStreamData, frameStreamDataBlocked:
+		useful, err = s.handleSending(f)
+	case frameMaxData:
+		useful = s.handleMaxData(f.max)
+	case frameMaxStreamsBidi:
+		useful = s.handleMaxStreams(f.max)
+	case framePing:
+		err = s.handlePing(f)
+	case framePong:
+		useful = true
+		err = s.handlePong(f)
+	case frameClose, frameCloseApplication:
+		err = s.handleClose(f, r)
+	case frameAccepted, frameMessage, frameLeaving:
+		useful = true
+		err = s.handleExtension(f, r)
+	case s.version.parameters:
+		useful = true
+		err = s.handleParameters(f, r)
+	}
+	switch {
+	case err != nil:
+		return err
+	case useful:
+		s.chaff.none()
+	case s.chaff.add():
+		return violation(protocolViolation, f.typ, "nothing but frames that say nothing")
+	}
+	return nil
 }
 
-// load is what the stream holds, and when its reader was so far.
-func (st *Stream) load() shed.Load {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	return shed.Load{Holds: st.buffer.Memory(), Read: st.s.windows.Read(&st.window)}
+func (s *session) handleParameters(f frame, r *recordReader) error {
+	if s.peer != nil {
+		return violation(protocolViolation, f.typ, "QX_TRANSPORT_PARAMETERS twice")
+	}
+	b := make([]byte, f.length)
+	if _, err := io.ReadFull(r, b); err != nil {
+		return cut(err)
+	}
+	p, err := s.version.parseParameters(b)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.writer.Hold()
+	s.meetLocked(p)
+	s.writer.Release(true)
+	s.mu.Unlock()
+	s.keepBusy(p.maxIdleTimeout)
+	return nil
 }
 
-// finish notes that the peer has sent all.
-func (st *Stream) finish() {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if st.wasReset || st.finished {
+// lookUp is streamLocked for the reader.
+func (s *session) lookUp(f *frame) (*Stream, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.streamLocked(f.id, f.typ)
+}
+
+func (s *session) handleStream(f frame, r *recordReader) error {
+	st, err := s.lookUp(&f)
+	if err != nil {
+		return err
+	}
+	if !s.inflow.receive(uint64(f.length)) {
+		return s.overflow(f.typ)
+	}
+	unwanted := f.length
+	if st != nil {
+		if unwanted, err = st.receive(f, r); err != nil {
+			return err
+		}
+	}
+	if err := r.skip(unwanted); err != nil {
+		return err
+	}
+	if st != nil && f.fin {
+		st.finish()
+	}
+	s.extendInflow()
+	return nil
+}
+
+// handleReset reports whether the reset is news.
+func (s *session) handleReset(f frame) (bool, error) {
+	st, err := s.lookUp(&f)
+	if st == nil || err != nil {
+		return false, err
+	}
+	received, allowed, done := st.progress()
+	final := f.offset
+	if final == 0 && s.version.zeroFinalSize {
+		final = received
+	}
+	switch {
+	case final < received, done && final != received:
+		return false, violation(finalSizeError, f.typ, "final size %d of stream %d, of which %d bytes have arrived", f.offset, f.id, received)
+	case final > allowed:
+		return false, violation(flowControlError, f.typ, "final size %d of stream %d, where %d bytes are allowed", final, f.id, allowed)
+	case !s.inflow.receive(final - received): // they will never come
+		return false, s.overflow(f.typ)
+	}
+	if !done {
+		st.reset(final, resetByPeer(f.code))
+		s.extendInflow()
+	}
+	return !done, nil
+}
+
+func (s *session) overflow(typ frameType) error {
+	return violation(flowControlError, typ, "more than the %d bytes that are allowed on all streams", s.inflow.allowed)
+}
+
+// extendInflow returns to the peer the connection's credit for what has arrived.
+func (s *session) extendInflow() {
+	if !s.inflow.extend(s.pings.Shortest()) {
 		return
 	}
-	st.finished = true
-	st.s.windows.Shrink(&st.window)
-	st.readable.Broadcast()
-	st.endReceiving()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.inflow.told = s.inflow.allowed
+	s.control.maxData = true
+	s.flushLocked()
 }
 
-// reset notes that the peer sends no more, and that it had sent up to final. What was
-// not read is dropped.
-func (st *Stream) reset(final uint64, err error) {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	st.wasReset = true
-	st.received = final
-	if st.readErr == nil {
-		st.readErr = err
+// handleSending is about what this end sends on a stream. It reports whether it says
+// anything.
+func (s *session) handleSending(f frame) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st, err := s.streamLocked(f.id, f.typ)
+	if f.typ == frameStopSending && err == nil {
+		s.stoppedLocked(cmp.Or(st, s.flight.find(f.id)))
 	}
-	st.buffer.Drop()
-	st.accountLocked()
-	st.s.windows.Shrink(&st.window)
-	st.readable.Broadcast()
-	st.endReceiving()
-}
-
-// endReceiving notes for the sending half that the peer has no more to say.
-func (st *Stream) endReceiving() {
-	st.s.mu.Lock()
-	defer st.s.mu.Unlock()
-	st.recvDone = true
-	st.s.settleLocked(st)
-}
-
-// discardLocked throws away what has arrived and what will, and makes Read
-// fail with err.
-func (st *Stream) discardLocked(err error) {
-	st.discarding = true
-	st.readErr = err
-	st.buffer.Drop()
-	st.accountLocked()
-	st.s.windows.Shrink(&st.window)
-	st.readDeadline.Stop()
-	st.readable.Broadcast()
-}
-
-// shed resets streams until a quarter of the session's memory is free: looking at
-// all of them has to be worth it.
-func (s *session) shed() {
-	err := fmt.Errorf("qmux: %w: it was read too slowly, and the session's receive buffer of %d bytes is full",
-		mux.ErrReset, s.config.ReceiveBuffer)
-	for _, st := range shed.Order(s.live(), (*Stream).load) {
-		if s.windows.Held.Load() <= int64(s.config.ReceiveBuffer)/4*3 {
-			return
+	if st == nil || err != nil {
+		return false, err
+	}
+	switch f.typ {
+	case frameMaxStreamData:
+		return s.addCreditLocked(st, f.max), nil
+	case frameStopSending:
+		if !s.resetLocked(st, f.code) { // after the data that has claimed credit
+			return false, nil
 		}
-		st.refuse(err)
+		if st.writeErr == nil {
+			st.writeErr = resetByPeer(f.code)
+		}
+		st.writable.Broadcast()
+		return true, nil
 	}
+	return false, nil
+}
+
+func (s *session) handleMaxData(limit uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if limit <= s.out.maxData {
+		return false
+	}
+	s.out.maxData = limit
+	s.creditedLocked()
+	s.fillLocked()
+	return true
+}
+
+func (s *session) handleMaxStreams(limit uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if limit <= s.peer.maxStreams {
+		return false
+	}
+	s.peer.maxStreams = limit
+	s.nameLocked()
+	s.opening.Broadcast()
+	return true
+}
+
+func (s *session) handleClose(f frame, r *recordReader) error {
+	e := &ConnectionError{Remote: true, Application: f.typ == frameCloseApplication, Code: f.code}
+	reason := make([]byte, min(f.length, maxReason))
+	if _, err := io.ReadFull(r, reason); err != nil {
+		return cut(err)
+	}
+	e.Reason = string(reason)
+	return e
+}
+
+func (s *session) handleExtension(f frame, r *recordReader) error {
+	if !s.peer.extended() {
+		return violation(frameEncodingError, f.typ, "frame of an extension that the peer has not declared")
+	}
+	if f.typ == frameMessage {
+		return s.hearMessage(f, r)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := &s.outgoing
+	switch {
+	case f.typ == frameLeaving:
+		s.peer.leaving = true
+	case f.max > o.named:
+		return violation(protocolViolation, f.typ, "%d streams accepted, of %d", f.max, o.named)
+	default:
+		o.accepted = max(o.accepted, f.max)
+	}
+	s.opening.Broadcast()
+	return nil
 }
