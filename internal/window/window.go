@@ -24,13 +24,14 @@ import (
 // default carries 2 Gbit/s.
 const Worthwhile = time.Millisecond
 
-// Worth is how much of a window has to be free to be worth a frame: half. On a long
-// path the peer must not have to wait for the other half.
+// Worth is how much of a window has to be free to be worth a frame: a quarter, so that
+// the peer hears of it while it still has something to do. On a long path that takes
+// longer.
 func Worth(size uint64, roundTrip time.Duration) uint64 {
 	if roundTrip >= Worthwhile {
 		return size / 8
 	}
-	return size / 2
+	return size / 4
 }
 
 // A Window is how much the peer may send before it is read. Whoever calls its methods,

@@ -26,7 +26,7 @@ type inflow struct {
 }
 
 // init sizes the window so that a stream does not have to wait for it, which is
-// returned when half of it has been used: half as much again as the stream's, at first
+// returned when a quarter of it has been used: half as much again as the stream's, at first
 // and at most.
 func (f *inflow) init(c *mux.Config, pool *window.Pool) {
 	f.pool = pool

@@ -359,7 +359,7 @@ func TestCreditIsReturnedOnReceipt(t *testing.T) {
 			peer.say(stream(1, 0, []byte("x")))
 			prepare(s, accept(t, s))
 			offset := uint64(1)
-			for ; offset < window/2; offset += 16 << 10 {
+			for ; offset < window/4; offset += 16 << 10 {
 				peer.say(stream(1, offset, make([]byte, 16<<10)))
 			}
 			for f := (frame{}); f.typ != frameMaxData; {

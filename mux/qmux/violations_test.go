@@ -153,10 +153,10 @@ func TestViolations(t *testing.T) {
 	t.Run("above the connection's window by 1", func(t *testing.T) {
 		leak.Check(t)
 		s, peer := meet(t, listenSide, mux.Config{ReceiveBuffer: window}, greetings())
-		for offset := uint64(0); offset < 100<<10; offset += 10 << 10 { // less than half
+		for offset := uint64(0); offset < 60<<10; offset += 10 << 10 { // less than a quarter
 			peer.say(stream(1, offset, make([]byte, 10<<10)))
 		}
-		peer.say(reset(5, 0, window-100<<10+1)) // less than the stream's
+		peer.say(reset(5, 0, window-60<<10+1)) // less than the stream's
 		peer.hearClose(flowControlError)
 		peer.conn.Close()
 		wantViolation(t, cause(t, s), flowControlError)
