@@ -42,6 +42,7 @@ func eofOnlyAfterEnd(t *testing.T, connect Connect) {
 				writer, reader := p.open(t)
 				sent := bytes.Repeat([]byte("0123456789"), 10_000)
 				writing := start(func() error {
+					defer writer.Close() // as who writes does, whatever comes
 					for {
 						if _, err := writer.Write(sent); err != nil {
 							return err

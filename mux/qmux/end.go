@@ -34,6 +34,8 @@ func (s *session) close(linger time.Duration) {
 	if first {
 		s.closing = true
 		s.wakeLocked()
+		s.control.leaving = true // before it hears that streams have come to nothing
+		s.flushLocked()
 	}
 	live := s.liveLocked()
 	s.mu.Unlock()
@@ -130,6 +132,10 @@ func (s *session) answerEnd(err error) {
 	late := context.AfterFunc(ctx, func() { s.end(err) })
 	defer late()
 	s.mu.Lock()
+	if s.peer != nil {
+		s.peer.leaving = true
+		s.opening.Broadcast()
+	}
 	s.writer.Mute() // but for what is being written
 	written := s.awaitWriterLocked(ctx)
 	s.mu.Unlock()

@@ -131,7 +131,9 @@ func (st *Stream) CloseWrite() error {
 // waits for room cannot find out, and is told at once.
 func (st *Stream) Close() error {
 	st.leave(errStreamClosed, func() {
-		st.s.finishLocked(st)
+		if st.writeErr == nil { // otherwise that is not all, unless it has been said
+			st.s.finishLocked(st)
+		}
 		if st.received == st.allowed {
 			st.s.stopLocked(st, codeClosed)
 		}

@@ -439,6 +439,9 @@ func TestMessageBeforeClose(t *testing.T) {
 	if f.typ != frameMessage || string(message) != "why" {
 		t.Errorf("frame %+v, %q, want the message", f, message)
 	}
+	if f, _ := peer.hear(); f.typ != frameLeaving { // so that it opens no stream in vain
+		t.Errorf("frame %+v, want to hear of the end", f)
+	}
 	if f, _ := peer.hear(); f.typ != frameCloseApplication {
 		t.Errorf("frame %+v, want the end", f)
 	}

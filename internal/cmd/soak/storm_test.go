@@ -62,9 +62,13 @@ func TestHerd(t *testing.T) {
 func TestComesBack(t *testing.T) {
 	w := &world{options: options{backoff: transport.Backoff{Min: time.Second, Max: 4 * time.Second}}}
 	o := breeze(t)
-	tcp, udp := &o.stacks[0], &o.stacks[5]
-	if tcp.overUDP() || !udp.overUDP() {
-		t.Fatal("the stacks are others")
+	var tcp, udp *stack
+	for i := range o.stacks {
+		if s := &o.stacks[i]; s.overUDP() {
+			udp = s
+		} else {
+			tcp = s
+		}
 	}
 	for range 1000 {
 		const from = 20 * time.Second
