@@ -87,8 +87,8 @@ func TestBounded(t *testing.T) {
 		visit(400 + i)
 	}
 	has(t, s.registry, `
-		backdial_client_sessions_opened_total{carrier="ws",mux="yamux"} 101
-		backdial_sessions_opened_total{carrier="ws",mux="yamux"} 101`)
+		backdial_client_sessions_opened_total{carrier="ws",mux="qmux"} 101
+		backdial_sessions_opened_total{carrier="ws",mux="qmux"} 101`)
 	if got := series(t, s.registry); got != first {
 		t.Errorf("%d series after a hundred clients, and %d after the first", got, first)
 	}

@@ -37,15 +37,15 @@ func TestClient(t *testing.T) {
 	has(t, r, `
 		backdial_client_connects_total{carrier="ws",code="",result="ok"} 1
 		backdial_client_listeners{state="connected"} 1
-		backdial_client_sessions{carrier="ws",mux="yamux"} 1
+		backdial_client_sessions{carrier="ws",mux="qmux"} 1
 		backdial_client_states_entered_total{state="connected"} 1`)
 	d.Close()
 	d = await(t, "next Dialer", s.dialers)
 	has(t, r, `
 		backdial_client_connects_total{carrier="ws",code="",result="ok"} 2
 		backdial_client_listeners{state="connected"} 1
-		backdial_client_sessions_closed_total{carrier="ws",mux="yamux",reason="closed_by_peer"} 1
-		backdial_client_sessions_opened_total{carrier="ws",mux="yamux"} 2
+		backdial_client_sessions_closed_total{carrier="ws",mux="qmux",reason="closed_by_peer"} 1
+		backdial_client_sessions_opened_total{carrier="ws",mux="qmux"} 2
 		backdial_client_states_entered_total{state="connected"} 2
 		backdial_client_states_entered_total{state="connecting"} 1
 		backdial_client_states_entered_total{state="waiting"} 1`)

@@ -13,7 +13,7 @@
 //
 // # Of servers
 //
-// carrier and mux are the names of what the server has, such as "ws" and "yamux". Their
+// carrier and mux are the names of what the server has, such as "ws" and "qmux". Their
 // series begin with the first session; the others are there from the beginning.
 //
 //	backdial_dial_duration_seconds               histogram

@@ -47,7 +47,7 @@ func Example() {
 			fmt.Println(lines.Text())
 		}
 	}
-	// Output: backdial_sessions{carrier="ws",mux="yamux"} 1
+	// Output: backdial_sessions{carrier="ws",mux="qmux"} 1
 }
 
 // A client has metrics of its own.

@@ -31,18 +31,18 @@ func TestStreams(t *testing.T) {
 	has(t, s.registry, `
 		backdial_dial_duration_seconds_count 1
 		backdial_dials_total{result="ok"} 1
-		backdial_sessions{carrier="ws",mux="yamux"} 1
-		backdial_sessions_opened_total{carrier="ws",mux="yamux"} 1
-		backdial_stream_read_bytes_total{carrier="ws",mux="yamux"} 5
-		backdial_stream_written_bytes_total{carrier="ws",mux="yamux"} 7
-		backdial_streams{carrier="ws",mux="yamux"} 1
-		backdial_streams_opened_total{carrier="ws",mux="yamux"} 1`)
+		backdial_sessions{carrier="ws",mux="qmux"} 1
+		backdial_sessions_opened_total{carrier="ws",mux="qmux"} 1
+		backdial_stream_read_bytes_total{carrier="ws",mux="qmux"} 5
+		backdial_stream_written_bytes_total{carrier="ws",mux="qmux"} 7
+		backdial_streams{carrier="ws",mux="qmux"} 1
+		backdial_streams_opened_total{carrier="ws",mux="qmux"} 1`)
 	c.Close()
 	c.Close()
 	dial(t, d)
 	has(t, s.registry, `
-		backdial_streams{carrier="ws",mux="yamux"} 1
-		backdial_streams_opened_total{carrier="ws",mux="yamux"} 2`)
+		backdial_streams{carrier="ws",mux="qmux"} 1
+		backdial_streams_opened_total{carrier="ws",mux="qmux"} 2`)
 }
 
 // TestStreamErrors counts each stream once, and those that end well not at all.
@@ -91,8 +91,8 @@ func TestStreamErrors(t *testing.T) {
 	d.Close()
 	fails(own)
 	has(t, s.registry, `
-		backdial_stream_errors_total{carrier="ws",mux="yamux",reason="closed"} 1
-		backdial_stream_errors_total{carrier="ws",mux="yamux",reason="reset"} 1
+		backdial_stream_errors_total{carrier="ws",mux="qmux",reason="closed"} 1
+		backdial_stream_errors_total{carrier="ws",mux="qmux",reason="reset"} 1
 		backdial_stream_errors_total{carrier="ws",mux="yamux",reason="session_ended"} 2`)
 }
 

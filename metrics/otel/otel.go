@@ -17,7 +17,7 @@
 //
 // Both are of the kind internal and have these attributes, by which a session is found
 // for a Dial:
-//   - backdial.carrier and backdial.mux, such as "ws" and "yamux", and
+//   - backdial.carrier and backdial.mux, such as "ws" and "qmux", and
 //     backdial.protocol, unless nothing was negotiated
 //   - network.peer.address, network.peer.port, network.local.address,
 //     network.local.port and network.transport, of the carrier's connection, which in

@@ -116,8 +116,8 @@ func of(i transport.Info, more ...attribute.KeyValue) []attribute.KeyValue {
 	remote, local := i.RemoteAddr.(*net.TCPAddr), i.LocalAddr.(*net.TCPAddr)
 	return append([]attribute.KeyValue{
 		attribute.String("backdial.carrier", "ws"),
-		attribute.String("backdial.mux", "yamux"),
-		attribute.String("backdial.protocol", "backdial.v1.yamux"),
+		attribute.String("backdial.mux", i.Mux),
+		attribute.String("backdial.protocol", i.Protocol),
 		attribute.String("network.peer.address", "127.0.0.1"),
 		attribute.Int("network.peer.port", remote.Port),
 		attribute.String("network.local.address", "127.0.0.1"),
@@ -243,8 +243,8 @@ func TestOtherAddresses(t *testing.T) {
 		end("closed"),
 	}, {
 		attribute.String("backdial.carrier", "mem"),
-		attribute.String("backdial.mux", "yamux"),
-		attribute.String("backdial.protocol", "backdial.v1.yamux"),
+		attribute.String("backdial.mux", "qmux"),
+		attribute.String("backdial.protocol", "qmux-02.backdial.1"),
 		attribute.String("network.peer.address", "client:1"),
 		attribute.String("network.local.address", "server"),
 		end("closed_by_peer"),
