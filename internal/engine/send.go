@@ -28,7 +28,7 @@ func (st *Stream) Write(p []byte) (n int, err error) {
 		}
 		s.writer.Hold()
 		s.sendLocked(st)
-		unlocked := s.writer.Release(s.promptLocked(len(p)))
+		unlocked := s.writer.Release(s.writer.Prompt(len(p), s.heard.Load()))
 		if len(st.unsent) > 0 && !unlocked {
 			st.writable.Wait()
 		}
@@ -36,19 +36,6 @@ func (st *Stream) Write(p []byte) (n int, err error) {
 			return len(p), nil
 		}
 	}
-}
-
-// promptLocked reports whether who writes n bytes should put them onto the carrier: if
-// they are worth a system call of their own, or the peer has said something since that
-// was done before, and may wait for an answer. Other small writes are better off in one
-// batch.
-func (s *Session) promptLocked(n int) bool {
-	heard := s.heard.Load()
-	if n < promptWrite && heard == s.prompt {
-		return false
-	}
-	s.prompt = heard
-	return true
 }
 
 // sendLocked sends what st has to send, as far as there is room and credit. It is called

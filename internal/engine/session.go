@@ -72,7 +72,6 @@ type Session struct {
 	waiting writeloop.Turns[*Stream] // who wait for room in the queue
 	replies int                      // frames in the queue that the peer provoked
 	strays  map[uint32]struct{}      // streams with a Stray in the queue
-	prompt  uint64                   // heard, when a Write last wrote by itself
 }
 
 var _ mux.Session = (*Session)(nil)

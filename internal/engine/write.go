@@ -23,9 +23,6 @@ const (
 	// minFrame is the room in the queue that is worth a frame.
 	minFrame = 4 << 10
 
-	// promptWrite is how many bytes are worth a system call of their own.
-	promptWrite = 16 << 10
-
 	// maxReplies is how many answers to the peer's frames may wait for the
 	// carrier. A peer that provokes more has to read some first.
 	maxReplies = 4096

@@ -52,10 +52,11 @@ type Loop struct {
 	messages carrier.MessageConn  // conn, if it is one
 	prompt   carrier.PromptWriter // conn, if it is one
 
-	held    bool // Flush is left to Release
-	pending bool // and was called
-	writing bool // a caller of Release is at it
-	more    bool // and Flush was called meanwhile
+	held    bool   // Flush is left to Release
+	pending bool   // and was called
+	writing bool   // a caller of Release is at it
+	more    bool   // and Flush was called meanwhile
+	heard   uint64 // of Prompt, when it last was true
 
 	flushing   bool        // the goroutine is about to write, or at it
 	running    bool        // there is one
@@ -121,6 +122,21 @@ func (l *Loop) Flush() {
 	default:
 		l.work.Signal()
 	}
+}
+
+// largeWrite is how many bytes are worth a system call of their own.
+const largeWrite = 16 << 10
+
+// Prompt reports whether who writes n bytes should put them onto the carrier himself: if
+// they are worth a system call, or the peer has been heard since that was done before,
+// and may wait for an answer. heard is how often it has been. Other small writes are
+// better off in one batch.
+func (l *Loop) Prompt(n int, heard uint64) bool {
+	if n < largeWrite && heard == l.heard {
+		return false
+	}
+	l.heard = heard
+	return true
 }
 
 // Hold leaves what is to be written to the call of Release that has to follow.

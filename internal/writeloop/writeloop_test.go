@@ -248,6 +248,29 @@ func TestPromptTakesTurns(t *testing.T) {
 	})
 }
 
+// TestWhoIsPrompt is who writes much, or answers.
+func TestWhoIsPrompt(t *testing.T) {
+	var l Loop
+	for _, step := range []struct {
+		n     int
+		heard uint64
+		want  bool
+	}{
+		{1, 0, false}, // nobody waits for it
+		{1, 1, true},  // an answer
+		{1, 1, false}, // and what follows it
+		{largeWrite - 1, 1, false},
+		{largeWrite, 1, true},
+		{1, 2, true},
+		{largeWrite, 3, true}, // an answer too
+		{1, 3, false},
+	} {
+		if got := l.Prompt(step.n, step.heard); got != step.want {
+			t.Errorf("%d bytes after %d signs of life: %v, want %v", step.n, step.heard, got, step.want)
+		}
+	}
+}
+
 // TestHold leaves what is said to one write, if somebody says anything.
 func TestHold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

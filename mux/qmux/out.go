@@ -19,7 +19,6 @@ type out struct {
 	payload int    // of a frame
 	sent    uint64 // payload of all streams
 	maxData uint64 // of that, as the peer allows
-	heard   uint64 // session.heard, when a Write last wrote by itself
 
 	unannounced []*Stream                // that have an id the peer has not heard of, in order
 	waiting     writeloop.Turns[*Stream] // who wait for room in the batch or credit of the connection

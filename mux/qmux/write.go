@@ -23,9 +23,6 @@ const (
 	// minPayload is the room in the queue that is worth a frame.
 	minPayload = 4 << 10
 
-	// promptWrite is how many bytes are worth a system call of their own.
-	promptWrite = 16 << 10
-
 	// Writes of up to smallWrite bytes find room when there is none for others, as long
 	// as there is not more than roomForSmall bytes of it: they do not have to wait for
 	// their turn among those that fill the queue.
@@ -60,7 +57,7 @@ func (st *Stream) Write(p []byte) (n int, err error) {
 		}
 		s.writer.Hold()
 		s.sendLocked(st)
-		unlocked := s.writer.Release(s.promptLocked(len(p)))
+		unlocked := s.writer.Release(s.writer.Prompt(len(p), s.heard.Load()))
 		if len(st.unsent) > 0 && !unlocked {
 			st.writable.Wait()
 		}
@@ -68,19 +65,6 @@ func (st *Stream) Write(p []byte) (n int, err error) {
 			return len(p), nil
 		}
 	}
-}
-
-// promptLocked reports whether who writes n bytes should put them onto the carrier: if
-// they are worth a system call of their own, or the peer has said something since that
-// was done before, and may wait for an answer. Other small writes are better off in one
-// batch.
-func (s *session) promptLocked(n int) bool {
-	heard := s.heard.Load()
-	if n < promptWrite && heard == s.out.heard {
-		return false
-	}
-	s.out.heard = heard
-	return true
 }
 
 func (st *Stream) writeErrLocked() error {

@@ -127,7 +127,7 @@ func TestWritersTakeTurns(t *testing.T) {
 		(&puppet{t: t, w: theirs}).say(parametersFrame(greetings()))
 		st := open(t, s)
 		synctest.Wait()
-		write := func() error { _, err := st.Write(make([]byte, promptWrite)); return err }
+		write := func() error { _, err := st.Write(make([]byte, 32<<10)); return err }
 		first := start(write)
 		synctest.Wait()
 		second := start(write)
