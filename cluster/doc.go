@@ -1,0 +1,2 @@
+// Package cluster lets any replica of a server dial any client.
+package cluster

@@ -1,0 +1,51 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Errors that callers act upon.
+var (
+	// ErrNotConnected is matched when no replica has a session of the client, as far as
+	// the registry knows. It may be wrong while a replica that has one is cut off from
+	// the engine.
+	ErrNotConnected = errors.New("no replica holds the client")
+
+	// ErrUnavailable is matched when nobody can say where the client is, because the
+	// engine of the registry does not answer. The client may be connected.
+	ErrUnavailable = errors.New("the registry is unavailable")
+
+	// ErrMoved is matched when a replica has claimed the client, but says itself that it
+	// does not have it any more, and no other claims it: the client is on its way.
+	ErrMoved = errors.New("the replica holds the client no more")
+
+	// ErrNotAllowed is matched when the replica that holds the client does not let this
+	// process dial it ([WithAuthorize]).
+	ErrNotAllowed = errors.New("not allowed to dial the client")
+)
+
+// A PeerError is matched when a replica that claims the client cannot be reached, or does
+// not answer. The client may be connected.
+type PeerError struct {
+	// Node is the replica, as it was found.
+	Node Node
+
+	// Err is what happened.
+	Err error
+}
+
+func (e *PeerError) Error() string {
+	return fmt.Sprintf("replica %q at %s: %v", e.Node.Name, e.Node.URL, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *PeerError) Unwrap() error { return e.Err }
+
+// CheckID returns an error unless id can be one in a [Registry].
+func CheckID(id string) error {
+	if id == "" || len(id) > MaxID {
+		return fmt.Errorf("an ID of %d bytes, want 1 to %d", len(id), MaxID)
+	}
+	return nil
+}
