@@ -18,11 +18,21 @@ import (
 // client that is connected but takes no more connections holds the Dial up until ctx
 // ends.
 func (f *Fleet) Dial(ctx context.Context, id string) (net.Conn, error) {
+	return f.dial(ctx, id, f.waits)
+}
+
+// TryDial is [Fleet.Dial], but does not wait for a client that is not connected, also
+// [WithWaitForClient]: for who would look for it elsewhere.
+func (f *Fleet) TryDial(ctx context.Context, id string) (net.Conn, error) {
+	return f.dial(ctx, id, false)
+}
+
+func (f *Fleet) dial(ctx context.Context, id string, wait bool) (net.Conn, error) {
 	if err := CheckID(id); err != nil {
 		return nil, fmt.Errorf("fleet: dial %w", err)
 	}
 	for {
-		m, err := f.find(ctx, id, f.waits)
+		m, err := f.find(ctx, id, wait)
 		if err != nil {
 			return nil, fmt.Errorf("fleet: dial: %w", err)
 		}
@@ -126,7 +136,7 @@ func (f *Fleet) prefers(m, older *member) bool {
 }
 
 func (f *Fleet) notConnectedLocked(id string) error {
-	left := f.gone.of(id)
+	left, _ := f.gone.Get(id)
 	return &NotConnectedError{ID: id, Since: left.at, Cause: left.why}
 }
 

@@ -195,6 +195,17 @@ func split(ctx context.Context, members []*member) (dead, alive []*member) {
 	return dead, alive
 }
 
+// Probe asks the sessions of a client for a sign of life, closes those that give none
+// within 5 s, as if they were replaced, and reports whether there is one left. It is for
+// who knows that the client has connected elsewhere. A client that does not answer
+// pings ([transport.Dialer.Ping]) gives no sign of life; one that was asked to move is
+// left alone.
+func (f *Fleet) Probe(id string) (alive bool) {
+	dead, living := split(context.Background(), f.rivals(id))
+	f.displace(dead)
+	return len(living) > 0
+}
+
 // answers asks for a sign of life.
 func answers(ctx context.Context, m *member) bool {
 	ctx, cancel := context.WithTimeout(ctx, patience)
@@ -221,8 +232,7 @@ func (f *Fleet) Kick(id, reason string) error {
 	for _, m := range f.clients[id] {
 		f.removeLocked(m, kicked)
 	}
-	f.gone.forget(id) // if all were draining, there was another reason
-	f.gone.add(id, kicked)
+	f.gone.Set(id, departure{time.Now(), kicked}) // if all were draining, there was another reason
 	delete(f.draining, id)
 	f.stats.Kicked += uint64(len(members))
 	f.mu.Unlock()

@@ -1,13 +1,5 @@
 package fleet
 
-type Departures struct{ departures }
-
-func (d *Departures) Init()                    { d.init() }
-func (d *Departures) Add(id string, why error) { d.add(id, why) }
-func (d *Departures) Forget(id string)         { d.forget(id) }
-func (d *Departures) Len() int                 { return d.order.Len() }
-func (d *Departures) Knows(id string) bool     { return !d.of(id).at.IsZero() }
-
 // Waiting returns how many clients are waited for.
 func (f *Fleet) Waiting() int {
 	f.mu.Lock()
@@ -26,7 +18,7 @@ func (f *Fleet) Draining() int {
 func (f *Fleet) Remembered() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.gone.order.Len()
+	return f.gone.Len()
 }
 
 // LookupAfter looks for a client right after something has happened, before the fleet

@@ -6,7 +6,9 @@ import (
 	"iter"
 	"slices"
 	"sync"
+	"time"
 
+	"github.com/backdial/backdial/internal/recent"
 	"github.com/backdial/backdial/transport"
 )
 
@@ -17,13 +19,22 @@ type Fleet struct {
 	duplicates Duplicates
 	waits      bool
 
-	mu       sync.Mutex           // guards below, and is not held while anything is waited for
-	clients  map[string][]*member // that are connected, each with one session at least, the latest last
-	draining map[string][]*member // that have left, and have connections all the same
-	gone     departures
-	arrivals map[string]*arrival // that somebody waits for
+	mu       sync.Mutex                    // guards below, and is not held while anything is waited for
+	clients  map[string][]*member          // that are connected, each with one session at least, the latest last
+	draining map[string][]*member          // that have left, and have connections all the same
+	gone     recent.Map[string, departure] // that have left, and are not back
+	arrivals map[string]*arrival           // that somebody waits for
 	watchers map[*watcher]struct{}
 	stats    Stats
+}
+
+// maxDepartures is how many clients that have left are remembered.
+const maxDepartures = 65536
+
+// A departure is when and why a client has left.
+type departure struct {
+	at  time.Time
+	why error
 }
 
 // A member is a session of a client.
@@ -52,7 +63,7 @@ func New(identify Identify, opts ...Option) *Fleet {
 		arrivals: make(map[string]*arrival),
 		watchers: make(map[*watcher]struct{}),
 	}
-	f.gone.init()
+	f.gone.Max = maxDepartures
 	for _, o := range opts {
 		o(f)
 	}
@@ -145,7 +156,7 @@ func (f *Fleet) Stats() Stats {
 func (f *Fleet) addLocked(m *member) {
 	f.clients[m.id] = append(f.clients[m.id], m)
 	f.stats.Sessions++
-	f.gone.forget(m.id)
+	f.gone.Delete(m.id)
 	f.tellLocked(Change{ID: m.id, Dialer: m.dialer}, m)
 	f.arrivedLocked(m.id)
 	context.AfterFunc(m.dialer.Dialable(), func() { f.leave(m, m.whyGone()) })
@@ -176,7 +187,7 @@ func (f *Fleet) removeLocked(m *member, why error) bool {
 		return false
 	}
 	if f.clients[m.id] == nil {
-		f.gone.add(m.id, why)
+		f.gone.Set(m.id, departure{time.Now(), why})
 	}
 	if errors.Is(why, transport.ErrDraining) {
 		f.draining[m.id] = append(f.draining[m.id], m)

@@ -373,22 +373,3 @@ func TestDialEndsWithContext(t *testing.T) {
 		}
 	})
 }
-
-// TestDepartures remembers many clients that have left, and no more.
-func TestDepartures(t *testing.T) {
-	var d fleet.Departures
-	d.Init()
-	const most = 65536
-	for i := range most + 1000 {
-		d.Add(fmt.Sprint(i), io.EOF)
-	}
-	d.Forget("1500")
-	if n := d.Len(); n != most-1 {
-		t.Errorf("%d are remembered, want %d", n, most-1)
-	}
-	for id, want := range map[string]bool{"999": false, "1000": true, "1500": false, fmt.Sprint(most + 999): true, "never": false} {
-		if got := d.Knows(id); got != want {
-			t.Errorf("%s is remembered: %t, want %t", id, got, want)
-		}
-	}
-}
