@@ -38,6 +38,7 @@
 //     in bounded time.
 //   - Reset ends a stream at once, also while the carrier is stuck, and the peer
 //     does not take what has arrived for all: its calls fail with [ErrReset].
+//   - A WriterTo hands over what Read would return, and ends as that would.
 //   - A peer that shuts down is told apart from one that is gone: Open fails with
 //     [ErrGoAway], and what is open goes on.
 //   - Ping tells a peer that lives from one that does not.
@@ -52,6 +53,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"time"
 )
@@ -268,4 +270,17 @@ type Stream interface {
 	// To a peer of another library a reset is what its protocol has: see the
 	// package of the implementation. One that has codes makes a [CodeResetter].
 	Reset() error
+}
+
+// A WriterTo is a [Stream] that hands over what it has received without a buffer of the
+// reader's, so that waiting for data takes no memory worth mentioning. [io.Copy] uses it.
+type WriterTo interface {
+	Stream
+
+	// WriteTo writes to w what arrives, until the peer has finished the stream, which
+	// is not an error, or Read would fail: with its error, also when a deadline passes.
+	// No lock is held while w is written to, and Close, Reset and deadlines of this end
+	// do not wake w. The peer may send more when w has taken what it was given. If w
+	// fails, WriteTo returns its error, and what w has not taken may be lost.
+	WriteTo(w io.Writer) (n int64, err error)
 }

@@ -50,7 +50,7 @@ type Stream struct {
 	writeDeadline deadline.Deadline
 }
 
-var _ mux.Stream = (*Stream)(nil)
+var _ mux.WriterTo = (*Stream)(nil)
 
 var (
 	errStreamClosed     = fmt.Errorf("stream: %w", net.ErrClosed)

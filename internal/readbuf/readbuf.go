@@ -7,13 +7,15 @@ import "sync"
 // which holds no memory.
 //
 // It has one producer, which fills the free part of the last chunk without
-// holding a lock, between Space and Commit. Everything else happens under the
-// stream's lock.
+// holding a lock, between Space and Commit. At most one consumer uses what it has
+// borrowed, without holding a lock either, between Lend and Return. Everything else
+// happens under the stream's lock.
 type Buffer struct {
 	head, tail *chunk
 	size       int  // unread bytes
 	memory     int  // of all chunks
 	filling    bool // between Space and Commit: tail must stay
+	lent       bool // between Lend and Return: head must stay
 }
 
 type chunk struct {
@@ -94,6 +96,25 @@ func (b *Buffer) Read(p []byte) (n int) {
 	return n
 }
 
+// Lend returns the first of the bytes, of which there are some, for as long as it takes
+// to pass them on. Until they are returned nobody reads.
+func (b *Buffer) Lend() []byte {
+	b.lent = true
+	return b.head.buf[b.head.r:b.head.w]
+}
+
+// Lent reports whether the first bytes are lent.
+func (b *Buffer) Lent() bool { return b.lent }
+
+// Return ends the last Lend, of which the first n bytes have been passed on.
+func (b *Buffer) Return(n int) {
+	b.lent = false
+	n = min(n, b.head.w-b.head.r) // none, if everything was thrown away meanwhile
+	b.head.r += n
+	b.size -= n
+	b.trim()
+}
+
 // Drop throws everything away.
 func (b *Buffer) Drop() {
 	for c := b.head; c != nil; c = c.next {
@@ -107,6 +128,9 @@ func (b *Buffer) Drop() {
 func (b *Buffer) trim() {
 	for b.head != nil && b.head.r == b.head.w {
 		c := b.head
+		if b.lent {
+			return
+		}
 		if c == b.tail {
 			if b.filling {
 				return

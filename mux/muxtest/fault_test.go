@@ -282,6 +282,36 @@ var faults = []fault{{
 	breaks: []Promise{Reset},
 	only:   Reset, // nobody else resets any
 }, {
+	name:   "WriteToEndsWithAll",
+	muxer:  streams(func(_ mux.Session, st mux.Stream) mux.Stream { return writeToEndsWithAll{st} }),
+	breaks: []Promise{WriteTo},
+	only:   WriteTo, // others use it, and it is a matter of time
+}, {
+	name:   "WriteToReadsAhead",
+	muxer:  streams(func(_ mux.Session, st mux.Stream) mux.Stream { return writeToReadsAhead{st} }),
+	breaks: []Promise{WriteTo},
+	only:   WriteTo, // in others it is a matter of time
+}, {
+	name:   "WriteToDropsTail",
+	muxer:  streams(func(_ mux.Session, st mux.Stream) mux.Stream { return writeToDropsTail{st} }),
+	breaks: []Promise{WriteTo},
+	only:   WriteTo, // nobody else looks
+}, {
+	name:   "WriteToReusesMemory",
+	muxer:  streams(func(_ mux.Session, st mux.Stream) mux.Stream { return &writeToReusesMemory{Stream: st} }),
+	breaks: []Promise{WriteTo},
+	only:   WriteTo, // nobody else looks
+}, {
+	name:   "WriteToHandsOverTwice",
+	muxer:  streams(func(_ mux.Session, st mux.Stream) mux.Stream { return &writeToHandsOverTwice{Stream: st} }),
+	breaks: []Promise{WriteTo},
+	only:   WriteTo, // nobody else looks
+}, {
+	name:   "WriteToForgetsWriter",
+	muxer:  streams(func(_ mux.Session, st mux.Stream) mux.Stream { return writeToForgetsWriter{st} }),
+	breaks: []Promise{WriteTo},
+	only:   WriteTo, // nobody else looks
+}, {
 	name:   "AcceptSleepsOn",
 	muxer:  sides{dial: sessions(func(s mux.Session) mux.Session { return &sleeper{Session: s} }), listen: sound},
 	breaks: []Promise{CloseWakes},

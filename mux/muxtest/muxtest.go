@@ -36,6 +36,7 @@ const (
 	WriteEnds           Promise = "WriteEnds"           // when the peer closed or vanished
 	CloseWakes          Promise = "CloseWakes"          // everything, and may be repeated
 	Reset               Promise = "Reset"               // ends a stream at once, and does not look like its end
+	WriteTo             Promise = "WriteTo"             // hands over what Read would return
 	DeadPeer            Promise = "DeadPeer"            // is noticed by keepalive
 	StreamLimits        Promise = "StreamLimits"        // cost the offender its stream only
 	Shutdown            Promise = "Shutdown"            // waits for the streams in use, and the peer knows
@@ -70,6 +71,7 @@ var streaming = []promise{
 	{WriteEnds, writeEnds},
 	{CloseWakes, closeWakes},
 	{Reset, resets},
+	{WriteTo, writeTo},
 	{DeadPeer, deadPeer},
 	{StreamLimits, streamLimits},
 	{Shutdown, shutdown},

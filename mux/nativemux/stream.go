@@ -50,7 +50,10 @@ type stream struct {
 	writeErr error  // what Write returns
 }
 
-var _ mux.CodeResetter = (*stream)(nil)
+var (
+	_ mux.CodeResetter = (*stream)(nil)
+	_ mux.WriterTo     = (*stream)(nil)
+)
 
 var (
 	errStreamClosed     = fmt.Errorf("stream: %w", net.ErrClosed)

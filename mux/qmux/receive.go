@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/backdial/backdial/internal/readbuf"
 	"github.com/backdial/backdial/internal/shed"
 	"github.com/backdial/backdial/mux"
 )
@@ -14,26 +15,72 @@ func (st *Stream) Read(p []byte) (int, error) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	for {
-		switch {
-		case st.discarding:
-			return 0, st.readErr
-		case st.readDeadline.Passed():
-			return 0, os.ErrDeadlineExceeded
-		case st.buffer.Len() > 0 || len(p) == 0:
+		ready, err := st.readyLocked(len(p))
+		if err != nil {
+			return 0, err
+		}
+		if ready {
 			n := st.buffer.Read(p)
 			st.accountLocked()
 			st.extendLocked()
 			return n, nil
-		case st.finished:
-			return 0, io.EOF
-		case st.readErr != nil:
-			return 0, st.readErr
 		}
 		if n := st.awaitLocked(p); n > 0 {
 			st.extendLocked()
 			return n, nil
 		}
 	}
+}
+
+// readyLocked reports whether a Read of up to n bytes would return some, or fail and why.
+// Otherwise it waits.
+func (st *Stream) readyLocked(n int) (bool, error) {
+	switch {
+	case st.discarding:
+		return false, st.readErr
+	case st.readDeadline.Passed():
+		return false, os.ErrDeadlineExceeded
+	case n == 0:
+		return true, nil
+	case st.buffer.Lent(): // to a WriteTo, whose bytes come first
+		return false, nil
+	case st.buffer.Len() > 0:
+		return true, nil
+	case st.finished:
+		return false, io.EOF
+	}
+	return false, st.readErr
+}
+
+// WriteTo implements [mux.WriterTo].
+func (st *Stream) WriteTo(w io.Writer) (int64, error) {
+	return readbuf.PassOn(w, st.lend, st.giveBack)
+}
+
+// lend waits for bytes and returns those that came first.
+func (st *Stream) lend() ([]byte, error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for {
+		ready, err := st.readyLocked(1)
+		if err != nil {
+			return nil, err
+		}
+		if ready {
+			return st.buffer.Lend(), nil
+		}
+		st.readable.Wait()
+	}
+}
+
+// giveBack ends what lend began, of which n bytes have been passed on.
+func (st *Stream) giveBack(n int) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.buffer.Return(n)
+	st.accountLocked()
+	st.extendLocked()
+	st.readable.Broadcast() // other readers may go on
 }
 
 // minInto is how large a buffer has to be for it to be filled without a detour.

@@ -64,7 +64,10 @@ type Stream struct {
 	writeDeadline deadline.Deadline
 }
 
-var _ mux.CodeResetter = (*Stream)(nil)
+var (
+	_ mux.CodeResetter = (*Stream)(nil)
+	_ mux.WriterTo     = (*Stream)(nil)
+)
 
 func newStream(s *session) *Stream {
 	st := &Stream{s: s, allowed: uint64(s.config.Window), window: s.windows.New()}
