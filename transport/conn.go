@@ -40,4 +40,6 @@ var (
 	_ Conn = (*tracedConn)(nil)
 
 	_ mux.CodeResetter = (*codedConn)(nil)
+	_ mux.WriterTo     = (*tracedConn)(nil)
+	_ mux.WriterTo     = (*codedConn)(nil)
 )

@@ -57,7 +57,8 @@ type Trace struct {
 	// StreamOpened is called for each stream that is dialled or accepted.
 	StreamOpened func(Info)
 
-	// StreamMoved is called after each Read and Write of a stream, with how many
+	// StreamMoved is called after each Read and Write of a stream, and whenever its
+	// WriteTo or an [io.Copy] has passed something on, with how many
 	// bytes it has read or written. RoundTrip and Streams of info are 0: this is
 	// called often.
 	StreamMoved func(info Info, read, written int)

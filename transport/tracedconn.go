@@ -33,6 +33,30 @@ func (c *tracedConn) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// WriteTo implements [mux.WriterTo]. If the stream does not, it takes a buffer.
+func (c *tracedConn) WriteTo(w io.Writer) (int64, error) {
+	counted := &countedWriter{to: w, conn: c}
+	n, err := io.Copy(counted, c.Stream)
+	if !counted.failed {
+		c.count(0, 0, err)
+	}
+	return n, err
+}
+
+// A countedWriter counts what is read from a conn when that is passed on.
+type countedWriter struct {
+	to     io.Writer
+	conn   *tracedConn
+	failed bool // for which the stream is not to blame
+}
+
+func (w *countedWriter) Write(p []byte) (int, error) {
+	n, err := w.to.Write(p)
+	w.conn.count(n, 0, nil)
+	w.failed = err != nil || n < len(p)
+	return n, err
+}
+
 func (c *tracedConn) count(read, written int, err error) {
 	if c.session.trace.StreamMoved != nil && read+written > 0 {
 		c.session.trace.StreamMoved(c.session.info, read, written)
