@@ -1,0 +1,128 @@
+// Package testcert makes certificates for tests.
+package testcert
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// validity is how long certificates are valid, from now and until now.
+const validity = time.Hour
+
+// A CA is a certificate authority that exists in memory.
+type CA struct {
+	certificate tls.Certificate
+}
+
+// NewCA returns an authority that nobody trusts who is not given its Pool.
+func NewCA(t testing.TB) *CA {
+	t.Helper()
+	return &CA{sign(t, nil, &x509.Certificate{
+		Subject:               pkix.Name{CommonName: "test authority"},
+		KeyUsage:              x509.KeyUsageCertSign,
+		BasicConstraintsValid: true,
+		IsCA:                  true,
+	})}
+}
+
+// Issue returns a certificate for names, which are DNS names or IP addresses. Both
+// servers and clients may show it. Its Leaf is set.
+func (ca *CA) Issue(t testing.TB, names ...string) tls.Certificate {
+	t.Helper()
+	template := &x509.Certificate{
+		Subject:     pkix.Name{CommonName: "test"},
+		KeyUsage:    x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	for _, name := range names {
+		if ip := net.ParseIP(name); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+		} else {
+			template.DNSNames = append(template.DNSNames, name)
+		}
+	}
+	return sign(t, &ca.certificate, template)
+}
+
+// Pool returns the authority, for a [tls.Config] to trust.
+func (ca *CA) Pool() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(ca.certificate.Leaf)
+	return pool
+}
+
+// Mutual returns a configuration for both sides of connections between those that have
+// certificates of the authority. Its own is for names.
+func (ca *CA) Mutual(t testing.TB, names ...string) *tls.Config {
+	t.Helper()
+	return &tls.Config{
+		Certificates: []tls.Certificate{ca.Issue(t, names...)},
+		RootCAs:      ca.Pool(),
+		ClientCAs:    ca.Pool(),
+		ClientAuth:   tls.RequireAndVerifyClientCert,
+	}
+}
+
+// File writes the authority's certificate to a file in PEM, which is gone when t is done.
+func (ca *CA) File(t testing.TB) (name string) {
+	t.Helper()
+	return write(t, t.TempDir(), "ca.pem", "CERTIFICATE", ca.certificate.Leaf.Raw)
+}
+
+// Files writes a certificate and its key to files in PEM, which are gone when t is done.
+func Files(t testing.TB, certificate tls.Certificate) (certFile, keyFile string) {
+	t.Helper()
+	key, err := x509.MarshalPKCS8PrivateKey(certificate.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	return write(t, dir, "cert.pem", "CERTIFICATE", certificate.Certificate[0]), write(t, dir, "key.pem", "PRIVATE KEY", key)
+}
+
+func write(t testing.TB, dir, name, kind string, der []byte) string {
+	t.Helper()
+	name = filepath.Join(dir, name)
+	if err := os.WriteFile(name, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// sign makes a certificate of template, which is signed by itself if by is nil.
+func sign(t testing.TB, by *tls.Certificate, template *x509.Certificate) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template.SerialNumber, err = rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
+	if err != nil {
+		t.Fatal(err)
+	}
+	template.NotBefore, template.NotAfter = time.Now().Add(-validity), time.Now().Add(validity)
+	parent, signer := template, any(key)
+	if by != nil {
+		parent, signer = by.Leaf, by.PrivateKey
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
+}

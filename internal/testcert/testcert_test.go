@@ -1,0 +1,47 @@
+package testcert_test
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"testing"
+
+	"github.com/backdial/backdial/internal/testcert"
+)
+
+// TestIssue has both ends of a connection show a certificate.
+func TestIssue(t *testing.T) {
+	ca := testcert.NewCA(t)
+	for _, name := range []string{"replica", "127.0.0.1", "::1"} {
+		leaf := ca.Issue(t, "replica", "127.0.0.1", "::1").Leaf
+		if err := leaf.VerifyHostname(name); err != nil {
+			t.Error(err)
+		}
+	}
+	leaf := ca.Issue(t, "replica").Leaf
+	for _, usage := range []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth} {
+		options := x509.VerifyOptions{Roots: ca.Pool(), KeyUsages: []x509.ExtKeyUsage{usage}}
+		if _, err := leaf.Verify(options); err != nil {
+			t.Error(err)
+		}
+		options.Roots = testcert.NewCA(t).Pool()
+		if _, err := leaf.Verify(options); err == nil {
+			t.Error("another authority trusts the certificate")
+		}
+	}
+	if err := leaf.VerifyHostname("other"); err == nil {
+		t.Error("the certificate is for a name that it was not issued for")
+	}
+}
+
+// TestFiles reads what was written.
+func TestFiles(t *testing.T) {
+	ca := testcert.NewCA(t)
+	issued := ca.Issue(t, "replica")
+	read, err := tls.LoadX509KeyPair(testcert.Files(t, issued))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !read.Leaf.Equal(issued.Leaf) {
+		t.Error("another certificate was read than written")
+	}
+}
