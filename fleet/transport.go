@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/backdial/backdial/internal/reverse"
 	"github.com/backdial/backdial/rhttp"
 	"github.com/backdial/backdial/transport"
 )
@@ -48,7 +49,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return answer, err
 	}
 	t.fleet.leave(m, err)
-	again, ok := rewound(r)
+	again, ok := reverse.Rewound(r)
 	if !ok {
 		return nil, err
 	}
@@ -94,23 +95,6 @@ func (m *member) hasNoConnection(err error) bool {
 		To() *transport.Dialer
 	}](err)
 	return ok && no.To() == m.dialer
-}
-
-// rewound returns r with a body that has not been read, if there can be one.
-func rewound(r *http.Request) (*http.Request, bool) {
-	if r.Body == nil || r.Body == http.NoBody {
-		return r, true
-	}
-	if r.GetBody == nil {
-		return nil, false
-	}
-	body, err := r.GetBody()
-	if err != nil {
-		return nil, false
-	}
-	again := *r
-	again.Body = body
-	return &again, true
 }
 
 // of returns the transport of a session.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/backdial/backdial/internal/reverse"
 	"github.com/backdial/backdial/transport"
 )
 
@@ -29,31 +30,13 @@ type Transport struct {
 	conns  *http.Transport
 }
 
-// Defaults of the [http.Transport] underneath, which bounds no answer: that is for the
-// context of a request.
-const (
-	dialTimeout         = 30 * time.Second // for a client that accepts no more connections
-	tlsHandshakeTimeout = 10 * time.Second
-	idleConnTimeout     = 90 * time.Second
-	maxIdleConnsPerHost = 16
-)
-
 // NewTransport returns a Transport for the client of d. The functions in configure may
 // set any field of the [http.Transport] underneath but Proxy and those with Dial in
 // their names. By default it gives up a Dial after 30 s and a TLS handshake after 10 s,
 // and keeps up to 16 idle connections per host, for 90 s.
 func NewTransport(d *transport.Dialer, configure ...func(*http.Transport)) *Transport {
-	t := &Transport{dialer: d, conns: &http.Transport{
-		TLSHandshakeTimeout:   tlsHandshakeTimeout,
-		ExpectContinueTimeout: time.Second,
-		IdleConnTimeout:       idleConnTimeout,
-		MaxIdleConnsPerHost:   maxIdleConnsPerHost,
-		ForceAttemptHTTP2:     true,
-	}}
-	for _, c := range configure {
-		c(t.conns)
-	}
-	t.conns.Proxy, t.conns.DialContext, t.conns.DialTLSContext = nil, t.dial, nil
+	t := &Transport{dialer: d}
+	t.conns = reverse.NewTransport(t.dial, configure...)
 	context.AfterFunc(d.Dialable(), t.drain)
 	return t
 }
@@ -71,7 +54,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func (t *Transport) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	ctx, cancel := context.WithTimeout(ctx, reverse.DialTimeout)
 	defer cancel()
 	conn, err := t.dialer.DialContext(ctx, "", "")
 	switch {
