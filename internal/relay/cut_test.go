@@ -1,0 +1,154 @@
+package relay_test
+
+import (
+	"errors"
+	"io"
+	"testing"
+
+	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/relay"
+	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/mux/qmux"
+)
+
+// TestReset has a far end reset its stream, in the middle of what it writes, of what it
+// reads, of both, and while nothing moves.
+func TestReset(t *testing.T) {
+	leak.Check(t)
+	for name, writes := range map[string]struct{ own, peers bool }{
+		"idle": {}, "writer": {own: true}, "reader": {peers: true}, "both": {true, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachSide(t, func(t *testing.T, h *hop, side string) {
+				st, peer, joined := h.ends(t, side)
+				end := underWay(t, st, peer, writes.own, writes.peers)
+				st.Reset()
+				if err := end(); !errors.Is(err, mux.ErrReset) {
+					t.Errorf("the other far end: error %v, want mux.ErrReset", err)
+				}
+				if err := await(t, "Join", joined); !errors.Is(err, mux.ErrReset) {
+					t.Errorf("Join: error %v, want mux.ErrReset", err)
+				}
+				h.checkGone(t)
+			})
+		})
+	}
+}
+
+// underWay starts transfers between the far ends of a stream, and waits until they are in
+// the middle. It returns a function that waits for the end that peer sees, closes it, and
+// returns its error.
+func underWay(t *testing.T, st, peer mux.Stream, own, peers bool) (end func() error) {
+	t.Helper()
+	var writes []<-chan result[int64]
+	if own {
+		writes = append(writes, writeOn(st))
+		io.CopyN(io.Discard, peer, 600_000)
+	}
+	if peers {
+		writes = append(writes, writeOn(peer))
+		io.CopyN(io.Discard, st, 600_000)
+	}
+	reading := start(func() (int64, error) { return io.Copy(io.Discard, peer) })
+	return func() error {
+		t.Helper()
+		read := await(t, "the other far end's Read", reading)
+		if read.err == nil {
+			t.Error("the other far end takes what was cut for all there is")
+		}
+		if r := await(t, "the other far end's Write", writeOn(peer)); !errors.Is(r.err, mux.ErrReset) {
+			t.Errorf("the other far end's Write: error %v, want mux.ErrReset", r.err)
+		}
+		for _, w := range writes {
+			await(t, "Write", w)
+		}
+		peer.Close()
+		return read.err
+	}
+}
+
+// TestResetCode passes on the code of a reset, if both streams have codes.
+func TestResetCode(t *testing.T) {
+	leak.Check(t)
+	eachSide(t, func(t *testing.T, h *hop, side string) {
+		st, peer, joined := h.ends(t, side)
+		coded, ok := st.(mux.CodeResetter)
+		_, peerToo := peer.(mux.CodeResetter)
+		if !ok {
+			return
+		}
+		coded.ResetWithCode(44)
+		r := await(t, "Read", readAll(peer))
+		if e, ok := errors.AsType[*mux.ResetError](r.err); !errors.Is(r.err, mux.ErrReset) || ok != peerToo || ok && e.Code != 44 {
+			t.Errorf("read: error %v, want a reset, with code 44 if there are codes", r.err)
+		}
+		await(t, "Join", joined)
+		peer.Close()
+	})
+}
+
+// TestSessionLost has the carrier of a far end cut or closed, or its session closed, in
+// the middle of a transfer.
+func TestSessionLost(t *testing.T) {
+	leak.Check(t)
+	for name, lose := range map[string]func(h *hop, side string){
+		"carrier cut": func(h *hop, side string) {
+			if side == "asker" {
+				h.askerLink.Cut()
+			} else {
+				h.deviceLink.Cut()
+			}
+		},
+		"session closed": func(h *hop, side string) {
+			if side == "asker" {
+				h.asker.Close()
+			} else {
+				h.device.Close()
+			}
+		},
+		"relay's session closed": func(h *hop, side string) {
+			if side == "asker" {
+				h.near.Close()
+			} else {
+				h.far.Close()
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachSide(t, func(t *testing.T, h *hop, side string) {
+				st, peer, joined := h.ends(t, side)
+				end := underWay(t, st, peer, true, false)
+				losing := start(func() (int, error) { lose(h, side); return 0, nil })
+				if err := end(); !errors.Is(err, mux.ErrReset) || errors.Is(err, io.EOF) {
+					t.Errorf("the other far end: error %v, want mux.ErrReset", err)
+				}
+				await(t, name, losing)
+				if err := await(t, "Join", joined); err == nil {
+					t.Error("Join: no error")
+				}
+				h.checkGone(t)
+				st.Close()
+			})
+		})
+	}
+}
+
+// plain is a stream without anything optional.
+type plain struct{ mux.Stream }
+
+// TestPlainStreams joins streams that are no more than the contract asks for.
+func TestPlainStreams(t *testing.T) {
+	leak.Check(t)
+	h := newHop(t, qmux.New(), qmux.New(), mux.Config{}, overTCP)
+	asker, near := openStream(t, h.asker, h.near)
+	far, device := openStream(t, h.far, h.device)
+	joined := start(func() (int, error) { return 0, relay.Join(plain{near}, plain{far}) })
+	end := underWay(t, asker, device, true, true)
+	asker.(mux.CodeResetter).ResetWithCode(44)
+	err := end()
+	if e, ok := errors.AsType[*mux.ResetError](err); !ok || e.Code != 1 {
+		t.Errorf("the other far end: error %v, want a reset with code 1", err)
+	}
+	await(t, "Join", joined)
+	h.checkGone(t)
+}

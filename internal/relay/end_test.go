@@ -1,0 +1,156 @@
+package relay_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/testnet"
+	"github.com/backdial/backdial/mux"
+)
+
+// TestClosedReader has a far end answer and close its stream, while the other writes on.
+// That one gets the whole answer, and its writes fail.
+func TestClosedReader(t *testing.T) {
+	leak.Check(t)
+	eachSide(t, func(t *testing.T, h *hop, side string) {
+		st, peer, joined := h.ends(t, side)
+		answer := bytes.Repeat([]byte("0123456789"), 200_000)
+		writing := writeOn(st)
+		answering := start(func() (int, error) {
+			defer peer.Close()
+			io.CopyN(io.Discard, peer, 300_000)
+			return peer.Write(answer)
+		})
+		if r := await(t, "Read", readAll(st)); !bytes.Equal(r.value, answer) || r.err != nil {
+			t.Errorf("answer: %d of %d bytes, %v", len(r.value), len(answer), r.err)
+		}
+		if r := await(t, "Write", answering); r.err != nil {
+			t.Error("write of the answer:", r.err)
+		}
+		if r := await(t, "Write", writing); !errors.Is(r.err, mux.ErrReset) {
+			t.Errorf("write: error %v, want mux.ErrReset", r.err)
+		}
+		if err := await(t, "Join", joined); !errors.Is(err, mux.ErrReset) {
+			t.Errorf("Join: error %v, want mux.ErrReset", err)
+		}
+		h.checkGone(t)
+		st.Close()
+	})
+}
+
+// TestClosedIdle has a far end close its stream before the other writes.
+func TestClosedIdle(t *testing.T) {
+	leak.Check(t)
+	eachSide(t, func(t *testing.T, h *hop, side string) {
+		st, peer, joined := h.ends(t, side)
+		peer.Close()
+		if r := await(t, "Read", readAll(st)); len(r.value) > 0 || r.err != nil {
+			t.Errorf("read: %q, %v, want nothing", r.value, r.err)
+		}
+		if r := await(t, "Write", writeOn(st)); !errors.Is(r.err, mux.ErrReset) {
+			t.Errorf("write: error %v, want mux.ErrReset", r.err)
+		}
+		await(t, "Join", joined)
+		h.checkGone(t)
+		st.Close()
+	})
+}
+
+// TestClosedTogether has both far ends write and close, so that nobody reads anything.
+func TestClosedTogether(t *testing.T) {
+	leak.Check(t)
+	each(t, func(t *testing.T, near, far mux.Muxer) {
+		h := newHop(t, near, far, mux.Config{}, overTCP)
+		asker, device, joined := h.open(t)
+		var writes []<-chan result[int64]
+		for _, st := range []mux.Stream{asker, device} {
+			writes = append(writes, writeOn(st))
+		}
+		io.CopyN(io.Discard, asker, 300_000) // they are well under way
+		io.CopyN(io.Discard, device, 300_000)
+		closing := start(func() (int, error) { return 0, asker.Close() })
+		device.Close()
+		await(t, "Close", closing)
+		for _, w := range writes {
+			await(t, "Write", w)
+		}
+		await(t, "Join", joined)
+		h.checkGone(t)
+	})
+}
+
+// TestStandstill has a far end that writes and does not read, to one that has closed its
+// stream. Its writes fail, after a while, and it does not take for all what it has.
+func TestStandstill(t *testing.T) {
+	each(t, func(t *testing.T, near, far mux.Muxer) {
+		for _, side := range sides {
+			t.Run(side, func(t *testing.T) {
+				leak.Check(t)
+				synctest.Test(t, func(t *testing.T) {
+					h := newHop(t, near, far, mux.Config{}, testnet.MemPair)
+					defer h.close()
+					st, peer, joined := h.ends(t, side)
+					peer.SetWriteDeadline(time.Now().Add(time.Second))
+					answer := bytes.Repeat([]byte("0123456789"), 200_000)
+					n, _ := peer.Write(answer) // until all is full
+					peer.Close()
+					began := time.Now()
+					var err error
+					for err == nil && time.Since(began) < time.Hour {
+						time.Sleep(time.Second)
+						_, err = st.Write([]byte("?"))
+					}
+					if took := time.Since(began); !errors.Is(err, mux.ErrReset) || took < time.Minute || took > 2*time.Minute {
+						t.Errorf("write: error %v after %v, want mux.ErrReset after a minute", err, took)
+					}
+					if got, err := io.ReadAll(st); !errors.Is(err, mux.ErrReset) {
+						t.Errorf("read: %d of %d bytes, %v, want mux.ErrReset", len(got), n, err)
+					}
+					<-joined
+					h.checkGone(t)
+					st.Close()
+				})
+			})
+		}
+	})
+}
+
+// TestSlowAnswer is TestStandstill with a far end that reads a little now and then. It
+// gets everything.
+func TestSlowAnswer(t *testing.T) {
+	each(t, func(t *testing.T, near, far mux.Muxer) {
+		leak.Check(t)
+		synctest.Test(t, func(t *testing.T) {
+			h := newHop(t, near, far, mux.Config{}, testnet.MemPair)
+			defer h.close()
+			st, peer, joined := h.open(t)
+			answer := bytes.Repeat([]byte("0123456789"), 200_000)
+			answering := start(func() (int, error) {
+				defer peer.Close()
+				return peer.Write(answer)
+			})
+			var got bytes.Buffer
+			for began := time.Now(); time.Since(began) < 24*time.Hour; {
+				time.Sleep(50 * time.Second)
+				st.Write([]byte("?"))
+				if n, err := io.CopyN(&got, st, 200_000); n == 0 {
+					if err != io.EOF {
+						t.Error("read:", err)
+					}
+					break
+				}
+			}
+			if r := <-answering; !bytes.Equal(got.Bytes(), answer) || r.err != nil {
+				t.Errorf("answer: %d of %d bytes, %v", got.Len(), len(answer), r.err)
+			}
+			st.Close()
+			<-joined
+			h.checkGone(t)
+		})
+	})
+}
