@@ -49,6 +49,12 @@ type ReverseProxy struct {
 	// Fleet has the clients.
 	Fleet *Fleet
 
+	// Transport, if not nil, reaches the clients instead of one of Fleet's: that of a
+	// cluster.Cluster reaches those of other servers, too. Fleet and Configure are not
+	// used then. The proxy takes what matches [*NotConnectedError] for a client that is
+	// not there.
+	Transport http.RoundTripper
+
 	// Domain is that of which the clients' names are subdomains, such as
 	// "devices.example". "" means that IDs are in the path. Hosts have no upper case,
 	// so such IDs should have none.
@@ -66,7 +72,7 @@ type ReverseProxy struct {
 	Logger *slog.Logger
 
 	once          sync.Once
-	transport     *Transport
+	transport     http.RoundTripper
 	answerTimeout atomic.Int64 // of the latest session
 }
 
@@ -77,7 +83,11 @@ const (
 
 func (p *ReverseProxy) init() {
 	p.once.Do(func() {
-		p.transport = p.Fleet.Transport(func(t *http.Transport) {
+		if p.transport = p.Transport; p.transport != nil {
+			p.answerTimeout.Store(int64(responseHeaderTimeout))
+			return
+		}
+		own := p.Fleet.Transport(func(t *http.Transport) {
 			t.ResponseHeaderTimeout = responseHeaderTimeout
 			t.DisableCompression = true // what the user does not ask for is not for us to undo
 			if p.Configure != nil {
@@ -85,7 +95,8 @@ func (p *ReverseProxy) init() {
 			}
 			p.answerTimeout.Store(int64(t.ResponseHeaderTimeout))
 		})
-		p.transport.patience = responseHeaderTimeout
+		own.patience = responseHeaderTimeout
+		p.transport = own
 	})
 }
 
