@@ -16,8 +16,8 @@ var (
 	// engine of the registry does not answer. The client may be connected.
 	ErrUnavailable = errors.New("the registry is unavailable")
 
-	// ErrMoved is matched when a replica has claimed the client, but says itself that it
-	// does not have it any more, and no other claims it: the client is on its way.
+	// ErrMoved is matched when a replica claims the client, but says when it is asked that
+	// it does not have it any more, and no other claims it: the client is on its way.
 	ErrMoved = errors.New("the replica holds the client no more")
 
 	// ErrNotAllowed is matched when the replica that holds the client does not let this

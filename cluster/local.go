@@ -42,14 +42,18 @@ func (l *Local) Locate(ctx context.Context, id string, except ...string) (Claim,
 		return Claim{}, fmt.Errorf("locate %q: %w: %w", id, ErrUnavailable, ctxerr.Of(ctx))
 	}
 	var best *Claim
+	none := ErrNotConnected
 	for _, m := range l.members(id) {
 		c, ok := m.holder.Claim(id)
-		if ok && !slices.Contains(except, m.node.Run) && (best == nil || c.Before(*best)) {
+		switch {
+		case ok && slices.Contains(except, m.node.Run):
+			none = ErrMoved
+		case ok && (best == nil || c.Before(*best)):
 			best = &c
 		}
 	}
 	if best == nil {
-		return Claim{}, fmt.Errorf("locate %q: %w", id, ErrNotConnected)
+		return Claim{}, fmt.Errorf("locate %q: %w", id, none)
 	}
 	return *best, nil
 }

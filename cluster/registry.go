@@ -23,8 +23,8 @@ type Registry interface {
 	// is not Doubtful, if there is, and of those that answer in time the latest. It asks
 	// holders, and remembers nothing.
 	//
-	// The error matches [ErrNotConnected] if nobody else claims the client, which takes a
-	// round trip, and [ErrUnavailable] if that cannot be said: at once if the engine is
+	// The error matches [ErrNotConnected] if nobody claims the client, which takes a round
+	// trip, [ErrMoved] if nobody does but those in except, and [ErrUnavailable] if that cannot be said: at once if the engine is
 	// known to be away, and otherwise when ctx ends, or before, if nobody answers for
 	// some seconds. It then matches ctx's error too.
 	Locate(ctx context.Context, id string, except ...string) (Claim, error)

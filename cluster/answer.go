@@ -1,0 +1,141 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"time"
+
+	"github.com/backdial/backdial/fleet"
+	"github.com/backdial/backdial/internal/ctxerr"
+	"github.com/backdial/backdial/internal/relay"
+	"github.com/backdial/backdial/transport"
+)
+
+const (
+	// questionTimeout bounds what a replica waits for before it dials: a question, a
+	// decision whether that is allowed, and a sign of life of the client.
+	questionTimeout = 10 * time.Second
+
+	// quickDial is how long a dial may take that the other end is not told of.
+	quickDial = 50 * time.Millisecond
+)
+
+// answer is called with each connection that another replica or a service opens: it has
+// the last word on whether the client is here, and joins the two.
+func (c *Cluster) answer(d *transport.Dialer, conn net.Conn) {
+	asker := conn.(transport.Conn)
+	defer asker.Reset() // unless it is closed
+	conn.SetDeadline(time.Now().Add(questionTimeout))
+	id, err := readQuestion(conn)
+	if err != nil {
+		c.refuse(d, asker, answerFailed, id, err)
+		return
+	}
+	client, kind, err := c.dialFor(d, asker, id)
+	if err != nil {
+		c.refuse(d, asker, kind, id, err)
+		return
+	}
+	if _, err := conn.Write(appendAnswer(nil, answerOpen, "")); err != nil {
+		client.Reset()
+		return
+	}
+	conn.SetDeadline(time.Time{})
+	c.stats.relayed.Add(1)
+	defer c.stats.relayed.Add(-1)
+	relay.Join(asker, client)
+}
+
+// refuse says why there is no connection.
+func (c *Cluster) refuse(d *transport.Dialer, asker transport.Conn, kind answer, id string, err error) {
+	text := ""
+	if kind == answerFailed {
+		text = err.Error()
+	}
+	c.logger.Info("cluster: connection refused", "peer", peerOf(d).Subject, "id", id, "err", err)
+	if _, err := asker.Write(appendAnswer(nil, kind, text)); err == nil {
+		asker.Close()
+	}
+}
+
+// dialFor dials a client for the other end of d, and never anybody else: who asks here
+// is not sent on. Otherwise it returns how to answer, and why.
+func (c *Cluster) dialFor(d *transport.Dialer, asker transport.Conn, id string) (client transport.Conn, kind answer, err error) {
+	ctx, cancel := context.WithTimeout(d.Context(), questionTimeout)
+	defer cancel()
+	if c.authorize != nil {
+		if err := c.authorize(ctx, peerOf(d), id); err != nil {
+			return nil, answerNotAllowed, err
+		}
+	}
+	if err := c.settled(ctx, id); err != nil {
+		return nil, answerMoved, err
+	}
+	conn, err := c.dialSlowly(ctx, asker, id)
+	if err == nil {
+		return conn.(transport.Conn), answerOpen, nil
+	}
+	if _, ok := errors.AsType[*fleet.NotConnectedError](err); ok || errors.Is(err, fleet.ErrInvalidID) {
+		return nil, answerMoved, err
+	}
+	return nil, answerFailed, err
+}
+
+// settled waits until a client that another replica has too was asked for a sign of life.
+func (c *Cluster) settled(ctx context.Context, id string) error {
+	over := c.rivals.suspected(id)
+	if over == nil {
+		return nil
+	}
+	select {
+	case <-over:
+		return nil
+	case <-ctx.Done():
+		return ctxerr.Of(ctx)
+	}
+}
+
+// dialSlowly dials a client, and tells the other end if that takes a while, because the
+// client accepts no connections: who asks waits for that, and not for a replica that
+// hangs.
+func (c *Cluster) dialSlowly(ctx context.Context, asker transport.Conn, id string) (net.Conn, error) {
+	quick, cancel := context.WithTimeout(ctx, quickDial)
+	defer cancel()
+	conn, err := c.clients.TryDial(quick, id)
+	if err == nil || !errors.Is(err, context.DeadlineExceeded) {
+		return conn, err
+	}
+	asker.SetDeadline(time.Time{})
+	if _, err := asker.Write(appendAnswer(nil, answerHeld, "")); err != nil {
+		return nil, err
+	}
+	waiting, stop := whileOpen(asker)
+	defer stop()
+	return c.clients.TryDial(waiting, id)
+}
+
+// whileOpen returns a context that ends when the other end has given up conn, on which it
+// has nothing to say, or when stop is called.
+func whileOpen(conn net.Conn) (ctx context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	read := make(chan struct{})
+	go func() { // until stop
+		defer close(read)
+		var b [1]byte
+		_, err := conn.Read(b[:])
+		if err == nil {
+			err = errFrame
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			cancel(err)
+		}
+	}()
+	return ctx, func() {
+		conn.SetReadDeadline(time.Unix(1, 0))
+		<-read
+		conn.SetReadDeadline(time.Time{})
+		cancel(nil)
+	}
+}

@@ -1,0 +1,110 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/backdial/backdial/internal/ctxerr"
+	"github.com/backdial/backdial/transport"
+)
+
+// errTry is why a replica is not waited for any longer.
+var errTry = errors.New("no answer in time")
+
+// ask opens a connection to a client that a node is said to hold. The error matches
+// [ErrMoved] if it does not, [ErrNotAllowed], [*PeerError], or is why the client could not
+// be dialled.
+func (p *peers) ask(ctx context.Context, node Node, id string) (net.Conn, error) {
+	try, cancel := context.WithTimeoutCause(ctx, p.config.tryTimeout, fmt.Errorf("%w: %v", errTry, p.config.tryTimeout))
+	defer cancel()
+	for {
+		s, fresh, err := p.session(try, node)
+		var conn net.Conn
+		if err == nil {
+			conn, err = s.dial(try)
+		}
+		if err == nil {
+			conn, err = s.ask(ctx, try, conn.(transport.Conn), id)
+		}
+		if err == nil || isAnswer(err) {
+			return conn, err
+		}
+		if s != nil && !fresh && try.Err() == nil && isOver(err) {
+			p.forget(s) // a session that was there, and about to end
+			continue
+		}
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("replica %q: %w", node.Name, ctxerr.Of(ctx))
+		}
+		return nil, &PeerError{Node: node, Err: err}
+	}
+}
+
+// An answerError is what a replica has answered instead of opening a connection.
+type answerError struct {
+	node Node
+	is   error // or nil
+	text string
+}
+
+func (e *answerError) Error() string {
+	switch {
+	case e.is == nil:
+		return fmt.Sprintf("replica %q could not dial the client: %q", e.node.Name, e.text)
+	case e.text == "":
+		return fmt.Sprintf("replica %q: %v", e.node.Name, e.is)
+	}
+	return fmt.Sprintf("replica %q: %v: %q", e.node.Name, e.is, e.text)
+}
+
+func (e *answerError) Unwrap() error { return e.is }
+
+func isAnswer(err error) bool {
+	_, ok := errors.AsType[*answerError](err)
+	return ok
+}
+
+// ask asks for a client on conn, which is the connection to it then. try bounds the time
+// until the replica says whether it has the client, and ctx all of it.
+func (s *peer) ask(ctx, try context.Context, conn transport.Conn, id string) (net.Conn, error) {
+	kind, text, err := s.hear(try, conn, func() error {
+		_, err := conn.Write(appendQuestion(nil, id))
+		return err
+	})
+	if err == nil && kind == answerHeld {
+		kind, text, err = s.hear(ctx, conn, func() error { return nil })
+	}
+	if err == nil && kind == answerOpen {
+		return conn, nil
+	}
+	conn.Reset()
+	if err != nil {
+		return nil, fmt.Errorf("ask for the client: %w", err)
+	}
+	refused := &answerError{node: s.node, text: text}
+	switch kind {
+	case answerMoved:
+		refused.is = ErrMoved
+	case answerNotAllowed:
+		refused.is = ErrNotAllowed
+	case answerFailed:
+	default:
+		return nil, fmt.Errorf("answer %d: %w", kind, errFrame)
+	}
+	return nil, refused
+}
+
+// hear reads an answer to what ask says, unless ctx ends.
+func (s *peer) hear(ctx context.Context, conn net.Conn, ask func() error) (kind answer, text string, err error) {
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	if err = ask(); err == nil {
+		kind, text, err = readAnswer(conn)
+	}
+	if !stop() { // the deadline stays
+		err = ctxerr.Of(ctx)
+	}
+	return kind, text, err
+}

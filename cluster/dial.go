@@ -1,0 +1,252 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/backdial/backdial/fleet"
+	"github.com/backdial/backdial/internal/ctxerr"
+)
+
+// maxTries is how many replicas are asked that claim a client.
+const maxTries = 3
+
+// Dial opens a connection to a client, wherever it is connected, which is a
+// [transport.Conn]. A client of this process costs no round trip, and neither does the
+// registry have a part in it. For another, the replica that had it last is asked, and if
+// that has it no more, the one which claims it by then. ctx bounds the call, and not the
+// connection.
+//
+// The error matches [ErrNotConnected], [ErrMoved], [ErrUnavailable], [ErrNotAllowed],
+// [*PeerError], or [fleet.ErrInvalidID] if id is no ID. What matches one of the first two
+// matches [*fleet.NotConnectedError] too, so that a program which used a fleet need not
+// care. A client that is connected but takes no more connections holds the Dial up until
+// ctx ends.
+//
+// [transport.Conn]: https://pkg.go.dev/github.com/backdial/backdial/transport#Conn
+func (c *Cluster) Dial(ctx context.Context, id string) (net.Conn, error) {
+	conn, err := c.dial(ctx, id)
+	if err != nil {
+		c.stats.failed.Add(1)
+		return nil, fmt.Errorf("cluster: dial: %w", err)
+	}
+	return conn, nil
+}
+
+// DialContext is [Cluster.Dial] of the client whose ID is the host in addr, which may have
+// a port. Neither that nor network is used.
+func (c *Cluster) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	id, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		id = addr
+	}
+	return c.Dial(ctx, id)
+}
+
+func (c *Cluster) dial(ctx context.Context, id string) (net.Conn, error) {
+	if err := fleet.CheckID(id); err != nil {
+		return nil, err
+	}
+	conn, err := c.try(ctx, id)
+	if err == nil || !c.waits || !passes(err) {
+		return conn, err
+	}
+	arrivals, stop := c.arrivals(ctx, id)
+	defer stop()
+	for {
+		conn, err := c.try(ctx, id)
+		if err == nil || !passes(err) {
+			return conn, err
+		}
+		if ended := arrivals.next(ctx); ended != nil {
+			return nil, fmt.Errorf("%w, while waiting for: %w", ended, err)
+		}
+	}
+}
+
+// passes reports whether err may not be there the next time.
+func passes(err error) bool {
+	if _, ok := errors.AsType[*PeerError](err); ok {
+		return true
+	}
+	return errors.Is(err, ErrNotConnected) || errors.Is(err, ErrMoved) || errors.Is(err, ErrUnavailable)
+}
+
+// try dials a client where it is now.
+func (c *Cluster) try(ctx context.Context, id string) (net.Conn, error) {
+	conn, err := c.tryHere(ctx, id)
+	if err == nil {
+		c.stats.local.Add(1)
+		return conn, nil
+	}
+	away, ok := errors.AsType[*fleet.NotConnectedError](err)
+	if !ok {
+		return nil, err
+	}
+	conn, err = c.tryOthers(ctx, id)
+	switch {
+	case err == nil:
+		c.stats.remote.Add(1)
+	case errors.Is(err, ErrNotConnected), errors.Is(err, ErrMoved):
+		err = &fleet.NotConnectedError{ID: id, Since: away.Since, Cause: err}
+	}
+	return conn, err
+}
+
+// tryHere dials a client of this process.
+func (c *Cluster) tryHere(ctx context.Context, id string) (net.Conn, error) {
+	if c.clients == nil {
+		return nil, &fleet.NotConnectedError{ID: id}
+	}
+	return c.clients.TryDial(ctx, id)
+}
+
+// tryOthers dials a client of another process.
+func (c *Cluster) tryOthers(ctx context.Context, id string) (net.Conn, error) {
+	var failed error // of the last one that was asked
+	var asked []string
+	if node, ok := c.owners.get(id); ok {
+		conn, err := c.ask(ctx, node, id)
+		if err == nil || !passes(err) || ctx.Err() != nil {
+			return conn, err
+		}
+		if !errors.Is(err, ErrMoved) { // or else it may claim the client again
+			failed, asked = err, append(asked, node.Run)
+		}
+	}
+	for range maxTries {
+		claim, err := c.registry.Locate(ctx, id, asked...)
+		if err != nil {
+			return nil, located(err, failed)
+		}
+		if claim.Node.Run == c.self.Run { // it has just come, or just gone
+			conn, err := c.tryHere(ctx, id)
+			if err == nil {
+				return conn, nil
+			}
+			failed = fmt.Errorf("this replica: %w", ErrMoved)
+		} else {
+			conn, err := c.ask(ctx, claim.Node, id)
+			if err == nil || !passes(err) || ctx.Err() != nil {
+				return conn, err
+			}
+			failed = err
+		}
+		asked = append(asked, claim.Node.Run)
+	}
+	return nil, failed
+}
+
+// located is the error when nobody else can be asked. If those that were asked claim the
+// client all the same, what failed there tells more.
+func located(err, failed error) error {
+	switch {
+	case failed == nil, errors.Is(err, ErrNotConnected):
+		return err
+	case errors.Is(err, ErrMoved):
+		return failed
+	}
+	return fmt.Errorf("%w, after: %w", err, failed)
+}
+
+// ask opens a connection to a client that a node is said to hold, and remembers that.
+func (c *Cluster) ask(ctx context.Context, node Node, id string) (net.Conn, error) {
+	conn, err := c.peers.ask(ctx, node, id)
+	switch {
+	case err == nil:
+		c.owners.set(id, node)
+		return conn, nil
+	case errors.Is(err, ErrMoved):
+		c.stats.moved.Add(1)
+	}
+	c.owners.forget(id)
+	return nil, err
+}
+
+// Wait waits until a client is connected, to whichever replica. When ctx ends first, the
+// error matches that of ctx, and what [Cluster.Dial] would match.
+func (c *Cluster) Wait(ctx context.Context, id string) error {
+	if err := fleet.CheckID(id); err != nil {
+		return fmt.Errorf("cluster: wait for %w", err)
+	}
+	arrivals, stop := c.arrivals(ctx, id)
+	defer stop()
+	for {
+		err := c.find(ctx, id)
+		if err == nil {
+			return nil
+		}
+		if ended := arrivals.next(ctx); ended != nil {
+			return fmt.Errorf("cluster: wait for client %q: %w: %w", id, ended, err)
+		}
+	}
+}
+
+// find returns nil if a client is connected.
+func (c *Cluster) find(ctx context.Context, id string) error {
+	if c.clients != nil {
+		if _, ok := c.clients.Lookup(id); ok {
+			return nil
+		}
+	}
+	claim, err := c.registry.Locate(ctx, id)
+	if err == nil {
+		c.owners.set(id, claim.Node)
+	}
+	return err
+}
+
+// pollInterval is how often a client that is waited for is looked for, although nothing
+// was heard of it: the registry may have lost that.
+const pollInterval = time.Second
+
+// Arrivals tell that it makes sense to look for a client again.
+type arrivals struct {
+	cluster *Cluster
+	id      string
+	here    chan struct{} // closed when it is connected here; nil for a service
+	claims  <-chan Claim  // nil if the registry cannot tell
+}
+
+// arrivals begins to listen for a client, until stop or the end of ctx.
+func (c *Cluster) arrivals(ctx context.Context, id string) (a *arrivals, stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	a = &arrivals{cluster: c, id: id}
+	a.claims, _ = c.registry.Watch(ctx, id)
+	if c.clients == nil {
+		return a, cancel
+	}
+	a.here = make(chan struct{})
+	waited := make(chan struct{})
+	go func() { // until stop
+		defer close(waited)
+		if _, err := c.clients.Wait(ctx, id); err == nil {
+			close(a.here)
+		}
+	}()
+	return a, func() {
+		cancel()
+		<-waited
+	}
+}
+
+// next waits until there is a reason to look again. Its error is why there will be none.
+func (a *arrivals) next(ctx context.Context) error {
+	poll := time.NewTimer(pollInterval)
+	defer poll.Stop()
+	select {
+	case <-a.here:
+		a.here = nil // if it is gone again, by polling
+	case claim := <-a.claims:
+		a.cluster.owners.set(a.id, claim.Node)
+	case <-poll.C:
+	case <-ctx.Done():
+		return ctxerr.Of(ctx)
+	case <-a.cluster.ctx.Done():
+		return errClosed
+	}
+	return nil
+}

@@ -1,0 +1,166 @@
+package cluster_test
+
+import (
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/backdial/backdial/cluster"
+	"github.com/backdial/backdial/fleet"
+	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/testcert"
+	"github.com/backdial/backdial/transport"
+)
+
+// A site is a cluster of replicas in one process, on real sockets.
+type site struct {
+	ca       *testcert.CA
+	registry cluster.Registry
+}
+
+func newSite(t *testing.T) *site {
+	t.Helper()
+	leak.Check(t)
+	return &site{testcert.NewCA(t), cluster.NewLocal()}
+}
+
+// A replica has a server for clients, and one for other replicas.
+type replica struct {
+	*cluster.Cluster
+	clients *fleet.Fleet
+	server  *transport.Server
+	url     string
+}
+
+// replica starts one. It is closed when t is done.
+func (s *site) replica(t *testing.T, name string, opts ...cluster.Option) *replica {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.replicaAt(t, name, ln, "https://"+ln.Addr().String(), opts...)
+}
+
+// replicaAt starts a replica that others reach at url, from which ln has its connections.
+func (s *site) replicaAt(t *testing.T, name string, ln net.Listener, url string, opts ...cluster.Option) *replica {
+	t.Helper()
+	r := &replica{clients: fleet.New(fleet.ByHeader("DeviceId"))}
+	r.server = transport.NewServer(r.clients, transport.WithAuthorize(r.clients.Authorize))
+	web := httptest.NewServer(r.server)
+	r.url = web.URL
+	opts = append([]cluster.Option{
+		cluster.WithRegistry(s.registry),
+		cluster.WithTLSConfig(s.ca.Mutual(t, name)),
+		cluster.WithNode(name, url),
+	}, opts...)
+	var err error
+	if r.Cluster, err = cluster.New(r.clients, opts...); err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		r.Cluster.Serve(ln)
+	}()
+	t.Cleanup(func() {
+		r.server.Close()
+		r.Cluster.Close()
+		web.Close()
+		<-served
+	})
+	return r
+}
+
+// service returns what only dials. It is closed when t is done.
+func (s *site) service(t *testing.T, name string, opts ...cluster.Option) *cluster.Cluster {
+	t.Helper()
+	opts = append([]cluster.Option{cluster.WithRegistry(s.registry), cluster.WithTLSConfig(s.tls(t, name))}, opts...)
+	c, err := cluster.New(nil, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func (s *site) tls(t *testing.T, name string) *tls.Config { return s.ca.Mutual(t, name) }
+
+// connect connects a client that greets on each connection with its name, and then says
+// what it hears, and waits until the replica has it. It is closed when t is done.
+func (r *replica) connect(t *testing.T, id, name string, opts ...transport.ClientOption) *transport.Listener {
+	t.Helper()
+	lis := r.listens(t, id, opts...)
+	go greet(lis, name)
+	return lis
+}
+
+// listens is connect without anybody who accepts.
+func (r *replica) listens(t *testing.T, id string, opts ...transport.ClientOption) *transport.Listener {
+	t.Helper()
+	lis, err := transport.DialAndListenContext(t.Context(), r.url, http.Header{"Deviceid": {id}}, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { lis.Close() })
+	if _, err := r.clients.Wait(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	return lis
+}
+
+func greet(lis net.Listener, name string) {
+	for {
+		conn, err := lis.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer conn.Close()
+			fmt.Fprintln(conn, name)
+			io.Copy(conn, conn)
+		}()
+	}
+}
+
+// reaches expects that a client is the one with this name.
+func reaches(t *testing.T, c *cluster.Cluster, id, name string) {
+	t.Helper()
+	if err := c.Wait(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := c.Dial(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if got := nameOf(t, conn); got != name {
+		t.Errorf("client %s is %q, want %q", id, got, name)
+	}
+}
+
+func nameOf(t *testing.T, conn net.Conn) string {
+	t.Helper()
+	var name string
+	conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	defer conn.SetReadDeadline(time.Time{})
+	if _, err := fmt.Fscanln(conn, &name); err != nil {
+		t.Fatal("read:", err)
+	}
+	return name
+}
+
+// eventually waits until what is asked is so.
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !is(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("never: ", what)
+		}
+	}
+}

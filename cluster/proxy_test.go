@@ -1,0 +1,55 @@
+package cluster_test
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/backdial/backdial/cluster"
+	"github.com/backdial/backdial/fleet"
+)
+
+// TestReverseProxy has one replica serve the pages of clients of both.
+func TestReverseProxy(t *testing.T) {
+	s := newSite(t)
+	a, b := s.replica(t, "a"), s.replica(t, "b")
+	a.serves(t, "1", "here")
+	b.serves(t, "2", "there")
+	reach := a.Transport()
+	t.Cleanup(reach.CloseIdleConnections)
+	web := httptest.NewServer(&fleet.ReverseProxy{Transport: reach})
+	t.Cleanup(web.Close)
+	for path, want := range map[string]struct {
+		status int
+		body   string
+	}{
+		"/1/":   {http.StatusOK, "here"},
+		"/2/":   {http.StatusOK, "there"},
+		"/3/":   {http.StatusServiceUnavailable, "503 Service Unavailable: client \"3\" is not connected\n"},
+		"/a b/": {http.StatusNotFound, "404 Not Found: there is no such client\n"},
+	} {
+		answer, err := web.Client().Get(web.URL + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		if answer.StatusCode != want.status || string(body) != want.body || err != nil {
+			t.Errorf("%s: %d %q, %v, want %d %q", path, answer.StatusCode, body, err, want.status, want.body)
+		}
+	}
+	b.Close()
+	_, err := (&http.Client{Transport: reach}).Get("http://2/")
+	if _, ok := errors.AsType[*fleet.NotConnectedError](err); !ok || !errors.Is(err, cluster.ErrNotConnected) {
+		t.Errorf("a client of a replica that is closed: %v, want ErrNotConnected", err)
+	}
+}
+
+// serves connects a client that serves a page.
+func (r *replica) serves(t *testing.T, id, page string) {
+	t.Helper()
+	lis := r.listens(t, id)
+	go http.Serve(lis, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, page) }))
+}

@@ -1,0 +1,76 @@
+package cluster
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+)
+
+// checkTLS returns an error unless replicas can know each other by config.
+func checkTLS(config *tls.Config) error {
+	switch {
+	case config == nil:
+		return errors.New("no TLS configuration: replicas know each other by certificates (WithTLSConfig)")
+	case config.InsecureSkipVerify:
+		return errors.New("TLS configuration: InsecureSkipVerify is set, and certificates have to be verified")
+	case config.RootCAs == nil:
+		return errors.New("TLS configuration: no RootCAs: set the authority that certifies replicas, and nobody else")
+	case len(config.Certificates) == 0 && config.GetCertificate == nil && config.GetClientCertificate == nil:
+		return errors.New("TLS configuration: no certificate")
+	}
+	return nil
+}
+
+// askerTLS is the configuration of a connection to a node.
+func askerTLS(config *tls.Config, node Node) *tls.Config {
+	c := config.Clone()
+	c.MinVersion = tls.VersionTLS13
+	c.ServerName = node.Name
+	if node.Pin == nil {
+		return c
+	}
+	verify := c.VerifyConnection
+	c.VerifyConnection = func(state tls.ConnectionState) error {
+		if pin := pinOf(state.PeerCertificates[0]); !bytes.Equal(pin, node.Pin) {
+			return fmt.Errorf("the key of %q has the SHA-256 %x, and not the pinned %x", node.Name, pin, node.Pin)
+		}
+		if verify != nil {
+			return verify(state)
+		}
+		return nil
+	}
+	return c
+}
+
+// ownerTLS is the configuration of a replica that is asked.
+func ownerTLS(config *tls.Config) *tls.Config {
+	c := config.Clone()
+	c.MinVersion = tls.VersionTLS13
+	c.ClientAuth = tls.RequireAndVerifyClientCert
+	if c.ClientCAs == nil {
+		c.ClientCAs = c.RootCAs
+	}
+	c.GetConfigForClient = nil // which could let others in
+	return c
+}
+
+// pinOf is the pin of a certificate's key.
+func pinOf(certificate *x509.Certificate) []byte {
+	sum := sha256.Sum256(certificate.RawSubjectPublicKeyInfo)
+	return sum[:]
+}
+
+// ownPin is the pin of the certificate that a replica shows.
+func ownPin(config *tls.Config) ([]byte, error) {
+	if len(config.Certificates) != 1 || config.GetCertificate != nil {
+		return nil, errors.New("a key can be pinned if the TLS configuration has one certificate, in Certificates")
+	}
+	leaf, err := x509.ParseCertificate(config.Certificates[0].Certificate[0])
+	if err != nil {
+		return nil, fmt.Errorf("the certificate: %w", err)
+	}
+	return pinOf(leaf), nil
+}

@@ -1,0 +1,99 @@
+package cluster
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// A stream between replicas begins with a question, and what is sent the other way with
+// an answer, or two. Both are a frame: the length of what follows in two bytes, the most
+// significant first, and then as many bytes. After an answer that the stream is open, it
+// is the client's.
+//
+//	question: 1, ID         for a connection to a client
+//	answer:   kind, text    which is for people, and may be empty
+//
+// A question of another kind is answered with answerFailed. Bytes after an ID mean
+// nothing, and would be of a later version.
+const (
+	questionDial = 1
+
+	maxQuestion = 4096
+	maxAnswer   = 512
+)
+
+// The kinds of answers.
+type answer byte
+
+const (
+	answerHeld       answer = 1 // the client is here, and being dialled: another answer follows
+	answerOpen       answer = 2
+	answerMoved      answer = 3 // the client is not here
+	answerNotAllowed answer = 4
+	answerFailed     answer = 5 // the client is here, but cannot be dialled
+)
+
+var errFrame = errors.New("not what a replica says")
+
+// appendQuestion appends the question for a client.
+func appendQuestion(b []byte, id string) []byte {
+	size := 1 + 2 + len(id)
+	b = binary.BigEndian.AppendUint16(b, uint16(size))
+	b = append(b, questionDial)
+	b = binary.BigEndian.AppendUint16(b, uint16(len(id)))
+	return append(b, id...)
+}
+
+// readQuestion returns the ID of the client that is asked for.
+func readQuestion(r io.Reader) (id string, err error) {
+	frame, err := readFrame(r, maxQuestion)
+	if err != nil {
+		return "", err
+	}
+	if len(frame) < 3 || frame[0] != questionDial {
+		return "", fmt.Errorf("question %.16x: %w", frame, errFrame)
+	}
+	size := int(binary.BigEndian.Uint16(frame[1:]))
+	if size > len(frame)-3 {
+		return "", fmt.Errorf("question %.16x: %w", frame, errFrame)
+	}
+	id = string(frame[3 : 3+size])
+	return id, CheckID(id)
+}
+
+func appendAnswer(b []byte, kind answer, text string) []byte {
+	text = text[:min(len(text), maxAnswer-1)]
+	b = binary.BigEndian.AppendUint16(b, uint16(1+len(text)))
+	b = append(b, byte(kind))
+	return append(b, text...)
+}
+
+func readAnswer(r io.Reader) (kind answer, text string, err error) {
+	frame, err := readFrame(r, maxAnswer)
+	if err != nil {
+		return 0, "", err
+	}
+	if len(frame) == 0 {
+		return 0, "", fmt.Errorf("an empty answer: %w", errFrame)
+	}
+	return answer(frame[0]), string(frame[1:]), nil
+}
+
+// readFrame reads no byte more than the frame.
+func readFrame(r io.Reader, most int) ([]byte, error) {
+	var head [2]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return nil, err
+	}
+	size := int(binary.BigEndian.Uint16(head[:]))
+	if size > most {
+		return nil, fmt.Errorf("%d bytes, want %d at most: %w", size, most, errFrame)
+	}
+	frame := make([]byte, size)
+	if _, err := io.ReadFull(r, frame); err != nil {
+		return nil, err
+	}
+	return frame, nil
+}
