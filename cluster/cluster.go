@@ -129,7 +129,7 @@ func peerURL(address string) (*url.URL, error) {
 // newServer returns the server of the sessions that others open.
 func (c *Cluster) newServer() *transport.Server {
 	opts := []transport.ServerOption{
-		transport.WithLimits(mux.Config{}), // many connections in a session, not those that a client may have
+		transport.WithLimits(mux.Config{MaxStreams: maxStreams}),
 		transport.WithKeepAlive(peerKeepAlive, peerKeepAlive),
 		transport.WithMaxAge(-1),
 		transport.WithLogger(c.logger),
@@ -206,6 +206,7 @@ func (c *Cluster) Close() error {
 		c.server.Close()
 	}
 	c.peers.close()
+	c.rivals.close()
 	c.wg.Wait()
 	return nil
 }

@@ -82,8 +82,7 @@ func (c *Cluster) try(ctx context.Context, id string) (net.Conn, error) {
 		c.stats.local.Add(1)
 		return conn, nil
 	}
-	away, ok := errors.AsType[*fleet.NotConnectedError](err)
-	if !ok {
+	if _, ok := errors.AsType[*fleet.NotConnectedError](err); !ok {
 		return nil, err
 	}
 	conn, err = c.tryOthers(ctx, id)
@@ -91,7 +90,7 @@ func (c *Cluster) try(ctx context.Context, id string) (net.Conn, error) {
 	case err == nil:
 		c.stats.remote.Add(1)
 	case errors.Is(err, ErrNotConnected), errors.Is(err, ErrMoved):
-		err = &fleet.NotConnectedError{ID: id, Since: away.Since, Cause: err}
+		err = &fleet.NotConnectedError{ID: id, Cause: err}
 	}
 	return conn, err
 }

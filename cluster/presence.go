@@ -51,14 +51,11 @@ func (h *holder) Rival(rival Claim) {
 	if _, ok := c.clients.Lookup(rival.ID); !ok {
 		return
 	}
-	if asked := c.rivals.begin(rival.ID); asked != nil {
-		c.wg.Go(func() {
-			alive := c.clients.Probe(rival.ID)
-			c.logger.Info("cluster: client is connected to another replica too",
-				"id", rival.ID, "replica", rival.Node.Name, "alive", alive)
-			c.rivals.end(rival.ID, asked)
-		})
-	}
+	c.rivals.probe(rival.ID, func() {
+		alive, err := c.clients.Probe(c.ctx, rival.ID)
+		c.logger.Info("cluster: client is connected to another replica too",
+			"id", rival.ID, "replica", rival.Node.Name, "alive", alive, "err", err)
+	})
 }
 
 // probePause is how long a client that was alive is not asked again.
@@ -67,36 +64,44 @@ const probePause = time.Second
 // Rivals are the clients that another replica has too, and that are asked for a sign of
 // life because of that, or were a moment ago.
 type rivals struct {
-	mu   sync.Mutex
-	byID map[string]*suspicion
+	wg sync.WaitGroup // of probes
+
+	mu     sync.Mutex // guards below
+	closed bool
+	byID   map[string]chan struct{} // closed when the client has answered, or its session is closed
 }
 
-type suspicion struct {
-	over chan struct{} // closed when the client has answered, or its session is closed
-}
-
-// begin returns nil if id is, or was, under suspicion.
-func (r *rivals) begin(id string) *suspicion {
+// probe calls ask in a goroutine, unless a client was asked a moment ago.
+func (r *rivals) probe(id string, ask func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.byID[id] != nil {
-		return nil
+	if r.closed || r.byID[id] != nil {
+		return
 	}
 	if r.byID == nil {
-		r.byID = make(map[string]*suspicion)
+		r.byID = make(map[string]chan struct{})
 	}
-	s := &suspicion{make(chan struct{})}
-	r.byID[id] = s
-	return s
+	over := make(chan struct{})
+	r.byID[id] = over
+	r.wg.Go(func() {
+		ask()
+		close(over)
+		time.AfterFunc(probePause, func() { r.forget(id) })
+	})
 }
 
-func (r *rivals) end(id string, s *suspicion) {
-	close(s.over)
-	time.AfterFunc(probePause, func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		delete(r.byID, id)
-	})
+func (r *rivals) forget(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.byID, id)
+}
+
+// close has no client be asked any more, and waits for those that are.
+func (r *rivals) close() {
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
+	r.wg.Wait()
 }
 
 // suspected returns what is closed when nothing is held against a client any more, or
@@ -104,10 +109,7 @@ func (r *rivals) end(id string, s *suspicion) {
 func (r *rivals) suspected(id string) <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s := r.byID[id]; s != nil {
-		return s.over
-	}
-	return nil
+	return r.byID[id]
 }
 
 func (r *rivals) doubts(id string) bool {

@@ -199,11 +199,14 @@ func split(ctx context.Context, members []*member) (dead, alive []*member) {
 // within 5 s, as if they were replaced, and reports whether there is one left. It is for
 // who knows that the client has connected elsewhere. A client that does not answer
 // pings ([transport.Dialer.Ping]) gives no sign of life; one that was asked to move is
-// left alone.
-func (f *Fleet) Probe(id string) (alive bool) {
-	dead, living := split(context.Background(), f.rivals(id))
+// left alone. If ctx ends first, its error is returned, and nothing is closed.
+func (f *Fleet) Probe(ctx context.Context, id string) (alive bool, err error) {
+	dead, living := split(ctx, f.rivals(id))
+	if ctx.Err() != nil { // which may be why they have not answered
+		return false, fmt.Errorf("fleet: probe client %q: %w", id, ctxerr.Of(ctx))
+	}
 	f.displace(dead)
-	return len(living) > 0
+	return len(living) > 0, nil
 }
 
 // answers asks for a sign of life.

@@ -32,7 +32,10 @@ type NotConnectedError struct {
 }
 
 func (e *NotConnectedError) Error() string {
-	if e.Since.IsZero() {
+	switch {
+	case e.Since.IsZero() && e.Cause != nil:
+		return fmt.Sprintf("client %q is not connected: %v", e.ID, e.Cause)
+	case e.Since.IsZero():
 		return fmt.Sprintf("client %q is not connected, and was never seen", e.ID)
 	}
 	return fmt.Sprintf("client %q left %v ago: %v", e.ID, time.Since(e.Since).Round(time.Millisecond), e.Cause)

@@ -1,6 +1,7 @@
 package fleet_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"testing/synctest"
@@ -16,9 +17,7 @@ func TestProbe(t *testing.T) {
 		s := newSite(t)
 		s.connect(t, "1", "alive")
 		synctest.Wait()
-		if !s.Probe("1") {
-			t.Error("a client that answers is taken for dead")
-		}
+		probe(t, s, "1", true)
 		s.reaches(t, "1", "alive")
 		path := newFrozen(s.network)
 		s.connect(t, "2", "dead", transport.WithCarriers(path))
@@ -26,19 +25,30 @@ func TestProbe(t *testing.T) {
 		s.reaches(t, "2", "dead")
 		path.set(true)
 		began := time.Now()
-		if s.Probe("2") {
-			t.Error("a client that does not answer is taken for alive")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := s.Probe(ctx, "2"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a probe that was given up: %v", err)
 		}
+		if _, ok := s.Lookup("2"); !ok {
+			t.Error("a client was closed by a probe that was given up")
+		}
+		probe(t, s, "2", false)
 		if took := time.Since(began); took > 9*time.Second {
 			t.Errorf("it took %v to see", took)
 		}
 		if _, ok := s.Lookup("2"); ok {
 			t.Error("a client that does not answer can be dialled")
 		}
-		if s.Probe("3") {
-			t.Error("a client that was never here is alive")
-		}
+		probe(t, s, "3", false) // was never here
 	})
+}
+
+func probe(t *testing.T, s *site, id string, want bool) {
+	t.Helper()
+	if alive, err := s.Probe(t.Context(), id); alive != want || err != nil {
+		t.Errorf("client %s is alive: %t, %v, want %t", id, alive, err, want)
+	}
 }
 
 // TestTryDial does not wait for a client, in a fleet that does.
