@@ -152,7 +152,8 @@ func TestServerShutdown(t *testing.T) {
 		running, _ := s.dial(t, "1")
 		done := make(chan error, 1)
 		go func() { done <- s.server.Shutdown(t.Context()) }()
-		synctest.Wait()
+		d, _ := s.Lookup("1")
+		<-d.Draining()
 		if _, err := s.Dial(t.Context(), "1"); !errors.Is(err, transport.ErrDraining) {
 			t.Errorf("dial: %v, want transport.ErrDraining", err)
 		}

@@ -76,8 +76,8 @@ func (l *leaving) whyNot(s *session) error {
 	return why
 }
 
-// Draining is closed when Dial fails with [ErrDraining]: because the server shuts
-// down, because the client has moved to another session, or because it shuts down
+// Draining is closed when Dial fails with [ErrDraining]: because the client has moved to
+// another session, because it cannot and its server shuts down, or because it shuts down
 // itself. What is open goes on, and the session waits for it. So whoever keeps idle
 // connections has to give them up now: nothing more should be sent through an
 // [http.Transport] over this Dialer, and its CloseIdleConnections called, again when

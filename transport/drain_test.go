@@ -37,6 +37,42 @@ func TestDialWhileDrained(t *testing.T) {
 	})
 }
 
+// TestDialUntilMoved has a client be dialled all the time while its server shuts down: in
+// one session or the other.
+func TestDialUntilMoved(t *testing.T) {
+	reconnects(t, func(t *testing.T, s *site) {
+		s.deploy(t, transport.WithDrainSpread(time.Minute))
+		lis, _ := s.listen(t, transport.Backoff{})
+		go func() {
+			for c, err := lis.Accept(); err == nil; c, err = lis.Accept() {
+				c.Close()
+			}
+		}()
+		d := <-s.dialers
+		done := shutdown(t.Context(), s.deploy(t))
+		for dials, moved := 0, false; !moved; dials++ {
+			c, err := d.Dial()
+			if errors.Is(err, transport.ErrDraining) || errors.Is(err, net.ErrClosed) {
+				select {
+				case d = <-s.dialers:
+					moved = true
+				default:
+					t.Fatalf("after %d dials the client is in no session: %v", dials, err)
+				}
+				c, err = d.Dial()
+			}
+			if err != nil {
+				t.Fatal("dial:", err)
+			}
+			c.Close()
+			time.Sleep(time.Millisecond)
+		}
+		if err := <-done; err != nil {
+			t.Error("shutdown:", err)
+		}
+	})
+}
+
 // TestDialerShutdown moves one client, and lets another one be.
 func TestDialerShutdown(t *testing.T) {
 	reconnects(t, func(t *testing.T, s *site) {

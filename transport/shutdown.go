@@ -22,16 +22,16 @@ func (s *Server) Close() error {
 }
 
 // Shutdown ends all sessions without cutting anything. From the beginning, new
-// clients are refused with status 503 and a Retry-After header, and Dial fails
-// with [ErrDraining].
+// clients are refused with status 503 and a Retry-After header.
 //
 // Each client is told to move at a moment of its own, so that they do not arrive
 // elsewhere all at once ([WithDrainSpread]). One with [WithReconnect] connects
 // anew, and can be dialled where it arrives, before it leaves; its connections go on
 // in the old session until they are closed. If it finds no other server, its session
 // goes on for 10 s. One that cannot move, because it has no WithReconnect or does not
-// negotiate, as wslis does not, is closed at that moment. In any case a session waits
-// for its connections in use. One that an [http.Transport] keeps for later is in use:
+// negotiate, as wslis does not, is closed at that moment. A client is dialled here until
+// it has moved, or is not waited for any more: then Dial fails with [ErrDraining]. In any
+// case a session waits for its connections in use. One that an [http.Transport] keeps for later is in use:
 // see [Dialer.Draining].
 //
 // In the end Shutdown stops listening, so that ListenAndServe returns, and waits
@@ -41,9 +41,6 @@ func (s *Server) Close() error {
 // calls Shutdown waits for itself.
 func (s *Server) Shutdown(ctx context.Context) error {
 	dialers := s.refuseClients()
-	for _, d := range dialers {
-		d.leaving.start(errLeaving)
-	}
 	spread := s.drainSpread(ctx, len(dialers))
 	err := eachAtOnce(dialers, func(d *Dialer) error { return d.leave(ctx, rand.N(spread)) })
 	s.stopListening()

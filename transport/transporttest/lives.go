@@ -68,6 +68,7 @@ func clientMoves(t *testing.T, s Stack) {
 		if err := old.Err(); err != nil {
 			t.Error("the session ended before the next one began:", err)
 		}
+		await(t, "end of dialling", old.Draining())
 		if _, err := old.Dial(); !errors.Is(err, transport.ErrDraining) {
 			t.Errorf("dial: %v, want transport.ErrDraining", err)
 		}
