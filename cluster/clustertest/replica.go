@@ -1,0 +1,189 @@
+package clustertest
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/backdial/backdial/cluster"
+)
+
+const (
+	// patience bounds what has to happen, on a loaded machine.
+	patience = 20 * time.Second
+
+	// atOnce bounds what may take a round trip, and must not wait for any timeout. It is
+	// long enough for a loaded machine under the race detector.
+	atOnce = time.Second
+
+	// quiet is how long one listens for what must not come.
+	quiet = 100 * time.Millisecond
+
+	// poll is how often one looks for what has to happen.
+	poll = 5 * time.Millisecond
+)
+
+// A replica is a node that has joined, and what it holds.
+type replica struct {
+	cluster.Registry
+	cluster.Member
+	node   cluster.Node
+	rivals chan cluster.Claim
+	asked  atomic.Int64
+
+	mu     sync.Mutex // guards below
+	claims map[string]cluster.Claim
+}
+
+// join opens another registry, for a node that joins it.
+func join(t *testing.T, target Target, name string) *replica {
+	t.Helper()
+	pin := sha256.Sum256([]byte(name))
+	r := &replica{
+		Registry: target.Open(t),
+		node:     cluster.Node{Name: name, Run: rand.Text(), URL: "wss://" + name + ".example/peer", Pin: pin[:]},
+		rivals:   make(chan cluster.Claim, 1000),
+		claims:   make(map[string]cluster.Claim),
+	}
+	var err error
+	if r.Member, err = r.Registry.Join(r.node, r); err != nil {
+		t.Fatalf("Join: %v", err)
+	}
+	t.Cleanup(func() { r.Member.Close() })
+	return r
+}
+
+// Claim implements [cluster.Holder].
+func (r *replica) Claim(id string) (cluster.Claim, bool) {
+	r.asked.Add(1)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c, ok := r.claims[id]
+	return c, ok
+}
+
+// Rival implements [cluster.Holder].
+func (r *replica) Rival(c cluster.Claim) {
+	select {
+	case r.rivals <- c:
+	default:
+	}
+}
+
+// hold has the replica say that it holds a client since so long.
+func (r *replica) hold(id string, since time.Duration, doubtful bool) cluster.Claim {
+	c := cluster.Claim{ID: id, Node: r.node, Since: time.Now().Add(-since).Truncate(time.Millisecond), Doubtful: doubtful}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.claims[id] = c
+	return c
+}
+
+// drop has the replica say that it does not.
+func (r *replica) drop(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.claims, id)
+}
+
+// attach has the replica get a client.
+func (r *replica) attach(id string) cluster.Claim {
+	c := r.hold(id, 0, false)
+	r.Attach(c)
+	return c
+}
+
+// detach has the replica lose a client.
+func (r *replica) detach(id string) {
+	r.drop(id)
+	r.Detach(id)
+}
+
+// fresh returns an ID that no other test has.
+func fresh(name string) string { return name + " " + rand.Text() }
+
+// differ returns what is not as it should be about a claim.
+func differ(got, want cluster.Claim) error {
+	if got.ID != want.ID || got.Node.Run != want.Node.Run || got.Node.Name != want.Node.Name || got.Node.URL != want.Node.URL ||
+		string(got.Node.Pin) != string(want.Node.Pin) || !got.Since.Equal(want.Since) || got.Doubtful != want.Doubtful {
+		return fmt.Errorf("claim %+v, want %+v", got, want)
+	}
+	return nil
+}
+
+// awaitClaim locates a client until it is found as it should be. Until then it may be
+// that nobody is known to have it.
+func awaitClaim(t *testing.T, by cluster.Registry, want cluster.Claim, except ...string) {
+	t.Helper()
+	var err error
+	await(t, func() bool {
+		var got cluster.Claim
+		if got, err = by.Locate(t.Context(), want.ID, except...); err == nil {
+			err = differ(got, want)
+		}
+		return err == nil
+	}, func() error { return err })
+}
+
+// awaitNobody locates a client until nobody has it.
+func awaitNobody(t *testing.T, by cluster.Registry, id string, except ...string) {
+	t.Helper()
+	var err error
+	await(t, func() bool {
+		_, err = by.Locate(t.Context(), id, except...)
+		return errors.Is(err, cluster.ErrNotConnected)
+	}, func() error { return fmt.Errorf("Locate returned %w, want ErrNotConnected", err) })
+}
+
+// await waits until done returns true, and fails with why if that takes too long.
+func await(t *testing.T, done func() bool, why func() error) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !done(); <-time.After(poll) {
+		if time.Now().After(deadline) {
+			t.Fatalf("after %v: %v", patience, why())
+		}
+	}
+}
+
+// receive returns the next claim.
+func receive(t *testing.T, what string, claims <-chan cluster.Claim) cluster.Claim {
+	t.Helper()
+	select {
+	case c := <-claims:
+		return c
+	case <-time.After(patience):
+		t.Fatalf("%s: no claim after %v", what, patience)
+		panic("unreachable")
+	}
+}
+
+// awaitTold receives claims until the one that is wanted.
+func awaitTold(t *testing.T, what string, claims <-chan cluster.Claim, want cluster.Claim) {
+	t.Helper()
+	for {
+		got := receive(t, what, claims)
+		if got.ID != want.ID {
+			t.Fatalf("%s: told of %q, want %q", what, got.ID, want.ID)
+		}
+		if differ(got, want) == nil {
+			return
+		}
+	}
+}
+
+// within calls Locate, and fails t if that takes longer than it must.
+func within(t *testing.T, by cluster.Registry, ctx context.Context, id string, except ...string) (cluster.Claim, error) {
+	t.Helper()
+	began := time.Now()
+	c, err := by.Locate(ctx, id, except...)
+	if took := time.Since(began); took > atOnce {
+		t.Errorf("Locate took %v, want %v at most", took, atOnce)
+	}
+	return c, err
+}
