@@ -1,0 +1,41 @@
+package natsregistry
+
+import (
+	"context"
+	"net"
+)
+
+// A dialer makes the connections to the engine. When its context ends, so do they, at
+// once: nats.go would wait for one that is being made.
+type dialer struct {
+	ctx context.Context
+	net net.Dialer
+}
+
+// use has it dial as another one does, if there is one.
+func (d *dialer) use(other *net.Dialer) {
+	d.net = net.Dialer{Timeout: dialTimeout}
+	if other != nil {
+		d.net = *other
+	}
+}
+
+// Dial implements [nats.CustomDialer].
+func (d *dialer) Dial(network, addr string) (net.Conn, error) {
+	c, err := d.net.DialContext(d.ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	return &conn{c, context.AfterFunc(d.ctx, func() { c.Close() })}, nil
+}
+
+// A conn is closed by a context, too.
+type conn struct {
+	net.Conn
+	stop func() bool
+}
+
+func (c *conn) Close() error {
+	c.stop()
+	return c.Conn.Close()
+}

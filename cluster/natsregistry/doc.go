@@ -1,0 +1,2 @@
+// Package natsregistry is the registry of a cluster on NATS.
+package natsregistry

@@ -1,0 +1,119 @@
+package natsregistry_test
+
+import (
+	"net"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"github.com/backdial/backdial/cluster/natsregistry"
+	"github.com/backdial/backdial/internal/faultnet"
+	"github.com/backdial/backdial/internal/testnet"
+)
+
+const (
+	// patience bounds what has to happen, on a loaded machine.
+	patience = 20 * time.Second
+
+	// poll is how often one looks for what has to happen.
+	poll = 5 * time.Millisecond
+)
+
+// await waits until done returns true.
+func await(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !done(); <-time.After(poll) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not after %v", what, patience)
+		}
+	}
+}
+
+// serve runs a NATS server on the loopback interface until t is done. Whoever calls it
+// says what is special.
+func serve(t *testing.T, options server.Options) *server.Server {
+	t.Helper()
+	if options.Host == "" {
+		options.Host = "127.0.0.1"
+	}
+	if options.Port == 0 {
+		options.Port = server.RANDOM_PORT
+	}
+	options.NoSigs, options.NoLog = true, true
+	s, err := server.NewServer(&options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	t.Cleanup(func() { stop(s) })
+	if !s.ReadyForConnections(patience) {
+		t.Fatal("the server does not start")
+	}
+	return s
+}
+
+func stop(s *server.Server) {
+	s.Shutdown()
+	s.WaitForShutdown()
+}
+
+// connect returns a registry, which is closed when t is done.
+func connect(t *testing.T, url string, options ...nats.Option) *natsregistry.Registry {
+	t.Helper()
+	r, err := natsregistry.Connect(url, natsregistry.Config{Options: options})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	return r
+}
+
+// connected is connect, when the engine is there.
+func connected(t *testing.T, url string, options ...nats.Option) *natsregistry.Registry {
+	t.Helper()
+	r := connect(t, url, options...)
+	await(t, "Connected", r.Connected)
+	return r
+}
+
+// An engine is one NATS server, and the network between it and who uses it.
+type engine struct {
+	*server.Server
+	network *faultnet.TCP
+	open    []*natsregistry.Registry
+}
+
+func newEngine(t *testing.T) *engine {
+	t.Helper()
+	s := serve(t, server.Options{})
+	return &engine{Server: s, network: testnet.TCP(t, s.Addr().String(), 1)}
+}
+
+func (e *engine) url() string { return "nats://" + e.network.Addr() }
+
+// connect returns another registry of the engine.
+func (e *engine) connect(t *testing.T) *natsregistry.Registry {
+	t.Helper()
+	r := connected(t, e.url())
+	e.open = append(e.open, r)
+	return r
+}
+
+// down has the engine be away, and all registries know that.
+func (e *engine) down(t *testing.T) (restore func()) {
+	t.Helper()
+	port := e.Addr().(*net.TCPAddr).Port
+	stop(e.Server)
+	for _, r := range e.open {
+		await(t, "an outage being noticed", func() bool { return !r.Connected() })
+	}
+	return func() { e.Server = serve(t, server.Options{Port: port}) }
+}
+
+// freeze has the engine not answer.
+func (e *engine) freeze() (thaw func()) {
+	e.network.Freeze()
+	return func() { e.network.Set(faultnet.Conditions{}) }
+}

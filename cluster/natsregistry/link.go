@@ -1,0 +1,149 @@
+package natsregistry
+
+import (
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+const (
+	// settling is for how long after an outage nobody is believed that there is nobody:
+	// others are still on their way back to the engine.
+	settling = time.Second
+
+	// complaints is how often what the engine refuses is logged, at most.
+	complaints = time.Second
+)
+
+// A link is what is known of the connection to the engine. It is told by functions that
+// nats.go calls one after the other, so that it can be asked without waiting for nats.go.
+type link struct {
+	log  *slog.Logger
+	back func() // is called when the engine has come back
+
+	mu         sync.Mutex // guards below
+	up         bool
+	changed    chan struct{} // closed when up changes
+	settled    time.Time
+	err        error // why it is not up
+	complained time.Time
+}
+
+func newLink(log *slog.Logger, back func()) *link {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &link{log: log, back: back, changed: make(chan struct{}), err: errors.New("there was none yet")}
+}
+
+// observe has nats.go tell the link, besides whom it tells already.
+func (l *link) observe(o *nats.Options) {
+	connected, reconnected, disconnected, closed := o.ConnectedCB, o.ReconnectedCB, o.DisconnectedErrCB, o.ClosedCB
+	failed, complained := o.ReconnectErrCB, o.AsyncErrorCB
+	o.ConnectedCB = func(nc *nats.Conn) { l.connected(nc); call(connected, nc) }
+	o.ReconnectedCB = func(nc *nats.Conn) { l.connected(nc); call(reconnected, nc) }
+	o.ClosedCB = func(nc *nats.Conn) { l.disconnected(nc.LastError(), "closed for good"); call(closed, nc) }
+	o.DisconnectedErrCB = func(nc *nats.Conn, err error) {
+		l.disconnected(err, "lost")
+		if disconnected != nil {
+			disconnected(nc, err)
+		}
+	}
+	o.ReconnectErrCB = func(nc *nats.Conn, err error) {
+		l.failed(err)
+		if failed != nil {
+			failed(nc, err)
+		}
+	}
+	o.AsyncErrorCB = func(nc *nats.Conn, s *nats.Subscription, err error) {
+		l.refused(err)
+		if complained != nil {
+			complained(nc, s, err)
+		}
+	}
+}
+
+func call(f nats.ConnHandler, nc *nats.Conn) {
+	if f != nil {
+		f(nc)
+	}
+}
+
+func (l *link) connected(nc *nats.Conn) {
+	l.log.Info("natsregistry: connected to the engine", "server", nc.ConnectedServerName())
+	l.set(true, nil)
+	l.back()
+}
+
+func (l *link) disconnected(err error, how string) {
+	if err == nil {
+		err = errors.New("the connection is " + how)
+	} else {
+		l.log.Warn("natsregistry: the connection to the engine is "+how, "error", err)
+	}
+	l.set(false, err)
+}
+
+func (l *link) set(up bool, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.err = err
+	if up {
+		l.settled = time.Now().Add(settling)
+	}
+	if up != l.up {
+		l.up = up
+		close(l.changed)
+		l.changed = make(chan struct{})
+	}
+}
+
+// failed is told why a connection could not be made.
+func (l *link) failed(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.err = err
+	l.complainLocked("natsregistry: no connection to the engine", err)
+}
+
+// refused is told what the engine does not let the connection do, or why it was lost.
+func (l *link) refused(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.up {
+		l.err = err
+	}
+	l.complainLocked("natsregistry: the engine complains", err)
+}
+
+func (l *link) complainLocked(what string, err error) {
+	if time.Since(l.complained) >= complaints {
+		l.complained = time.Now()
+		l.log.Warn(what, "error", err)
+	}
+}
+
+// state returns whether the engine is there, why not, and a channel that is closed when
+// that changes.
+func (l *link) state() (up bool, err error, changed <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.up, l.err, l.changed
+}
+
+// settle says that the engine was there before this registry.
+func (l *link) settle() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.settled = time.Time{}
+}
+
+// isSettled reports whether those who were there before an outage are back.
+func (l *link) isSettled() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return time.Now().After(l.settled)
+}

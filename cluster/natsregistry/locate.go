@@ -1,0 +1,144 @@
+package natsregistry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/backdial/backdial/cluster"
+	"github.com/backdial/backdial/internal/ctxerr"
+)
+
+const (
+	// resend is how often a request is sent again. One that was sent to a replica which
+	// has just crashed is lost.
+	resend = 50 * time.Millisecond
+
+	// silence is after how long without an answer one gives up: longer than the engine
+	// takes to notice that it has lost a holder.
+	silence = 5 * time.Second
+
+	// answers is how many to one query wait to be read, at most. More are lost.
+	answers = 16
+
+	// statusHeader of a message that comes from the engine itself, and its value if
+	// there is nobody to ask.
+	statusHeader = "Status"
+	noResponders = "503"
+)
+
+// An answer is what came of a request.
+type answer struct {
+	claim  cluster.Claim
+	nobody bool // the engine says that there is nobody to ask
+	none   bool // who was asked does not have the client
+}
+
+// A query is a Locate that waits for answers.
+type query struct {
+	id      string
+	answers chan answer
+}
+
+// hear takes a reply, which may come from anybody.
+func (q *query) hear(msg *nats.Msg) {
+	var a answer
+	switch status := msg.Header.Get(statusHeader); {
+	case status == noResponders && len(msg.Data) == 0:
+		a.nobody = true
+	case status != "":
+		return
+	default:
+		m, err := decode(msg.Data)
+		if err != nil {
+			return
+		}
+		a.claim, a.none = m.of(q.id), m.None
+	}
+	select {
+	case q.answers <- a:
+	default:
+	}
+}
+
+// Locate implements [cluster.Registry]. It takes the first claim that is not Doubtful.
+//
+// The engine says at once if nobody has announced the client. That is ErrNotConnected, but
+// for the first second after an outage: others are on their way back then, so the request
+// is repeated until somebody answers, or that second is over.
+func (r *Registry) Locate(ctx context.Context, id string, except ...string) (cluster.Claim, error) {
+	if err := cluster.CheckID(id); err != nil {
+		return cluster.Claim{}, fmt.Errorf("locate: %w", err)
+	}
+	c, err := r.locate(ctx, id, &tally{except: except, settled: r.link.isSettled})
+	if err != nil {
+		return cluster.Claim{}, fmt.Errorf("locate %q: %w", id, err)
+	}
+	return c, nil
+}
+
+// ask returns a query, and the request whose answers it hears until forget.
+func (r *Registry) ask(id string) (q *query, req request, forget func()) {
+	q = &query{id, make(chan answer, answers)}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.asked++
+	number := r.asked
+	r.queries[number] = q
+	req = request{r.subjects.locate + token(id), r.inbox + "." + tokenLocate + "." + strconv.FormatUint(number, 36)}
+	return q, req, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.queries, number)
+	}
+}
+
+// locate sends a request until the answers amount to something.
+func (r *Registry) locate(ctx context.Context, id string, t *tally) (cluster.Claim, error) {
+	up, why, changed := r.link.state()
+	switch {
+	case r.ctx.Err() != nil:
+		return cluster.Claim{}, unavailable(net.ErrClosed)
+	case ctx.Err() != nil:
+		return cluster.Claim{}, unavailable(ctxerr.Of(ctx))
+	case !up:
+		return cluster.Claim{}, unavailable(fmt.Errorf("no connection to the engine: %w", why))
+	}
+	again := time.NewTicker(resend)
+	defer again.Stop()
+	limit := time.NewTimer(silence)
+	defer limit.Stop()
+	q, req, forget := r.ask(id)
+	defer forget()
+	for requests := r.requests; ; {
+		select {
+		case requests <- req:
+			requests = nil
+		case <-again.C:
+			requests = r.requests
+		case a := <-q.answers:
+			if t.count(a) {
+				return t.result()
+			}
+		case <-t.decided:
+			if t.close(q.answers) {
+				return t.result()
+			}
+		case <-limit.C:
+			return cluster.Claim{}, unavailable(fmt.Errorf("nobody has answered within %v", silence))
+		case <-changed:
+			return cluster.Claim{}, unavailable(errors.New("the connection to the engine was lost"))
+		case <-ctx.Done():
+			return cluster.Claim{}, unavailable(ctxerr.Of(ctx))
+		case <-r.ctx.Done():
+			return cluster.Claim{}, unavailable(net.ErrClosed)
+		}
+	}
+}
+
+func unavailable(why error) error { return fmt.Errorf("%w: %w", cluster.ErrUnavailable, why) }

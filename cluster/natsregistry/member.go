@@ -1,0 +1,232 @@
+package natsregistry
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/backdial/backdial/cluster"
+)
+
+const (
+	// questions is how many to a member wait to be answered, at most. More are lost, and
+	// asked again.
+	questions = 8192
+
+	// answerers is how many goroutines answer them.
+	answerers = 2
+)
+
+// A member is a node that has joined. It has a subscription for each client, all of which
+// end in one channel: nats.go would start a goroutine for each otherwise.
+type member struct {
+	r      *Registry
+	node   cluster.Node
+	holder cluster.Holder
+	heard  chan *nats.Msg
+	toSelf string        // what others tell the node
+	ended  chan struct{} // closed by Close
+
+	asking sync.RWMutex // is held while the holder is called
+
+	mu       sync.Mutex          // guards below
+	attached map[string]struct{} // nil when closed
+	changes  queue               // what has to be announced
+	returns  queue               // what has to be announced once more
+	wake     chan struct{}       // has room for one
+}
+
+// Join implements [cluster.Registry]. Several nodes may join one registry, whose Runs
+// differ. What is said of a node takes 2 KiB at most, in JSON.
+func (r *Registry) Join(self cluster.Node, holder cluster.Holder) (cluster.Member, error) {
+	m, err := r.join(self, holder)
+	if err != nil {
+		return nil, fmt.Errorf("natsregistry: join: %w", err)
+	}
+	return m, nil
+}
+
+func (r *Registry) join(self cluster.Node, holder cluster.Holder) (*member, error) {
+	if err := checkNode(self); err != nil {
+		return nil, err
+	}
+	m := &member{
+		r: r, node: self, holder: holder,
+		heard:    make(chan *nats.Msg, questions),
+		toSelf:   r.subjects.node + token(self.Run),
+		ended:    make(chan struct{}),
+		attached: make(map[string]struct{}),
+		wake:     make(chan struct{}, 1),
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.closed:
+		return nil, net.ErrClosed
+	case r.members[self.Run] != nil:
+		return nil, errors.New("another node of the same Run has joined")
+	}
+	r.members[self.Run] = m
+	for range answerers {
+		r.running.Go(m.answer)
+	}
+	r.running.Go(m.announce)
+	return m, nil
+}
+
+// Attach implements [cluster.Member].
+func (m *member) Attach(c cluster.Claim) {
+	if cluster.CheckID(c.ID) != nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.attached != nil {
+		m.attached[c.ID] = struct{}{}
+		m.changes.put(c.ID, &c)
+		m.wakeLocked()
+	}
+}
+
+// Detach implements [cluster.Member].
+func (m *member) Detach(id string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, ok := m.attached[id]; ok {
+		delete(m.attached, id)
+		m.changes.put(id, nil)
+		m.wakeLocked()
+	}
+}
+
+// back has the member announce all that it has once more: the engine was away.
+func (m *member) back() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for id := range m.attached {
+		m.returns.put(id, nil)
+	}
+	m.wakeLocked()
+}
+
+func (m *member) wakeLocked() {
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Close implements [cluster.Member]. It waits for the holder to return, which must not
+// call it.
+func (m *member) Close() error {
+	m.mu.Lock()
+	closed := m.attached == nil
+	m.attached = nil
+	m.mu.Unlock()
+	if !closed {
+		close(m.ended)
+	}
+	m.asking.Lock() // after which nobody asks the holder
+	defer m.asking.Unlock()
+	m.r.mu.Lock()
+	defer m.r.mu.Unlock()
+	if m.r.members[m.node.Run] == m {
+		delete(m.r.members, m.node.Run)
+	}
+	return nil
+}
+
+// has reports whether a client is attached.
+func (m *member) has(id string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, ok := m.attached[id]
+	return ok
+}
+
+// claim asks the holder.
+func (m *member) claim(id string) (cluster.Claim, bool) {
+	m.asking.RLock()
+	defer m.asking.RUnlock()
+	if !m.has(id) {
+		return cluster.Claim{}, false
+	}
+	return m.holder.Claim(id)
+}
+
+// rival tells the holder.
+func (m *member) rival(c cluster.Claim) {
+	m.asking.RLock()
+	defer m.asking.RUnlock()
+	if m.has(c.ID) {
+		m.holder.Rival(c)
+	}
+}
+
+// answer answers what comes to the member's subscriptions.
+func (m *member) answer() {
+	for {
+		select {
+		case msg := <-m.heard:
+			if msg.Subject == m.toSelf {
+				m.warn(msg)
+			} else if client, ok := strings.CutPrefix(msg.Subject, m.r.subjects.locate); ok {
+				m.reply(client, msg.Reply)
+			}
+		case <-m.r.ctx.Done():
+			return
+		}
+	}
+}
+
+// reply tells who asks whether the node has a client.
+func (m *member) reply(client, to string) {
+	id, ok := clientOf(client)
+	if !ok || !m.r.takesReply(to) || strings.HasPrefix(to, m.searching(tokenAttach)) || strings.HasPrefix(to, m.searching(tokenBack)) {
+		return
+	}
+	says := of(m.node).none()
+	if c, ok := m.claim(id); ok {
+		says = of(m.node).claim(c)
+	}
+	m.r.nc.Publish(to, says.encode()) // what is lost is asked again
+}
+
+// searching is what the subjects begin with to which rivals reply.
+func (m *member) searching(kind string) string {
+	return m.r.inbox + "." + kind + "." + token(m.node.Run) + "."
+}
+
+// meet is told by another node that it has a client too, of which the member has announced
+// that it has it. The one that was there before is told. After an outage that is not known,
+// so both are.
+func (m *member) meet(client string, msg *nats.Msg, back bool) {
+	id, ok := clientOf(client)
+	if !ok {
+		return
+	}
+	other, err := decode(msg.Data)
+	if err != nil || other.None || other.Run == m.node.Run {
+		return // such as the engine, which says that there is nobody
+	}
+	c, ok := m.claim(id)
+	if !ok {
+		return
+	}
+	m.r.nc.Publish(m.r.subjects.node+token(other.Run), of(m.node).claim(c).about(id).encode())
+	if back {
+		m.rival(other.of(id))
+	}
+}
+
+// warn is told by another node that it has got a client.
+func (m *member) warn(msg *nats.Msg) {
+	other, err := decode(msg.Data)
+	if err == nil && !other.None && other.Run != m.node.Run {
+		m.rival(other.of(string(other.ID)))
+	}
+}

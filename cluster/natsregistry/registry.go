@@ -1,0 +1,182 @@
+package natsregistry
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/backdial/backdial/cluster"
+)
+
+// replies is how many messages to a registry's inbox wait to be read, at most. More are
+// lost, and asked for again.
+const replies = 8192
+
+// A Registry is a [cluster.Registry] whose engine is NATS. Close ends it, and waits for
+// what it has started.
+type Registry struct {
+	subjects
+	nc     *nats.Conn
+	link   *link
+	inbox  string // what is sent to it begins with that, and a dot
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	running  sync.WaitGroup
+	requests chan request
+
+	mu      sync.Mutex // guards below
+	closed  bool
+	members map[string]*member // by Run
+	queries map[uint64]*query
+	asked   uint64 // the number of the last query
+}
+
+var _ cluster.Registry = (*Registry)(nil)
+
+// Connect returns a registry of the engine at url, such as tls://nats.example:4222, or
+// several, separated by commas. It tries each once; an engine that is away is no error, and
+// is tried again until Close. Nor is one that refuses the credentials, as that may change:
+// the Logger is told, and so is who calls Locate.
+func Connect(url string, config Config) (*Registry, error) {
+	namespace, err := config.namespace()
+	if err != nil {
+		return nil, fmt.Errorf("natsregistry: %w", err)
+	}
+	r := &Registry{
+		subjects: newSubjects(namespace),
+		requests: make(chan request),
+		members:  make(map[string]*member),
+		queries:  make(map[uint64]*query),
+	}
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	r.link = newLink(config.Logger, r.back)
+	_, _, first := r.link.state()
+	if r.nc, err = nats.Connect(url, config.options(r.link, &dialer{ctx: r.ctx})...); err != nil {
+		r.cancel()
+		return nil, fmt.Errorf("natsregistry: connect to the engine at %s: %w", url, err)
+	}
+	r.inbox = r.nc.NewInbox()
+	heard := make(chan *nats.Msg, replies)
+	if _, err := r.nc.ChanSubscribe(r.inbox+".>", heard); err != nil {
+		r.cancel()
+		r.nc.Close()
+		return nil, fmt.Errorf("natsregistry: subscribe to the inbox %s: %w", r.inbox, err)
+	}
+	r.running.Go(func() { r.hear(heard) })
+	r.running.Go(r.request)
+	if r.nc.IsConnected() {
+		<-first // it is about to be told
+		r.link.settle()
+	}
+	return r, nil
+}
+
+// Connected reports whether the engine is there, for a readiness probe. A replica without
+// it goes on with its clients, and cannot be found by others.
+func (r *Registry) Connected() bool {
+	up, _, _ := r.link.state()
+	return up
+}
+
+// Close takes back all that was announced, and ends what waits. It may be repeated.
+func (r *Registry) Close() error {
+	r.mu.Lock()
+	r.closed = true
+	members := make([]*member, 0, len(r.members))
+	for _, m := range r.members {
+		members = append(members, m)
+	}
+	r.mu.Unlock()
+	r.cancel()
+	for _, m := range members {
+		m.Close()
+	}
+	r.nc.Close()
+	r.running.Wait()
+	return nil
+}
+
+// start runs f in a goroutine that Close waits for, or returns false after it.
+func (r *Registry) start(f func()) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return false
+	}
+	r.running.Go(f)
+	return true
+}
+
+// back has all members announce what they have once more.
+func (r *Registry) back() {
+	r.mu.Lock()
+	members := make([]*member, 0, len(r.members))
+	for _, m := range r.members {
+		members = append(members, m)
+	}
+	r.mu.Unlock()
+	for _, m := range members {
+		m.back()
+	}
+}
+
+// member returns the one whose Run a token is.
+func (r *Registry) member(token string) *member {
+	run, _ := text(token)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.members[run]
+}
+
+// query returns the one of a number.
+func (r *Registry) query(number string) *query {
+	n, err := strconv.ParseUint(number, 36, 64)
+	if err != nil {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.queries[n]
+}
+
+// hear reads what comes to the inbox.
+func (r *Registry) hear(heard <-chan *nats.Msg) {
+	for {
+		select {
+		case msg := <-heard:
+			kind, rest, _ := strings.Cut(strings.TrimPrefix(msg.Subject, r.inbox+"."), ".")
+			if kind == tokenLocate {
+				if q := r.query(rest); q != nil {
+					q.hear(msg)
+				}
+				continue
+			}
+			run, client, _ := strings.Cut(rest, ".")
+			if m := r.member(run); m != nil {
+				m.meet(client, msg, kind == tokenBack)
+			}
+		case <-r.ctx.Done():
+			return
+		}
+	}
+}
+
+// A request asks the holders of a client.
+type request struct{ subject, reply string }
+
+// request sends requests, so that nobody else has to wait for a write.
+func (r *Registry) request() {
+	for {
+		select {
+		case next := <-r.requests:
+			r.nc.PublishRequest(next.subject, next.reply, nil) // what is lost is sent again
+		case <-r.ctx.Done():
+			return
+		}
+	}
+}

@@ -1,0 +1,76 @@
+package natsregistry
+
+import (
+	"slices"
+	"time"
+
+	"github.com/backdial/backdial/cluster"
+)
+
+const (
+	// doubtGrace is how long one waits for a better claim than one that is Doubtful.
+	doubtGrace = 20 * time.Millisecond
+
+	// lastGrace is how long one waits for others than those whose answers do not count.
+	lastGrace = 50 * time.Millisecond
+)
+
+// A tally is what the answers to a query amount to. How many there will be is not known.
+type tally struct {
+	except  []string
+	patient bool        // waits for others even if there is a good claim
+	settled func() bool // those who were there before an outage are back
+
+	best    *cluster.Claim
+	decided <-chan time.Time // when nothing better is waited for any more
+}
+
+// count returns true if an answer settles the matter.
+func (t *tally) count(a answer) bool {
+	switch {
+	case a.nobody:
+		return t.best == nil && t.settled()
+	case a.none || slices.Contains(t.except, a.claim.Node.Run):
+		if t.decided == nil {
+			t.decided = time.After(lastGrace)
+		}
+		return false
+	}
+	if t.best == nil {
+		t.decided = time.After(t.grace())
+	}
+	if t.best == nil || a.claim.Before(*t.best) {
+		t.best = &a.claim
+	}
+	return !t.best.Doubtful && !t.patient
+}
+
+// grace is how long one waits for others than the first whose claim counts.
+func (t *tally) grace() time.Duration {
+	if t.patient {
+		return lastGrace
+	}
+	return doubtGrace
+}
+
+// close counts what else has come by the time that is decided. It returns false if others
+// may still be on their way back, who are asked again.
+func (t *tally) close(answers <-chan answer) bool {
+	t.decided = nil
+	for {
+		select {
+		case a := <-answers:
+			t.count(a)
+		default:
+			return t.best != nil || t.settled()
+		}
+	}
+}
+
+// result returns the best claim that there was.
+func (t *tally) result() (cluster.Claim, error) {
+	if t.best == nil {
+		return cluster.Claim{}, cluster.ErrNotConnected
+	}
+	return *t.best, nil
+}
