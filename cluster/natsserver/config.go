@@ -1,0 +1,229 @@
+package natsserver
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// DefaultCluster is the name of the cluster, if a [Config] names no other.
+const DefaultCluster = "backdial"
+
+const (
+	// A connection that does not answer pings is given up after 4 s to 6 s. What a replica
+	// has announced lives as long as its connection.
+	pingInterval = 2 * time.Second
+	maxPingsOut  = 2
+
+	// nowhere is a port that does not exist. A server of a cluster waits for clients to be
+	// listened for, or for that to have failed, before it listens for other servers:
+	// DontListen would have it wait for ever.
+	nowhere = 1 << 16
+
+	// maxPayload bounds a message, in bytes. Those of package natsregistry have 4 KiB at
+	// most.
+	maxPayload = 64 << 10
+)
+
+// A Config is of one server.
+type Config struct {
+	// Name of the replica. Servers of one cluster have different ones.
+	Name string
+
+	// Cluster is its name, which all servers of it have. "" means DefaultCluster.
+	Cluster string
+
+	// ClusterAddr is where other servers reach this one, such as ":6222". Port 0 is any.
+	// "" is for a server that is alone.
+	ClusterAddr string
+
+	// Advertise is the host and port that others are told of, to reach ClusterAddr. ""
+	// means its port, and the IP address that they see.
+	Advertise string
+
+	// Join are hosts and ports of other servers.
+	Join []string
+
+	// TLS is for connections between servers, and is mandatory if there is a
+	// ClusterAddr. It needs a certificate, and RootCAs or ClientCAs, either of which
+	// stands for both. Clients need a certificate, and the version is 1.3, whatever it
+	// says. InsecureSkipVerify and GetConfigForClient are errors.
+	TLS *tls.Config
+
+	// ClientAddr is where services reach this server which hold no clients of their own,
+	// and use package natsregistry to locate them. "" means nowhere.
+	ClientAddr string
+
+	// ClientTLS is for them. It is mandatory but on the loopback interface.
+	ClientTLS *tls.Config
+
+	// Users may connect at ClientAddr, or in this process; with none, everybody may who
+	// can. They are mandatory but on the loopback interface, or with a ClientTLS that
+	// requires certificates. See package natsregistry for the permissions.
+	Users []*server.User
+
+	// Configure changes what is not named here, last of all. What it does must leave
+	// routes as safe as TLS has to be.
+	Configure func(*server.Options)
+
+	// Logger is told what the server has to say. Nil is silent.
+	Logger *slog.Logger
+}
+
+// options returns those of the server.
+func (c Config) options() (*server.Options, error) {
+	if c.Name == "" {
+		return nil, errors.New("a server without a Name")
+	}
+	o := &server.Options{
+		ServerName:      c.Name,
+		Host:            "127.0.0.1",
+		Port:            nowhere,
+		NoSigs:          true,
+		NoLog:           true,
+		NoSystemAccount: true,
+		MaxPayload:      maxPayload,
+		PingInterval:    pingInterval,
+		MaxPingsOut:     maxPingsOut,
+		Users:           c.Users,
+	}
+	if err := c.cluster(&o.Cluster); err != nil {
+		return nil, err
+	}
+	for _, addr := range c.Join {
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			return nil, fmt.Errorf("join %q: %w", addr, err)
+		}
+		o.Routes = append(o.Routes, &url.URL{Scheme: "nats-route", Host: addr})
+	}
+	if c.ClientAddr != "" {
+		host, port, err := split(c.ClientAddr)
+		if err != nil {
+			return nil, fmt.Errorf("ClientAddr %q: %w", c.ClientAddr, err)
+		}
+		o.Host, o.Port = host, port
+		if c.ClientTLS != nil {
+			o.TLS, o.TLSConfig = true, c.ClientTLS.Clone()
+			o.TLSVerify = o.TLSConfig.ClientAuth == tls.RequireAndVerifyClientCert
+		}
+	}
+	o.DontListen = c.ClientAddr == "" && c.ClusterAddr == ""
+	if c.Configure != nil {
+		c.Configure(o)
+	}
+	return o, check(o)
+}
+
+func (c Config) cluster(o *server.ClusterOpts) error {
+	if c.ClusterAddr == "" {
+		if len(c.Join) > 0 || c.Advertise != "" {
+			return errors.New("Join or Advertise without a ClusterAddr, where others reach the server")
+		}
+		return nil
+	}
+	host, port, err := split(c.ClusterAddr)
+	if err != nil {
+		return fmt.Errorf("ClusterAddr %q: %w", c.ClusterAddr, err)
+	}
+	*o = server.ClusterOpts{
+		Name: c.Cluster, Host: host, Port: port, Advertise: c.Advertise,
+		PoolSize:     -1, // one connection to each other server
+		PingInterval: pingInterval,
+		MaxPingsOut:  maxPingsOut,
+		Compression:  server.CompressionOpts{Mode: server.CompressionOff},
+		TLSTimeout:   float64(2 * time.Second / time.Second),
+	}
+	if o.Name == "" {
+		o.Name = DefaultCluster
+	}
+	if c.TLS != nil {
+		o.TLSConfig = mutual(c.TLS)
+	}
+	return nil
+}
+
+// mutual returns a configuration for both sides of routes.
+func mutual(config *tls.Config) *tls.Config {
+	config = config.Clone()
+	config.ClientAuth = tls.RequireAndVerifyClientCert
+	config.MinVersion = tls.VersionTLS13
+	if config.MaxVersion != 0 {
+		config.MaxVersion = max(config.MaxVersion, config.MinVersion)
+	}
+	if config.ClientCAs == nil {
+		config.ClientCAs = config.RootCAs
+	}
+	if config.RootCAs == nil {
+		config.RootCAs = config.ClientCAs
+	}
+	return config
+}
+
+// check returns an error unless a server is safe from strangers.
+func check(o *server.Options) error {
+	if o.Cluster.Port != 0 || len(o.Routes) > 0 {
+		if err := checkRoutes(o.Cluster.TLSConfig); err != nil {
+			return fmt.Errorf("TLS of routes: %w", err)
+		}
+	}
+	if o.DontListen || o.Port == nowhere || isLoopback(o.Host) {
+		return nil
+	}
+	if o.TLSConfig == nil {
+		return fmt.Errorf("ClientAddr %s is not on the loopback interface, and needs ClientTLS", o.Host)
+	}
+	if !o.TLSVerify && len(o.Users) == 0 && len(o.Nkeys) == 0 && o.Username == "" && o.Authorization == "" &&
+		o.CustomClientAuthentication == nil && len(o.TrustedOperators) == 0 {
+		return fmt.Errorf("ClientAddr %s is not on the loopback interface, and needs Users, or a ClientTLS that requires certificates: anybody could claim any client", o.Host)
+	}
+	return nil
+}
+
+func checkRoutes(config *tls.Config) error {
+	switch {
+	case config == nil:
+		return errors.New("none; it is mandatory")
+	case config.InsecureSkipVerify:
+		return errors.New("InsecureSkipVerify lets anybody be a server of the cluster")
+	case config.GetConfigForClient != nil:
+		return errors.New("GetConfigForClient may return what does not ask for certificates")
+	case config.ClientAuth != tls.RequireAndVerifyClientCert || config.MinVersion < tls.VersionTLS13:
+		return errors.New("want certificates of both sides, and version 1.3")
+	case config.RootCAs == nil || config.ClientCAs == nil:
+		return errors.New("want RootCAs, or ClientCAs: those of the system have signed for everybody")
+	case len(config.Certificates) == 0 && (config.GetCertificate == nil || config.GetClientCertificate == nil):
+		return errors.New("no certificate, for either side")
+	}
+	return nil
+}
+
+// split returns a host and a port as a NATS server has them.
+func split(addr string) (host string, port int, err error) {
+	host, text, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", 0, err
+	}
+	n, err := strconv.ParseUint(text, 10, 16)
+	if err != nil {
+		return "", 0, err
+	}
+	if host == "" {
+		host = "0.0.0.0"
+	}
+	if n == 0 {
+		return host, server.RANDOM_PORT, nil
+	}
+	return host, int(n), nil
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}

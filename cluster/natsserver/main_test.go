@@ -1,0 +1,103 @@
+package natsserver_test
+
+import (
+	"bytes"
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/backdial/backdial/cluster/natsserver"
+)
+
+const (
+	// patience bounds what has to happen, on a loaded machine.
+	patience = 20 * time.Second
+
+	// poll is how often one looks for what has to happen.
+	poll = 5 * time.Millisecond
+
+	anywhere = "127.0.0.1:0"
+)
+
+// await waits until done returns true.
+func await(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !done(); <-time.After(poll) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not after %v", what, patience)
+		}
+	}
+}
+
+// start runs a server until t is done.
+func start(t *testing.T, config natsserver.Config) *natsserver.Server {
+	t.Helper()
+	s, err := natsserver.Start(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// member runs a server that others can join.
+func member(t *testing.T, name string, config *tls.Config, join ...string) *natsserver.Server {
+	t.Helper()
+	return start(t, natsserver.Config{Name: name, ClusterAddr: anywhere, TLS: config, Join: join})
+}
+
+// addr is where others join a server.
+func addr(s *natsserver.Server) string { return s.ClusterAddr().String() }
+
+// port is that of addr, at another name of the host.
+func port(t *testing.T, s *natsserver.Server, host string) string {
+	t.Helper()
+	_, port, err := net.SplitHostPort(addr(s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// meet waits until all servers are connected to each other.
+func meet(t *testing.T, servers ...*natsserver.Server) {
+	t.Helper()
+	for _, s := range servers {
+		await(t, "routes to all others", func() bool { return s.Routes() == len(servers)-1 })
+	}
+}
+
+// free returns an address where nothing listens.
+func free(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", anywhere)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+// A diary is what a server logs.
+type diary struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (d *diary) Write(p []byte) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.text.Write(p)
+}
+
+func (d *diary) has(text string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return strings.Contains(d.text.String(), text)
+}
+
+func (d *diary) logger() *slog.Logger { return slog.New(slog.NewTextHandler(d, nil)) }

@@ -1,0 +1,150 @@
+package natsserver_test
+
+import (
+	"crypto/tls"
+	"net"
+	"testing"
+
+	"github.com/backdial/backdial/cluster/natsserver"
+	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/testcert"
+	"github.com/backdial/backdial/internal/testnet"
+)
+
+// TestJoin has servers find each other of which none names all.
+func TestJoin(t *testing.T) {
+	leak.Check(t)
+	ca := testcert.NewCA(t)
+	config := ca.Mutual(t, "127.0.0.1")
+	a := member(t, "a", config)
+	b := member(t, "b", config, addr(a))
+	c := member(t, "c", config, addr(b), free(t))
+	meet(t, a, b, c)
+	if a.ClientAddr() != nil {
+		t.Errorf("a server listens for clients at %v", a.ClientAddr())
+	}
+}
+
+// TestJoinLate has servers start before those that they join, and come back.
+func TestJoinLate(t *testing.T) {
+	leak.Check(t)
+	config := testcert.NewCA(t).Mutual(t, "127.0.0.1")
+	there := free(t)
+	early := member(t, "early", config, there)
+	other := member(t, "other", config, there)
+	for range 2 {
+		late := start(t, natsserver.Config{Name: "late", ClusterAddr: there, TLS: config, Join: []string{there}})
+		meet(t, early, other, late)
+		late.Close()
+		late.Close()
+		meet(t, early, other)
+	}
+}
+
+// TestNames has servers that have heard of each other expect the names that are documented.
+func TestNames(t *testing.T) {
+	ca := testcert.NewCA(t)
+	for _, test := range []struct {
+		name  string
+		start func(t *testing.T) (a, b, c *natsserver.Server)
+	}{
+		{"host of Join", func(t *testing.T) (a, b, c *natsserver.Server) {
+			config := ca.Mutual(t, "localhost")
+			a = member(t, "a", config)
+			join := port(t, a, "localhost")
+			return a, member(t, "b", config, join), member(t, "c", config, join)
+		}},
+		{"Advertise", func(t *testing.T) (a, b, c *natsserver.Server) {
+			a = member(t, "a", ca.Mutual(t, "127.0.0.1", "localhost"))
+			there := free(t)
+			_, digits, err := net.SplitHostPort(there)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b = start(t, natsserver.Config{
+				Name: "b", ClusterAddr: there, Advertise: "localhost:" + digits,
+				TLS: ca.Mutual(t, "localhost"), Join: []string{port(t, a, "localhost")},
+			})
+			return a, b, member(t, "c", ca.Mutual(t, "127.0.0.1", "localhost"), addr(a))
+		}},
+		{"ServerName", func(t *testing.T) (a, b, c *natsserver.Server) {
+			config := ca.Mutual(t, "cluster.example")
+			config.ServerName = "cluster.example"
+			a = member(t, "a", config)
+			return a, member(t, "b", config, addr(a)), member(t, "c", config, port(t, a, "localhost"))
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			leak.Check(t)
+			a, b, c := test.start(t)
+			meet(t, a, b, c)
+		})
+	}
+}
+
+// TestStrangers has servers join whose certificates are not good enough.
+func TestStrangers(t *testing.T) {
+	ca := testcert.NewCA(t)
+	other := testcert.NewCA(t)
+	halfTrusting := other.Mutual(t, "127.0.0.1")
+	halfTrusting.RootCAs = ca.Pool()
+	for _, test := range []struct {
+		name     string
+		stranger *tls.Config
+		joined   string // what the certificate of who is joined is for
+		says     string // either of them
+	}{
+		{"another authority", other.Mutual(t, "127.0.0.1"), "127.0.0.1", "unknown authority"},
+		{"another authority, and trust", halfTrusting, "127.0.0.1", "unknown authority"},
+		{"another name of who is joined", ca.Mutual(t, "127.0.0.1"), "a.example", "doesn't contain any IP SANs"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			leak.Check(t)
+			var said diary
+			a := start(t, natsserver.Config{
+				Name: "a", ClusterAddr: anywhere, TLS: ca.Mutual(t, test.joined), Logger: said.logger(),
+			})
+			s := start(t, natsserver.Config{
+				Name: "stranger", ClusterAddr: anywhere, TLS: test.stranger, Join: []string{addr(a)}, Logger: said.logger(),
+			})
+			await(t, "a handshake that fails", func() bool {
+				return said.has("TLS route handshake error") && said.has(test.says)
+			})
+			if a.Routes() != 0 || s.Routes() != 0 {
+				t.Errorf("%d and %d routes, want none", a.Routes(), s.Routes())
+			}
+		})
+	}
+}
+
+// TestNoCertificate has something dial the address of routes that has no certificate, or
+// speaks an older version.
+func TestNoCertificate(t *testing.T) {
+	leak.Check(t)
+	ca := testcert.NewCA(t)
+	a := member(t, "a", ca.Mutual(t, "127.0.0.1"))
+	old := ca.Mutual(t, "127.0.0.1")
+	old.MaxVersion = tls.VersionTLS12
+	for name, config := range map[string]*tls.Config{"no certificate": {RootCAs: ca.Pool()}, "an old version": old} {
+		c, err := tls.Dial("tcp", addr(a), config)
+		if err == nil { // by version 1.3 the client hears of it later
+			_, err = c.Read(make([]byte, 1))
+			c.Close()
+		}
+		if err == nil {
+			t.Errorf("%s: a server says something", name)
+		}
+	}
+}
+
+// TestHangs has a server not answer any more, without its connections being closed.
+func TestHangs(t *testing.T) {
+	leak.Check(t)
+	config := testcert.NewCA(t).Mutual(t, "127.0.0.1")
+	a := member(t, "a", config)
+	network := testnet.TCP(t, addr(a), 1)
+	b := member(t, "b", config, network.Addr())
+	meet(t, a, b)
+	network.Freeze()
+	await(t, "the end of the route", func() bool { return a.Routes() == 0 && b.Routes() == 0 })
+}
