@@ -76,6 +76,9 @@ func forbidden(file, pkg string) string {
 		strings.HasPrefix(pkg, "github.com/prometheus/") && in("metrics/otel/"),
 		strings.HasPrefix(pkg, "go.opentelemetry.io/") && !in("metrics/otel/"):
 		return "who does not want metrics or traces is not to carry their libraries"
+	case strings.HasPrefix(pkg, "github.com/nats-io/nats-server/") && !in("cluster/natsserver/") && !in("examples/cluster/") && !in("bench/"),
+		strings.HasPrefix(pkg, "github.com/nats-io/") && !in("cluster/nats") && !in("examples/cluster/") && !in("bench/"):
+		return "who does not want many servers, or has an engine beside them, is not to carry its libraries"
 	case strings.HasSuffix(pkg, "/pkg/errors"), pkg == "math/rand", strings.Contains(pkg, "stretchr/testify"):
 		return "the standard library has it"
 	}
@@ -119,6 +122,13 @@ func TestForbiddenLibraries(t *testing.T) {
 		{"metrics/otel/trace.go", "go.opentelemetry.io/otel/trace", false},
 		{"metrics/otel/trace.go", "github.com/prometheus/client_golang/prometheus", true},
 		{"internal/outcome/outcome.go", "go.opentelemetry.io/otel/trace", true},
+		{"cluster/natsregistry/registry.go", "github.com/nats-io/nats.go", false},
+		{"cluster/natsserver/server.go", "github.com/nats-io/nats-server/v2/server", false},
+		{"cluster/natsregistry/registry.go", "github.com/nats-io/nats-server/v2/server", true},
+		{"cluster/clustertest/replica.go", "github.com/nats-io/nats.go", true},
+		{"cluster/dial.go", "github.com/nats-io/nuid", true},
+		{"examples/cluster/main.go", "github.com/nats-io/nats-server/v2/server", false},
+		{"examples/echo/main.go", "github.com/nats-io/nats.go", true},
 	} {
 		if got := forbidden(test.file, test.pkg) != ""; got != test.want {
 			t.Errorf("%s imports %s: forbidden %v, want %v", test.file, test.pkg, got, test.want)
@@ -132,30 +142,51 @@ func TestRequired(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, no := range []string{"prometheus", "opentelemetry"} {
+	for _, no := range []string{"prometheus", "opentelemetry", "nats-io"} {
 		if strings.Contains(string(required), no) {
 			t.Errorf("go.mod names %s", no)
 		}
 	}
 }
 
-// TestLinked makes sure that programs are not made to carry what they do not
-// use: tests' libraries, other multiplexers, QUIC.
-func TestLinked(t *testing.T) {
-	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "./transport", "./fleet", "./rhttp")
-	cmd.Dir, cmd.Stderr = root, os.Stderr
+// linked returns the packages that a program is made to carry by packages of the module
+// in dir.
+func linked(t *testing.T, dir string, packages ...string) []string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list", "-deps"}, packages...)...)
+	cmd.Dir, cmd.Stderr = path.Join(root, dir), os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	linked := strings.Fields(string(out))
-	if !slices.Contains(linked, module+"carrier/ws") {
-		t.Error("the list is not one of linked packages")
-	}
-	for _, pkg := range linked {
-		for _, no := range []string{"quic-go", "xtaci", "hashicorp", "goleak", "nettest", "smuxmux", "/webtransport", "testing"} {
-			if strings.Contains(pkg, no) {
-				t.Errorf("package transport, fleet or rhttp links %s", pkg)
+	return strings.Fields(string(out))
+}
+
+// TestLinked makes sure that programs are not made to carry what they do not
+// use: tests' libraries, other multiplexers, QUIC, a NATS server.
+func TestLinked(t *testing.T) {
+	tests := []string{"goleak", "nettest", "testing"}
+	for _, test := range []struct {
+		dir      string
+		packages []string
+		has      string // or else the list is not one of linked packages
+		no       []string
+	}{
+		{".", []string{"./transport", "./fleet", "./rhttp"}, module + "carrier/ws",
+			append([]string{"quic-go", "xtaci", "hashicorp", "smuxmux", "/webtransport", "nats-io"}, tests...)},
+		{".", []string{"./cluster"}, module + "cluster", append([]string{"nats-io"}, tests...)},
+		{"cluster/natsregistry", []string{"."}, "github.com/nats-io/nats.go", append([]string{"nats-server"}, tests...)},
+		{"cluster/natsserver", []string{"."}, "github.com/nats-io/nats-server/v2/server", append([]string{"nats.go"}, tests...)},
+	} {
+		packages := linked(t, test.dir, test.packages...)
+		if !slices.Contains(packages, test.has) {
+			t.Errorf("%s: the list is not one of linked packages", test.dir)
+		}
+		for _, pkg := range packages {
+			for _, no := range test.no {
+				if strings.Contains(pkg, no) {
+					t.Errorf("%s: %s links %s", test.dir, test.packages, pkg)
+				}
 			}
 		}
 	}
