@@ -3,6 +3,7 @@ package relay_test
 import (
 	"errors"
 	"io"
+	"sync/atomic"
 	"testing"
 
 	"github.com/backdial/backdial/internal/leak"
@@ -65,6 +66,26 @@ func underWay(t *testing.T, st, peer mux.Stream, own, peers bool) (end func() er
 		peer.Close()
 		return read.err
 	}
+}
+
+// TestResetAfterAnswer has a far end reset its stream of which the other has finished its
+// direction.
+func TestResetAfterAnswer(t *testing.T) {
+	leak.Check(t)
+	eachSide(t, func(t *testing.T, h *hop, side string) {
+		st, peer, joined := h.ends(t, side)
+		peer.CloseWrite()
+		if r := await(t, "Read", readAll(st)); r.err != nil {
+			t.Error("read:", r.err)
+		}
+		st.Reset()
+		if r := await(t, "Read", readAll(peer)); !errors.Is(r.err, mux.ErrReset) {
+			t.Errorf("read: error %v, want mux.ErrReset", r.err)
+		}
+		await(t, "Join", joined)
+		h.checkGone(t)
+		peer.Close()
+	})
 }
 
 // TestResetCode passes on the code of a reset, if both streams have codes.
@@ -131,6 +152,34 @@ func TestSessionLost(t *testing.T) {
 			})
 		})
 	}
+}
+
+// watched notes whether a stream is reset.
+type watched struct {
+	mux.Stream
+	reset atomic.Bool
+}
+
+func (st *watched) Reset() error {
+	st.reset.Store(true)
+	return st.Stream.Reset()
+}
+
+// TestEndIsNoReset resets nothing that has ended by itself: there are multiplexers to
+// which it makes a difference.
+func TestEndIsNoReset(t *testing.T) {
+	leak.Check(t)
+	h := newHop(t, qmux.New(), qmux.New(), mux.Config{}, overTCP)
+	asker, near := openStream(t, h.asker, h.near)
+	far, device := openStream(t, h.far, h.device)
+	left, right := &watched{Stream: near}, &watched{Stream: far}
+	joined := start(func() (int, error) { return 0, relay.Join(left, right) })
+	asker.CloseWrite()
+	device.Close()
+	if r := await(t, "Join", joined); r.err != nil || left.reset.Load() || right.reset.Load() {
+		t.Errorf("Join: %v; streams were reset: %t, %t", r.err, left.reset.Load(), right.reset.Load())
+	}
+	asker.Close()
 }
 
 // plain is a stream without anything optional.

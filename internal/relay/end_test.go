@@ -32,12 +32,44 @@ func TestClosedReader(t *testing.T) {
 		if r := await(t, "Write", answering); r.err != nil {
 			t.Error("write of the answer:", r.err)
 		}
-		if r := await(t, "Write", writing); !errors.Is(r.err, mux.ErrReset) {
-			t.Errorf("write: error %v, want mux.ErrReset", r.err)
+		r := await(t, "Write", writing)
+		if e, ok := errors.AsType[*mux.ResetError](r.err); !errors.Is(r.err, mux.ErrReset) || ok && e.Code != 0 {
+			t.Errorf("write: error %v, want mux.ErrReset, with code 0 if there are codes", r.err)
 		}
 		if err := await(t, "Join", joined); !errors.Is(err, mux.ErrReset) {
 			t.Errorf("Join: error %v, want mux.ErrReset", err)
 		}
+		h.checkGone(t)
+		st.Close()
+	})
+}
+
+// TestClosedReaderFirst is TestClosedReader with a far end that reads when it has written.
+func TestClosedReaderFirst(t *testing.T) {
+	leak.Check(t)
+	eachSide(t, func(t *testing.T, h *hop, side string) {
+		st, peer, joined := h.ends(t, side)
+		answer := bytes.Repeat([]byte("0123456789"), 100_000) // more than it gets rid of before it is read
+		answering := start(func() (int, error) {
+			defer peer.Close()
+			return peer.Write(answer)
+		})
+		writing := start(func() (int, error) { return st.Write(make([]byte, 400_000)) })
+		io.CopyN(io.Discard, st, 600_000) // so that the rest of the answer is on its way
+		await(t, "Write of the answer", answering)
+		if r := await(t, "Write", writing); r.err != nil {
+			t.Error("write:", r.err)
+		}
+		if r := await(t, "Write", start(func() (int, error) { return st.Write(make([]byte, 4_000_000)) })); r.err != nil {
+			t.Errorf("write, before the answer has been read: error %v", r.err)
+		}
+		if r := await(t, "Read", readAll(st)); !bytes.Equal(r.value, answer[600_000:]) || r.err != nil {
+			t.Errorf("rest of the answer: %d of %d bytes, %v", len(r.value), len(answer)-600_000, r.err)
+		}
+		if r := await(t, "Write", writeOn(st)); !errors.Is(r.err, mux.ErrReset) {
+			t.Errorf("write: error %v, want mux.ErrReset", r.err)
+		}
+		await(t, "Join", joined)
 		h.checkGone(t)
 		st.Close()
 	})
@@ -126,10 +158,11 @@ func TestSlowAnswer(t *testing.T) {
 	each(t, func(t *testing.T, near, far mux.Muxer) {
 		leak.Check(t)
 		synctest.Test(t, func(t *testing.T) {
-			h := newHop(t, near, far, mux.Config{}, testnet.MemPair)
+			const large = 1 << 20 // window, so that much is still to be read after Close
+			h := newHop(t, near, far, mux.Config{Window: large, MaxWindow: large}, testnet.MemPair)
 			defer h.close()
 			st, peer, joined := h.open(t)
-			answer := bytes.Repeat([]byte("0123456789"), 200_000)
+			answer := bytes.Repeat([]byte("0123456789"), 400_000)
 			answering := start(func() (int, error) {
 				defer peer.Close()
 				return peer.Write(answer)
@@ -138,7 +171,7 @@ func TestSlowAnswer(t *testing.T) {
 			for began := time.Now(); time.Since(began) < 24*time.Hour; {
 				time.Sleep(50 * time.Second)
 				st.Write([]byte("?"))
-				if n, err := io.CopyN(&got, st, 200_000); n == 0 {
+				if n, err := io.CopyN(&got, st, large/4+10_000); n == 0 {
 					if err != io.EOF {
 						t.Error("read:", err)
 					}

@@ -104,11 +104,17 @@ func (h *hop) ends(t testing.TB, side string) (st, peer mux.Stream, joined <-cha
 
 var sides = []string{"asker", "device"}
 
+// window is how much of a stream may be on its way in the sessions of fixed.
+const window = 256 << 10
+
+// fixed has windows that do not grow.
+var fixed = mux.Config{Window: window, MaxWindow: window}
+
 // eachSide runs test with every pair of muxers, and with either far end as the first one.
 func eachSide(t *testing.T, test func(t *testing.T, h *hop, side string)) {
 	each(t, func(t *testing.T, near, far mux.Muxer) {
 		for _, side := range sides {
-			t.Run(side, func(t *testing.T) { test(t, newHop(t, near, far, mux.Config{}, overTCP), side) })
+			t.Run(side, func(t *testing.T) { test(t, newHop(t, near, far, fixed, overTCP), side) })
 		}
 	})
 }

@@ -93,8 +93,7 @@ func TestWrittenArrives(t *testing.T) {
 func TestBackPressure(t *testing.T) {
 	leak.Check(t)
 	each(t, func(t *testing.T, near, far mux.Muxer) {
-		const window = 256 << 10
-		h := newHop(t, near, far, mux.Config{Window: window, MaxWindow: window}, overTCP)
+		h := newHop(t, near, far, fixed, overTCP)
 		asker, device, joined := h.open(t)
 		const most = 2*window + 64<<10 // and a chunk on its way
 		sent := bytes.Repeat([]byte("0123456789"), 200_000)
