@@ -39,6 +39,7 @@
 //   - Reset ends a stream at once, also while the carrier is stuck, and the peer
 //     does not take what has arrived for all: its calls fail with [ErrReset].
 //   - A WriterTo hands over what Read would return, and ends as that would.
+//   - A Checker knows of a reset before it has read up to there.
 //   - A peer that shuts down is told apart from one that is gone: Open fails with
 //     [ErrGoAway], and what is open goes on.
 //   - Ping tells a peer that lives from one that does not.

@@ -24,3 +24,13 @@ type CodeResetter interface {
 	// [*ResetError]. Reset alone has the code 1.
 	ResetWithCode(code uint32) error
 }
+
+// A Checker is a [Stream] that tells that it has been cut to who is not reading it.
+type Checker interface {
+	Stream
+
+	// Check returns the error with which Read is going to fail after what has arrived, if
+	// the peer has reset the stream, or the session ended before the peer had finished it,
+	// or this end has closed it. Otherwise it is nil. It waits for nothing.
+	Check() error
+}

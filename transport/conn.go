@@ -42,4 +42,6 @@ var (
 	_ mux.CodeResetter = (*codedConn)(nil)
 	_ mux.WriterTo     = (*tracedConn)(nil)
 	_ mux.WriterTo     = (*codedConn)(nil)
+	_ mux.Checker      = (*tracedConn)(nil)
+	_ mux.Checker      = (*codedConn)(nil)
 )

@@ -43,6 +43,14 @@ func (c *tracedConn) WriteTo(w io.Writer) (int64, error) {
 	return n, err
 }
 
+// Check implements [mux.Checker]. It knows nothing if the stream does not.
+func (c *tracedConn) Check() error {
+	if checker, ok := c.Stream.(mux.Checker); ok {
+		return checker.Check()
+	}
+	return nil
+}
+
 // A countedWriter counts what is read from a conn when that is passed on.
 type countedWriter struct {
 	to     io.Writer

@@ -86,6 +86,16 @@ func (st *Stream) consumeLocked(n int) {
 	st.extendLocked()
 }
 
+// Check implements [mux.Checker].
+func (st *Stream) Check() error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.finished && !st.discarding {
+		return nil
+	}
+	return st.readErr
+}
+
 // creditLocked is what the peer may send, in the absolute form.
 func (st *Stream) creditLocked() Credit {
 	return Credit{Consumed: uint32(st.consumed), Window: uint32(st.allowed - st.consumed)}

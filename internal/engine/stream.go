@@ -50,7 +50,10 @@ type Stream struct {
 	writeDeadline deadline.Deadline
 }
 
-var _ mux.WriterTo = (*Stream)(nil)
+var (
+	_ mux.WriterTo = (*Stream)(nil)
+	_ mux.Checker  = (*Stream)(nil)
+)
 
 var (
 	errStreamClosed     = fmt.Errorf("stream: %w", net.ErrClosed)

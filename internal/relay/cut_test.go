@@ -5,9 +5,12 @@ import (
 	"io"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/internal/relay"
+	"github.com/backdial/backdial/internal/testnet"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/qmux"
 )
@@ -85,6 +88,38 @@ func TestResetAfterAnswer(t *testing.T) {
 		await(t, "Join", joined)
 		h.checkGone(t)
 		peer.Close()
+	})
+}
+
+// TestResetStalled has a far end reset its stream, of which the other reads nothing and
+// writes nothing.
+func TestResetStalled(t *testing.T) {
+	each(t, func(t *testing.T, near, far mux.Muxer) {
+		for _, side := range sides {
+			t.Run(side, func(t *testing.T) {
+				leak.Check(t)
+				synctest.Test(t, func(t *testing.T) {
+					h := newHop(t, near, far, mux.Config{}, testnet.MemPair)
+					defer h.close()
+					st, peer, joined := h.ends(t, side)
+					st.SetWriteDeadline(time.Now().Add(time.Hour))
+					if r := <-writeOn(st); !isTimeout(r.err) {
+						t.Errorf("write: %d bytes, then %v, although nobody reads", r.value, r.err)
+					}
+					began := time.Now()
+					st.Reset()
+					<-joined
+					if took := time.Since(began); took > 10*time.Second {
+						t.Errorf("the relay notices after %v", took)
+					}
+					h.checkGone(t)
+					if n, err := io.Copy(io.Discard, peer); !errors.Is(err, mux.ErrReset) {
+						t.Errorf("read: %d bytes, then %v, want mux.ErrReset", n, err)
+					}
+					peer.Close()
+				})
+			})
+		}
 	})
 }
 

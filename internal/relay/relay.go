@@ -16,6 +16,9 @@
 // writes is thrown away until it has read what it is still to get. For that it has a
 // minute, again whenever it takes some; then its stream is reset.
 //
+// A far end that resets its stream while nobody takes what it has written before is
+// noticed within seconds, if the stream is a [mux.Checker].
+//
 // Two things are told otherwise than without a hop. A lost session is a reset to who is
 // not part of it. And who writes to a stream that its far end has finished and then reset
 // may find the code of a stream that was closed.
@@ -27,6 +30,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,9 +38,14 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// patience is how long a direction may stand still, of which the other has nobody who
-// reads.
-const patience = time.Minute
+const (
+	// patience is how long a direction may stand still, of which the other has nobody
+	// who reads.
+	patience = time.Minute
+
+	// glance is how often a direction that stands still is looked at.
+	glance = 5 * time.Second
+)
 
 // Join passes on what arrives on a and b, until both directions are over, and ends both
 // streams, which are its own from now on. To have it end earlier, reset one of them. It
@@ -60,32 +69,48 @@ func Join(a, b mux.Stream) error {
 // A direction is what one far end sends to the other. It is a Writer to the latter.
 type direction struct {
 	from, to mux.Stream
-	refused  error       // by the far end that was to read: why Write has failed
-	hurried  atomic.Bool // see hurry
+	refused  error       // by the far end that was to read: why writing has failed
+	hurried  atomic.Bool // it must not stand still for longer than patience
 
 	// Guarded by pair.mu.
 	over    bool // all has been passed on, and its end
 	useless bool // nobody reads, and what is written is thrown away
 }
 
-// Write passes p on.
-func (d *direction) Write(p []byte) (n int, err error) {
-	if d.hurried.Load() {
-		d.to.SetWriteDeadline(time.Now().Add(patience))
+// Write passes p on. While nobody takes it, nobody reads what it came from either, so it
+// looks whether that has been cut.
+func (d *direction) Write(p []byte) (written int, err error) {
+	for stood := time.Duration(0); ; {
+		d.to.SetWriteDeadline(time.Now().Add(glance))
+		n, err := d.to.Write(p[written:])
+		written += n
+		switch stood += glance; {
+		case err == nil:
+			d.renew()
+			return written, nil
+		case !errors.Is(err, os.ErrDeadlineExceeded), d.hurried.Load() && stood > patience:
+			d.refused = err
+			return written, err
+		case n > 0, !d.hurried.Load():
+			stood = 0
+		}
+		if c, ok := d.from.(mux.Checker); ok && c.Check() != nil {
+			return written, c.Check()
+		}
 	}
-	n, d.refused = d.to.Write(p)
-	if d.hurried.Load() {
-		d.from.SetReadDeadline(time.Now().Add(patience))
-	}
-	return n, d.refused
 }
 
 // hurry has d fail if it stands still for too long, whatever it waits for now.
 func (d *direction) hurry() {
 	d.hurried.Store(true)
-	until := time.Now().Add(patience)
-	d.from.SetReadDeadline(until)
-	d.to.SetWriteDeadline(until)
+	d.renew()
+}
+
+// renew begins the time anew that a direction in a hurry has to go on.
+func (d *direction) renew() {
+	if d.hurried.Load() {
+		d.from.SetReadDeadline(time.Now().Add(patience))
+	}
 }
 
 // A pair is two streams that are joined.

@@ -312,6 +312,16 @@ var faults = []fault{{
 	breaks: []Promise{WriteTo},
 	only:   WriteTo, // nobody else looks
 }, {
+	name:   "CheckIsBlind",
+	muxer:  streams(func(_ mux.Session, st mux.Stream) mux.Stream { return checkIsBlind{st} }),
+	breaks: []Promise{Check},
+	only:   Check, // nobody else asks
+}, {
+	name:   "CheckTakesEndForCut",
+	muxer:  streams(func(_ mux.Session, st mux.Stream) mux.Stream { return &checkTakesEndForCut{Stream: st} }),
+	breaks: []Promise{Check},
+	only:   Check, // nobody else asks
+}, {
 	name:   "AcceptSleepsOn",
 	muxer:  sides{dial: sessions(func(s mux.Session) mux.Session { return &sleeper{Session: s} }), listen: sound},
 	breaks: []Promise{CloseWakes},

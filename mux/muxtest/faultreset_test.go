@@ -133,3 +133,29 @@ func (st *resetOnce) Reset() error {
 	}
 	return st.Stream.Reset()
 }
+
+// checkIsBlind does not see a cut before it has been read.
+type checkIsBlind struct{ mux.Stream }
+
+func (checkIsBlind) Check() error { return nil }
+
+// checkTakesEndForCut tells of a cut whenever there is nothing more to read.
+type checkTakesEndForCut struct {
+	mux.Stream
+	ended atomic.Bool
+}
+
+func (st *checkTakesEndForCut) Read(p []byte) (int, error) {
+	n, err := st.Stream.Read(p)
+	if err != nil {
+		st.ended.Store(true)
+	}
+	return n, err
+}
+
+func (st *checkTakesEndForCut) Check() error {
+	if st.ended.Load() {
+		return mux.ErrReset
+	}
+	return st.Stream.(mux.Checker).Check()
+}

@@ -37,6 +37,7 @@ const (
 	CloseWakes          Promise = "CloseWakes"          // everything, and may be repeated
 	Reset               Promise = "Reset"               // ends a stream at once, and does not look like its end
 	WriteTo             Promise = "WriteTo"             // hands over what Read would return
+	Check               Promise = "Check"               // tells of a reset to who is not reading
 	DeadPeer            Promise = "DeadPeer"            // is noticed by keepalive
 	StreamLimits        Promise = "StreamLimits"        // cost the offender its stream only
 	Shutdown            Promise = "Shutdown"            // waits for the streams in use, and the peer knows
@@ -72,6 +73,7 @@ var streaming = []promise{
 	{CloseWakes, closeWakes},
 	{Reset, resets},
 	{WriteTo, writeTo},
+	{Check, check},
 	{DeadPeer, deadPeer},
 	{StreamLimits, streamLimits},
 	{Shutdown, shutdown},

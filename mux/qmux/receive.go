@@ -83,6 +83,16 @@ func (st *Stream) giveBack(n int) {
 	st.readable.Broadcast() // other readers may go on
 }
 
+// Check implements [mux.Checker].
+func (st *Stream) Check() error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.finished && !st.discarding {
+		return nil
+	}
+	return st.readErr
+}
+
 // minInto is how large a buffer has to be for it to be filled without a detour.
 const minInto = 4 << 10
 

@@ -67,6 +67,7 @@ type Stream struct {
 var (
 	_ mux.CodeResetter = (*Stream)(nil)
 	_ mux.WriterTo     = (*Stream)(nil)
+	_ mux.Checker      = (*Stream)(nil)
 )
 
 func newStream(s *session) *Stream {
