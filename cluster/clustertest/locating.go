@@ -107,8 +107,8 @@ func skipsExcepted(t *testing.T, target Target) {
 		t.Errorf("Locate returned %+v, %v; want either claim", got, err)
 	}
 	for _, by := range []cluster.Registry{a, b, outside} {
-		if _, err := within(t, by, t.Context(), id, b.node.Run, a.node.Run); !errors.Is(err, cluster.ErrNotConnected) {
-			t.Errorf("Locate returned %v with all excepted, want ErrNotConnected", err)
+		if _, err := within(t, by, t.Context(), id, b.node.Run, a.node.Run); !errors.Is(err, cluster.ErrMoved) || errors.Is(err, cluster.ErrNotConnected) {
+			t.Errorf("Locate returned %v with all excepted, want ErrMoved", err)
 		}
 	}
 }

@@ -24,7 +24,7 @@ const (
 	AsksHolder Promise = "AsksHolder"
 
 	// SkipsExcepted: nodes whose Run is excepted are not located, and if there are no
-	// others that is ErrNotConnected, at once.
+	// others that is ErrMoved, at once.
 	SkipsExcepted Promise = "SkipsExcepted"
 
 	// AvoidsDoubtful: a Doubtful claim is located if there is no other.

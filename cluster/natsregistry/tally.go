@@ -22,6 +22,7 @@ type tally struct {
 	settled func() bool // those who were there before an outage are back
 
 	best    *cluster.Claim
+	skipped bool             // there is a claim by one of except
 	decided <-chan time.Time // when nothing better is waited for any more
 }
 
@@ -29,8 +30,10 @@ type tally struct {
 func (t *tally) count(a answer) bool {
 	switch {
 	case a.nobody:
+		t.skipped = false
 		return t.best == nil && t.settled()
 	case a.none || slices.Contains(t.except, a.claim.Node.Run):
+		t.skipped = t.skipped || !a.none
 		if t.decided == nil {
 			t.decided = time.After(lastGrace)
 		}
@@ -69,8 +72,11 @@ func (t *tally) close(answers <-chan answer) bool {
 
 // result returns the best claim that there was.
 func (t *tally) result() (cluster.Claim, error) {
-	if t.best == nil {
-		return cluster.Claim{}, cluster.ErrNotConnected
+	switch {
+	case t.best != nil:
+		return *t.best, nil
+	case t.skipped:
+		return cluster.Claim{}, cluster.ErrMoved
 	}
-	return *t.best, nil
+	return cluster.Claim{}, cluster.ErrNotConnected
 }
