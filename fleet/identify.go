@@ -8,6 +8,7 @@ import (
 	"weak"
 
 	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/internal/ident"
 	"github.com/backdial/backdial/transport"
 )
 
@@ -37,25 +38,14 @@ func ByHeader(name string) Identify {
 // ErrInvalidID is matched by the error for what is not an ID.
 var ErrInvalidID = errors.New("an ID is 1 to 128 letters, digits and any of -._~, and does not begin or end with a dot")
 
-const maxID = 128
-
 // CheckID returns an error that matches [ErrInvalidID] unless id can be an ID: 1 to
 // 128 of the characters that RFC 3986, section 2.3, calls unreserved, with no dot at
 // either end. Such an ID is the same as a host in a URL, as a segment of a path and
 // in a log. Those that are to be used in a host name of [ReverseProxy] have no
 // upper case, either.
 func CheckID(id string) error {
-	ok := id != "" && len(id) <= maxID && id[0] != '.' && id[len(id)-1] != '.'
-	for i := 0; ok && i < len(id); i++ {
-		switch c := id[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-		case c == '-', c == '.', c == '_', c == '~':
-		default:
-			ok = false
-		}
-	}
-	if !ok {
-		return fmt.Errorf("%.*q: %w", maxID, id, ErrInvalidID)
+	if !ident.Valid(id) {
+		return fmt.Errorf("%.*q: %w", ident.MaxLength, id, ErrInvalidID)
 	}
 	return nil
 }
