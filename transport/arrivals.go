@@ -9,10 +9,11 @@ import (
 )
 
 // Arrivals are the streams of a listener's sessions. There is one session as a
-// rule, and Accept waits for its streams itself. While a listener moves there are
-// several, and a goroutine for each that lasts as long as the Accept. Guarded by
-// lifecycle.mu.
+// rule, and Accept waits for its streams itself. While a listener moves, or if it is
+// to hold several, there is a goroutine for each that lasts as long as the Accept.
+// Guarded by lifecycle.mu.
 type arrivals struct {
+	most    int        // sources to remember, if nobody accepts
 	sources []*session // sessions with streams to accept, which may have ended
 	spare   []net.Conn // that arrived together with one that Accept returned
 	changed context.Context
@@ -23,9 +24,10 @@ type arrivals struct {
 // forgotten. There are not too many that have not (see lifecycle.surplus).
 func (a *arrivals) addLocked(s *session) {
 	a.sources = append(slices.Clone(a.sources), s) // others look at the old ones
-	if len(a.sources) > maxLive {
-		ended := slices.IndexFunc(a.sources, func(s *session) bool { return !s.alive() })
-		a.sources = slices.Delete(a.sources, max(ended, 0), max(ended, 0)+1)
+	if len(a.sources) > a.most {
+		if ended := slices.IndexFunc(a.sources, func(s *session) bool { return !s.alive() }); ended >= 0 {
+			a.sources = slices.Delete(a.sources, ended, ended+1)
+		}
 	}
 	a.changeLocked()
 }

@@ -63,6 +63,6 @@ func TestArrivalsTogether(t *testing.T) {
 				t.Error("no connection")
 			}
 		}
-		l.set(StateEnded, nil, StateChange{Err: net.ErrClosed})
+		l.set(nil, StateEnded, nil, StateChange{Err: net.ErrClosed})
 	})
 }

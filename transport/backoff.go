@@ -100,8 +100,11 @@ func carrierErrors(err error) []error {
 // of DialAndListen or the end of a session. It does, but for answers that a later
 // attempt will get as well: 401 and 403 from any carrier, and if no carrier met
 // with anything else, another refusal with a status of 4xx, except those that
-// speak of time (408, 409, 425 and 429), a redirect for good (301 and 308), no
-// protocol in common, and a URL that is invalid or of a scheme that no carrier knows.
+// speak of time (408, 409, 425 and 429) or of another server (421: the next attempt may
+// be led elsewhere, see RFC 9110, section 15.5.20, and [WithSessions]), a redirect for
+// good (301 and 308), no protocol in common, and a URL that is invalid or of a scheme
+// that no carrier knows. Nor does it after a session that was given up because there is
+// another to the same server ([ErrAlreadyConnected]).
 // It is what a client with [WithReconnect] goes by if it has no [WithRetry].
 func Retryable(err error) bool {
 	for _, r := range rejections(err) {
@@ -114,7 +117,8 @@ func Retryable(err error) bool {
 
 // final reports whether err is an answer that will not change.
 func final(err error) bool {
-	if errors.Is(err, ErrNoCommonMux) || errors.Is(err, carrier.ErrScheme) || errors.Is(err, errURL) {
+	if errors.Is(err, ErrNoCommonMux) || errors.Is(err, carrier.ErrScheme) || errors.Is(err, errURL) ||
+		errors.Is(err, ErrAlreadyConnected) {
 		return true
 	}
 	rejected, ok := errors.AsType[*carrier.RejectedError](err)
@@ -122,7 +126,8 @@ func final(err error) bool {
 		return false
 	}
 	switch rejected.StatusCode {
-	case http.StatusRequestTimeout, http.StatusConflict, http.StatusTooEarly, http.StatusTooManyRequests:
+	case http.StatusRequestTimeout, http.StatusConflict, http.StatusMisdirectedRequest, http.StatusTooEarly,
+		http.StatusTooManyRequests:
 		return false
 	case http.StatusMovedPermanently, http.StatusPermanentRedirect: // which are not followed
 		return true

@@ -96,6 +96,9 @@ func (c *Client) DialAndListen() (net.Listener, error) {
 // [*carrier.RejectedError]: https://pkg.go.dev/github.com/backdial/backdial/carrier#RejectedError
 // [carrier.ErrScheme]: https://pkg.go.dev/github.com/backdial/backdial/carrier#ErrScheme
 func (c *Client) DialAndListenContext(ctx context.Context) (*Listener, error) {
+	if err := c.config.checkSessions(); err != nil {
+		return nil, fmt.Errorf("transport: %w", err)
+	}
 	life := newLifecycle(c)
 	if err := life.start(ctx); err != nil {
 		return nil, fmt.Errorf("transport: %w", err)
@@ -103,8 +106,8 @@ func (c *Client) DialAndListenContext(ctx context.Context) (*Listener, error) {
 	return &Listener{life}, nil
 }
 
-// session makes one session.
-func (c *Client) session(ctx context.Context, config *config) (*session, error) {
+// session makes one session, beside those to the servers that are held.
+func (c *Client) session(ctx context.Context, config *config, held []string) (*session, error) {
 	timeout := config.handshakeTimeout
 	if c.HandshakeTimeout > 0 {
 		timeout = c.HandshakeTimeout
@@ -127,7 +130,7 @@ func (c *Client) session(ctx context.Context, config *config) (*session, error) 
 	if err != nil {
 		return nil, err
 	}
-	return c.connect(ctx, bounded, timeout, config, u, header)
+	return c.connect(ctx, bounded, timeout, config, u, withConnected(header, held))
 }
 
 func parseURL(address string) (*url.URL, error) {

@@ -246,9 +246,12 @@ func (t *try) endLocked(err error) {
 		return
 	}
 	t.took, t.err = time.Since(t.began), err
-	if errors.Is(err, ErrLostRace) {
+	switch {
+	case errors.Is(err, ErrLostRace):
 		t.config.logger.Info("backdial: dial given up", "carrier", t.by.Name(), "err", err)
-	} else {
+	case isMisdirected(err): // as it has to be, and again and again
+		t.config.logger.Debug("backdial: dial led to a server that is connected", "carrier", t.by.Name(), "err", err)
+	default:
 		t.config.logger.Warn("backdial: dial failed", "carrier", t.by.Name(), "err", err)
 	}
 	if t.config.trace.DialFailed != nil {

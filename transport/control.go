@@ -6,6 +6,8 @@ import (
 	"math"
 	"sync"
 	"time"
+
+	"github.com/backdial/backdial/internal/ident"
 )
 
 // Kinds of control messages; see the package documentation.
@@ -15,6 +17,7 @@ const (
 	controlStaying = 3
 	controlLeaving = 4
 	controlClosing = 5
+	controlServer  = 6
 )
 
 // maxReason is how many bytes of a reason are sent and shown.
@@ -22,9 +25,9 @@ const maxReason = 256
 
 // A controlMessage is what one end of a session tells the other about it.
 type controlMessage struct {
-	kind   uint64
-	delay  time.Duration // of a move, in whole milliseconds
-	reason string        // of a closing
+	kind  uint64
+	delay time.Duration // of a move, in whole milliseconds
+	text  string        // the reason of a closing; the ID of a server
 }
 
 func (m controlMessage) encode() []byte {
@@ -32,10 +35,10 @@ func (m controlMessage) encode() []byte {
 	switch m.kind {
 	case controlMove:
 		b = binary.AppendUvarint(b, uint64(m.delay.Milliseconds()))
-	case controlClosing:
-		reason := m.reason[:min(len(m.reason), maxReason)]
-		b = binary.AppendUvarint(b, uint64(len(reason)))
-		b = append(b, reason...)
+	case controlClosing, controlServer:
+		text := m.text[:min(len(m.text), maxReason)]
+		b = binary.AppendUvarint(b, uint64(len(text)))
+		b = append(b, text...)
 	}
 	return b
 }
@@ -54,13 +57,13 @@ func decodeControl(b []byte) (m controlMessage, ok bool) {
 		const most = math.MaxInt64 / uint64(time.Millisecond)
 		m.delay = time.Duration(min(delay, most)) * time.Millisecond
 		return m, ok
-	case controlClosing:
+	case controlClosing, controlServer:
 		n, text, ok := cutUvarint(b)
 		if !ok || n > uint64(len(text)) {
 			return m, false
 		}
-		m.reason = string(text[:min(n, maxReason)])
-		return m, true
+		m.text = string(text[:min(n, maxReason)])
+		return m, m.kind != controlServer || n <= ident.MaxLength && ident.Valid(m.text)
 	}
 	return m, false
 }

@@ -18,7 +18,8 @@ func TestControlMessages(t *testing.T) {
 		{controlMessage{kind: controlMoved}, []byte{2}},
 		{controlMessage{kind: controlStaying}, []byte{3}},
 		{controlMessage{kind: controlLeaving}, []byte{4}},
-		{controlMessage{kind: controlClosing, reason: "ok"}, []byte{5, 2, 'o', 'k'}},
+		{controlMessage{kind: controlClosing, text: "ok"}, []byte{5, 2, 'o', 'k'}},
+		{controlMessage{kind: controlServer, text: "r-1"}, []byte{6, 3, 'r', '-', '1'}},
 	} {
 		if got := test.message.encode(); !bytes.Equal(got, test.wire) {
 			t.Errorf("%+v is %x, want %x", test.message, got, test.wire)
@@ -30,7 +31,11 @@ func TestControlMessages(t *testing.T) {
 			}
 		}
 	}
-	for _, unknown := range [][]byte{nil, {0}, {6}, {0x80}, {1}, {1, 0x80}, {5}, {5, 2, 'o'}, bytes.Repeat([]byte{0xff}, 20)} {
+	long := append([]byte{6, 0x81, 0x01}, bytes.Repeat([]byte("x"), 129)...)
+	for _, unknown := range [][]byte{
+		nil, {0}, {0x80}, {1}, {1, 0x80}, {5}, {5, 2, 'o'}, bytes.Repeat([]byte{0xff}, 20), {7},
+		{6}, {6, 0}, {6, 2, 'o'}, {6, 1, ','}, {6, 2, '.', 'a'}, long, // which are no ID
+	} {
 		if got, ok := decodeControl(unknown); ok {
 			t.Errorf("%x is %+v, want to be ignored", unknown, got)
 		}
@@ -44,7 +49,8 @@ func FuzzControlMessage(f *testing.F) {
 		{kind: controlMoved},
 		{kind: controlStaying},
 		{kind: controlLeaving},
-		{kind: controlClosing, reason: "replaced"},
+		{kind: controlClosing, text: "replaced"},
+		{kind: controlServer, text: "replica-1"},
 	} {
 		f.Add(m.encode())
 	}

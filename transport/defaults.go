@@ -53,6 +53,10 @@ const (
 	// defaultMaxStreamsOfClient bounds the goroutines that one client costs.
 	defaultMaxStreamsOfClient = 256
 
+	// maxSessionsOfClient is for a client that is to be reachable, not for one that
+	// visits every server that there is.
+	maxSessionsOfClient = 8
+
 	// defaultMaxAge is for clients that can move without losing anything.
 	defaultMaxAge = 24 * time.Hour
 
@@ -102,6 +106,7 @@ func (c config) withDefaults() config {
 	if c.maxHandshakes <= 0 {
 		c.maxHandshakes = defaultMaxHandshakes
 	}
+	c.sessions = max(c.sessions, 1)
 	c.maxAge = cmp.Or(c.maxAge, defaultMaxAge)
 	if c.logger == nil {
 		c.logger = slog.New(slog.DiscardHandler)

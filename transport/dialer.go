@@ -94,7 +94,7 @@ func (d *Dialer) Close() error {
 // [WithRetry] says otherwise or [WithAuthorize] refuses it. reason is cut to 256 bytes.
 // A client that does not negotiate is not told.
 func (d *Dialer) CloseWithReason(reason string) error {
-	d.session.say(controlMessage{kind: controlClosing, reason: reason}) // as far as it can be told
+	d.session.say(controlMessage{kind: controlClosing, text: reason}) // as far as it can be told
 	return d.Close()
 }
 

@@ -74,8 +74,17 @@
 // connections of both sessions, and those that are in use go on in the old one
 // until they are closed. So a deploy cuts nothing, if the next server can be
 // reached before the last one is gone. [Dialer.Shutdown] moves a single client, and
-// [WithMaxAge] all in the course of a day. A listener has eight sessions at most:
-// the oldest is closed for another.
+// [WithMaxAge] all in the course of a day. A listener has seven sessions at most that
+// it has left: the oldest is closed for another.
+//
+// With [WithSessions] a listener holds sessions to several servers behind one load
+// balancer at a time, if these say who they are ([WithServerID]). Accept returns the
+// connections of all. They live and move each by itself, but for this: a client makes
+// one session at a time, and none beside one whose server it does not know yet. So when
+// all its servers shut down at once, it leaves them one by one, and each new session is
+// to another server. One that an attempt ends for good, such as with status 403, is not
+// replaced any more, nor are there others; the listener goes on with those that are
+// left. Its state is that of its best session: it is connected while one of them is.
 //
 // A stream is a [Conn]: a [net.Conn] that also has CloseWrite and Reset. It lives
 // until its user closes or resets it, or its session ends. A context given to a
@@ -105,10 +114,18 @@
 //	4 leaving          the client is shutting down: it takes no new streams
 //	5 closing  n, text the server is about to close the session, because of a
 //	                   text of n bytes
+//	6 server   n, text the server is the one whose ID is a text of n bytes
 //
 // A client that is asked to move connects anew and then says moved; if it will not,
 // or gives up, it says staying. It says nothing while it tries. It goes on
 // accepting streams of the session that it has left until the server closes it.
+//
+// A server that has an ID says so when the session begins. An ID is 1 to 128 of the
+// characters that RFC 3986, section 2.3, calls unreserved, with no dot at either end;
+// any other is ignored, and so is what a server says of itself later. A client that
+// wants several sessions lists the servers that it has some to in a field of its next
+// request, Backdial-Connected, separated by commas. A server that is among them answers
+// with status 421 (RFC 9110, section 15.5.20).
 //
 // What follows a message that is known is ignored, as are kinds that are not: so
 // both can be added to. What is different otherwise is another version, in the name
@@ -130,8 +147,8 @@
 // that the other end gave up (a *mux.ResetError if the multiplexer has codes),
 // *[carrier.RejectedError] for a server that refused a client, [ErrNoCommonMux], and,
 // in a Trace or in [Info.Fallback], [ErrLostRace] for a carrier that another was faster
-// than, and [ErrServerFull], [ErrNotHandshake] and carrier.ErrOrigin for a request that
-// was refused.
+// than, and [ErrServerFull], [ErrAlreadyConnected], [ErrNotHandshake] and
+// carrier.ErrOrigin for a request that was refused.
 //
 // # Limits
 //
@@ -151,5 +168,9 @@
 // which the Dialer keeps, has 64 KiB at most on servers that listen by themselves,
 // and what an http.Server around the [Server] allows otherwise.
 //
-// An idle session costs one goroutine on each side, and no write buffer.
+// A client holds eight sessions at most ([WithSessions]), and one by default.
+//
+// An idle session costs one goroutine on each side, and no write buffer. An Accept that
+// waits for several costs one more for each, and a client that finds no server for
+// another session one in all.
 package transport

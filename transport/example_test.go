@@ -276,3 +276,39 @@ func ExampleWithReconnect() {
 	fmt.Printf("%s, with another token: %v\n", status, first.Header.Get("Token") != second.Header.Get("Token"))
 	// Output: fine, with another token: true
 }
+
+// A device holds sessions to two servers behind one address, and can be dialled by both.
+func ExampleWithSessions() {
+	network := mem.New()
+	names := make(chan string)
+	var servers []http.Handler
+	for _, id := range []string{"replica-1", "replica-2"} {
+		s := transport.NewServer(transport.EndpointHandlerFunc(func(d *transport.Dialer) { names <- d.Info().Server }),
+			transport.WithCarriers(network), transport.WithServerID(id))
+		defer s.Close()
+		servers = append(servers, s)
+	}
+	requests := 0
+	balancer, err := network.Listen("example", nil, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		requests++
+		servers[requests%len(servers)].ServeHTTP(w, r)
+	}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer balancer.Close()
+	go balancer.Serve()
+
+	lis, err := transport.DialAndListen("mem://example", nil, transport.WithCarriers(network),
+		transport.WithReconnect(transport.Backoff{}), transport.WithSessions(2))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer lis.Close()
+	fmt.Println(<-names)
+	fmt.Println(<-names)
+
+	// Unordered output:
+	// replica-1
+	// replica-2
+}

@@ -55,8 +55,9 @@ func (l *Listener) Dial() (net.Conn, error) {
 // trip. What it returns is a [Conn]. Network and addr are not used. With a server that
 // does not negotiate the error matches [ErrNotNegotiated].
 //
-// With [WithReconnect] it waits for a session while there is none. ctx bounds
-// that, and not the connection.
+// It is opened in the latest session that takes any ([WithSessions]). With
+// [WithReconnect] it waits for a session while there is none. ctx bounds that, and not
+// the connection.
 func (l *Listener) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	return l.life.latest().tracedDial(ctx, l.dial)
 }
@@ -69,14 +70,25 @@ func (l *Listener) dial(ctx context.Context) (net.Conn, error) {
 	return conn, nil
 }
 
-// dial opens a stream in the latest session, or in the next one if there is none.
+// dial opens a stream in the latest session that opens any, or in the next one if
+// there is none.
 func (l *lifecycle) dial(ctx context.Context) (net.Conn, error) {
+	var over []*session
+	var why error
 	for {
-		s, changed, err := l.current()
-		if err != nil {
+		s, changed, err := l.current(over)
+		switch {
+		case err != nil:
 			return nil, err
-		}
-		if s.info.Protocol == "" {
+		case s == nil:
+			select {
+			case <-changed.Done():
+				over = nil
+				continue
+			case <-ctx.Done():
+				return nil, waitedForSession(ctx, why)
+			}
+		case s.info.Protocol == "":
 			return nil, ErrNotNegotiated
 		}
 		st, err := s.mux.Open(ctx)
@@ -86,12 +98,17 @@ func (l *lifecycle) dial(ctx context.Context) (net.Conn, error) {
 		if l.config.backoff == nil || !sessionIsOver(err) {
 			return nil, err
 		}
-		select {
-		case <-changed.Done():
-		case <-ctx.Done():
-			return nil, fmt.Errorf("%w, while waiting for a session after: %w", ctxerr.Of(ctx), err)
-		}
+		over, why = append(over, s), err
 	}
+}
+
+// waitedForSession is the error of a Dial that has waited until ctx ended. why is what
+// the last session said, if there was one.
+func waitedForSession(ctx context.Context, why error) error {
+	if why == nil {
+		return fmt.Errorf("%w, while waiting for a session", ctxerr.Of(ctx))
+	}
+	return fmt.Errorf("%w, while waiting for a session after: %w", ctxerr.Of(ctx), why)
 }
 
 // sessionIsOver reports whether err, of opening a stream, says that the session opens
@@ -100,9 +117,10 @@ func sessionIsOver(err error) bool {
 	return errors.Is(err, mux.ErrSessionEnded) || errors.Is(err, mux.ErrGoAway) || errors.Is(err, net.ErrClosed)
 }
 
-// current returns the latest session, and what ends when it is not that any more.
-func (l *lifecycle) current() (s *session, changed context.Context, err error) {
+// current returns the latest session that is held, but for those that are over, or
+// nil; and what ends when there may be another.
+func (l *lifecycle) current(over []*session) (s *session, changed context.Context, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.session, l.arrivals.changed, context.Cause(l.ctx)
+	return l.latestLocked(over), l.arrivals.changed, context.Cause(l.ctx)
 }

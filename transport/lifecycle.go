@@ -6,7 +6,6 @@ import (
 	"net"
 	"slices"
 	"sync"
-	"time"
 )
 
 // A lifecycle is the life of a listener.
@@ -26,8 +25,11 @@ import (
 // A listener that moves has a session all the time. The one that it has left goes
 // on until its streams are done, and its server closes it.
 //
-// It has no goroutine but the one that makes the next session ([succession]), which
-// close and shutdown wait for.
+// It has a [lane] for each session that it is to hold at a time, one as a rule. Each
+// lane goes through these states, and the listener is in the best of them.
+//
+// It has no goroutine but those that make the next session of a lane, which close and
+// shutdown wait for.
 type lifecycle struct {
 	client *Client
 	config config
@@ -36,47 +38,62 @@ type lifecycle struct {
 	end        context.CancelCauseFunc
 	connecting context.Context // ends when no other session is wanted
 	stop       context.CancelFunc
-	wg         sync.WaitGroup // the goroutine that makes the next session, and the ends of sessions
+	wg         sync.WaitGroup // goroutines that make the next session, and the ends of sessions
 
 	telling sync.Mutex // held while the trace is told, before mu
 
-	mu         sync.Mutex // guards below
-	state      State
-	session    *session   // the latest
-	live       []*session // those that have not ended, the latest last
-	closing    bool       // close or shutdown was called
-	succession succession
-	arrivals   arrivals
+	mu       sync.Mutex // guards below
+	state    State
+	session  *session   // the latest
+	live     []*session // those that have not ended, the latest last
+	closing  bool       // close or shutdown was called
+	lanes    []lane
+	only     [1]lane // the lanes of most listeners
+	turn     turn
+	arrivals arrivals
 }
 
-// maxLive is how many sessions a listener has at a time, if its servers ask it to
-// move again and again and never let go.
-const maxLive = 8
+// maxLeft is how many sessions a listener has at a time that it has left, if its
+// servers ask it to move again and again and never let go.
+const maxLeft = 7
 
 func newLifecycle(c *Client) *lifecycle {
 	l := &lifecycle{client: c, config: c.config.withDefaults()}
 	l.ctx, l.end = context.WithCancelCause(context.Background())
 	l.connecting, l.stop = context.WithCancel(l.ctx)
+	l.lanes = l.only[:]
+	if l.config.sessions > 1 {
+		l.lanes = make([]lane, l.config.sessions)
+	}
+	for i := range l.lanes {
+		l.lanes[i].life = l
+	}
+	l.lanes[0].started = true
+	l.arrivals.most = maxLeft + len(l.lanes)
 	l.arrivals.changeLocked()
 	return l
 }
 
-// set is the only one that changes the state. It reports false if that cannot be
-// any more.
-func (l *lifecycle) set(to State, session *session, change StateChange) bool {
+// set is the only one that changes the state: of a lane, and so perhaps of the
+// listener, or of the listener as a whole if ln is nil. It reports false if that cannot
+// be any more.
+func (l *lifecycle) set(ln *lane, to State, s *session, change StateChange) bool {
 	l.telling.Lock()
 	defer l.telling.Unlock()
-	if !l.setState(to, session, &change) {
+	whole, ok := l.setState(ln, to, s, change)
+	if !ok {
 		return false
 	}
 	if change.Wait > 0 {
 		l.config.logger.Info("backdial: connecting again", "in", change.Wait, "attempt", change.Attempt, "err", change.Err)
 	}
-	if l.config.trace.StateChanged != nil {
-		l.config.trace.StateChanged(change)
+	// It is news if the state is another, or the pause that the listener is in.
+	news := whole.From != whole.To || to == whole.To && to != StateConnected
+	if news && l.config.trace.StateChanged != nil {
+		l.config.trace.StateChanged(whole)
 	}
-	if to == StateEnded {
-		l.end(change.Err)
+	if whole.To == StateEnded {
+		l.end(whole.Err)
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.arrivals.changeLocked()
@@ -84,53 +101,85 @@ func (l *lifecycle) set(to State, session *session, change StateChange) bool {
 	return true
 }
 
-func (l *lifecycle) setState(to State, session *session, change *StateChange) bool {
+// setState makes a change, and returns that of the listener.
+func (l *lifecycle) setState(ln *lane, to State, s *session, change StateChange) (whole StateChange, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.state == StateEnded || l.closing && to < StateDraining {
-		return false
+		return change, false
 	}
-	change.From, change.To = l.state, to
-	l.state = to
-	if session != nil {
-		change.Info = session.describe()
+	if ln != nil {
+		ln.state = to
 	}
-	if session != nil && session != l.session {
-		l.session = session
-		l.live = append(l.live, session)
-		l.arrivals.addLocked(session)
+	if s != nil {
+		change.Info = s.describe()
 	}
-	return true
+	if s != nil && s != ln.session {
+		ln.session, l.session = s, s
+		l.live = append(l.live, s)
+		l.arrivals.addLocked(s)
+	}
+	change.From, change.To = l.state, l.wholeLocked(ln, to)
+	if change.To != to {
+		change.Wait, change.Attempt = 0, 0 // which are of a lane that does not count
+	}
+	l.state = change.To
+	return change, true
+}
+
+// wholeLocked returns the state of the listener when a lane gets to one: the best that
+// a lane with a session is in, or else that one. It ends with its last lane.
+func (l *lifecycle) wholeLocked(changed *lane, to State) State {
+	if changed == nil || to == StateConnected {
+		return to
+	}
+	whole := to
+	for i := range l.lanes {
+		ln := &l.lanes[i]
+		if ln == changed || !ln.started {
+			continue
+		}
+		switch {
+		case ln.state == StateConnected && ln.session.alive():
+			return StateConnected
+		case ln.state == StateMoving && ln.session.alive():
+			whole = StateMoving
+		case whole == StateEnded && ln.state != StateEnded:
+			whole = StateWaiting // for that one
+		}
+	}
+	return whole
 }
 
 // start makes the first session. ctx bounds that.
 func (l *lifecycle) start(ctx context.Context) error {
-	s, err := l.connect(ctx, nil)
+	first := &l.lanes[0]
+	err := first.connect(ctx, nil)
 	if err != nil {
-		l.set(StateEnded, nil, StateChange{Err: err})
-		return err
+		first.set(StateEnded, nil, StateChange{Err: err})
 	}
-	l.connected(s)
-	return nil
+	return err
 }
 
-// connected begins s.
-func (l *lifecycle) connected(s *session) {
-	if !l.set(StateConnected, s, StateChange{}) {
+// connected begins s in a lane.
+func (l *lifecycle) connected(ln *lane, s *session) {
+	if !ln.set(StateConnected, s, StateChange{}) {
 		s.mux.Close() // which nobody has heard of
 		return
 	}
 	l.wg.Add(1) // whoever calls this is waited for, or has no listener yet
 	s.begin(func() {
 		defer l.wg.Done()
-		l.lost(s)
+		ln.lost(s)
 	})
 	s.control.listen(func(m controlMessage) {
 		switch m.kind {
 		case controlMove:
-			l.move(s, m.delay)
+			ln.move(s, m.delay)
 		case controlClosing:
-			s.why.Store(&ClosedError{m.reason})
+			s.why.Store(&ClosedError{m.text})
+		case controlServer:
+			ln.known(s, m.text)
 		}
 	})
 	for _, surplus := range l.surplus() {
@@ -138,41 +187,54 @@ func (l *lifecycle) connected(s *session) {
 	}
 }
 
-// surplus returns sessions that are too many.
+// surplus returns sessions that are too many, of those that were left.
 func (l *lifecycle) surplus() []*session {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.Clone(l.live[:max(len(l.live)-maxLive, 0)])
+	var left []*session
+	for _, s := range l.live {
+		if !l.isHeldLocked(s) {
+			left = append(left, s)
+		}
+	}
+	return left[:max(len(left)-maxLeft, 0)]
 }
 
-// lost is called when s has ended.
-func (l *lifecycle) lost(s *session) {
+// sessions returns those that have not ended, the latest last.
+func (l *lifecycle) sessions() []*session {
 	l.mu.Lock()
-	l.live = slices.DeleteFunc(l.live, func(other *session) bool { return other == s })
-	l.mu.Unlock()
-	if l.claim(s) {
-		l.succeed(s, nil)
-	}
+	defer l.mu.Unlock()
+	return slices.Clone(l.live)
 }
 
-// move makes the next session while s goes on, because the server of s wants that
-// after a delay. It does not wait.
-func (l *lifecycle) move(s *session, delay time.Duration) {
-	switch {
-	case l.config.backoff == nil:
-		s.say(controlMessage{kind: controlStaying})
-	case l.claimOrAsk(s, delay):
-		go l.succeed(s, &delay) // close and shutdown wait for it
-	case l.latest() != s:
-		s.say(controlMessage{kind: controlMoved})
-	}
-}
-
-// latest returns the latest session.
+// latest returns the latest session that the listener holds, or held.
 func (l *lifecycle) latest() *session {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if s := l.latestLocked(nil); s != nil {
+		return s
+	}
 	return l.session
+}
+
+// latestLocked returns the latest session that the listener holds, but for some.
+func (l *lifecycle) latestLocked(but []*session) *session {
+	for _, s := range slices.Backward(l.live) {
+		if l.isHeldLocked(s) && !slices.Contains(but, s) {
+			return s
+		}
+	}
+	return nil
+}
+
+// isHeldLocked reports whether s is one to use: the latest of a lane.
+func (l *lifecycle) isHeldLocked(s *session) bool {
+	for i := range l.lanes {
+		if l.lanes[i].session == s {
+			return true
+		}
+	}
+	return false
 }
 
 // close closes all sessions, and lets no other begin.
@@ -185,7 +247,7 @@ func (l *lifecycle) close() {
 // shutdown drains all sessions, and lets no other begin.
 func (l *lifecycle) shutdown(ctx context.Context) error {
 	sessions := l.leave()
-	l.set(StateDraining, nil, StateChange{})
+	l.set(nil, StateDraining, nil, StateChange{})
 	err := eachAtOnce(sessions, func(s *session) error {
 		s.say(controlMessage{kind: controlLeaving})
 		return s.mux.Shutdown(ctx)
@@ -215,7 +277,7 @@ func (l *lifecycle) finish() {
 	if l.config.backoff != nil { // it may have ended long ago
 		err = errListenerClosed
 	}
-	l.set(StateEnded, nil, StateChange{Err: err})
+	l.set(nil, StateEnded, nil, StateChange{Err: err})
 }
 
 var errListenerClosed = fmt.Errorf("listener: %w", net.ErrClosed)

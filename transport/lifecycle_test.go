@@ -11,7 +11,7 @@ import (
 // them, or of a few if nobody accepts.
 func TestLifecycleForgets(t *testing.T) {
 	t.Run("accepting", func(t *testing.T) { forgets(t, true, 1) })
-	t.Run("not accepting", func(t *testing.T) { forgets(t, false, maxLive) })
+	t.Run("not accepting", func(t *testing.T) { forgets(t, false, maxLeft+1) })
 }
 
 func forgets(t *testing.T, accepting bool, sources int) {

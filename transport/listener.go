@@ -9,8 +9,8 @@ import (
 // A Listener is a client's end of its session: a [net.Listener] of the
 // connections that the server dials. What it accepts is a [Conn].
 //
-// It ends with its session, unless the client has [WithReconnect]. Close it when
-// it is no longer used.
+// It ends with its session, unless the client has [WithReconnect]. With [WithSessions] it
+// has several at a time. Close it when it is no longer used.
 type Listener struct{ life *lifecycle }
 
 var _ net.Listener = (*Listener)(nil)
@@ -41,7 +41,7 @@ type ClosedError struct {
 
 func (e *ClosedError) Error() string { return fmt.Sprintf("closed by the server: %q", e.Reason) }
 
-// Close ends the session and the connections that were accepted. Blocked calls
+// Close ends all sessions and the connections that were accepted. Blocked calls
 // return with an error. Close waits a few seconds at most until the server has
 // what was written before.
 func (l *Listener) Close() error {
@@ -50,7 +50,7 @@ func (l *Listener) Close() error {
 }
 
 // Shutdown stops accepting, waits until the connections that were accepted
-// have been closed, then closes the session. Connections that the server dials
+// have been closed, then closes all sessions. Connections that the server dials
 // meanwhile are refused. When ctx ends first, Shutdown cuts what is left and
 // returns ctx's error.
 //
@@ -62,11 +62,22 @@ func (l *Listener) Close() error {
 // [http.Server]: https://pkg.go.dev/net/http#Server
 func (l *Listener) Shutdown(ctx context.Context) error { return l.life.shutdown(ctx) }
 
-// Addr returns the local address of the connection to the server, or of the last
+// Addr returns the local address of the latest connection to a server, or of the last
 // one there was.
 func (l *Listener) Addr() net.Addr { return l.Info().LocalAddr }
 
-// Info describes the session, or the last one there was.
+// Sessions describes all sessions that there are, the latest last: several with
+// [WithSessions], and those that were left and still have connections in use.
+func (l *Listener) Sessions() []Info {
+	sessions := l.life.sessions()
+	infos := make([]Info, len(sessions))
+	for i, s := range sessions {
+		infos[i] = s.describe()
+	}
+	return infos
+}
+
+// Info describes the latest session, or the last one there was.
 func (l *Listener) Info() Info { return l.life.latest().describe() }
 
 // Done is closed when the listener has ended.

@@ -3,12 +3,14 @@ package transport
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"time"
 
 	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/internal/ident"
 	"github.com/backdial/backdial/mux"
 )
 
@@ -51,12 +53,14 @@ type config struct {
 	keepAlive          *keepAlive
 
 	// Of clients.
-	backoff *Backoff // nil: a lost session ends the listener
-	retry   func(error) bool
-	url     func(context.Context) (string, error)
-	header  func(context.Context) (http.Header, error)
+	backoff  *Backoff // nil: a lost session ends the listener
+	retry    func(error) bool
+	sessions int
+	url      func(context.Context) (string, error)
+	header   func(context.Context) (http.Header, error)
 
 	// Of servers.
+	serverID         string
 	checkOrigin      func(*http.Request) bool // nil: the carrier's own
 	authorize        func(*http.Request) error
 	acceptFromClient func(*Dialer, net.Conn)
@@ -139,6 +143,39 @@ func WithReconnect(b Backoff) ClientOption {
 	return clientOption(func(c *config) { c.backoff = &b })
 }
 
+// WithSessions has a client's listener hold up to n sessions at once, each to another of
+// the servers behind one load balancer, so that it is still connected when one of these
+// is lost. Accept returns the connections of all of them, [Listener.DialContext] uses one
+// that works, and a session that is lost or whose server asks the client to move is
+// replaced while the others go on. A listener ends when it has ended for each session. 0
+// means 1, and 8 is the most. It needs [WithReconnect]: without that, or with another n,
+// DialAndListen fails.
+//
+// DialAndListen returns with the first session. The others are made one at a time, and
+// only beside servers that have said who they are ([WithServerID]): a client of servers
+// that do not, such as those of wslis, has one session. The request for another lists
+// the servers that there are sessions to, in the header Backdial-Connected. One that
+// finds itself there refuses with status 421, and the client goes on, with the pauses of
+// its [Backoff], until it is led to another server. If there are fewer than n, that is
+// one request in half of Backoff.Max on average, for as long as the listener lives:
+// 15 s by default, or 670 requests a second of 10,000 such clients. A load balancer that
+// leads a client to the same server each time lets it have one session. WithRetry has
+// to let 421 pass, as [Retryable] does.
+func WithSessions(n int) ClientOption {
+	return clientOption(func(c *config) { c.sessions = n })
+}
+
+// checkSessions returns what is wrong with WithSessions.
+func (c *config) checkSessions() error {
+	switch {
+	case c.sessions < 0 || c.sessions > maxSessionsOfClient:
+		return fmt.Errorf("WithSessions(%d): a client holds 1 to %d sessions", c.sessions, maxSessionsOfClient)
+	case c.sessions > 1 && c.backoff == nil:
+		return fmt.Errorf("WithSessions(%d): a client that holds several sessions needs WithReconnect too", c.sessions)
+	}
+	return nil
+}
+
 // WithRetry sets what decides whether a client with [WithReconnect] connects again
 // after err: what DialAndListen failed with, or why a session was lost. If not,
 // err ends the listener. The default, which nil means as well, is [Retryable]. A
@@ -199,6 +236,19 @@ func WithAcceptFromClient(handle func(d *Dialer, conn net.Conn)) ServerOption {
 	return serverOption(func(c *config) { c.acceptFromClient = handle })
 }
 
+// WithServerID says which of the servers behind a load balancer this one is, so that a
+// client that is to hold several sessions ([WithSessions]) holds them to different
+// servers: no two may have the same ID. Clients that negotiate are told ([Info.Server]),
+// and one that has a session here already, as it says, is refused with status 421 before
+// [WithAuthorize] is asked: so it is no secret. An ID is what fleet.CheckID accepts: 1 to 128 letters,
+// digits and any of -._~, and no dot at either end. WithServerID panics if id is not.
+func WithServerID(id string) ServerOption {
+	if !ident.Valid(id) {
+		panic(fmt.Sprintf("transport: WithServerID(%.*q): an ID is 1 to 128 letters, digits and any of -._~, and does not begin or end with a dot", ident.MaxLength, id))
+	}
+	return serverOption(func(c *config) { c.serverID = id })
+}
+
 // WithMaxSessions limits the clients that are connected at a time. More are
 // refused with status 503 and a Retry-After header. 0 means 65,536.
 func WithMaxSessions(n int) ServerOption {
@@ -248,7 +298,8 @@ func WithTrace(trace Trace) Option {
 }
 
 // WithLogger logs sessions that begin or end at level Info, those that fail to
-// begin at Warn, and streams at Debug; of a client's carriers, those that are
+// begin at Warn, or at Debug if the server says that there is one already
+// ([WithSessions]), and streams at Debug; of a client's carriers, those that are
 // passed over or lose to another at Info, and attempts that start at Debug. The
 // default is to log nothing but a panic in a handler.
 func WithLogger(l *slog.Logger) Option {

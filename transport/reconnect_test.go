@@ -325,7 +325,7 @@ func TestRetryAfter(t *testing.T) {
 // TestRetryable has servers refuse: some answers end the listener.
 func TestRetryable(t *testing.T) {
 	for code, again := range map[int]bool{400: false, 401: false, 403: false, 404: false, 426: false, 301: false, 308: false,
-		408: true, 409: true, 429: true, 500: true, 502: true, 503: true, 302: true} {
+		408: true, 409: true, 421: true, 429: true, 500: true, 502: true, 503: true, 302: true} {
 		t.Run(http.StatusText(code), func(t *testing.T) {
 			reconnects(t, func(t *testing.T, s *site) {
 				lis, _ := s.listen(t, transport.Backoff{})

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -84,6 +85,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.failed(r, err)
 		return
 	}
+	if s.config.serverID != "" {
+		d.session.say(controlMessage{kind: controlServer, text: s.config.serverID}) // as far as it can be told
+	}
 	handling := false
 	defer func() {
 		if !handling { // a trace function panics
@@ -99,7 +103,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // failed announces that r did not lead to a session.
 func (s *Server) failed(r *http.Request, err error) {
-	s.config.logger.Warn("backdial: handshake failed", "remote", r.RemoteAddr, "err", err)
+	level := slog.LevelWarn
+	if errors.Is(err, ErrAlreadyConnected) { // as it has to be, and again and again
+		level = slog.LevelDebug
+	}
+	s.config.logger.Log(r.Context(), level, "backdial: handshake failed", "remote", r.RemoteAddr, "err", err)
 	if s.config.trace.HandshakeFailed != nil {
 		s.config.trace.HandshakeFailed(r, err)
 	}
@@ -117,6 +125,9 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request) (*Dialer, error)
 		return nil, refuse(w, http.StatusUpgradeRequired,
 			fmt.Errorf("transport: %.*s %.*s is %w (%s)",
 				maxShown, r.Method, maxShown, r.URL.Path, ErrNotHandshake, s.carrierNames()))
+	}
+	if s.config.serverID != "" && isConnected(r, s.config.serverID) {
+		return nil, refuse(w, http.StatusMisdirectedRequest, fmt.Errorf("transport: %w", ErrAlreadyConnected))
 	}
 	r, err := s.admit(r)
 	if err != nil {

@@ -20,8 +20,12 @@ type session struct {
 	trace   *Trace
 	logger  *slog.Logger
 	control control
-	why     atomic.Pointer[ClosedError] // what the server gave as the reason for closing it, on a client
-	settle  func()                      // what there is to do when it is gone, or nil
+	settle  func() // what there is to do when it is gone, or nil
+
+	// Of a client's.
+	server   atomic.Pointer[string]      // who the server says that it is
+	why      atomic.Pointer[ClosedError] // what the server gave as the reason for closing it
+	unwanted atomic.Bool                 // there is another to the same server
 }
 
 // startSession starts m, of which side is one end, on conn.
@@ -36,6 +40,7 @@ func startSession(c *config, from carrier.Carrier, conn carrier.Conn, m mux.Muxe
 			LocalAddr:  conn.LocalAddr(),
 			RemoteAddr: conn.RemoteAddr(),
 			Since:      time.Now(),
+			Server:     c.serverID,
 		},
 		trace:  &c.trace,
 		logger: c.logger.With("carrier", from.Name(), "mux", m.Name(), "remote", conn.RemoteAddr()),
@@ -55,6 +60,9 @@ func startSession(c *config, from carrier.Carrier, conn carrier.Conn, m mux.Muxe
 func (s *session) describe() Info {
 	info := s.info
 	info.RoundTrip, info.Streams = s.mux.RoundTrip(), s.mux.Streams()
+	if id := s.server.Load(); id != nil {
+		info.Server = *id
+	}
 	return info
 }
 
@@ -94,6 +102,9 @@ func (s *session) err() error { return s.explain(context.Cause(s.mux.Context()))
 
 // explain adds what the multiplexer cannot know to its error.
 func (s *session) explain(err error) error {
+	if s.unwanted.Load() && err != nil {
+		return fmt.Errorf("%w: %w", ErrAlreadyConnected, err)
+	}
 	if why := s.why.Load(); why != nil && errors.Is(err, mux.ErrSessionEnded) {
 		return fmt.Errorf("%w: %w", why, err)
 	}

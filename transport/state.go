@@ -8,7 +8,10 @@ import (
 // A State is one of a [Listener].
 type State int
 
-// The states of a listener. Without [WithReconnect] it neither waits nor moves.
+// The states of a listener. Without [WithReconnect] it neither waits nor moves. One that
+// is to hold several sessions ([WithSessions]) is connected while any of them is that is
+// not to move; it moves while all that it has are to; and while it has none, it is in the
+// state in which one of them was last.
 const (
 	StateConnecting State = iota // an attempt is under way
 	StateConnected               // there is a session
@@ -31,7 +34,8 @@ func (s State) String() string {
 type StateChange struct {
 	From, To State
 
-	// Info of the session, when it is connected.
+	// Info of the session, when it is connected: the first of several. For the others
+	// there is [Trace.ClientConnected].
 	Info Info
 
 	// Err is why there is no session, when it waits or has ended; why the last

@@ -3,15 +3,22 @@ package transport
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/backdial/backdial/internal/ctxerr"
 )
 
-// A succession is how one session of a listener follows another: who has claimed it
-// makes the successor of the latest, because that was lost, or because its server
-// asks the client to move. Guarded by lifecycle.mu, but for the counts.
-type succession struct {
+// A lane holds one session of a listener at a time, and sees to it that another
+// follows: who has claimed the succession makes the successor of the latest session,
+// because that was lost, or because its server asks the client to move. Guarded by
+// lifecycle.mu, but for life and the counts.
+type lane struct {
+	life    *lifecycle
+	started bool // it is to hold a session
+	state   State
+	session *session // the latest; nil until there was one
+
 	claimed bool
 	asked   *session      // whose server has asked for a move when it was claimed
 	delay   time.Duration // of that move
@@ -21,131 +28,196 @@ type succession struct {
 	moves    int // that were asked for, since a session was stable
 }
 
-// claim reports whether the caller is to make the successor of s, by succeed.
-func (l *lifecycle) claim(s *session) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.claimLocked(s)
+// set is lifecycle.set for a lane.
+func (ln *lane) set(to State, s *session, change StateChange) bool {
+	return ln.life.set(ln, to, s, change)
 }
 
-func (l *lifecycle) claimLocked(s *session) bool {
-	if l.session != s || l.succession.claimed || l.closing || l.state == StateEnded {
+// fill makes the first session of a lane, and those that follow as long as it takes.
+// The lane has been claimed.
+func (ln *lane) fill() {
+	ln.replace(nil, nil)
+	ln.succeed(ln.release())
+}
+
+// lost is called when s has ended.
+func (ln *lane) lost(s *session) {
+	l := ln.life
+	l.mu.Lock()
+	l.live = slices.DeleteFunc(l.live, func(other *session) bool { return other == s })
+	l.turn.wakeLocked()
+	l.mu.Unlock()
+	if ln.claim(s) {
+		ln.succeed(s, nil)
+	}
+}
+
+// move makes the next session while s goes on, because the server of s wants that
+// after a delay. It does not wait.
+func (ln *lane) move(s *session, delay time.Duration) {
+	switch {
+	case ln.life.config.backoff == nil:
+		s.say(controlMessage{kind: controlStaying})
+	case ln.claimOrAsk(s, delay):
+		go ln.succeed(s, &delay) // close and shutdown wait for it
+	case ln.latest() != s:
+		s.say(controlMessage{kind: controlMoved})
+	}
+}
+
+// latest returns the latest session of the lane.
+func (ln *lane) latest() *session {
+	ln.life.mu.Lock()
+	defer ln.life.mu.Unlock()
+	return ln.session
+}
+
+// claim reports whether the caller is to make the successor of s, by succeed.
+func (ln *lane) claim(s *session) bool {
+	ln.life.mu.Lock()
+	defer ln.life.mu.Unlock()
+	return ln.claimLocked(s)
+}
+
+func (ln *lane) claimLocked(s *session) bool {
+	if ln.session != s || ln.claimed || ln.isOverLocked() {
 		return false
 	}
-	l.succession.claimed = true
-	l.wg.Add(1)
+	ln.claimed = true
+	ln.life.wg.Add(1)
 	return true
+}
+
+// isOverLocked reports whether the lane is to have no other session.
+func (ln *lane) isOverLocked() bool {
+	return ln.state == StateEnded || ln.life.closing || ln.life.state == StateEnded
 }
 
 // claimOrAsk is claim for a move from s. Whoever has claimed the succession sees to
 // it otherwise, if s is the latest session by then.
-func (l *lifecycle) claimOrAsk(s *session, delay time.Duration) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.claimLocked(s) {
+func (ln *lane) claimOrAsk(s *session, delay time.Duration) bool {
+	ln.life.mu.Lock()
+	defer ln.life.mu.Unlock()
+	if ln.claimLocked(s) {
 		return true
 	}
-	l.succession.asked, l.succession.delay = s, delay
+	ln.asked, ln.delay = s, delay
 	return false
 }
 
 // release gives the claim up, unless there is more to do: the latest session has been
 // lost meanwhile, or its server has asked for a move. Then it is returned.
-func (l *lifecycle) release() (next *session, move *time.Duration) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	asked, delay := l.succession.asked, l.succession.delay
-	l.succession.asked = nil
-	if !l.closing && l.state != StateEnded {
+func (ln *lane) release() (next *session, move *time.Duration) {
+	ln.life.mu.Lock()
+	defer ln.life.mu.Unlock()
+	asked, delay := ln.asked, ln.delay
+	ln.asked = nil
+	if !ln.isOverLocked() {
 		switch {
-		case !l.session.alive():
-			return l.session, nil
-		case asked == l.session:
+		case !ln.session.alive():
+			return ln.session, nil
+		case asked == ln.session:
 			return asked, &delay
 		}
 	}
-	l.succession.claimed = false
-	l.wg.Done()
+	ln.claimed = false
+	ln.life.wg.Done()
 	return nil, nil
 }
 
 // succeed makes the successor of s, which was lost, or whose server wants the client
 // to move after a delay, and further ones as long as it takes.
-func (l *lifecycle) succeed(s *session, move *time.Duration) {
+func (ln *lane) succeed(s *session, move *time.Duration) {
 	for s != nil {
 		var err error
 		if move != nil && s.alive() {
-			err = l.pauseBeforeMove(s, *move)
+			err = ln.pauseBeforeMove(s, *move)
 		} else {
-			l.settle(s)
-			err = l.pause(l.connecting, s, s.err())
+			ln.settle(s)
+			err = ln.pause(ln.life.connecting, s, s.err())
 		}
-		l.replace(s, err)
-		s, move = l.release()
+		ln.replace(s, err)
+		s, move = ln.release()
 	}
 }
 
 // replace makes the successor of old, unless err is why there is to be none.
-func (l *lifecycle) replace(old *session, err error) {
-	var s *session
+func (ln *lane) replace(old *session, err error) {
+	connecting := ln.life.connecting
 	if err == nil {
-		s, err = l.connect(l.connecting, old)
+		err = ln.connect(connecting, old)
 	}
 	switch {
 	case err == nil:
-		l.connected(s)
-		old.say(controlMessage{kind: controlMoved})
-	case l.connecting.Err() != nil: // close and shutdown see to the rest
+		if old.alive() {
+			old.say(controlMessage{kind: controlMoved})
+		}
+	case connecting.Err() != nil: // close and shutdown see to the rest
 	case old.alive():
 		old.say(controlMessage{kind: controlStaying})
-		l.set(StateConnected, old, StateChange{Err: err})
+		ln.set(StateConnected, old, StateChange{Err: err})
 	default:
-		l.set(StateEnded, nil, StateChange{Err: err})
+		ln.set(StateEnded, nil, StateChange{Err: err})
 	}
 }
 
 // connect makes a session, and tries again as long as that makes sense. It is the
 // successor of old, which may go on, or of none.
-func (l *lifecycle) connect(ctx context.Context, old *session) (*session, error) {
+func (ln *lane) connect(ctx context.Context, old *session) error {
 	for {
-		s, err := l.client.session(ctx, &l.config)
+		err := ln.attempt(ctx)
 		if err == nil {
-			return s, nil
+			return nil
 		}
-		if err := l.pause(ctx, old, err); err != nil {
-			return nil, err
+		if err := ln.pause(ctx, old, err); err != nil {
+			return err
 		}
 	}
 }
 
-// pause waits until it is time to connect again after err, unless that makes no
-// sense. Then it returns err.
-func (l *lifecycle) pause(ctx context.Context, old *session, err error) error {
-	if l.config.backoff == nil || ctx.Err() != nil || !l.config.retry(err) {
+// attempt makes a session when it is the lane's turn, and begins it.
+func (ln *lane) attempt(ctx context.Context) error {
+	l := ln.life
+	held, err := l.awaitTurn(ctx, ln)
+	if err != nil {
 		return err
 	}
-	wait := l.config.backoff.wait(l.succession.attempts, err)
-	l.succession.attempts++
-	change := StateChange{Err: err, Wait: wait, Attempt: l.succession.attempts}
+	defer l.endTurn()
+	s, err := l.client.session(ctx, &l.config, held)
+	if err == nil {
+		l.connected(ln, s)
+	}
+	return err
+}
+
+// pause waits until it is time to connect again after err, unless that makes no
+// sense. Then it returns err.
+func (ln *lane) pause(ctx context.Context, old *session, err error) error {
+	if ln.life.config.backoff == nil || ctx.Err() != nil || !ln.life.config.retry(err) {
+		return err
+	}
+	wait := ln.life.config.backoff.wait(ln.attempts, err)
+	ln.attempts++
+	change := StateChange{Err: err, Wait: wait, Attempt: ln.attempts}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	var lost <-chan struct{} // closed when there is no session any more
 	if old.alive() {
-		l.set(StateMoving, nil, change)
+		ln.set(StateMoving, nil, change)
 		lost = old.mux.Context().Done()
 	} else {
-		l.set(StateWaiting, nil, change)
+		ln.set(StateWaiting, nil, change)
 	}
 	for until := time.Now().Add(wait); ; {
 		select {
 		case <-timer.C:
 			if !old.alive() {
-				l.set(StateConnecting, nil, StateChange{})
+				ln.set(StateConnecting, nil, StateChange{})
 			}
 			return nil
 		case <-lost:
 			lost = nil
-			l.set(StateWaiting, nil, StateChange{Err: old.err(), Wait: time.Until(until), Attempt: change.Attempt})
+			ln.set(StateWaiting, nil, StateChange{Err: old.err(), Wait: time.Until(until), Attempt: change.Attempt})
 		case <-ctx.Done():
 			return fmt.Errorf("%w, while waiting to connect again after: %w", ctxerr.Of(ctx), err)
 		}
@@ -154,11 +226,11 @@ func (l *lifecycle) pause(ctx context.Context, old *session, err error) error {
 
 // settle has the next waits be as if they were the first, if s was stable, and
 // reports whether it was.
-func (l *lifecycle) settle(s *session) bool {
-	if l.config.backoff == nil || s.age() < l.config.backoff.Stable {
+func (ln *lane) settle(s *session) bool {
+	if ln.life.config.backoff == nil || s.age() < ln.life.config.backoff.Stable {
 		return false
 	}
-	l.succession.attempts, l.succession.moves = 0, 0
+	ln.attempts, ln.moves = 0, 0
 	return true
 }
 
@@ -166,21 +238,21 @@ func (l *lifecycle) settle(s *session) bool {
 // again and again, something is wrong, and clients have to be spread out all the
 // same. Attempts that failed before there was s have no part in that: its server
 // does not wait for long.
-func (l *lifecycle) pauseBeforeMove(s *session, delay time.Duration) error {
+func (ln *lane) pauseBeforeMove(s *session, delay time.Duration) error {
 	wait := min(delay, maxRetryAfter)
-	if !l.settle(s) {
-		wait = max(wait, l.config.backoff.wait(l.succession.moves, nil))
-		l.succession.moves++
+	if !ln.settle(s) {
+		wait = max(wait, ln.life.config.backoff.wait(ln.moves, nil))
+		ln.moves++
 	}
-	l.set(StateMoving, nil, StateChange{Wait: wait, Attempt: l.succession.moves})
+	ln.set(StateMoving, nil, StateChange{Wait: wait, Attempt: ln.moves})
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return nil
 	case <-s.mux.Context().Done():
-		return l.pause(l.connecting, s, s.err())
-	case <-l.connecting.Done():
-		return ctxerr.Of(l.connecting)
+		return ln.pause(ln.life.connecting, s, s.err())
+	case <-ln.life.connecting.Done():
+		return ctxerr.Of(ln.life.connecting)
 	}
 }

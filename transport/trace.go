@@ -111,6 +111,11 @@ type Info struct {
 	// Since is when the session began.
 	Since time.Time
 
+	// Server is the ID of the server ([WithServerID]), or "" if it has none. A client
+	// knows it a moment after the session has begun, and only if something was
+	// negotiated. It is what the server says: nothing vouches for it.
+	Server string
+
 	// RoundTrip is how long the other end took to answer the last time that it was
 	// asked, or 0 if nothing is known yet: it is asked with the first connection,
 	// and for keepalive.
