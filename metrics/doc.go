@@ -20,8 +20,8 @@
 //	backdial_dials_total                         counter    result
 //	    result: canceled closed draining gone ok other timeout
 //	backdial_handshake_failures_total            counter    code, reason
-//	    code: 401 403 404 409 429 500 503 other
-//	    reason: canceled closing full no_common_mux not_handshake origin other rejected timeout
+//	    code: 401 403 404 409 421 429 500 503 other
+//	    reason: canceled closing connected full no_common_mux not_handshake origin other rejected timeout
 //	backdial_session_duration_seconds            histogram  carrier, mux
 //	backdial_sessions                            gauge      carrier, mux
 //	backdial_sessions_closed_total               counter    carrier, mux, reason
@@ -61,6 +61,8 @@
 // Why a request did not lead to a session, in handshake_failures_total:
 //   - full: there are too many sessions or handshakes ([transport.ErrServerFull])
 //   - closing: the server shuts down ([transport.ErrServerClosed])
+//   - connected: the client is to hold sessions to several servers, and has one here
+//     already ([transport.ErrAlreadyConnected])
 //   - origin: a page may not connect (carrier.ErrOrigin)
 //   - not_handshake: it did not ask for a session ([transport.ErrNotHandshake])
 //   - no_common_mux: the ends have no multiplexer in common, or something on the way
@@ -78,7 +80,7 @@
 // These have the same meaning as those of servers, but for what comes last.
 //
 //	backdial_client_connects_total               counter    carrier, code, result
-//	    code: 401 403 404 409 429 500 503 other
+//	    code: 401 403 404 409 421 429 500 503 other
 //	    result: canceled certificate dns lost_race no_common_mux ok other rejected timeout
 //	backdial_client_dial_duration_seconds        histogram
 //	backdial_client_dials_total                  counter    result

@@ -32,6 +32,7 @@ const (
 	Canceled     = "canceled"
 	Full         = "full"          // the server has as many clients, or handshakes, as it may
 	Closing      = "closing"       // the server shuts down
+	Connected    = "connected"     // the client has a session to the server already
 	Origin       = "origin"        // of a page that may not connect
 	NotHandshake = "not_handshake" // a request of a browser, a probe or a scanner
 	NoCommonMux  = "no_common_mux"
@@ -47,9 +48,9 @@ var (
 	OfSessions   = []string{Closed, ClosedByPeer, Lost, Silent, Protocol}
 	OfDials      = []string{OK, Draining, Gone, Closed, Timeout, Canceled, Other}
 	OfStreams    = []string{Reset, SessionEnded, Closed, Other}
-	OfHandshakes = []string{Full, Closing, Origin, NotHandshake, NoCommonMux, Rejected, Timeout, Canceled, Other}
+	OfHandshakes = []string{Full, Closing, Connected, Origin, NotHandshake, NoCommonMux, Rejected, Timeout, Canceled, Other}
 	OfConnects   = []string{OK, LostRace, Rejected, NoCommonMux, DNS, Certificate, Timeout, Canceled, Other}
-	OfCodes      = []string{"401", "403", "404", "409", "429", "500", "503", Other}
+	OfCodes      = []string{"401", "403", "404", "409", "421", "429", "500", "503", Other}
 )
 
 // Session is why a session has ended, as a trace is told. It is one of OfSessions.
@@ -109,6 +110,8 @@ func Handshake(err error) (reason, code string) {
 		return Full, ""
 	case errors.Is(err, transport.ErrServerClosed):
 		return Closing, ""
+	case errors.Is(err, transport.ErrAlreadyConnected):
+		return Connected, ""
 	case errors.Is(err, carrier.ErrOrigin):
 		return Origin, ""
 	case errors.Is(err, transport.ErrNotHandshake):
@@ -153,7 +156,7 @@ func answer(err error) (result, code string) {
 func status(code int) string {
 	switch code {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict,
-		http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable:
+		http.StatusMisdirectedRequest, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable:
 		return strconv.Itoa(code)
 	}
 	return Other

@@ -116,6 +116,7 @@ func TestHandshake(t *testing.T) {
 		{because(rejected(503), transport.ErrServerFull), Full, ""},
 		{transport.ErrServerClosed, Closing, ""},
 		{because(rejected(503), transport.ErrServerClosed), Closing, ""},
+		{because(rejected(421), transport.ErrAlreadyConnected), Connected, ""},
 		{because(rejected(403), carrier.ErrOrigin), Origin, ""},
 		{because(rejected(426), transport.ErrNotHandshake), NotHandshake, ""},
 		{because(rejected(400), transport.ErrNoCommonMux), NoCommonMux, ""},
