@@ -259,6 +259,34 @@ func TestSessionsRefused(t *testing.T) {
 	})
 }
 
+// TestSessionsRefusedWhileAway has one session be refused for good when there is no
+// other: the listener does not end, because another is still tried.
+func TestSessionsRefusedWhileAway(t *testing.T) {
+	balances(t, func(t *testing.T, b *balancer) {
+		one, two := b.add(t, "one"), b.add(t, "two")
+		lis, told := b.listen(t, 2)
+		first, second := <-one.dialers, <-two.dialers
+		time.Sleep(time.Minute)
+		b.lead(one)
+		b.site.answer(func(w http.ResponseWriter, r *http.Request) {
+			time.Sleep(5 * time.Second) // in which the other comes to wait for its turn
+			b.site.answer(b.ServeHTTP)
+			status(http.StatusForbidden, "")(w, r)
+		})
+		first.Close()
+		second.Close()
+		dialled(t, <-one.dialers, "back")
+		accepted(t, lis, "back")
+		time.Sleep(time.Hour)
+		if got := serversOf(lis); !slices.Equal(got, []string{"one"}) || b.site.count() != 4 {
+			t.Errorf("sessions to %q after %d requests, want one after four", got, b.site.count())
+		}
+		if got := told.states(); slices.Contains(got, ended) || got[len(got)-1] != connected {
+			t.Errorf("states %v, want to be connected in the end", got)
+		}
+	})
+}
+
 // TestSessionsTwice has what the client says get lost on the way, so that it has two
 // sessions to one server: it gives up the second, and does not try again, because the
 // server may take that for its return.
