@@ -168,6 +168,7 @@ func TestMoveLosesSession(t *testing.T) {
 				far := dialled(t, <-s.dialers, "there")
 				accepted(t, lis, "there").Close()
 				far.Close()
+				synctest.Wait() // what has begun is told a moment later
 				if got := told.states(); test.want != nil && !slices.Equal(got, test.want) {
 					t.Errorf("states %v, want %v", got, test.want)
 				} else if last := got[len(got)-1]; last != connected {
