@@ -4,13 +4,16 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/relay"
 	"github.com/backdial/backdial/internal/testnet"
 	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/mux/qmux"
 )
 
 // TestClosedReader has a far end answer and close its stream, while the other writes on.
@@ -149,6 +152,75 @@ func TestStandstill(t *testing.T) {
 				})
 			})
 		}
+	})
+}
+
+// TestAnyPace has a far end that reads nothing for a long time, while nobody has closed
+// anything. That is its right.
+func TestAnyPace(t *testing.T) {
+	each(t, func(t *testing.T, near, far mux.Muxer) {
+		leak.Check(t)
+		synctest.Test(t, func(t *testing.T) {
+			h := newHop(t, near, far, fixed, testnet.MemPair)
+			defer h.close()
+			st, peer, joined := h.open(t)
+			sent := bytes.Repeat([]byte("0123456789"), 200_000)
+			writing := start(func() (int, error) {
+				defer st.Close()
+				return st.Write(sent)
+			})
+			time.Sleep(24 * time.Hour)
+			if got, err := io.ReadAll(peer); !bytes.Equal(got, sent) || err != nil {
+				t.Errorf("%d of %d bytes arrive, %v", len(got), len(sent), err)
+			}
+			<-writing
+			peer.Close()
+			if err := <-joined; err != nil {
+				t.Error("Join:", err)
+			}
+		})
+	})
+}
+
+// trickle is a stream that takes a little of what is written to it, and then nothing until
+// the deadline.
+type trickle struct{ mux.Stream }
+
+func (st trickle) Write(p []byte) (int, error) {
+	if len(p) <= 1000 {
+		return st.Stream.Write(p)
+	}
+	time.Sleep(4 * time.Second)
+	n, err := st.Stream.Write(p[:1000])
+	if err != nil {
+		return n, err
+	}
+	return n, os.ErrDeadlineExceeded
+}
+
+// TestTrickle has a far end read an answer as slowly as that, after it could not send any
+// more.
+func TestTrickle(t *testing.T) {
+	leak.Check(t)
+	synctest.Test(t, func(t *testing.T) {
+		h := newHop(t, qmux.New(), qmux.New(), fixed, testnet.MemPair)
+		defer h.close()
+		asker, near := openStream(t, h.asker, h.near)
+		far, device := openStream(t, h.far, h.device)
+		answer := bytes.Repeat([]byte("0123456789"), 20_000) // several chunks, of minutes each
+		device.Write(answer)
+		device.Close()
+		joined := start(func() (int, error) { return 0, relay.Join(trickle{near}, far) })
+		for range 3 { // the relay finds out that nobody reads
+			time.Sleep(time.Second)
+			asker.Write([]byte("?"))
+		}
+		if got, err := io.ReadAll(asker); !bytes.Equal(got, answer) || err != nil {
+			t.Errorf("answer: %d of %d bytes, %v", len(got), len(answer), err)
+		}
+		asker.Close()
+		<-joined
+		h.checkGone(t)
 	})
 }
 

@@ -88,7 +88,7 @@ func (d *direction) Write(p []byte) (written int, err error) {
 		case err == nil:
 			d.renew()
 			return written, nil
-		case !errors.Is(err, os.ErrDeadlineExceeded), d.hurried.Load() && stood > patience:
+		case !errors.Is(err, os.ErrDeadlineExceeded), stood > patience:
 			d.refused = err
 			return written, err
 		case n > 0, !d.hurried.Load():
