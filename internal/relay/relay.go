@@ -17,7 +17,8 @@
 // minute, again whenever it takes some; then its stream is reset.
 //
 // A far end that resets its stream while nobody takes what it has written before is
-// noticed within seconds, if the stream is a [mux.Checker].
+// noticed within seconds, if the stream is a [mux.Checker]. One that is reset, or lost,
+// when it has finished its direction is noticed when the other far end writes.
 //
 // Two things are told otherwise than without a hop. A lost session is a reset to who is
 // not part of it. And who writes to a stream that its far end has finished and then reset
@@ -48,9 +49,9 @@ const (
 )
 
 // Join passes on what arrives on a and b, until both directions are over, and ends both
-// streams, which are its own from now on. To have it end earlier, reset one of them. It
-// returns nil if each far end got all that the other wrote and its end, and otherwise why
-// not.
+// streams, which are its own from now on. To have it end earlier, reset both. It returns
+// nil if all that was written has been passed on, and the ends of both directions, and
+// otherwise why not.
 //
 // It has one goroutine besides its caller's. As long as nothing arrives it holds no
 // buffers for streams that are a [mux.WriterTo], as those of this library are, and 32 KiB
