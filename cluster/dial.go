@@ -123,8 +123,8 @@ func (c *Cluster) tryOthers(ctx context.Context, id string) (net.Conn, error) {
 		}
 		if claim.Node.Run == c.self.Run { // it has just come, or just gone
 			conn, err := c.tryHere(ctx, id)
-			if err == nil {
-				return conn, nil
+			if _, gone := errors.AsType[*fleet.NotConnectedError](err); !gone {
+				return conn, err
 			}
 			failed = fmt.Errorf("this replica: %w", ErrMoved)
 		} else {
