@@ -193,9 +193,16 @@ func (c *Cluster) find(ctx context.Context, id string) error {
 	}
 	claim, err := c.registry.Locate(ctx, id)
 	if err == nil {
-		c.owners.set(id, claim.Node)
+		c.remember(id, claim.Node)
 	}
 	return err
+}
+
+// remember has a node be asked first for a client, unless it is this one.
+func (c *Cluster) remember(id string, node Node) {
+	if node.Run != c.self.Run {
+		c.owners.set(id, node)
+	}
 }
 
 // pollInterval is how often a client that is waited for is looked for, although nothing
@@ -240,7 +247,7 @@ func (a *arrivals) next(ctx context.Context) error {
 	case <-a.here:
 		a.here = nil // if it is gone again, by polling
 	case claim := <-a.claims:
-		a.cluster.owners.set(a.id, claim.Node)
+		a.cluster.remember(a.id, claim.Node)
 	case <-poll.C:
 	case <-ctx.Done():
 		return ctxerr.Of(ctx)
