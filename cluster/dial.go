@@ -246,7 +246,11 @@ func (a *arrivals) next(ctx context.Context) error {
 	select {
 	case <-a.here:
 		a.here = nil // if it is gone again, by polling
-	case claim := <-a.claims:
+	case claim, more := <-a.claims:
+		if !more { // the registry tells no more
+			a.claims = nil
+			break
+		}
 		a.cluster.remember(a.id, claim.Node)
 	case <-poll.C:
 	case <-ctx.Done():
