@@ -126,10 +126,14 @@ func peerURL(address string) (*url.URL, error) {
 	return u, nil
 }
 
+// maxPeerStreams is how many connections another replica may have open to the clients of
+// this one: as many as to a single client, and not those that a client may open.
+const maxPeerStreams = 16384
+
 // newServer returns the server of the sessions that others open.
 func (c *Cluster) newServer() *transport.Server {
 	opts := []transport.ServerOption{
-		transport.WithLimits(mux.Config{MaxStreams: maxStreams}),
+		transport.WithLimits(mux.Config{MaxStreams: maxPeerStreams}),
 		transport.WithKeepAlive(peerKeepAlive, peerKeepAlive),
 		transport.WithMaxAge(-1),
 		transport.WithLogger(c.logger),
@@ -206,7 +210,6 @@ func (c *Cluster) Close() error {
 		c.server.Close()
 	}
 	c.peers.close()
-	c.rivals.close()
 	c.wg.Wait()
 	return nil
 }

@@ -38,9 +38,6 @@ const (
 	// twice that. There are few such paths.
 	peerKeepAlive = 5 * time.Second
 
-	// maxStreams is how many connections another replica may have to clients here.
-	maxStreams = 16384
-
 	// peerHandshakeTimeout bounds what it takes to connect to a replica, also for who
 	// does not wait for that any more.
 	peerHandshakeTimeout = 5 * time.Second
@@ -95,8 +92,8 @@ func WithIdleTimeout(d time.Duration) Option { return func(c *config) { c.idle =
 
 // WithTransport sets options of the sessions between replicas, such as carriers and
 // multiplexers: those of package transport by default, with a keepalive of 5 s, and
-// 16,384 connections at a time to the clients here. [transport.WithLimits] has to say that
-// again, as MaxStreams.
+// 16,384 connections in a session. [transport.WithLimits] sets that, too: 0 for its
+// MaxStreams means 256.
 func WithTransport(opts ...transport.Option) Option {
 	return func(c *config) { c.transport = append(c.transport, opts...) }
 }
