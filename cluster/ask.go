@@ -21,11 +21,7 @@ func (p *peers) ask(ctx context.Context, node Node, id string) (net.Conn, error)
 	try, cancel := context.WithTimeoutCause(ctx, p.config.tryTimeout, fmt.Errorf("%w: %v", errTry, p.config.tryTimeout))
 	defer cancel()
 	for {
-		s, fresh, err := p.session(try, node)
-		var conn net.Conn
-		if err == nil {
-			conn, err = s.dial(try)
-		}
+		conn, s, fresh, err := p.dial(try, node)
 		if err == nil {
 			conn, err = s.ask(ctx, try, conn.(transport.Conn), id)
 		}

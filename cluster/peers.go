@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/backdial/backdial/internal/ctxerr"
@@ -26,6 +25,7 @@ type peers struct {
 
 	mu       sync.Mutex // guards below
 	sessions map[peerKey]*peer
+	all      map[*peer]struct{} // also those that are in use, but open no streams any more
 	closed   bool
 }
 
@@ -38,29 +38,39 @@ type peer struct {
 	opened   chan struct{} // closed when what follows is set
 	listener *transport.Listener
 	err      error
-	used     atomic.Int64 // when it was dialled last, in Unix nanoseconds
+
+	// Guarded by peers.mu.
+	dialling int       // how many do now
+	used     time.Time // when one did last
 }
 
 func newPeers(ctx context.Context, c *config) *peers {
-	return &peers{config: c, ctx: ctx, sessions: make(map[peerKey]*peer)}
+	return &peers{config: c, ctx: ctx, sessions: make(map[peerKey]*peer), all: make(map[*peer]struct{})}
 }
 
 func (n Node) key() peerKey { return peerKey{n.Name, n.Run, n.URL, string(n.Pin)} }
 
-// session returns the session with a node, and whether it is a new one.
-func (p *peers) session(ctx context.Context, node Node) (s *peer, fresh bool, err error) {
+// dial opens a stream to a node. It returns the session of that, and whether it is a new
+// one, also with some errors.
+func (p *peers) dial(ctx context.Context, node Node) (conn net.Conn, s *peer, fresh bool, err error) {
 	s, fresh, err = p.find(node)
 	if err != nil {
-		return nil, false, err
+		return nil, nil, false, err
 	}
+	defer p.dialled(s)
 	select {
 	case <-s.opened:
-		return s, fresh, s.err
 	case <-ctx.Done():
-		return nil, false, fmt.Errorf("connect: %w", ctxerr.Of(ctx))
+		return nil, nil, false, fmt.Errorf("connect: %w", ctxerr.Of(ctx))
 	}
+	if s.err != nil {
+		return nil, s, fresh, s.err
+	}
+	conn, err = s.listener.DialContext(ctx, "", "")
+	return conn, s, fresh, err
 }
 
+// find returns a session for who is about to dial, and calls dialled after that.
 func (p *peers) find(node Node) (s *peer, fresh bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -68,46 +78,59 @@ func (p *peers) find(node Node) (s *peer, fresh bool, err error) {
 		return nil, false, errClosed
 	}
 	if s := p.sessions[node.key()]; s != nil {
+		s.dialling++
 		return s, false, nil
 	}
-	if len(p.sessions) >= maxPeers {
+	if len(p.all) >= maxPeers {
 		return nil, false, fmt.Errorf("there are %d sessions with replicas, which is the most", maxPeers)
 	}
-	s = &peer{node: node, opened: make(chan struct{})}
-	s.used.Store(time.Now().UnixNano())
+	s = &peer{node: node, opened: make(chan struct{}), dialling: 1}
 	p.sessions[node.key()] = s
+	p.all[s] = struct{}{}
 	p.wg.Go(func() { p.run(s) })
 	return s, true, nil
+}
+
+func (p *peers) dialled(s *peer) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s.dialling--
+	s.used = time.Now()
 }
 
 // run opens a session, and forgets it when it is over or idle.
 func (p *peers) run(s *peer) {
 	s.listener, s.err = p.open(s.node)
 	if s.err != nil {
-		p.forget(s)
+		p.ended(s)
 		close(s.opened)
 		return
 	}
 	close(s.opened)
 	p.config.logger.Info("cluster: connected to replica", "replica", s.node.Name, "url", s.node.URL)
-	idle := time.NewTicker(p.config.idle / 4)
+	p.await(s)
+	s.listener.Close()
+	p.ended(s)
+	p.config.logger.Info("cluster: disconnected from replica", "replica", s.node.Name, "url", s.node.URL, "reason", s.listener.Err())
+}
+
+// await waits until a session is over, or was not used for so long that nobody finds it
+// any more.
+func (p *peers) await(s *peer) {
+	idle := time.NewTicker(max(p.config.idle/4, time.Millisecond))
 	defer idle.Stop()
 	for {
 		select {
 		case <-idle.C:
-			if !s.idle(p.config.idle) {
-				continue
+			if p.forgetIdle(s) {
+				return
 			}
 		case <-s.listener.Done():
+			return
 		case <-p.ctx.Done(): // whoever closes the cluster ends the session, in one way or the other
 			<-s.listener.Done()
+			return
 		}
-		p.forget(s)
-		ctx, cancel := context.WithTimeout(context.Background(), peerHandshakeTimeout)
-		defer cancel()
-		s.listener.Shutdown(ctx) // for who has found it a moment ago
-		p.config.logger.Info("cluster: disconnected from replica", "replica", s.node.Name, "url", s.node.URL, "reason", s.listener.Err())
-		return
 	}
 }
 
@@ -130,23 +153,35 @@ func (p *peers) open(node Node) (*transport.Listener, error) {
 	return transport.DialAndListenContext(p.ctx, u.String(), nil, opts...)
 }
 
+// forget has nobody find a session any more.
 func (p *peers) forget(s *peer) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.forgetLocked(s)
+}
+
+func (p *peers) forgetLocked(s *peer) {
 	if p.sessions[s.node.key()] == s {
 		delete(p.sessions, s.node.key())
 	}
 }
 
-// idle reports whether a session was not used for so long.
-func (s *peer) idle(timeout time.Duration) bool {
-	return time.Since(time.Unix(0, s.used.Load())) > timeout && s.listener.Info().Streams == 0
+// forgetIdle is forget, if a session is idle, and reports that.
+func (p *peers) forgetIdle(s *peer) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s.dialling > 0 || time.Since(s.used) < p.config.idle || s.listener.Info().Streams > 0 {
+		return false
+	}
+	p.forgetLocked(s)
+	return true
 }
 
-// dial opens a stream to a node.
-func (s *peer) dial(ctx context.Context) (net.Conn, error) {
-	s.used.Store(time.Now().UnixNano())
-	return s.listener.DialContext(ctx, "", "")
+func (p *peers) ended(s *peer) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.forgetLocked(s)
+	delete(p.all, s)
 }
 
 // isOver reports whether err says that a session opens no streams any more.
@@ -157,16 +192,16 @@ func isOver(err error) bool {
 func (p *peers) len() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.sessions)
+	return len(p.all)
 }
 
 // end lets no session begin any more, and ends those that there are.
 func (p *peers) end(how func(*transport.Listener) error) error {
 	p.mu.Lock()
 	p.closed = true
-	ended := make(chan error, len(p.sessions))
-	n := len(p.sessions)
-	for _, s := range p.sessions {
+	ended := make(chan error, len(p.all))
+	n := len(p.all)
+	for s := range p.all {
 		go func() {
 			<-s.opened // at once, because the context of those that are not has ended
 			if s.err != nil {
