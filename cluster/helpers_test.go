@@ -40,10 +40,7 @@ type replica struct {
 // replica starts one. It is closed when t is done.
 func (s *site) replica(t *testing.T, name string, opts ...cluster.Option) *replica {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	ln := listen(t)
 	return s.replicaAt(t, name, ln, "https://"+ln.Addr().String(), opts...)
 }
 
@@ -134,6 +131,12 @@ func reaches(t *testing.T, c *cluster.Cluster, id, name string) {
 	if err := c.Wait(t.Context(), id); err != nil {
 		t.Fatal(err)
 	}
+	reachesNow(t, c, id, name)
+}
+
+// reachesNow is reaches of a client that does not have to be waited for.
+func reachesNow(t *testing.T, c *cluster.Cluster, id, name string) {
+	t.Helper()
 	conn, err := c.Dial(t.Context(), id)
 	if err != nil {
 		t.Fatal(err)

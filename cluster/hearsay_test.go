@@ -1,0 +1,61 @@
+package cluster_test
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+
+	"github.com/backdial/backdial/cluster"
+)
+
+// A hearsay is a registry that counts what it is asked, and may say what is not so.
+type hearsay struct {
+	cluster.Registry
+	locates atomic.Int64
+	says    atomic.Pointer[saying] // instead of the registry, or nil
+	away    atomic.Bool            // the engine is, and tells nothing
+}
+
+type saying func(ctx context.Context, id string, except ...string) (cluster.Claim, error)
+
+func (h *hearsay) Locate(ctx context.Context, id string, except ...string) (cluster.Claim, error) {
+	h.locates.Add(1)
+	if h.away.Load() {
+		return cluster.Claim{}, fmt.Errorf("locate %q: %w", id, cluster.ErrUnavailable)
+	}
+	if says := h.says.Load(); says != nil {
+		return (*says)(ctx, id, except...)
+	}
+	return h.Registry.Locate(ctx, id, except...)
+}
+
+// Watch loses what it is to tell if the engine is away when it is called.
+func (h *hearsay) Watch(ctx context.Context, id string) (<-chan cluster.Claim, error) {
+	if h.away.Load() {
+		return nil, fmt.Errorf("watch %q: %w", id, cluster.ErrUnavailable)
+	}
+	return h.Registry.Watch(ctx, id)
+}
+
+// claims has a node claim each client, whatever is so.
+func (h *hearsay) claims(node cluster.Node) {
+	h.say(func(_ context.Context, id string, _ ...string) (cluster.Claim, error) {
+		return cluster.Claim{ID: id, Node: node}, nil
+	})
+}
+
+func (h *hearsay) say(s saying) { h.says.Store(&s) }
+
+// hearsay returns a registry that knows what the site's does.
+func (s *site) hearsay() *hearsay { return &hearsay{Registry: s.registry} }
+
+// node returns the one that claims a client.
+func (s *site) node(t *testing.T, id string) cluster.Node {
+	t.Helper()
+	claim, err := s.registry.Locate(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return claim.Node
+}

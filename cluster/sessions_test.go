@@ -1,0 +1,202 @@
+package cluster_test
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/backdial/backdial/cluster"
+	"github.com/backdial/backdial/transport"
+)
+
+// Sessions count those that a replica has with others, as one end sees them.
+type sessions struct{ began, ended atomic.Int64 }
+
+// count is an option of whom they are counted.
+func (s *sessions) count() cluster.Option {
+	return cluster.WithTransport(transport.WithTrace(transport.Trace{
+		ClientConnected: func(transport.Info) { s.began.Add(1) },
+		ClientGone:      func(transport.Info, error) { s.ended.Add(1) },
+	}))
+}
+
+// open is how many there are.
+func (s *sessions) open() int64 { return s.began.Load() - s.ended.Load() }
+
+// TestOneSession has many dials begin at once, and use one session, in which there is
+// room for more connections than a client may open.
+func TestOneSession(t *testing.T) {
+	const dials = 600
+	s := newSite(t)
+	var seen sessions
+	a := s.replica(t, "a", seen.count())
+	a.connect(t, "x", "x")
+	s.located(t, "x", "a")
+	c := s.service(t, "c", cluster.WithTryTimeout(10*time.Second))
+	conns := make([]net.Conn, dials)
+	var wg sync.WaitGroup
+	for i := range dials {
+		wg.Go(func() {
+			conn, err := c.Dial(t.Context(), "x")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			t.Cleanup(func() { conn.Close() })
+			conns[i] = conn
+		})
+	}
+	wg.Wait()
+	if t.Failed() {
+		return
+	}
+	for _, conn := range conns {
+		if got := nameOf(t, conn); got != "x" {
+			t.Fatalf("reached %q, want x", got)
+		}
+	}
+	if got := seen.began.Load(); got != 1 {
+		t.Errorf("%d sessions, want one", got)
+	}
+	if got, want := c.Stats(), (cluster.Stats{Peers: 1, Remote: dials}); got != want {
+		t.Errorf("who asks has %+v, want %+v", got, want)
+	}
+	if got := a.Stats().Relayed; got != dials {
+		t.Errorf("%d connections are relayed, want %d", got, dials)
+	}
+	for _, conn := range conns {
+		conn.Close()
+	}
+	eventually(t, "no connection is relayed", func() bool { return a.Stats().Relayed == 0 })
+}
+
+// TestIdleSession has a session closed that nobody uses, and not one that is in use.
+func TestIdleSession(t *testing.T) {
+	s := newSite(t)
+	var ofUsed, ofIdle sessions
+	s.replica(t, "used", ofUsed.count()).connect(t, "x", "x")
+	s.replica(t, "idle", ofIdle.count()).connect(t, "y", "y")
+	c := s.service(t, "c", cluster.WithIdleTimeout(20*time.Millisecond))
+	conn := dial(t, c, "x")
+	for round := range int64(5) { // which take as long as it takes for a session to be idle
+		reaches(t, c, "y", "y")
+		eventually(t, "the idle session is closed", func() bool { return ofIdle.ended.Load() == round+1 })
+	}
+	echoes(t, conn, "still here")
+	if ofUsed.open() != 1 || ofUsed.began.Load() != 1 || c.Stats().Peers != 1 {
+		t.Errorf("%d of %d sessions are open, want the one in use", ofUsed.open(), ofUsed.began.Load())
+	}
+	conn.Close()
+	eventually(t, "the other session is closed", func() bool { return ofUsed.open() == 0 && c.Stats().Peers == 0 })
+	reachesNow(t, c, "x", "x")
+}
+
+// TestNoIdleTimeout has the shortest one that there is: each dial has a session all the
+// same.
+func TestNoIdleTimeout(t *testing.T) {
+	s := newSite(t)
+	s.replica(t, "a").connect(t, "x", "x")
+	c := s.service(t, "c", cluster.WithIdleTimeout(1))
+	for range 20 {
+		conn := dial(t, c, "x")
+		echoes(t, conn, "hello")
+		conn.Close()
+	}
+}
+
+// TestCloseCuts closes each end of a connection across replicas: whoever uses it gets an
+// error, and nobody is disconnected.
+func TestCloseCuts(t *testing.T) {
+	for _, end := range []string{"asker", "owner"} {
+		t.Run(end, func(t *testing.T) {
+			s := newSite(t)
+			a, c := s.replica(t, "a"), s.replica(t, "c")
+			a.connect(t, "x", "x")
+			c.connect(t, "y", "y")
+			conn := dial(t, c.Cluster, "x")
+			closed, open := c, a
+			if end == "owner" {
+				closed, open = a, c
+			}
+			var twice sync.WaitGroup
+			for range 2 {
+				twice.Go(func() { closed.Cluster.Close() })
+			}
+			twice.Wait()
+			isCut(t, conn)
+			eventually(t, "nothing is relayed", func() bool { return a.Stats().Relayed == 0 })
+			refuses(t, open.Cluster, map[string]string{"asker": "y", "owner": "x"}[end])
+			reachesNow(t, a.Cluster, "x", "x") // each still has its own
+			reachesNow(t, c.Cluster, "y", "y")
+		})
+	}
+}
+
+// TestClosed uses a cluster that is closed.
+func TestClosed(t *testing.T) {
+	s := newSite(t)
+	a, b := s.replica(t, "a"), s.replica(t, "b")
+	b.connect(t, "x", "x")
+	s.located(t, "x", "b")
+	for _, opts := range [][]cluster.Option{nil, {cluster.WithWaitForClient()}} {
+		c := s.service(t, "c", opts...)
+		c.Close()
+		for _, id := range []string{"x", "nobody"} {
+			_, err := c.Dial(t.Context(), id)
+			if id == "nobody" && opts == nil {
+				if !errors.Is(err, cluster.ErrNotConnected) {
+					t.Errorf("dial: %v, want ErrNotConnected", err)
+				}
+			} else if !errors.Is(err, net.ErrClosed) {
+				t.Errorf("dial %s: %v, want net.ErrClosed", id, err)
+			}
+		}
+		if err := c.Wait(t.Context(), "nobody"); !errors.Is(err, net.ErrClosed) || !errors.Is(err, cluster.ErrNotConnected) {
+			t.Errorf("wait: %v, want net.ErrClosed", err)
+		}
+	}
+	a.Cluster.Close()
+	for name, err := range map[string]error{
+		"ListenAndServe": a.ListenAndServe("127.0.0.1:0"),
+		"Serve":          a.Serve(listen(t)),
+	} {
+		if !errors.Is(err, net.ErrClosed) {
+			t.Errorf("%s: %v, want net.ErrClosed", name, err)
+		}
+	}
+}
+
+// dial opens a connection to a client that says its name, which is its ID.
+func dial(t *testing.T, c *cluster.Cluster, id string) transport.Conn {
+	t.Helper()
+	if err := c.Wait(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := c.Dial(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	if got := nameOf(t, conn); got != id {
+		t.Fatalf("client %s is %q", id, got)
+	}
+	return conn.(transport.Conn)
+}
+
+// echoes expects that a word comes back.
+func echoes(t *testing.T, conn net.Conn, word string) {
+	t.Helper()
+	if _, err := fmt.Fprintf(conn, "%q\n", word); err != nil {
+		t.Fatal("write:", err)
+	}
+	var got string
+	conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	defer conn.SetReadDeadline(time.Time{})
+	if _, err := fmt.Fscanf(conn, "%q\n", &got); err != nil || got != word {
+		t.Fatalf("read %q, %v, want %q", got, err, word)
+	}
+}

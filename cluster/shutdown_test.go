@@ -1,0 +1,132 @@
+package cluster_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/backdial/backdial/cluster"
+)
+
+// TestShutdownWaits has each end of a connection shut down while it is in use.
+func TestShutdownWaits(t *testing.T) {
+	for _, end := range []string{"asker", "owner"} {
+		t.Run(end, func(t *testing.T) {
+			s := newSite(t)
+			a, c := s.replica(t, "a"), s.replica(t, "c")
+			a.connect(t, "x", "x")
+			conn := dial(t, c.Cluster, "x")
+			down := c
+			if end == "owner" {
+				down = a
+			}
+			done := make(chan error, 1)
+			go func() { done <- down.Cluster.Shutdown(t.Context()) }()
+			refuses(t, c.Cluster, "x")
+			echoes(t, conn, "in use")
+			select {
+			case err := <-done:
+				t.Fatalf("%v, although a connection is in use", err)
+			default:
+			}
+			conn.Close()
+			if err := await(t, "the end of Shutdown", done); err != nil {
+				t.Error(err)
+			}
+			if got := down.Stats(); got.Peers != 0 || got.Relayed != 0 {
+				t.Errorf("%+v, want no sessions", got)
+			}
+			reachesNow(t, a.Cluster, "x", "x")
+		})
+	}
+}
+
+// TestShutdownEnds has the ctx of a Shutdown end while a connection is in use.
+func TestShutdownEnds(t *testing.T) {
+	for _, end := range []string{"asker", "owner"} {
+		t.Run(end, func(t *testing.T) {
+			s := newSite(t)
+			a, c := s.replica(t, "a"), s.replica(t, "c")
+			a.connect(t, "x", "x")
+			conn := dial(t, c.Cluster, "x")
+			down := c
+			if end == "owner" {
+				down = a
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			go func() { done <- down.Cluster.Shutdown(ctx) }()
+			refuses(t, c.Cluster, "x")
+			echoes(t, conn, "in use")
+			cancel()
+			if err := await(t, "the end of Shutdown", done); !errors.Is(err, context.Canceled) {
+				t.Errorf("%v, want ctx's error", err)
+			}
+			isCut(t, conn)
+		})
+	}
+}
+
+// TestCloseWhileOwnerLeaves has who asks close, while it uses a session that opens no more
+// connections.
+func TestCloseWhileOwnerLeaves(t *testing.T) {
+	s := newSite(t)
+	a, c := s.replica(t, "a"), s.replica(t, "c")
+	a.connect(t, "x", "x")
+	conn := dial(t, c.Cluster, "x")
+	left := make(chan error, 1)
+	go func() { left <- a.Cluster.Shutdown(t.Context()) }()
+	refuses(t, c.Cluster, "x")
+	echoes(t, conn, "in use")
+	if got := c.Stats().Peers; got != 1 {
+		t.Errorf("%d sessions, want the one in use", got)
+	}
+	closed := make(chan error, 1)
+	go func() { closed <- c.Cluster.Close() }()
+	await(t, "the end of Close", closed)
+	isCut(t, conn)
+	if err := await(t, "the end of Shutdown", left); err != nil {
+		t.Error(err)
+	}
+}
+
+// refuses waits until a client of another replica cannot be dialled, because one of the
+// two leaves.
+func refuses(t *testing.T, c *cluster.Cluster, id string) {
+	t.Helper()
+	eventually(t, "no dial of "+id, func() bool {
+		conn, err := c.Dial(t.Context(), id)
+		if err == nil {
+			conn.Close()
+		} else if _, isPeer := errors.AsType[*cluster.PeerError](err); !isPeer && !errors.Is(err, cluster.ErrNotConnected) && !errors.Is(err, cluster.ErrMoved) {
+			t.Fatalf("%v, want ErrNotConnected, ErrMoved or a PeerError", err)
+		}
+		return err != nil
+	})
+}
+
+// isCut expects that a connection ends, and not in a way that looks complete.
+func isCut(t *testing.T, conn net.Conn) {
+	t.Helper()
+	conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	switch _, err := conn.Read(make([]byte, 1)); {
+	case err == nil, err == io.EOF, errors.Is(err, os.ErrDeadlineExceeded):
+		t.Fatalf("read: %v, want an error that tells of the cut", err)
+	}
+}
+
+// await returns what comes on c.
+func await[T any](t *testing.T, what string, c <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(20 * time.Second):
+		t.Fatal("never: ", what)
+		panic("unreachable")
+	}
+}
