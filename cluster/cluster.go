@@ -132,6 +132,7 @@ const maxPeerStreams = 16384
 
 // newServer returns the server of the sessions that others open.
 func (c *Cluster) newServer() *transport.Server {
+	config := ownerTLS(c.tls)
 	opts := []transport.ServerOption{
 		transport.WithLimits(mux.Config{MaxStreams: maxPeerStreams}),
 		transport.WithKeepAlive(peerKeepAlive, peerKeepAlive),
@@ -142,34 +143,21 @@ func (c *Cluster) newServer() *transport.Server {
 		opts = append(opts, o)
 	}
 	opts = append(opts,
-		transport.WithTLSConfig(ownerTLS(c.tls)),
+		transport.WithTLSConfig(config),
 		transport.WithRequireNegotiation(),
-		transport.WithAuthorize(checkPeer),
+		transport.WithAuthorize(func(r *http.Request) error { return checkPeer(r, config) }),
 		transport.WithAcceptFromClient(c.answer),
 	)
 	return transport.NewServer(transport.EndpointHandlerFunc(func(*transport.Dialer) {}), opts...)
-}
-
-// checkPeer refuses who has not shown a certificate, behind a server of the user's that
-// does not insist.
-func checkPeer(r *http.Request) error {
-	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
-		return errors.New("cluster: no certificate that was verified: the server in front needs tls.RequireAndVerifyClientCert")
-	}
-	for _, chain := range r.TLS.VerifiedChains {
-		if len(chain) > 0 {
-			return nil
-		}
-	}
-	return errors.New("cluster: an empty chain of certificates")
 }
 
 // peerOf returns the certificate of the other end of a session.
 func peerOf(d *transport.Dialer) *x509.Certificate { return d.TLS.PeerCertificates[0] }
 
 // ServeHTTP is where other replicas and services connect to this one: the path of the URL
-// in [WithNode]. It is for an HTTP server of the user's that verifies certificates:
-// others are refused. [Cluster.ListenAndServe] needs no other.
+// in [WithNode]. It is for an HTTP server of the user's that asks for certificates: who
+// shows none that the authority of [WithTLSConfig] has issued is refused, whatever that
+// server lets in. [Cluster.ListenAndServe] needs no other.
 func (c *Cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if c.server == nil {
 		http.Error(w, "404 Not Found: this is not a replica that others can reach", http.StatusNotFound)

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/http"
 )
 
 // checkTLS returns an error unless replicas can know each other by config.
@@ -55,6 +56,30 @@ func ownerTLS(config *tls.Config) *tls.Config {
 	}
 	c.GetConfigForClient = nil // which could let others in
 	return c
+}
+
+// checkPeer refuses who has not shown a certificate of the cluster. A server of the user's
+// in front may not insist on one, or let in who has one of another authority.
+func checkPeer(r *http.Request, config *tls.Config) error {
+	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
+		return errors.New("cluster: no certificate: the server in front needs tls.RequireAndVerifyClientCert")
+	}
+	chain := r.TLS.PeerCertificates
+	options := x509.VerifyOptions{
+		Roots:         config.ClientCAs,
+		Intermediates: x509.NewCertPool(),
+		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	if config.Time != nil {
+		options.CurrentTime = config.Time()
+	}
+	for _, issuer := range chain[1:] {
+		options.Intermediates.AddCert(issuer)
+	}
+	if _, err := chain[0].Verify(options); err != nil {
+		return fmt.Errorf("cluster: the certificate of %q: %w", chain[0].Subject, err)
+	}
+	return nil
 }
 
 // pinOf is the pin of a certificate's key.
