@@ -99,6 +99,7 @@ func (c *config) check(holdsClients bool) error {
 			return errors.New("no clients, and no registry to find any (WithRegistry)")
 		}
 		c.registry = NewLocal()
+		c.tls = nil // nobody else has it, so nobody is to be let in
 		return nil
 	}
 	if err := checkTLS(c.tls); err != nil {
