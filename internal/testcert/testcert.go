@@ -40,10 +40,16 @@ func NewCA(t testing.TB) *CA {
 // servers and clients may show it. Its Leaf is set.
 func (ca *CA) Issue(t testing.TB, names ...string) tls.Certificate {
 	t.Helper()
+	return ca.IssueFor(t, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}, names...)
+}
+
+// IssueFor is Issue of a certificate that may be shown for these purposes alone.
+func (ca *CA) IssueFor(t testing.TB, purposes []x509.ExtKeyUsage, names ...string) tls.Certificate {
+	t.Helper()
 	template := &x509.Certificate{
 		Subject:     pkix.Name{CommonName: "test"},
 		KeyUsage:    x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		ExtKeyUsage: purposes,
 	}
 	for _, name := range names {
 		if ip := net.ParseIP(name); ip != nil {

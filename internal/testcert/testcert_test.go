@@ -33,6 +33,18 @@ func TestIssue(t *testing.T) {
 	}
 }
 
+// TestIssueFor has a certificate shown for what it is not for.
+func TestIssueFor(t *testing.T) {
+	ca := testcert.NewCA(t)
+	leaf := ca.IssueFor(t, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, "service").Leaf
+	for usage, want := range map[x509.ExtKeyUsage]bool{x509.ExtKeyUsageClientAuth: true, x509.ExtKeyUsageServerAuth: false} {
+		_, err := leaf.Verify(x509.VerifyOptions{Roots: ca.Pool(), KeyUsages: []x509.ExtKeyUsage{usage}})
+		if (err == nil) != want {
+			t.Errorf("usage %v: %v", usage, err)
+		}
+	}
+}
+
 // TestFiles reads what was written.
 func TestFiles(t *testing.T) {
 	ca := testcert.NewCA(t)
