@@ -3,8 +3,10 @@ package cluster
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/backdial/backdial/fleet"
@@ -65,10 +67,8 @@ func (c *Cluster) refuse(d *transport.Dialer, asker transport.Conn, kind answer,
 func (c *Cluster) dialFor(d *transport.Dialer, asker transport.Conn, id string) (client transport.Conn, kind answer, err error) {
 	ctx, cancel := context.WithTimeout(d.Context(), questionTimeout)
 	defer cancel()
-	if c.authorize != nil {
-		if err := c.authorize(ctx, peerOf(d), id); err != nil {
-			return nil, answerNotAllowed, err
-		}
+	if err := c.allowed(ctx, d, asker, id); err != nil {
+		return nil, answerNotAllowed, err
 	}
 	if err := c.settled(ctx, id); err != nil {
 		return nil, answerMoved, err
@@ -81,6 +81,23 @@ func (c *Cluster) dialFor(d *transport.Dialer, asker transport.Conn, id string) 
 		return nil, answerMoved, err
 	}
 	return nil, answerFailed, err
+}
+
+// allowed asks the user's function whether the other end of d may dial a client. A panic
+// of it means no, and is no reason to end the other connections of that end.
+func (c *Cluster) allowed(ctx context.Context, d *transport.Dialer, asker net.Conn, id string) (err error) {
+	if c.authorize == nil {
+		return nil
+	}
+	ctx, stop := whileOpen(ctx, asker)
+	defer stop()
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v", v)
+			c.panicLogger().Error("cluster: panic in WithAuthorize", "id", id, "panic", v, "stack", string(debug.Stack()))
+		}
+	}()
+	return c.authorize(ctx, peerOf(d), id)
 }
 
 // settled waits until a client that another replica has too was asked for a sign of life.
@@ -111,15 +128,15 @@ func (c *Cluster) dialSlowly(ctx context.Context, asker transport.Conn, id strin
 	if _, err := asker.Write(appendAnswer(nil, answerHeld, "")); err != nil {
 		return nil, err
 	}
-	waiting, stop := whileOpen(asker)
+	waiting, stop := whileOpen(context.Background(), asker)
 	defer stop()
 	return c.clients.TryDial(waiting, id)
 }
 
-// whileOpen returns a context that ends when the other end has given up conn, on which it
-// has nothing to say, or when stop is called.
-func whileOpen(conn net.Conn) (ctx context.Context, stop func()) {
-	ctx, cancel := context.WithCancelCause(context.Background())
+// whileOpen returns a context that ends with ctx, when the other end has given up conn, on
+// which it has nothing to say, or when stop is called.
+func whileOpen(ctx context.Context, conn net.Conn) (open context.Context, stop func()) {
+	open, cancel := context.WithCancelCause(ctx)
 	read := make(chan struct{})
 	go func() { // until stop
 		defer close(read)
@@ -132,7 +149,7 @@ func whileOpen(conn net.Conn) (ctx context.Context, stop func()) {
 			cancel(err)
 		}
 	}()
-	return ctx, func() {
+	return open, func() {
 		conn.SetReadDeadline(time.Unix(1, 0))
 		<-read
 		conn.SetReadDeadline(time.Time{})

@@ -86,7 +86,7 @@ func (c *Cluster) init() error {
 // check returns an error for what cannot work, and sets defaults.
 func (c *config) check(holdsClients bool) error {
 	if c.logger == nil {
-		c.logger = slog.New(slog.DiscardHandler)
+		c.logger, c.silent = slog.New(slog.DiscardHandler), true
 	}
 	if c.tryTimeout <= 0 {
 		c.tryTimeout = defaultTryTimeout
@@ -138,7 +138,9 @@ func (c *Cluster) newServer() *transport.Server {
 		transport.WithLimits(mux.Config{MaxStreams: maxPeerStreams}),
 		transport.WithKeepAlive(peerKeepAlive, peerKeepAlive),
 		transport.WithMaxAge(-1),
-		transport.WithLogger(c.logger),
+	}
+	if !c.silent {
+		opts = append(opts, transport.WithLogger(c.logger))
 	}
 	for _, o := range c.transport {
 		opts = append(opts, o)

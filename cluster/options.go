@@ -23,7 +23,8 @@ type config struct {
 	tryTimeout time.Duration
 	idle       time.Duration
 	transport  []transport.Option
-	logger     *slog.Logger
+	logger     *slog.Logger // that drops everything, unless it is the user's
+	silent     bool         // it is not
 }
 
 const (
@@ -69,7 +70,7 @@ func WithKeyPin() Option { return func(c *config) { c.pin = true } }
 // WithAuthorize sets what decides, on the replica that holds a client, whether the owner
 // of a certificate may dial it: another replica for one of its users, or a service. An
 // error refuses that with [ErrNotAllowed], and is logged, but not shown to the other
-// end. The client's own replica is not asked for its own users. By default whoever has
+// end; so does a panic. The client's own replica is not asked for its own users. By default whoever has
 // a certificate of the cluster may dial all clients.
 //
 // ctx ends when the other end does not wait any more.
@@ -99,5 +100,13 @@ func WithTransport(opts ...transport.Option) Option {
 }
 
 // WithLogger logs sessions with other replicas that begin or end, and what is refused to
-// them. The default is to log nothing.
+// them. The default is to log nothing but a panic in the function of [WithAuthorize].
 func WithLogger(l *slog.Logger) Option { return func(c *config) { c.logger = l } }
+
+// panicLogger is not silent by default, no more than net/http is.
+func (c *config) panicLogger() *slog.Logger {
+	if c.silent {
+		return slog.Default()
+	}
+	return c.logger
+}
