@@ -1,0 +1,166 @@
+package cluster_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/backdial/backdial/cluster"
+	"github.com/backdial/backdial/internal/faultnet"
+	"github.com/backdial/backdial/internal/testnet"
+)
+
+// behind starts a replica that others reach through a network, which is healed before the
+// replica is closed.
+func (s *site) behind(t *testing.T, name string, opts ...cluster.Option) (*replica, *faultnet.TCP) {
+	t.Helper()
+	ln := listen(t)
+	network := testnet.TCP(t, ln.Addr().String(), 1)
+	r := s.replicaAt(t, name, ln, "https://"+network.Addr(), opts...)
+	t.Cleanup(func() { network.Set(faultnet.Conditions{}) })
+	return r, network
+}
+
+// tryTimeout is that of tests in which it passes: long enough for a replica that lives.
+const tryTimeout = 700 * time.Millisecond
+
+// TestFrozenReplica has the replica that claims a client hang, before there is a session
+// with it and after that. The error tells which it is, and is not ctx's.
+func TestFrozenReplica(t *testing.T) {
+	for _, known := range []bool{false, true} {
+		t.Run(map[bool]string{false: "unknown", true: "known"}[known], func(t *testing.T) {
+			s := newSite(t)
+			a, network := s.behind(t, "a")
+			a.connect(t, "x", "x")
+			s.located(t, "x", "a")
+			c := s.service(t, "c", cluster.WithTryTimeout(tryTimeout))
+			if known {
+				reachesNow(t, c, "x", "x")
+			}
+			network.Freeze()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			began := time.Now()
+			_, err := c.Dial(ctx, "x")
+			failed, ok := errors.AsType[*cluster.PeerError](err)
+			if !ok || failed.Node.Name != "a" || errors.Is(err, cluster.ErrNotConnected) {
+				t.Errorf("%v, want a PeerError of replica a", err)
+			}
+			if took := time.Since(began); took < tryTimeout || took > tryTimeout+5*time.Second {
+				t.Errorf("it took %v, want %v", took, tryTimeout)
+			}
+			began = time.Now()
+			ctx, cancel = context.WithTimeout(t.Context(), tryTimeout/10)
+			defer cancel()
+			if _, err := c.Dial(ctx, "x"); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > tryTimeout {
+				t.Errorf("%v after %v, want the error of ctx, in time", err, time.Since(began))
+			}
+			network.Set(faultnet.Conditions{})
+			eventually(t, "it is reached again", func() bool {
+				conn, err := c.Dial(t.Context(), "x")
+				if err == nil {
+					conn.Close()
+				}
+				return err == nil
+			})
+		})
+	}
+}
+
+// TestOtherClaim has a client that two replicas claim, of which the preferred one hangs.
+func TestOtherClaim(t *testing.T) {
+	s := newSite(t)
+	b := s.replica(t, "b")
+	b.connect(t, "x", "of-b")
+	a, network := s.behind(t, "a")
+	a.connect(t, "x", "of-a")
+	s.located(t, "x", "a")
+	c := s.service(t, "c", cluster.WithTryTimeout(tryTimeout))
+	reachesNow(t, c, "x", "of-a")
+	network.Freeze()
+	began := time.Now()
+	reachesNow(t, c, "x", "of-b")
+	if took := time.Since(began); took < tryTimeout {
+		t.Errorf("the other was asked after %v, want %v", took, tryTimeout)
+	}
+	began = time.Now()
+	for range 20 {
+		reachesNow(t, c, "x", "of-b")
+	}
+	if took := time.Since(began); took > tryTimeout {
+		t.Errorf("20 dials took %v: the replica that hangs is still asked first", took)
+	}
+}
+
+// TestLostSession has the connection between replicas cut in all ways. Those in use fail,
+// not as if they were complete, and the next dial does not notice.
+func TestLostSession(t *testing.T) {
+	for name, how := range map[string]faultnet.Cut{"reset": faultnet.Reset, "finish": faultnet.Finish, "reset of the asker": faultnet.ResetClient} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			a, network := s.behind(t, "a")
+			a.connect(t, "x", "x")
+			said := s.hearsay()
+			c := s.service(t, "c", cluster.WithRegistry(said))
+			conn := dial(t, c, "x")
+			said.away.Store(true) // where it is needs to be asked no more
+			network.Cut(how)
+			isCut(t, conn)
+			reachesNow(t, c, "x", "x")
+			if got := c.Stats().Failed; got != 0 {
+				t.Errorf("%d dials have failed", got)
+			}
+		})
+	}
+}
+
+// TestDeadSession has a session cut just before a dial, so often that some find it so.
+func TestDeadSession(t *testing.T) {
+	s := newSite(t)
+	a, network := s.behind(t, "a")
+	a.connect(t, "x", "x")
+	s.located(t, "x", "a")
+	c := s.service(t, "c", cluster.WithTryTimeout(10*time.Second))
+	for range 100 {
+		network.Cut(faultnet.Reset)
+		reachesNow(t, c, "x", "x")
+	}
+}
+
+// TestRefusingReplica has a replica whose host refuses connections.
+func TestRefusingReplica(t *testing.T) {
+	s := newSite(t)
+	a, network := s.behind(t, "a")
+	a.connect(t, "x", "x")
+	s.located(t, "x", "a")
+	c := s.service(t, "c")
+	network.Set(faultnet.Conditions{Refuse: true})
+	dialsOr(t, c, "x", `"a"`)
+	if got := c.Stats(); got.Peers != 0 || got.Failed != 1 {
+		t.Errorf("%+v, want no session", got)
+	}
+	network.Set(faultnet.Conditions{})
+	reachesNow(t, c, "x", "x")
+}
+
+// TestReplicaRestarts has a replica come back at the same URL, with the same client.
+func TestReplicaRestarts(t *testing.T) {
+	s := newSite(t)
+	ln := listen(t)
+	url := "https://" + ln.Addr().String()
+	said := s.hearsay()
+	c := s.replica(t, "c", cluster.WithRegistry(said))
+	before := s.replicaAt(t, "a", ln, url)
+	before.connect(t, "x", "before")
+	reaches(t, c.Cluster, "x", "before")
+	before.server.Close()
+	before.Cluster.Close()
+	after := s.replicaAt(t, "a", listenAt(t, ln.Addr().String()), url)
+	after.connect(t, "x", "after")
+	s.located(t, "x", "a")
+	said.away.Store(true)
+	reachesNow(t, c.Cluster, "x", "after") // whatever run it was: what it says is the truth
+	said.away.Store(false)
+	reachesNow(t, c.Cluster, "x", "after")
+}
