@@ -201,6 +201,7 @@ func (c *Cluster) Close() error {
 		c.server.Close()
 	}
 	c.peers.close()
+	c.rivals.close()
 	c.wg.Wait()
 	return nil
 }
