@@ -15,9 +15,15 @@ type hearsay struct {
 	locates atomic.Int64
 	says    atomic.Pointer[saying] // instead of the registry, or nil
 	away    atomic.Bool            // the engine is, and tells nothing
+	holder  cluster.Holder         // who has joined
 }
 
 type saying func(ctx context.Context, id string, except ...string) (cluster.Claim, error)
+
+func (h *hearsay) Join(self cluster.Node, holder cluster.Holder) (cluster.Member, error) {
+	h.holder = holder
+	return h.Registry.Join(self, holder)
+}
 
 func (h *hearsay) Locate(ctx context.Context, id string, except ...string) (cluster.Claim, error) {
 	h.locates.Add(1)

@@ -1,0 +1,195 @@
+package cluster_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/backdial/backdial/cluster"
+	"github.com/backdial/backdial/fleet"
+	"github.com/backdial/backdial/internal/faultnet"
+	"github.com/backdial/backdial/internal/testnet"
+)
+
+// away connects a client through a network, which is healed before the client is closed.
+func (r *replica) away(t *testing.T, id, name string) *faultnet.TCP {
+	t.Helper()
+	network := testnet.TCP(t, r.url[len("http://"):], 1)
+	through := *r
+	through.url = "http://" + network.Addr()
+	through.connect(t, id, name)
+	t.Cleanup(func() { network.Set(faultnet.Conditions{}) })
+	return network
+}
+
+// claimOf returns what a replica itself says of a client.
+func claimOf(t *testing.T, h cluster.Holder, id string) cluster.Claim {
+	t.Helper()
+	claim, ok := h.Claim(id)
+	if !ok {
+		t.Fatalf("the replica does not claim %s", id)
+	}
+	return claim
+}
+
+// TestNewestIsPreferred has a client connected to two replicas at once, and stay with both.
+func TestNewestIsPreferred(t *testing.T) {
+	s := newSite(t)
+	a, b := s.replica(t, "a"), s.replica(t, "b")
+	a.connect(t, "x", "of-a")
+	s.located(t, "x", "a")
+	ofB := b.connect(t, "x", "of-b")
+	s.located(t, "x", "b")
+	c := s.service(t, "c")
+	reachesNow(t, c, "x", "of-b")
+	reachesNow(t, a.Cluster, "x", "of-a") // which is nearer
+	b.disconnect(t, "x", ofB)
+	reaches(t, c, "x", "of-a")
+}
+
+// TestDeadRival has a client lose its path, and come back at another replica: the first
+// one finds out that its session is dead, and does not say yes to a dial until then.
+func TestDeadRival(t *testing.T) {
+	s := newSite(t)
+	heard, said := s.hearsay(), s.hearsay()
+	a, b := s.replica(t, "a", cluster.WithRegistry(heard)), s.replica(t, "b")
+	network := a.away(t, "x", "lost")
+	s.located(t, "x", "a")
+	said.claims(s.node(t, "x"))
+	network.Freeze()
+	b.connect(t, "x", "back")
+	eventually(t, "a doubts", func() bool { claim, ok := heard.holder.Claim("x"); return ok && claim.Doubtful })
+	s.located(t, "x", "b")
+	reachesNow(t, s.service(t, "c"), "x", "back")
+
+	began := time.Now()
+	misled := s.service(t, "misled", cluster.WithRegistry(said), cluster.WithTryTimeout(20*time.Second))
+	if conn, err := misled.Dial(t.Context(), "x"); !errors.Is(err, cluster.ErrMoved) {
+		t.Errorf("%v, %v, want ErrMoved", conn, err)
+	}
+	if took := time.Since(began); took < time.Second {
+		t.Errorf("the replica answered after %v, before it could know", took)
+	}
+	if _, ok := a.clients.Lookup("x"); ok {
+		t.Error("the replica keeps the dead session")
+	}
+	if _, ok := heard.holder.Claim("x"); ok {
+		t.Error("the replica claims the client of a dead session")
+	}
+	reachesNow(t, a.Cluster, "x", "back")
+}
+
+// TestLiveRival has a client that is slow to give a sign of life: a dial waits for that,
+// and reaches it.
+func TestLiveRival(t *testing.T) {
+	s := newSite(t)
+	heard, said := s.hearsay(), s.hearsay()
+	a := s.replica(t, "a", cluster.WithRegistry(heard))
+	network := a.away(t, "x", "x")
+	s.located(t, "x", "a")
+	said.claims(s.node(t, "x"))
+	misled := s.service(t, "misled", cluster.WithRegistry(said), cluster.WithTryTimeout(20*time.Second))
+	network.Freeze()
+	heard.holder.Rival(cluster.Claim{ID: "x", Node: cluster.Node{Name: "b", Run: "another"}})
+	if !claimOf(t, heard.holder, "x").Doubtful {
+		t.Error("the replica has no doubts")
+	}
+	done := make(chan error, 1)
+	go func() {
+		conn, err := misled.Dial(t.Context(), "x")
+		if err == nil {
+			defer conn.Close()
+		}
+		done <- err
+	}()
+	eventually(t, "the question is asked", func() bool { return misled.Stats().Peers == 1 })
+	select {
+	case err := <-done:
+		t.Fatalf("%v, before the client has given a sign of life", err)
+	case <-time.After(100 * time.Millisecond):
+	}
+	network.Set(faultnet.Conditions{})
+	if err := await(t, "the dial", done); err != nil {
+		t.Error(err)
+	}
+	if claimOf(t, heard.holder, "x").Doubtful {
+		t.Error("the replica still has doubts")
+	}
+}
+
+// TestForgedRival has a registry make up rivals: that costs the client a ping a second,
+// and no more.
+func TestForgedRival(t *testing.T) {
+	s := newSite(t)
+	heard := s.hearsay()
+	var logged log
+	a := s.replica(t, "a", cluster.WithRegistry(heard), logged.option())
+	a.connect(t, "x", "x")
+	s.located(t, "x", "a")
+	c := s.service(t, "c")
+	conn := dial(t, c, "x")
+	forged := cluster.Claim{ID: "x", Node: cluster.Node{Name: "b", Run: "another"}, Since: time.Now().Add(time.Hour)}
+	began := time.Now()
+	probes := func() int { return logged.count("connected to another replica too") }
+	for probes() < 3 {
+		heard.holder.Rival(forged)
+		if time.Since(began) > 30*time.Second {
+			t.Fatal("the client is not asked again")
+		}
+	}
+	if took := time.Since(began); took < 2*time.Second {
+		t.Errorf("3 pings in %v", took)
+	}
+	for _, harmless := range []cluster.Claim{{ID: "nobody", Node: forged.Node}, {ID: "x", Node: s.node(t, "x")}, {}} {
+		heard.holder.Rival(harmless)
+	}
+	eventually(t, "no doubt", func() bool { return !claimOf(t, heard.holder, "x").Doubtful })
+	echoes(t, conn, "kept")
+	reachesNow(t, c, "x", "x")
+	if got := a.clients.Stats(); got.Replaced != 0 || got.Sessions != 1 {
+		t.Errorf("%+v, want the session kept", got)
+	}
+}
+
+// TestRivalsEnd has rivals told while a cluster is closed.
+func TestRivalsEnd(t *testing.T) {
+	s := newSite(t)
+	for range 20 {
+		heard := s.hearsay()
+		a := s.replica(t, "a", cluster.WithRegistry(heard))
+		const clients = 4
+		for i := range clients {
+			a.connect(t, string(rune('a'+i)), "x")
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		var telling sync.WaitGroup
+		for i := range clients {
+			telling.Go(func() {
+				for ctx.Err() == nil {
+					heard.holder.Rival(cluster.Claim{ID: string(rune('a' + i)), Node: cluster.Node{Run: "another"}})
+				}
+			})
+		}
+		a.Cluster.Close()
+		stop()
+		telling.Wait()
+	}
+}
+
+// TestRivalOfOneFleet has two sessions of a client on the same replica, which is for its
+// fleet to sort out.
+func TestRivalOfOneFleet(t *testing.T) {
+	s := newSite(t)
+	heard := s.hearsay()
+	var logged log
+	a := s.replica(t, "a", cluster.WithRegistry(heard), logged.option())
+	a.connect(t, "x", "first")
+	a.connect(t, "x", "second")
+	eventually(t, "the first is replaced", func() bool { return a.clients.Stats() == (fleet.Stats{Clients: 1, Sessions: 1, Replaced: 1}) })
+	reachesNow(t, s.service(t, "c"), "x", "second")
+	if claimOf(t, heard.holder, "x").Doubtful || logged.count("another replica") != 0 {
+		t.Error("the replica takes itself for a rival")
+	}
+}
