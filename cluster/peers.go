@@ -143,6 +143,7 @@ func (p *peers) open(node Node) (*transport.Listener, error) {
 		return nil, errors.New("the claim has no name of a replica")
 	}
 	opts := []transport.ClientOption{
+		transport.WithLimits(mux.Config{MaxStreams: -1}), // a replica that is asked opens none
 		transport.WithKeepAlive(peerKeepAlive, peerKeepAlive),
 		transport.WithHandshakeTimeout(peerHandshakeTimeout),
 	}
