@@ -1,0 +1,195 @@
+package cluster_test
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/transport"
+)
+
+// asker opens a session with the replica that claims a client, as another replica does.
+func (s *site) asker(t *testing.T, id string) *transport.Listener {
+	t.Helper()
+	node := s.node(t, id)
+	config := s.ca.Mutual(t, "hostile")
+	config.ServerName = node.Name
+	lis, err := transport.DialAndListenContext(t.Context(), node.URL, http.Header{}, transport.WithTLSConfig(config))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { lis.Close() })
+	return lis
+}
+
+// say opens a connection to a replica, and says something.
+func say(t *testing.T, to *transport.Listener, text string) transport.Conn {
+	t.Helper()
+	conn, err := to.DialContext(t.Context(), "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	io.WriteString(conn, text) // or else it is refused already
+	return conn.(transport.Conn)
+}
+
+// hears returns what a replica says until the end, within 20 s.
+func hears(t *testing.T, conn net.Conn) string {
+	t.Helper()
+	conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	text, err := io.ReadAll(conn)
+	if err != nil && !errors.Is(err, mux.ErrReset) {
+		t.Error("read:", err)
+	}
+	return string(text)
+}
+
+// TestHostileQuestion asks what nobody asks. It is refused, and costs no other connection.
+func TestHostileQuestion(t *testing.T) {
+	s := newSite(t)
+	a := s.replica(t, "a")
+	a.connect(t, "x", "x")
+	s.located(t, "x", "a")
+	evil := s.asker(t, "x")
+	if got := nameOf(t, welcome(t, say(t, evil, ask("x")))); got != "x" {
+		t.Errorf("a proper question reaches %q", got)
+	}
+	const refused = "\x05" // the kind of answer
+	for name, question := range map[string]struct{ says, want string }{
+		"another client":      {ask("y"), moved},
+		"an ID that is none":  {ask("../x y"), moved},
+		"no ID":               {ask(""), refused},
+		"an ID too long":      {ask(strings.Repeat("x", 1025)), refused},
+		"the longest ID":      {ask(strings.Repeat("x", 1024)), moved},
+		"another kind":        {"\x00\x04\x09\x00\x01x", refused},
+		"an empty frame":      {"\x00\x00", refused},
+		"a frame too long":    {"\xff\xff" + strings.Repeat("x", 65535), refused},
+		"the wrong protocol":  {"GET / HTTP/1.1\r\n\r\n" + strings.Repeat("x", 65535), refused},
+		"longer than its own": {"\x00\x04\x01\x00\x09x", refused},
+	} {
+		got := hears(t, say(t, evil, question.says))
+		if question.want == moved && got != moved || question.want == refused && (len(got) < 3 || got[2:3] != refused) {
+			t.Errorf("%s: the answer is %q, want %q", name, got, question.want)
+		}
+	}
+	if got := nameOf(t, welcome(t, say(t, evil, ask("x")))); got != "x" {
+		t.Errorf("a proper question reaches %q", got)
+	}
+}
+
+// welcome reads the answer that the connection is open.
+func welcome(t *testing.T, conn net.Conn) net.Conn {
+	t.Helper()
+	got := make([]byte, len(open))
+	conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	if _, err := io.ReadFull(conn, got); err != nil || string(got) != open {
+		t.Fatalf("the answer is %q, %v", got, err)
+	}
+	return conn
+}
+
+// TestUnfinishedQuestion has who asks not get to the end, who is not waited for.
+func TestUnfinishedQuestion(t *testing.T) {
+	s := newSite(t)
+	a := s.replica(t, "a")
+	a.connect(t, "x", "x")
+	s.located(t, "x", "a")
+	evil := s.asker(t, "x")
+	var asking sync.WaitGroup
+	for _, part := range []string{"", "\x00", "\x00\x04\x01"} {
+		conn := say(t, evil, part)
+		asking.Go(func() {
+			if got := hears(t, conn); strings.Contains(got, open) {
+				t.Errorf("%q: the answer is %q", part, got)
+			}
+		})
+	}
+	ended := say(t, evil, "\x00\x04\x01")
+	ended.CloseWrite()
+	if got := hears(t, ended); !strings.Contains(got, "EOF") {
+		t.Errorf("half a question: the answer is %q", got)
+	}
+	asking.Wait()
+	eventually(t, "nobody is waited for", func() bool { return !running("answer") })
+}
+
+// TestManyQuestions has thousands of connections that ask nothing, and of questions for a
+// client that accepts nothing. Others are served, and with the session all of it ends.
+func TestManyQuestions(t *testing.T) {
+	const flood = 5000
+	for name, text := range map[string]string{"none": "", "held": ask("full")} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			a := s.replica(t, "a")
+			a.connect(t, "x", "x")
+			a.full(t, "full")
+			s.located(t, "x", "a")
+			s.located(t, "full", "a")
+			evil := s.asker(t, "x")
+			for range flood {
+				conn, err := evil.DialContext(t.Context(), "", "")
+				if err != nil {
+					t.Fatal(err)
+				}
+				io.WriteString(conn, text)
+			}
+			c := s.service(t, "c")
+			reachesNow(t, c, "x", "x")
+			if got := nameOf(t, welcome(t, say(t, evil, ask("x")))); got != "x" {
+				t.Errorf("a question after the flood reaches %q", got)
+			}
+			evil.Close()
+			eventually(t, "nobody is waited for", func() bool { return !running("answer") })
+			reachesNow(t, c, "x", "x")
+		})
+	}
+}
+
+// TestTooManyQuestions has more connections than a replica takes from another.
+func TestTooManyQuestions(t *testing.T) {
+	if testing.Short() {
+		t.Skip("opens 16,384 connections")
+	}
+	s := newSite(t)
+	a := s.replica(t, "a")
+	a.connect(t, "x", "x")
+	s.located(t, "x", "a")
+	evil := s.asker(t, "x")
+	refused := make(chan struct{})
+	var once sync.Once
+	var reading sync.WaitGroup
+	defer reading.Wait()
+	defer evil.Close()
+	for range 16384 + 256 {
+		conn, err := evil.DialContext(t.Context(), "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		reading.Go(func() {
+			if _, err := conn.Read(make([]byte, 1)); errors.Is(err, mux.ErrReset) {
+				once.Do(func() { close(refused) })
+			}
+		})
+	}
+	await(t, "a refusal", refused)
+	reachesNow(t, s.service(t, "c"), "x", "x")
+}
+
+// TestTalkWhileHeld has who asks say something before the connection is open.
+func TestTalkWhileHeld(t *testing.T) {
+	s := newSite(t)
+	a := s.replica(t, "a")
+	a.full(t, "full")
+	s.located(t, "full", "a")
+	conn := say(t, s.asker(t, "full"), ask("full")+"impatient")
+	if got := hears(t, conn); !strings.HasPrefix(got, held) || strings.Contains(got, open) {
+		t.Errorf("the answer is %q, want that the client is dialled, and then that it is not", got)
+	}
+}

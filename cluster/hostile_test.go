@@ -1,0 +1,189 @@
+package cluster_test
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/backdial/backdial/cluster"
+	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/transport"
+)
+
+// What replicas say, by its bytes.
+const (
+	held  = "\x00\x01\x01"
+	open  = "\x00\x01\x02"
+	moved = "\x00\x01\x03"
+)
+
+// ask is the question for a client.
+func ask(id string) string {
+	b := binary.BigEndian.AppendUint16(nil, uint16(3+len(id)))
+	b = append(b, 1)
+	b = binary.BigEndian.AppendUint16(b, uint16(len(id)))
+	return string(b) + id
+}
+
+// An imposture is a server with the certificate of a replica, which is not one.
+type imposture struct {
+	endpoint func(*transport.Dialer)           // or nil
+	answer   func(*transport.Dialer, net.Conn) // to questions
+}
+
+// serve starts it, and returns what it claims to be.
+func (i imposture) serve(t *testing.T, s *site) cluster.Node {
+	t.Helper()
+	if i.endpoint == nil {
+		i.endpoint = func(*transport.Dialer) {}
+	}
+	server := transport.NewServer(transport.EndpointHandlerFunc(i.endpoint),
+		transport.WithAcceptFromClient(i.answer), transport.WithRequireNegotiation(),
+		transport.WithLimits(mux.Config{AcceptBacklog: 1 << 20})) // which it opens before it waits
+	config := s.ca.Mutual(t, "evil")
+	config.NextProtos = []string{"http/1.1"}
+	ln := listen(t)
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		server.Serve(tls.NewListener(ln, config))
+	}()
+	t.Cleanup(func() {
+		server.Close()
+		<-served
+	})
+	return cluster.Node{Name: "evil", Run: "evil", URL: "https://" + ln.Addr().String()}
+}
+
+// TestHostileAnswer has a replica answer in ways in which none does. The error names it,
+// comes in time, and is of no harm to others.
+func TestHostileAnswer(t *testing.T) {
+	s := newSite(t)
+	s.replica(t, "a").connect(t, "y", "y")
+	s.located(t, "y", "a")
+	silence := func(conn net.Conn) { io.Copy(io.Discard, conn) }
+	says := func(text string) func(net.Conn) {
+		return func(conn net.Conn) {
+			io.WriteString(conn, text)
+			silence(conn)
+		}
+	}
+	for name, bad := range map[string]struct {
+		answer func(net.Conn)
+		want   string
+	}{
+		"nothing":              {silence, "no answer in time"},
+		"half a head":          {says("\x00"), "no answer in time"},
+		"half a frame":         {says("\x00\x09\x02"), "no answer in time"},
+		"an empty frame":       {says("\x00\x00"), "empty"},
+		"a frame too long":     {says("\xff\xff" + strings.Repeat("x", 65535)), "65535 bytes"},
+		"the wrong protocol":   {says("HTTP/1.1 200 OK\r\n\r\n"), "want 512 at most"},
+		"another kind":         {says("\x00\x01\x63"), "answer 99"},
+		"held twice":           {says(held + held), "answer 1"},
+		"held, then garbage":   {says(held + "\x00\x00"), "empty"},
+		"held, and gone":       {func(conn net.Conn) { io.WriteString(conn, held); conn.Close() }, "EOF"},
+		"held without end":     {func(conn net.Conn) { io.Copy(conn, endless(held)) }, "answer 1"},
+		"the end":              {func(conn net.Conn) { conn.Close() }, "EOF"},
+		"a reset":              {func(conn net.Conn) { conn.(transport.Conn).Reset() }, "reset"},
+		"a reset after a part": {func(conn net.Conn) { io.WriteString(conn, "\x00"); conn.(transport.Conn).Reset() }, "reset"},
+		"a text to be shown":   {says("\x00\x06\x05\x1b[2J\n"), `could not dial the client: "\x1b[2J\n"`},
+		"moved, with a text":   {says("\x00\x04\x03abc"), "abc"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			said := s.hearsay()
+			c := s.service(t, "c", cluster.WithRegistry(said), cluster.WithTryTimeout(tryTimeout))
+			said.claims(imposture{answer: func(_ *transport.Dialer, conn net.Conn) {
+				defer conn.Close()
+				bad.answer(conn)
+			}}.serve(t, s))
+			began := time.Now()
+			conn, err := c.Dial(t.Context(), "x")
+			if err == nil || !strings.Contains(err.Error(), `"evil"`) || !strings.Contains(err.Error(), bad.want) {
+				t.Fatalf("%v, %v, want an error of replica evil, with %q", conn, err, bad.want)
+			}
+			if took := time.Since(began); took > 3*tryTimeout+5*time.Second {
+				t.Errorf("it took %v", took)
+			}
+			said.says.Store(nil)
+			reachesNow(t, c, "y", "y")
+		})
+	}
+}
+
+// TestHostileHold has a replica that says for ever that it dials the client.
+func TestHostileHold(t *testing.T) {
+	s := newSite(t)
+	ended := make(chan error, 1)
+	said := s.hearsay()
+	said.claims(imposture{answer: func(_ *transport.Dialer, conn net.Conn) {
+		defer conn.Close()
+		if _, err := io.ReadFull(conn, make([]byte, len(ask("x")))); err != nil {
+			t.Error(err)
+		}
+		io.WriteString(conn, held)
+		_, err := conn.Read(make([]byte, 1))
+		ended <- err
+	}}.serve(t, s))
+	c := s.service(t, "c", cluster.WithRegistry(said), cluster.WithTryTimeout(tryTimeout))
+	ctx, cancel := context.WithTimeout(t.Context(), 2*tryTimeout)
+	defer cancel()
+	if _, err := c.Dial(ctx, "x"); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), `"evil"`) {
+		t.Errorf("%v, want the error of ctx, and the replica's name", err)
+	}
+	if err := await(t, "the end of the question", ended); err == nil || err == io.EOF {
+		t.Errorf("%v, want that who asks has given it up", err)
+	}
+}
+
+// TestHostileStreams has a replica open connections to who asks it, who takes none.
+func TestHostileStreams(t *testing.T) {
+	s := newSite(t)
+	s.replica(t, "a").connect(t, "y", "y")
+	s.located(t, "y", "a")
+	ended := make(chan int, 1)
+	said := s.hearsay()
+	said.claims(imposture{
+		endpoint: func(d *transport.Dialer) {
+			opened := 0
+			defer func() { ended <- opened }()
+			for ; opened < 5000; opened++ {
+				conn, err := d.Dial()
+				if err != nil {
+					return
+				}
+				conn.SetDeadline(time.Now().Add(time.Second))
+				conn.Write(make([]byte, 1<<10))
+			}
+		},
+		answer: func(_ *transport.Dialer, conn net.Conn) {
+			io.WriteString(conn, moved)
+			conn.Close()
+		},
+	}.serve(t, s))
+	c := s.service(t, "c", cluster.WithRegistry(said))
+	if conn, err := c.Dial(t.Context(), "x"); err == nil {
+		t.Errorf("%v, want an error", conn)
+	}
+	if opened := await(t, "the end of the flood", ended); opened >= 1000 {
+		t.Errorf("%d connections were opened to who asks", opened)
+	}
+	said.says.Store(nil)
+	reachesNow(t, c, "y", "y")
+}
+
+// endless reads a text again and again.
+type endless string
+
+func (e endless) Read(p []byte) (int, error) {
+	n := 0
+	for n+len(e) <= len(p) {
+		n += copy(p[n:], e)
+	}
+	return n, nil
+}
