@@ -72,6 +72,28 @@ func TestClientHasComeHere(t *testing.T) {
 	}
 }
 
+// TestClientIsBack has a client leave a replica, and come back to it after that has said so:
+// it is asked again.
+func TestClientIsBack(t *testing.T) {
+	s := newSite(t)
+	a, said := s.replica(t, "a"), s.hearsay()
+	c := s.service(t, "c", cluster.WithRegistry(said))
+	lis := a.connect(t, "x", "first")
+	reaches(t, c, "x", "first")
+	a.disconnect(t, "x", lis)
+	said.say(func(ctx context.Context, id string, except ...string) (cluster.Claim, error) {
+		if _, ok := a.clients.Lookup(id); !ok {
+			a.connect(t, id, "second")
+			s.located(t, id, "a")
+		}
+		return s.registry.Locate(ctx, id, except...)
+	})
+	reachesNow(t, c, "x", "second")
+	if got := c.Stats().Moved; got != 1 {
+		t.Errorf("%d replicas have said that the client is gone, want 1", got)
+	}
+}
+
 // TestRegistryLies has a registry say what is not so, once and for ever. It costs a try,
 // and leads to the client, or to an error that tells which replica was tried.
 func TestRegistryLies(t *testing.T) {
