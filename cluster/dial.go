@@ -78,18 +78,11 @@ func passes(err error) bool {
 // try dials a client where it is now.
 func (c *Cluster) try(ctx context.Context, id string) (net.Conn, error) {
 	conn, err := c.tryHere(ctx, id)
-	if err == nil {
-		c.stats.local.Add(1)
-		return conn, nil
-	}
-	if _, ok := errors.AsType[*fleet.NotConnectedError](err); !ok {
-		return nil, err
+	if _, away := errors.AsType[*fleet.NotConnectedError](err); !away {
+		return conn, err
 	}
 	conn, err = c.tryOthers(ctx, id)
-	switch {
-	case err == nil:
-		c.stats.remote.Add(1)
-	case errors.Is(err, ErrNotConnected), errors.Is(err, ErrMoved):
+	if errors.Is(err, ErrNotConnected) || errors.Is(err, ErrMoved) {
 		err = &fleet.NotConnectedError{ID: id, Cause: err}
 	}
 	return conn, err
@@ -100,7 +93,11 @@ func (c *Cluster) tryHere(ctx context.Context, id string) (net.Conn, error) {
 	if c.clients == nil {
 		return nil, &fleet.NotConnectedError{ID: id}
 	}
-	return c.clients.TryDial(ctx, id)
+	conn, err := c.clients.TryDial(ctx, id)
+	if err == nil {
+		c.stats.local.Add(1)
+	}
+	return conn, err
 }
 
 // tryOthers dials a client of another process.
@@ -139,13 +136,13 @@ func (c *Cluster) tryOthers(ctx context.Context, id string) (net.Conn, error) {
 	return nil, failed
 }
 
-// located is the error when nobody else can be asked. If those that were asked claim the
-// client all the same, what failed there tells more.
+// located is the error when nobody else can be asked. What failed tells more than that
+// nobody else claims the client.
 func located(err, failed error) error {
 	switch {
-	case failed == nil, errors.Is(err, ErrNotConnected):
+	case failed == nil:
 		return err
-	case errors.Is(err, ErrMoved):
+	case errors.Is(err, ErrNotConnected):
 		return failed
 	}
 	return fmt.Errorf("%w, after: %w", err, failed)
@@ -156,6 +153,7 @@ func (c *Cluster) ask(ctx context.Context, node Node, id string) (net.Conn, erro
 	conn, err := c.peers.ask(ctx, node, id)
 	switch {
 	case err == nil:
+		c.stats.remote.Add(1)
 		c.owners.set(id, node)
 		return conn, nil
 	case errors.Is(err, ErrMoved):
