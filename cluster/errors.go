@@ -36,7 +36,7 @@ type PeerError struct {
 }
 
 func (e *PeerError) Error() string {
-	return fmt.Sprintf("replica %q at %s: %v", e.Node.Name, e.Node.URL, e.Err)
+	return fmt.Sprintf("replica %q at %q: %v", e.Node.Name, e.Node.URL, e.Err)
 }
 
 // Unwrap returns the cause.
