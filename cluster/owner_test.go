@@ -209,6 +209,22 @@ func TestOneHop(t *testing.T) {
 	}
 }
 
+// TestComesWhileLocated has a client come here while the registry is asked for it.
+func TestComesWhileLocated(t *testing.T) {
+	s := newSite(t)
+	said := s.hearsay()
+	a := s.replica(t, "a", cluster.WithRegistry(said))
+	said.say(func(ctx context.Context, id string, except ...string) (cluster.Claim, error) {
+		a.connect(t, id, "x")
+		s.located(t, id, "a")
+		return s.registry.Locate(ctx, id, except...)
+	})
+	reachesNow(t, a.Cluster, "x", "x")
+	if got := a.Stats(); got != (cluster.Stats{Local: 1}) {
+		t.Errorf("%+v, want one local dial", got)
+	}
+}
+
 // TestOwnClaimIsStale has the registry send a replica to itself, for a client that it has
 // no more or whose connections it cannot open.
 func TestOwnClaimIsStale(t *testing.T) {
