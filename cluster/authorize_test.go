@@ -15,25 +15,25 @@ import (
 	"github.com/backdial/backdial/cluster"
 )
 
-// A log is text that several goroutines write.
-type log struct {
+// A logbook is text that several goroutines write.
+type logbook struct {
 	mu   sync.Mutex
 	text bytes.Buffer
 }
 
-func (l *log) Write(p []byte) (int, error) {
+func (l *logbook) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.Write(p)
 }
 
-func (l *log) count(text string) int {
+func (l *logbook) count(text string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return strings.Count(l.text.String(), text)
 }
 
-func (l *log) option() cluster.Option {
+func (l *logbook) option() cluster.Option {
 	return cluster.WithLogger(slog.New(slog.NewTextHandler(l, nil)))
 }
 
@@ -41,7 +41,7 @@ func (l *log) option() cluster.Option {
 func TestAuthorize(t *testing.T) {
 	const secret = "because of the moon"
 	s := newSite(t)
-	var logged log
+	var logged logbook
 	a := s.replica(t, "a", logged.option(), cluster.WithAuthorize(func(_ context.Context, peer *x509.Certificate, id string) error {
 		if peer.DNSNames[0] == "billing" && id == "meter" || peer.DNSNames[0] == "b" {
 			return nil
@@ -73,7 +73,7 @@ func TestAuthorize(t *testing.T) {
 // TestAuthorizePanics has the user's function panic, which refuses, and cuts nothing.
 func TestAuthorizePanics(t *testing.T) {
 	s := newSite(t)
-	var logged log
+	var logged logbook
 	a := s.replica(t, "a", logged.option(), cluster.WithAuthorize(func(_ context.Context, _ *x509.Certificate, id string) error {
 		if id == "y" {
 			panic("the function is broken")

@@ -93,6 +93,28 @@ func TestOtherClaim(t *testing.T) {
 	}
 }
 
+// TestFrozenOwnerIsForgotten has a client find another replica after the one that had it
+// has not answered: that is not asked first again.
+func TestFrozenOwnerIsForgotten(t *testing.T) {
+	const long = 2 * time.Second
+	s := newSite(t)
+	b := s.replica(t, "b")
+	a, network := s.behind(t, "a")
+	a.connect(t, "x", "lost")
+	s.located(t, "x", "a")
+	c := s.service(t, "c", cluster.WithTryTimeout(long))
+	reachesNow(t, c, "x", "lost")
+	network.Freeze()
+	dialsOr(t, c, "x", `"a"`)
+	b.connect(t, "x", "back")
+	s.located(t, "x", "b")
+	began := time.Now()
+	reachesNow(t, c, "x", "back")
+	if took := time.Since(began); took >= long {
+		t.Errorf("it took %v: the replica that hangs is still asked first", took)
+	}
+}
+
 // TestLostSession has the connection between replicas cut in all ways. Those in use fail,
 // not as if they were complete, and the next dial does not notice.
 func TestLostSession(t *testing.T) {

@@ -124,7 +124,7 @@ func TestLiveRival(t *testing.T) {
 func TestForgedRival(t *testing.T) {
 	s := newSite(t)
 	heard := s.hearsay()
-	var logged log
+	var logged logbook
 	a := s.replica(t, "a", cluster.WithRegistry(heard), logged.option())
 	a.connect(t, "x", "x")
 	s.located(t, "x", "a")
@@ -183,7 +183,7 @@ func TestRivalsEnd(t *testing.T) {
 func TestRivalOfOneFleet(t *testing.T) {
 	s := newSite(t)
 	heard := s.hearsay()
-	var logged log
+	var logged logbook
 	a := s.replica(t, "a", cluster.WithRegistry(heard), logged.option())
 	a.connect(t, "x", "first")
 	a.connect(t, "x", "second")
