@@ -123,7 +123,7 @@ func TestUnfinishedQuestion(t *testing.T) {
 // TestManyQuestions has thousands of connections that ask nothing, and of questions for a
 // client that accepts nothing. Others are served, and with the session all of it ends.
 func TestManyQuestions(t *testing.T) {
-	const flood = 5000
+	const flood = 2000
 	for name, text := range map[string]string{"none": "", "held": ask("full")} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t)

@@ -96,13 +96,12 @@ func TestOtherClaim(t *testing.T) {
 // TestFrozenOwnerIsForgotten has a client find another replica after the one that had it
 // has not answered: that is not asked first again.
 func TestFrozenOwnerIsForgotten(t *testing.T) {
-	const long = 2 * time.Second
 	s := newSite(t)
 	b := s.replica(t, "b")
 	a, network := s.behind(t, "a")
 	a.connect(t, "x", "lost")
 	s.located(t, "x", "a")
-	c := s.service(t, "c", cluster.WithTryTimeout(long))
+	c := s.service(t, "c", cluster.WithTryTimeout(tryTimeout))
 	reachesNow(t, c, "x", "lost")
 	network.Freeze()
 	dialsOr(t, c, "x", `"a"`)
@@ -110,7 +109,7 @@ func TestFrozenOwnerIsForgotten(t *testing.T) {
 	s.located(t, "x", "b")
 	began := time.Now()
 	reachesNow(t, c, "x", "back")
-	if took := time.Since(began); took >= long {
+	if took := time.Since(began); took >= tryTimeout {
 		t.Errorf("it took %v: the replica that hangs is still asked first", took)
 	}
 }

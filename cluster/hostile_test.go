@@ -146,7 +146,7 @@ func TestHostileStreams(t *testing.T) {
 	s := newSite(t)
 	s.replica(t, "a").connect(t, "y", "y")
 	s.located(t, "y", "a")
-	ended := make(chan int, 1)
+	ended := make(chan int, 64) // sessions, of which it takes a few
 	said := s.hearsay()
 	said.claims(imposture{
 		endpoint: func(d *transport.Dialer) {

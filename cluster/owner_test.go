@@ -137,7 +137,7 @@ func TestRegistryLies(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			said := s.hearsay()
-			c := s.service(t, "c", cluster.WithRegistry(said))
+			c := s.service(t, "c", cluster.WithRegistry(said), cluster.WithTryTimeout(tryTimeout))
 			said.claims(lie.node)
 			conn, err := c.Dial(t.Context(), "x")
 			if err == nil { // it was true enough
