@@ -37,11 +37,15 @@ func claimOf(t *testing.T, h cluster.Holder, id string) cluster.Claim {
 // TestNewestIsPreferred has a client connected to two replicas at once, and stay with both.
 func TestNewestIsPreferred(t *testing.T) {
 	s := newSite(t)
-	a, b := s.replica(t, "a"), s.replica(t, "b")
+	heard := s.hearsay()
+	var logged logbook
+	a, b := s.replica(t, "a", cluster.WithRegistry(heard), logged.option()), s.replica(t, "b")
 	a.connect(t, "x", "of-a")
 	s.located(t, "x", "a")
 	ofB := b.connect(t, "x", "of-b")
-	s.located(t, "x", "b")
+	eventually(t, "both are sure", func() bool {
+		return logged.count("another replica") == 1 && !claimOf(t, heard.holder, "x").Doubtful
+	})
 	c := s.service(t, "c")
 	reachesNow(t, c, "x", "of-b")
 	reachesNow(t, a.Cluster, "x", "of-a") // which is nearer
@@ -131,8 +135,14 @@ func TestForgedRival(t *testing.T) {
 	c := s.service(t, "c")
 	conn := dial(t, c, "x")
 	forged := cluster.Claim{ID: "x", Node: cluster.Node{Name: "b", Run: "another"}, Since: time.Now().Add(time.Hour)}
-	began := time.Now()
 	probes := func() int { return logged.count("connected to another replica too") }
+	for _, harmless := range []cluster.Claim{{ID: "nobody", Node: forged.Node}, {ID: "x", Node: s.node(t, "x")}, {}} {
+		heard.holder.Rival(harmless)
+		if probes() > 0 || claimOf(t, heard.holder, "x").Doubtful {
+			t.Errorf("%+v is taken for a rival", harmless)
+		}
+	}
+	began := time.Now()
 	for probes() < 3 {
 		heard.holder.Rival(forged)
 		if time.Since(began) > 30*time.Second {
@@ -141,9 +151,6 @@ func TestForgedRival(t *testing.T) {
 	}
 	if took := time.Since(began); took < 2*time.Second {
 		t.Errorf("3 pings in %v", took)
-	}
-	for _, harmless := range []cluster.Claim{{ID: "nobody", Node: forged.Node}, {ID: "x", Node: s.node(t, "x")}, {}} {
-		heard.holder.Rival(harmless)
 	}
 	eventually(t, "no doubt", func() bool { return !claimOf(t, heard.holder, "x").Doubtful })
 	echoes(t, conn, "kept")
