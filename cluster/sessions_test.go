@@ -170,6 +170,35 @@ func TestClosed(t *testing.T) {
 	}
 }
 
+// TestCloseWhileConnecting has a cluster closed that waits for a replica which says nothing.
+func TestCloseWhileConnecting(t *testing.T) {
+	s := newSite(t)
+	said := s.hearsay()
+	said.claims(cluster.Node{Name: "a", Run: "a", URL: "https://" + silentAddr(t)})
+	for name, end := range map[string]func(*cluster.Cluster) error{
+		"Close":    (*cluster.Cluster).Close,
+		"Shutdown": func(c *cluster.Cluster) error { return c.Shutdown(t.Context()) },
+	} {
+		c := s.service(t, "c", cluster.WithRegistry(said), cluster.WithTryTimeout(time.Minute))
+		done := make(chan error, 1)
+		go func() {
+			_, err := c.Dial(t.Context(), "x")
+			done <- err
+		}()
+		eventually(t, "it connects", func() bool { return c.Stats().Peers == 1 })
+		began := time.Now()
+		if err := end(c); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := await(t, "the dial", done); err == nil {
+			t.Errorf("%s: the dial has not failed", name)
+		}
+		if took := time.Since(began); took > 3*time.Second { // a handshake may take 5 s
+			t.Errorf("%s: it took %v", name, took)
+		}
+	}
+}
+
 // dial opens a connection to a client that says its name, which is its ID.
 func dial(t *testing.T, c *cluster.Cluster, id string) transport.Conn {
 	t.Helper()
