@@ -70,8 +70,8 @@ func WithKeyPin() Option { return func(c *config) { c.pin = true } }
 // WithAuthorize sets what decides, on the replica that holds a client, whether the owner
 // of a certificate may dial it: another replica for one of its users, or a service. An
 // error refuses that with [ErrNotAllowed], and is logged, but not shown to the other
-// end; so does a panic. The client's own replica is not asked for its own users. By default whoever has
-// a certificate of the cluster may dial all clients.
+// end; so does a panic. The client's own replica is not asked for its own users. By
+// default whoever has a certificate of the cluster may dial all clients.
 //
 // ctx ends when the other end does not wait any more.
 func WithAuthorize(authorize func(ctx context.Context, peer *x509.Certificate, id string) error) Option {

@@ -70,7 +70,8 @@ func (p *peers) dial(ctx context.Context, node Node) (conn net.Conn, s *peer, fr
 	return conn, s, fresh, err
 }
 
-// find returns a session for who is about to dial, and calls dialled after that.
+// find returns the session with a node, and whether it is a new one. Whoever has it calls
+// dialled when it has dialled.
 func (p *peers) find(node Node) (s *peer, fresh bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
