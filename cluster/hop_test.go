@@ -3,6 +3,7 @@ package cluster_test
 import (
 	"bytes"
 	"crypto/sha256"
+	"crypto/tls"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/backdial/backdial/carrier/webtransport"
 	"github.com/backdial/backdial/cluster"
+	"github.com/backdial/backdial/internal/testcert"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/nativemux"
 	"github.com/backdial/backdial/mux/qmux"
@@ -41,10 +43,9 @@ type hop struct {
 	accepted chan net.Conn // by the client
 }
 
-// hop connects a client to one of two replicas, between which there is such a stack.
-func (s *site) hop(t *testing.T, name string) *hop {
+// hop connects a client to a replica, to which a service has such a stack.
+func (s *site) hop(t *testing.T, stack cluster.Option) *hop {
 	t.Helper()
-	stack := cluster.WithTransport(stacks[name]...)
 	h := &hop{owner: s.listening(t, "a", stack), asker: s.service(t, "c", stack), accepted: make(chan net.Conn)}
 	var err error
 	h.client, err = transport.DialAndListenContext(t.Context(), h.owner.url, http.Header{"Deviceid": {"x"}})
@@ -130,15 +131,30 @@ func (h *hop) dial(t *testing.T) (here, there transport.Conn) {
 }
 
 // eachStack runs a test with each.
-func eachStack(t *testing.T, test func(t *testing.T, h *hop)) {
-	for name := range stacks {
-		t.Run(name, func(t *testing.T) { test(t, newSite(t).hop(t, name)) })
+func eachStack(t *testing.T, test func(t *testing.T, s *site, h *hop, stack cluster.Option)) {
+	for name, opts := range stacks {
+		t.Run(name, func(t *testing.T) {
+			s, stack := newSite(t), cluster.WithTransport(opts...)
+			test(t, s, s.hop(t, stack), stack)
+		})
 	}
+}
+
+// TestCertificatesOfStacks has who asks show a certificate of another authority, and none.
+func TestCertificatesOfStacks(t *testing.T) {
+	others := testcert.NewCA(t)
+	eachStack(t, func(t *testing.T, s *site, h *hop, stack cluster.Option) {
+		bad := s.ca.Mutual(t)
+		bad.Certificates = []tls.Certificate{others.Issue(t, "c")}
+		for _, config := range []*tls.Config{bad, s.anonymous(t)} {
+			dialsOr(t, s.service(t, "c", stack, cluster.WithTLSConfig(config)), "x", "certificate")
+		}
+	})
 }
 
 // TestNetConn has a connection across replicas be like any other.
 func TestNetConn(t *testing.T) {
-	eachStack(t, func(t *testing.T, h *hop) {
+	eachStack(t, func(t *testing.T, _ *site, h *hop, _ cluster.Option) {
 		nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
 			here, there := h.dial(t)
 			return here, there, func() {
@@ -151,7 +167,7 @@ func TestNetConn(t *testing.T) {
 
 // TestHalfClose ends each direction by itself, in both orders.
 func TestHalfClose(t *testing.T) {
-	eachStack(t, func(t *testing.T, h *hop) {
+	eachStack(t, func(t *testing.T, _ *site, h *hop, _ cluster.Option) {
 		for _, other := range []bool{false, true} {
 			first, second := h.dial(t)
 			if other {
@@ -179,7 +195,7 @@ func ends(t *testing.T, from, to transport.Conn) {
 // TestReset has each end of a connection give it up, the client lose its session, and the
 // owner its session with the asker: nobody takes that for the end.
 func TestReset(t *testing.T) {
-	eachStack(t, func(t *testing.T, h *hop) {
+	eachStack(t, func(t *testing.T, _ *site, h *hop, _ cluster.Option) {
 		here, there := h.dial(t)
 		here.Reset()
 		isReset(t, there)
@@ -205,7 +221,7 @@ func isReset(t *testing.T, conn net.Conn) {
 // TestTransfer sends much both ways at once, and all of it arrives.
 func TestTransfer(t *testing.T) {
 	const size = 4 << 20
-	eachStack(t, func(t *testing.T, h *hop) {
+	eachStack(t, func(t *testing.T, _ *site, h *hop, _ cluster.Option) {
 		here, there := h.dial(t)
 		sums := make(chan [2][sha256.Size]byte, 2)
 		for from, to := range map[transport.Conn]transport.Conn{here: there, there: here} {
@@ -233,7 +249,7 @@ func TestTransfer(t *testing.T) {
 
 // TestSlowReader has a client not read: who writes has to wait, and nothing is lost.
 func TestSlowReader(t *testing.T) {
-	eachStack(t, func(t *testing.T, h *hop) {
+	eachStack(t, func(t *testing.T, _ *site, h *hop, _ cluster.Option) {
 		here, there := h.dial(t)
 		chunk := bytes.Repeat([]byte("slow"), 16<<10)
 		sent := 0

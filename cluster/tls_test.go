@@ -95,11 +95,19 @@ func TestCertificates(t *testing.T) {
 		})
 	}
 	t.Run("none", func(t *testing.T) {
-		config := s.ca.Mutual(t)
-		config.Certificates = nil
-		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return new(tls.Certificate), nil }
-		dialsOr(t, s.service(t, "c", cluster.WithTLSConfig(config)), "y", "certificate")
+		dialsOr(t, s.service(t, "c", cluster.WithTLSConfig(s.anonymous(t))), "y", "certificate")
 	})
+}
+
+// anonymous is the configuration of who shows no certificate.
+func (s *site) anonymous(t *testing.T) *tls.Config {
+	t.Helper()
+	config := s.ca.Mutual(t)
+	config.Certificates = nil
+	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		return new(tls.Certificate), nil
+	}
+	return config
 }
 
 // TestOldTLS has each end speak a version that is not the current one.
