@@ -96,15 +96,26 @@ func TestIdleSession(t *testing.T) {
 }
 
 // TestNoIdleTimeout has the shortest one that there is: each dial has a session all the
-// same.
+// same, also if it gets to it a little later than others.
 func TestNoIdleTimeout(t *testing.T) {
 	s := newSite(t)
 	s.replica(t, "a").connect(t, "x", "x")
-	c := s.service(t, "c", cluster.WithIdleTimeout(1))
-	for range 20 {
-		conn := dial(t, c, "x")
-		echoes(t, conn, "hello")
-		conn.Close()
+	s.located(t, "x", "a")
+	c := s.service(t, "c", cluster.WithIdleTimeout(1), cluster.WithTryTimeout(20*time.Second))
+	for range 10 {
+		var dials sync.WaitGroup
+		for range 200 {
+			dials.Go(func() {
+				conn, err := c.Dial(t.Context(), "x")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				conn.Close()
+			})
+		}
+		dials.Wait()
+		eventually(t, "the session is closed", func() bool { return c.Stats().Peers == 0 })
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"strings"
@@ -103,10 +104,17 @@ func TestTransport(t *testing.T) {
 	}
 }
 
-// tracked is a body that cannot be sent twice.
+// A tracked body cannot be read when it is closed.
 type tracked struct {
 	io.Reader
 	closed atomic.Bool
+}
+
+func (b *tracked) Read(p []byte) (int, error) {
+	if b.closed.Load() {
+		return 0, net.ErrClosed
+	}
+	return b.Reader.Read(p)
 }
 
 func (b *tracked) Close() error {
@@ -166,35 +174,37 @@ func TestTransportReplays(t *testing.T) {
 	here, there := s.replica(t, "here"), s.replica(t, "there")
 	there.web(t, "x", "away")
 	s.located(t, "x", "there")
-	send := func(body io.Reader) (*http.Response, error) {
+	send := func(again bool) (*tracked, *http.Response, error) {
 		lis := here.web(t, "x", "here")
 		var once sync.Once
 		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GetConn: func(string) {
 			once.Do(func() { here.disconnect(t, "x", lis) })
 		}})
+		body := &tracked{Reader: strings.NewReader("body")}
 		r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://x/", body)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return browse(t, here.Cluster).Do(r)
-	}
-	for _, body := range []string{"", "body"} {
-		answer, err := send(strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
+		if again {
+			r.GetBody = func() (io.ReadCloser, error) { return &tracked{Reader: strings.NewReader("body")}, nil }
 		}
-		got, err := io.ReadAll(answer.Body)
-		answer.Body.Close()
-		if want := "away: POST / " + body; string(got) != want || err != nil {
-			t.Errorf("the answer is %q, %v, want %q", got, err, want)
-		}
+		answer, err := browse(t, here.Cluster).Do(r)
+		return body, answer, err
 	}
-	once := &tracked{Reader: strings.NewReader("body")}
-	_, err := send(once)
+	_, answer, err := send(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(answer.Body)
+	answer.Body.Close()
+	if want := "away: POST / body"; string(got) != want || err != nil {
+		t.Errorf("the answer is %q, %v, want %q", got, err, want)
+	}
+	body, _, err := send(false)
 	if _, ok := errors.AsType[*fleet.NotConnectedError](err); !ok && !errors.Is(err, transport.ErrClientGone) {
 		t.Errorf("%v, want that the client is gone", err)
 	}
-	if !once.closed.Load() {
+	if !body.closed.Load() {
 		t.Error("the body is not closed")
 	}
 }
