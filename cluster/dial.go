@@ -78,12 +78,13 @@ func passes(err error) bool {
 // try dials a client where it is now.
 func (c *Cluster) try(ctx context.Context, id string) (net.Conn, error) {
 	conn, err := c.tryHere(ctx, id)
-	if _, away := errors.AsType[*fleet.NotConnectedError](err); !away {
+	away, ok := errors.AsType[*fleet.NotConnectedError](err)
+	if !ok {
 		return conn, err
 	}
 	conn, err = c.tryOthers(ctx, id)
 	if errors.Is(err, ErrNotConnected) || errors.Is(err, ErrMoved) {
-		err = &fleet.NotConnectedError{ID: id, Cause: err}
+		err = &fleet.NotConnectedError{ID: id, Since: away.Since, Cause: err}
 	}
 	return conn, err
 }
@@ -136,13 +137,13 @@ func (c *Cluster) tryOthers(ctx context.Context, id string) (net.Conn, error) {
 	return nil, failed
 }
 
-// located is the error when nobody else can be asked. What failed tells more than that
-// nobody else claims the client.
+// located is the error when nobody else can be asked. If those that were asked claim the
+// client all the same, what failed there tells more.
 func located(err, failed error) error {
 	switch {
-	case failed == nil:
+	case failed == nil, errors.Is(err, ErrNotConnected):
 		return err
-	case errors.Is(err, ErrNotConnected):
+	case errors.Is(err, ErrMoved):
 		return failed
 	}
 	return fmt.Errorf("%w, after: %w", err, failed)
