@@ -1,0 +1,171 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// module is that of the replica's program.
+const module = "github.com/backdial/backdial"
+
+// build makes the replica's program, which is a module of its own because of NATS.
+func build(ctx context.Context, dir string) (program string, err error) {
+	root, err := output(ctx, "", "go", "list", "-m", "-f", "{{.Dir}}", module)
+	if err != nil {
+		return "", fmt.Errorf("find the sources of the replica: run this in a checkout of the repository: %w", err)
+	}
+	program = filepath.Join(dir, "replica.exe")
+	if _, err := output(ctx, filepath.Join(root, "examples", "cluster", "replica"), "go", "build", "-o", program, "."); err != nil {
+		return "", fmt.Errorf("build the replica: %w", err)
+	}
+	return program, nil
+}
+
+// output runs a command in a folder, and returns what it prints.
+func output(ctx context.Context, dir, name string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "GOWORK=off")
+	var complaints bytes.Buffer
+	cmd.Stderr = &complaints
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, bytes.TrimSpace(complaints.Bytes()))
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+// host is where all of them are.
+const host = "127.0.0.1"
+
+// A replica is a process.
+type replica struct {
+	name    string
+	url     *url.URL // for devices and users
+	program string
+	args    []string
+	log     string // the file with what it says
+
+	cmd    *exec.Cmd
+	exited chan struct{} // closed when the process is gone
+	err    error         // how, then
+	down   string        // why it is not asked, or ""
+}
+
+// newReplicas returns n replicas, whose certificates are in dir, and where their logs will
+// be. None is started.
+func newReplicas(program, dir string, names ...string) ([]*replica, error) {
+	var ports []string
+	for range 3 * len(names) {
+		port, err := freePort(host)
+		if err != nil {
+			return nil, err
+		}
+		ports = append(ports, net.JoinHostPort(host, port))
+	}
+	web, peers, routes := ports[:len(names)], ports[len(names):2*len(names)], ports[2*len(names):]
+	var replicas []*replica
+	pem := func(name string) string { return filepath.Join(dir, name+".pem") }
+	for i, name := range names {
+		replicas = append(replicas, &replica{
+			name:    name,
+			url:     &url.URL{Scheme: "http", Host: web[i]},
+			program: program,
+			log:     filepath.Join(dir, name+".log"),
+			args: []string{
+				"-name", name,
+				"-listen", web[i],
+				"-peers", peers[i], "-url", "https://" + peers[i],
+				"-routes", routes[i], "-join", strings.Join(routes, ","),
+				"-ca", pem("ca"), "-cert", pem(name), "-key", pem(name + "-key"),
+				"-notice", "300ms", "-spread", "500ms", // what is in front is quick, and devices are few
+			},
+		})
+	}
+	return replicas, nil
+}
+
+// freePort returns a port that nobody listens on. It is not one of those that a system
+// gives to whoever asks for any, so that it is still free when a replica comes back.
+func freePort(host string) (string, error) {
+	const lowest, n = 20000, 10000
+	var err error
+	for range 100 {
+		port := fmt.Sprint(lowest + rand.N(n))
+		var ln net.Listener
+		if ln, err = net.Listen("tcp", net.JoinHostPort(host, port)); err == nil {
+			return port, ln.Close()
+		}
+	}
+	return "", fmt.Errorf("find a free port: %w", err)
+}
+
+// start starts the process.
+func (r *replica) start() error {
+	log, err := os.OpenFile(r.log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	r.cmd, r.exited, r.err = exec.Command(r.program, r.args...), make(chan struct{}), nil
+	r.cmd.Stdout, r.cmd.Stderr = log, log
+	if err := r.cmd.Start(); err != nil {
+		return fmt.Errorf("start %s: %w", r.name, err)
+	}
+	go func() { // ends with the process
+		r.err = r.cmd.Wait()
+		close(r.exited)
+	}()
+	return nil
+}
+
+// kill ends the process, however it is.
+func (r *replica) kill() {
+	if r.exited != nil {
+		r.cmd.Process.Kill()
+		<-r.exited
+	}
+}
+
+// signal sends a signal.
+func (r *replica) signal(s os.Signal) error {
+	if err := r.cmd.Process.Signal(s); err != nil {
+		return fmt.Errorf("send %s the signal %v: %w", r.name, s, err)
+	}
+	return nil
+}
+
+// ended returns what was wrong with the end of a process that has exited.
+func (r *replica) ended() error {
+	if r.err != nil {
+		return fmt.Errorf("%s has not ended well: %w", r.name, r.err)
+	}
+	return nil
+}
+
+// lastWords returns the end of a replica's log.
+func (r *replica) lastWords() string {
+	const lines = 12
+	log, err := os.ReadFile(r.log)
+	if err != nil {
+		return err.Error()
+	}
+	all := strings.Split(strings.TrimSpace(string(log)), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
+
+// wait waits for so long, or until ctx ends.
+func wait(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
