@@ -29,7 +29,7 @@ import (
 func main() {
 	log.SetFlags(0)
 	addr := flag.String("addr", "127.0.0.1:0", "`address` of the proxy; port 0 is any that is free")
-	pause := flag.Duration("pause", 1200*time.Millisecond, "how long to wait after each table, for who reads")
+	pause := flag.Duration("pause", 2*time.Second, "how long to wait after each table, for who reads")
 	stay := flag.Bool("stay", false, "go on after the show, until Ctrl-C")
 	flag.Parse()
 	// What would end this program has to end the replicas first.
@@ -147,7 +147,7 @@ func (s *show) play(ctx context.Context, ln net.Listener, stay bool) error {
 	running.Go(func() { front.check(ctx) })
 	defer func() {
 		for _, d := range s.devices {
-			d.close()
+			running.Go(d.close)
 		}
 	}()
 

@@ -164,6 +164,9 @@ func (s *show) step(ctx context.Context, what step) error {
 		return err
 	}
 	first.write(s.w)
+	if what.until != nil {
+		s.say("  These are the slowest answers until it had exited, by itself, after %s.", duration(time.Since(start)))
+	}
 	took, last := first.slowest(), first
 	if what.until == nil {
 		took, last, err = s.settle(limit, first, start)

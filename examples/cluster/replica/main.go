@@ -73,12 +73,15 @@ func run(ctx context.Context, c config, log *slog.Logger) error {
 	}
 	defer all.Close()
 
-	var draining atomic.Bool
+	var joined, draining atomic.Bool
 	pages := http.NewServeMux()
 	pages.Handle("/connect", server)
 	pages.Handle("/devices/", http.StripPrefix("/devices", &fleet.ReverseProxy{Transport: all.Transport(unkept), Logger: log}))
 	pages.HandleFunc("/healthz", func(w http.ResponseWriter, r *http.Request) {
-		if draining.Load() || !registry.Connected() {
+		if registry.Connected() {
+			joined.Store(true) // and if it is away later, its own devices can be reached all the same
+		}
+		if draining.Load() || !joined.Load() {
 			http.Error(w, "not ready", http.StatusServiceUnavailable)
 			return
 		}
