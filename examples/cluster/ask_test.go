@@ -136,7 +136,7 @@ func parse(t *testing.T, address string) *url.URL {
 }
 
 func client(t *testing.T) *http.Client {
-	c := &http.Client{Transport: &http.Transport{}}
+	c := &http.Client{Transport: &http.Transport{}, Timeout: patience}
 	t.Cleanup(c.CloseIdleConnections)
 	return c
 }

@@ -44,8 +44,8 @@ type result struct {
 const intro = `
 Three replicas, each a process with a NATS server in it, and a proxy in front of them:
 %s. Devices connect through it, the vans to two replicas each.
-The tables say how long it took each replica to get a page from each device,
-and ● that the device is connected to the very replica.`
+The tables say how long each replica took to get a page from each device.
+A ● marks a device that is connected to that very replica.`
 
 // begin starts replicas, and has devices connect.
 func (s *show) begin(ctx context.Context, front *proxy) error {
@@ -160,6 +160,9 @@ func (s *show) step(ctx context.Context, what step) error {
 	limit, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
 	first, err := s.askUntil(limit, what)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -167,19 +170,16 @@ func (s *show) step(ctx context.Context, what step) error {
 	if what.until != nil {
 		s.say("  These are the slowest answers until it had exited, by itself, after %s.", duration(time.Since(start)))
 	}
-	took, last := first.slowest(), first
-	if what.until == nil {
-		took, last, err = s.settle(limit, first, start)
+	took, last, err := s.settle(limit, first, start)
+	if what.until != nil && len(first.failures()) == 0 {
+		took = first.slowest()
 	}
 	if err == nil {
 		err = s.awaitSessions(limit)
 	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	if err != nil || len(last.failures()) > 0 {
+	if err != nil {
 		return fmt.Errorf("%s: not every replica reaches every device after %s:\n%s",
-			what.title, duration(time.Since(start)), strings.Join(last.failures(), "\n"))
+			what.title, duration(time.Since(start)), strings.Join(append(last.failures(), err.Error()), "\n"))
 	}
 
 	settled := s.askAll(ctx)

@@ -56,8 +56,8 @@ func run(ctx context.Context, c config, log *slog.Logger) error {
 	}
 	defer disconnect()
 
-	// The devices that connect to this process. They are who they say: authenticate
-	// them, by what Identify and WithAuthorize are given.
+	// The devices that connect to this process. Their header is believed: replace it by
+	// what proves who they are.
 	devices := fleet.New(fleet.ByHeader("DeviceId"))
 	server := transport.NewServer(devices, transport.WithAuthorize(devices.Authorize),
 		transport.WithServerID(c.name), transport.WithDrainSpread(c.spread), transport.WithLogger(log))

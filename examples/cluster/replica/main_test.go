@@ -69,8 +69,8 @@ func TestExternal(t *testing.T) {
 	testMove(t, one, two)
 }
 
-// testMove has a device be asked through another replica than its own, and then be
-// without it.
+// testMove has a device be asked through another replica than its own, which is drained
+// while requests are under way.
 func testMove(t *testing.T, one, two *replica) {
 	t.Helper()
 	var at atomic.Pointer[replica]
@@ -82,25 +82,48 @@ func testMove(t *testing.T, one, two *replica) {
 		t.Fatal(err)
 	}
 	defer lis.Close()
-	go http.Serve(lis, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "here") }))
+	began, finish := make(chan bool), make(chan bool)
+	pages := http.NewServeMux()
+	pages.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "here") })
+	pages.HandleFunc("/slow", func(w http.ResponseWriter, r *http.Request) {
+		began <- true
+		<-finish
+		fmt.Fprint(w, "finished")
+	})
+	go http.Serve(lis, pages)
 	for _, r := range []*replica{one, two} {
 		if text, name := get(t, r.url+"/devices/kiosk-1/"); text != "here" || name != r.name {
 			t.Errorf("%s: answer %q by %q", r.name, text, name)
 		}
 	}
-	if server := lis.(*transport.Listener).Info().Server; server != one.name {
-		t.Errorf("the device is connected to %q, want %q", server, one.name)
+	connectedTo := func() string { return lis.(*transport.Listener).Info().Server }
+	if connectedTo() != one.name {
+		t.Errorf("the device is connected to %q, want %q", connectedTo(), one.name)
 	}
 
 	at.Store(two)
-	if err := one.stop(); err != nil {
-		t.Errorf("drained: %v", err)
+	answers := make(chan string)
+	for _, r := range []*replica{one, two} {
+		go func() {
+			text, _ := get(t, r.url+"/devices/kiosk-1/slow")
+			answers <- text
+		}()
+		<-began
 	}
+	drained := make(chan error)
+	go func() { drained <- one.stop() }()
+	await(t, "the device moves", func() bool { return connectedTo() == two.name })
 	if text, _ := get(t, two.url+"/devices/kiosk-1/"); text != "here" {
 		t.Errorf("answer %q", text)
 	}
-	if server := lis.(*transport.Listener).Info().Server; server != two.name {
-		t.Errorf("the device is connected to %q, want %q", server, two.name)
+	close(finish)
+	for range 2 {
+		if text := <-answers; text != "finished" {
+			t.Errorf("what was under way is answered %q", text)
+		}
+	}
+	if err := <-drained; err != nil {
+		t.Errorf("drained: %v", err)
 	}
 }
 
@@ -266,12 +289,13 @@ func get(t *testing.T, url string) (text, replica string) {
 	t.Helper()
 	answer, err := http.Get(url)
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
+		return "", ""
 	}
 	defer answer.Body.Close()
 	body, err := io.ReadAll(answer.Body)
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
 	}
 	return string(body), answer.Header.Get("Replica")
 }
