@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -162,23 +163,28 @@ func TestTooManyQuestions(t *testing.T) {
 	a.connect(t, "x", "x")
 	s.located(t, "x", "a")
 	evil := s.asker(t, "x")
-	refused := make(chan struct{})
-	var once sync.Once
+	ctx, refused := context.WithCancel(t.Context())
+	defer refused()
 	var reading sync.WaitGroup
 	defer reading.Wait()
 	defer evil.Close()
-	for range 16384 + 256 {
-		conn, err := evil.DialContext(t.Context(), "", "")
+	for range 3 * 16384 {
+		conn, err := evil.DialContext(ctx, "", "")
+		if ctx.Err() != nil {
+			break
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
+		opened := time.Now()
 		reading.Go(func() {
-			if _, err := conn.Read(make([]byte, 1)); errors.Is(err, mux.ErrReset) {
-				once.Do(func() { close(refused) })
+			_, err := conn.Read(make([]byte, 1))
+			if errors.Is(err, mux.ErrReset) && time.Since(opened) < 5*time.Second { // not because it asks nothing
+				refused()
 			}
 		})
 	}
-	await(t, "a refusal", refused)
+	await(t, "a refusal", ctx.Done())
 	reachesNow(t, s.service(t, "c"), "x", "x")
 }
 

@@ -3,6 +3,9 @@ package cluster_test
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -16,13 +19,54 @@ type hearsay struct {
 	says    atomic.Pointer[saying] // instead of the registry, or nil
 	away    atomic.Bool            // the engine is, and tells nothing
 	holder  cluster.Holder         // who has joined
+
+	mu   sync.Mutex
+	told []string // by who has joined: "+" and "-" and an ID, and "close"
 }
 
 type saying func(ctx context.Context, id string, except ...string) (cluster.Claim, error)
 
 func (h *hearsay) Join(self cluster.Node, holder cluster.Holder) (cluster.Member, error) {
 	h.holder = holder
-	return h.Registry.Join(self, holder)
+	m, err := h.Registry.Join(self, holder)
+	return overheard{m, h}, err
+}
+
+// An overheard member is one whose registry remembers what it is told.
+type overheard struct {
+	cluster.Member
+	by *hearsay
+}
+
+func (o overheard) Attach(c cluster.Claim) {
+	o.by.note("+" + c.ID)
+	o.Member.Attach(c)
+}
+
+func (o overheard) Detach(id string) {
+	o.by.note("-" + id)
+	o.Member.Detach(id)
+}
+
+func (o overheard) Close() error {
+	o.by.note("close")
+	return o.Member.Close()
+}
+
+func (h *hearsay) note(what string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.told = append(h.told, what)
+}
+
+// wasTold waits until the registry was told just that.
+func (h *hearsay) wasTold(t *testing.T, want ...string) {
+	t.Helper()
+	eventually(t, "the registry is told "+strings.Join(want, " "), func() bool {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		return slices.Equal(h.told, want)
+	})
 }
 
 func (h *hearsay) Locate(ctx context.Context, id string, except ...string) (cluster.Claim, error) {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -17,7 +18,9 @@ func TestShutdownWaits(t *testing.T) {
 	for _, end := range []string{"asker", "owner"} {
 		t.Run(end, func(t *testing.T) {
 			s := newSite(t)
-			a, c := s.replica(t, "a"), s.replica(t, "c")
+			heard := map[string]*hearsay{"owner": s.hearsay(), "asker": s.hearsay()}
+			a := s.replica(t, "a", cluster.WithRegistry(heard["owner"]))
+			c := s.replica(t, "c", cluster.WithRegistry(heard["asker"]))
 			a.connect(t, "x", "x")
 			conn := dial(t, c.Cluster, "x")
 			down := c
@@ -26,6 +29,7 @@ func TestShutdownWaits(t *testing.T) {
 			}
 			done := make(chan error, 1)
 			go func() { done <- down.Cluster.Shutdown(t.Context()) }()
+			heard[end].wasTold(t, map[string][]string{"owner": {"+x", "close"}, "asker": {"close"}}[end]...)
 			refuses(t, c.Cluster, "x")
 			echoes(t, conn, "in use")
 			select {
@@ -67,6 +71,48 @@ func TestShutdownEnds(t *testing.T) {
 				t.Errorf("%v, want ctx's error", err)
 			}
 			isCut(t, conn)
+		})
+	}
+}
+
+// TestRegistryIsTold has clients come and go, also before the cluster is there, and then
+// the cluster itself.
+func TestRegistryIsTold(t *testing.T) {
+	for name, leave := range map[string]func(*cluster.Cluster) error{
+		"Close":    (*cluster.Cluster).Close,
+		"Shutdown": func(c *cluster.Cluster) error { return c.Shutdown(t.Context()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			heard := s.hearsay()
+			r := s.replica(t, "a", cluster.WithRegistry(heard))
+			first := r.connect(t, "x", "x")
+			heard.wasTold(t, "+x")
+			r.disconnect(t, "x", first)
+			heard.wasTold(t, "+x", "-x")
+			r.connect(t, "x", "x")
+			heard.wasTold(t, "+x", "-x", "+x")
+			r.connect(t, "x", "x") // in place of the one before, so that it is there all the time
+			heard.wasTold(t, "+x", "-x", "+x", "+x")
+
+			later := s.hearsay()
+			c, err := cluster.New(r.clients, cluster.WithRegistry(later), cluster.WithTLSConfig(s.ca.Mutual(t, "b")),
+				cluster.WithNode("b", "https://127.0.0.1:1"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			later.wasTold(t, "+x")
+			if err := leave(c); err != nil {
+				t.Error(err)
+			}
+			eventually(t, "it has left", func() bool {
+				later.mu.Lock()
+				defer later.mu.Unlock()
+				return slices.Contains(later.told, "close") && !slices.Contains(later.told, "-x")
+			})
+			if claim, ok := later.holder.Claim("x"); ok {
+				t.Errorf("it still claims %+v", claim)
+			}
 		})
 	}
 }
