@@ -111,7 +111,8 @@ func TestAuthorizeBlocks(t *testing.T) {
 	a.connect(t, "x", "x")
 	a.connect(t, "y", "y")
 	s.located(t, "y", "a")
-	c := s.service(t, "c", cluster.WithTryTimeout(300*time.Millisecond))
+	c := s.service(t, "c", cluster.WithTryTimeout(tryTimeout))
+	reachesSoon(t, c, "x", "x") // and has a session
 	conn := dial(t, c, "x")
 	_, err := c.Dial(t.Context(), "y")
 	if failed, ok := errors.AsType[*cluster.PeerError](err); !ok || failed.Node.Name != "a" {

@@ -55,6 +55,7 @@ func TestHeldUntilCtxEnds(t *testing.T) {
 	s.located(t, "x", "a")
 	s.located(t, "y", "a")
 	c := s.service(t, "c", cluster.WithTryTimeout(tryTimeout))
+	reachesSoon(t, c, "y", "y") // and has a session
 	ctx, cancel := context.WithTimeout(t.Context(), 2*tryTimeout)
 	defer cancel()
 	done := make(chan error, 1)
@@ -63,7 +64,7 @@ func TestHeldUntilCtxEnds(t *testing.T) {
 		done <- err
 	}()
 	eventually(t, "the owner waits", func() bool { return running("dialSlowly") })
-	reachesNow(t, c, "y", "y") // nobody else has to
+	reachesSoon(t, c, "y", "y") // nobody else has to
 	err := await(t, "the dial", done)
 	if _, isPeer := errors.AsType[*cluster.PeerError](err); isPeer || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), `"a"`) {
 		t.Errorf("%v, want the error of ctx, and the replica's name", err)
@@ -82,8 +83,11 @@ func TestHeldUntilAccepted(t *testing.T) {
 	s := newSite(t)
 	a := s.replica(t, "a")
 	lis := a.full(t, "x")
+	a.connect(t, "y", "y")
 	s.located(t, "x", "a")
+	s.located(t, "y", "a")
 	c := s.service(t, "c", cluster.WithTryTimeout(tryTimeout))
+	reachesSoon(t, c, "y", "y") // and has a session
 	dialled := make(chan net.Conn, 1)
 	began := time.Now()
 	go func() {
@@ -116,7 +120,7 @@ func TestHeldClientGoes(t *testing.T) {
 			a, b := s.replica(t, "a"), s.replica(t, "b")
 			lis := a.full(t, "x")
 			s.located(t, "x", "a")
-			c := s.service(t, "c", cluster.WithTryTimeout(tryTimeout))
+			c := s.service(t, "c")
 			done := make(chan error, 1)
 			go func() {
 				conn, err := c.Dial(t.Context(), "x")

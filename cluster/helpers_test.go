@@ -1,7 +1,6 @@
 package cluster_test
 
 import (
-	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -16,6 +15,10 @@ import (
 	"github.com/backdial/backdial/internal/testcert"
 	"github.com/backdial/backdial/transport"
 )
+
+// patient is how long replicas of tests may take to answer, unless a test wants to see that
+// time pass: on a machine that is busy, a handshake takes more than the default.
+const patient = 20 * time.Second
 
 // A site is a cluster of replicas in one process, on real sockets.
 type site struct {
@@ -55,6 +58,7 @@ func (s *site) replicaAt(t *testing.T, name string, ln net.Listener, url string,
 		cluster.WithRegistry(s.registry),
 		cluster.WithTLSConfig(s.ca.Mutual(t, name)),
 		cluster.WithNode(name, url),
+		cluster.WithTryTimeout(patient),
 	}, opts...)
 	var err error
 	if r.Cluster, err = cluster.New(r.clients, opts...); err != nil {
@@ -77,7 +81,11 @@ func (s *site) replicaAt(t *testing.T, name string, ln net.Listener, url string,
 // service returns what only dials. It is closed when t is done.
 func (s *site) service(t *testing.T, name string, opts ...cluster.Option) *cluster.Cluster {
 	t.Helper()
-	opts = append([]cluster.Option{cluster.WithRegistry(s.registry), cluster.WithTLSConfig(s.tls(t, name))}, opts...)
+	opts = append([]cluster.Option{
+		cluster.WithRegistry(s.registry),
+		cluster.WithTLSConfig(s.ca.Mutual(t, name)),
+		cluster.WithTryTimeout(patient),
+	}, opts...)
 	c, err := cluster.New(nil, opts...)
 	if err != nil {
 		t.Fatal(err)
@@ -85,8 +93,6 @@ func (s *site) service(t *testing.T, name string, opts ...cluster.Option) *clust
 	t.Cleanup(func() { c.Close() })
 	return c
 }
-
-func (s *site) tls(t *testing.T, name string) *tls.Config { return s.ca.Mutual(t, name) }
 
 // connect connects a client that greets on each connection with its name, and then says
 // what it hears, and waits until the replica has it. It is closed when t is done.
@@ -141,6 +147,21 @@ func reachesNow(t *testing.T, c *cluster.Cluster, id, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer conn.Close()
+	if got := nameOf(t, conn); got != name {
+		t.Errorf("client %s is %q, want %q", id, got, name)
+	}
+}
+
+// reachesSoon is reaches of a client, for a cluster that may not be patient enough.
+func reachesSoon(t *testing.T, c *cluster.Cluster, id, name string) {
+	t.Helper()
+	var conn net.Conn
+	eventually(t, id+" is reached", func() bool {
+		var err error
+		conn, err = c.Dial(t.Context(), id)
+		return err == nil
+	})
 	defer conn.Close()
 	if got := nameOf(t, conn); got != name {
 		t.Errorf("client %s is %q, want %q", id, got, name)

@@ -69,7 +69,7 @@ func TestDeadRival(t *testing.T) {
 	reachesNow(t, s.service(t, "c"), "x", "back")
 
 	began := time.Now()
-	misled := s.service(t, "misled", cluster.WithRegistry(said), cluster.WithTryTimeout(20*time.Second))
+	misled := s.service(t, "misled", cluster.WithRegistry(said))
 	if conn, err := misled.Dial(t.Context(), "x"); !errors.Is(err, cluster.ErrMoved) {
 		t.Errorf("%v, %v, want ErrMoved", conn, err)
 	}
@@ -94,7 +94,7 @@ func TestLiveRival(t *testing.T) {
 	network := a.away(t, "x", "x")
 	s.located(t, "x", "a")
 	said.claims(s.node(t, "x"))
-	misled := s.service(t, "misled", cluster.WithRegistry(said), cluster.WithTryTimeout(20*time.Second))
+	misled := s.service(t, "misled", cluster.WithRegistry(said))
 	network.Freeze()
 	heard.holder.Rival(cluster.Claim{ID: "x", Node: cluster.Node{Name: "b", Run: "another"}})
 	if !claimOf(t, heard.holder, "x").Doubtful {

@@ -36,7 +36,7 @@ func TestOneSession(t *testing.T) {
 	a := s.replica(t, "a", seen.count())
 	a.connect(t, "x", "x")
 	s.located(t, "x", "a")
-	c := s.service(t, "c", cluster.WithTryTimeout(10*time.Second))
+	c := s.service(t, "c")
 	conns := make([]net.Conn, dials)
 	var wg sync.WaitGroup
 	for i := range dials {
@@ -101,7 +101,7 @@ func TestNoIdleTimeout(t *testing.T) {
 	s := newSite(t)
 	s.replica(t, "a").connect(t, "x", "x")
 	s.located(t, "x", "a")
-	c := s.service(t, "c", cluster.WithIdleTimeout(1), cluster.WithTryTimeout(20*time.Second))
+	c := s.service(t, "c", cluster.WithIdleTimeout(1))
 	for range 10 {
 		var dials sync.WaitGroup
 		for range 200 {
