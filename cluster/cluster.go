@@ -138,9 +138,7 @@ func (c *Cluster) newServer() *transport.Server {
 		transport.WithLimits(mux.Config{MaxStreams: maxPeerStreams}),
 		transport.WithKeepAlive(peerKeepAlive, peerKeepAlive),
 		transport.WithMaxAge(-1),
-	}
-	if !c.silent {
-		opts = append(opts, transport.WithLogger(c.logger))
+		transport.WithTrace(c.trace()),
 	}
 	for _, o := range c.transport {
 		opts = append(opts, o)
@@ -152,6 +150,21 @@ func (c *Cluster) newServer() *transport.Server {
 		transport.WithAcceptFromClient(c.answer),
 	)
 	return transport.NewServer(transport.EndpointHandlerFunc(func(*transport.Dialer) {}), opts...)
+}
+
+// trace logs who connects: what package transport logs is of clients.
+func (c *Cluster) trace() transport.Trace {
+	return transport.Trace{
+		ClientConnected: func(info transport.Info) {
+			c.logger.Info("cluster: another has connected", "remote", info.RemoteAddr, "carrier", info.Carrier, "mux", info.Mux)
+		},
+		ClientGone: func(info transport.Info, err error) {
+			c.logger.Info("cluster: another has disconnected", "remote", info.RemoteAddr, "reason", err)
+		},
+		HandshakeFailed: func(r *http.Request, err error) {
+			c.logger.Warn("cluster: another was refused", "remote", r.RemoteAddr, "err", err)
+		},
+	}
 }
 
 // peerOf returns the certificate of the other end of a session.

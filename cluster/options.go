@@ -37,7 +37,7 @@ const (
 
 	// peerKeepAlive is how soon replicas notice that the path between them is dead: in
 	// twice that. There are few such paths.
-	peerKeepAlive = 5 * time.Second
+	peerKeepAlive = 2 * time.Second
 
 	// peerHandshakeTimeout bounds what it takes to connect to a replica, also for who
 	// does not wait for that any more.
@@ -92,7 +92,7 @@ func WithTryTimeout(d time.Duration) Option { return func(c *config) { c.tryTime
 func WithIdleTimeout(d time.Duration) Option { return func(c *config) { c.idle = d } }
 
 // WithTransport sets options of the sessions between replicas, such as carriers and
-// multiplexers: those of package transport by default, with a keepalive of 5 s, and
+// multiplexers: those of package transport by default, with a keepalive of 2 s, and
 // 16,384 connections in a session. [transport.WithLimits] sets that, too: 0 for its
 // MaxStreams means 256.
 func WithTransport(opts ...transport.Option) Option {

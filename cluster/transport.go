@@ -6,44 +6,67 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/backdial/backdial/fleet"
 	"github.com/backdial/backdial/internal/reverse"
 )
 
-// remoteIdleTimeout is for how long a connection to a client of another replica is kept:
-// that replica cannot tell that the client is to move.
-const remoteIdleTimeout = 5 * time.Second
+// keptFor is for how long a connection to a client of another replica is used, and then
+// kept: that replica cannot tell that the client is to move, and waits for the connection.
+const keptFor = 5 * time.Second
 
 // A Transport is an [http.RoundTripper] for which the host of a URL is a client's ID:
 // http://123/status is what client 123 serves under /status, wherever it is connected.
 // See [Cluster.Transport].
 type Transport struct {
-	cluster *Cluster
-	here    *fleet.Transport // nil for a service
-	others  *http.Transport
+	cluster   *Cluster
+	here      *fleet.Transport // nil for a service
+	configure []func(*http.Transport)
+
+	mu     sync.Mutex // guards below
+	others *http.Transport
+	since  time.Time // when its first connection may have been made
 }
 
 // Transport returns an [http.RoundTripper] that reaches clients by their ID. It keeps
 // connections to them: so make one, and not one for a request. configure sets fields of
 // the [http.Transport] underneath, as in [fleet.Fleet.Transport].
 //
-// Clients of this process are reached as by a transport of its fleet. A connection to
-// a client of another replica is kept for 5 s at most, because it holds up the client's
-// move for so long. Errors match what those of [Cluster.Dial] do.
+// Clients of this process are reached as by a transport of its fleet. A connection to a
+// client of another replica gets no requests when it is 5 s old, and is kept for 5 s at
+// most when it is idle, because it holds up the client's move for so long. Errors match
+// what those of [Cluster.Dial] do; no connection is waited for longer than 30 s.
 //
 // [http.Transport]: https://pkg.go.dev/net/http#Transport
 func (c *Cluster) Transport(configure ...func(*http.Transport)) *Transport {
-	t := &Transport{cluster: c}
+	t := &Transport{cluster: c, configure: configure}
 	if c.clients != nil {
-		t.here = c.clients.Transport(configure...)
+		t.here = c.clients.TryTransport(configure...)
 	}
-	t.others = reverse.NewTransport(t.dial, configure...)
-	if t.others.IdleConnTimeout <= 0 || t.others.IdleConnTimeout > remoteIdleTimeout {
-		t.others.IdleConnTimeout = remoteIdleTimeout
-	}
+	t.renew()
 	return t
+}
+
+// renew has new connections be made to clients of other replicas.
+func (t *Transport) renew() {
+	t.others, t.since = reverse.NewTransport(t.dial, t.configure...), time.Now()
+	if t.others.IdleConnTimeout <= 0 || t.others.IdleConnTimeout > keptFor {
+		t.others.IdleConnTimeout = keptFor
+	}
+}
+
+// current returns what reaches clients of other replicas now.
+func (t *Transport) current() *http.Transport {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if time.Since(t.since) > keptFor {
+		old := t.others
+		t.renew()
+		go old.CloseIdleConnections() // which a client that does not read may hold up; those in use go when they are idle
+	}
+	return t.others
 }
 
 func (t *Transport) dial(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -73,7 +96,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
-	return t.others.RoundTrip(r)
+	return t.current().RoundTrip(r)
 }
 
 // CloseIdleConnections closes the connections that are kept and not in use.
@@ -81,5 +104,5 @@ func (t *Transport) CloseIdleConnections() {
 	if t.here != nil {
 		t.here.CloseIdleConnections()
 	}
-	t.others.CloseIdleConnections()
+	t.current().CloseIdleConnections()
 }

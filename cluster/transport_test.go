@@ -167,6 +167,57 @@ func TestTransportKeeps(t *testing.T) {
 	}
 }
 
+// TestTransportRenews has a connection to a client elsewhere be used no longer than the move
+// of that client may take, although there is always something to ask.
+func TestTransportRenews(t *testing.T) {
+	s := newSite(t)
+	a := s.replica(t, "a")
+	a.web(t, "x", "X")
+	s.located(t, "x", "a")
+	c := s.service(t, "c")
+	reach := c.Transport()
+	t.Cleanup(reach.CloseIdleConnections)
+	client := browser{&http.Client{Transport: reach}}
+	for range 3 {
+		client.says(t, "http://x/", "X: GET / ")
+	}
+	if got := c.Stats().Remote; got != 1 {
+		t.Errorf("%d connections for requests one after the other, want 1", got)
+	}
+	reach.Age(6 * time.Second)
+	client.says(t, "http://x/", "X: GET / ")
+	if got := c.Stats().Remote; got != 2 {
+		t.Errorf("%d connections, want another after 6 s", got)
+	}
+	eventually(t, "the older connection is given up", func() bool { return a.Stats().Relayed == 1 })
+}
+
+// TestTransportWaitsElsewhere has the fleet of a replica wait for its clients, and not for
+// those that are elsewhere.
+func TestTransportWaitsElsewhere(t *testing.T) {
+	s := newSite(t)
+	clients := fleet.New(fleet.ByHeader("DeviceId"), fleet.WithWaitForClient())
+	r, err := http.NewRequest(http.MethodGet, "http://x/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = clients.TryTransport().RoundTrip(r); err == nil {
+		t.Error("a client that is not there answers")
+	} else if _, ok := errors.AsType[*fleet.NotConnectedError](err); !ok {
+		t.Errorf("%v, want a NotConnectedError", err)
+	}
+	there := s.replica(t, "there")
+	there.web(t, "x", "away")
+	s.located(t, "x", "there")
+	c, err := cluster.New(clients, cluster.WithRegistry(s.registry),
+		cluster.WithTLSConfig(s.ca.Mutual(t, "here")), cluster.WithNode("here", "https://127.0.0.1:1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	browse(t, c).says(t, "http://x/", "away: GET / ")
+}
+
 // TestTransportReplays has the session of a client here end while a request is about to be
 // sent, and the client be elsewhere: a request whose body can be sent again reaches it.
 func TestTransportReplays(t *testing.T) {

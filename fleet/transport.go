@@ -20,7 +20,8 @@ import (
 type Transport struct {
 	fleet     *Fleet
 	configure []func(*http.Transport)
-	patience  time.Duration // with a client that is away; 0 for that of the request
+	waits     bool          // for a client that is away
+	patience  time.Duration // with that; 0 for that of the request
 
 	mu       sync.Mutex // guards below
 	sessions map[*member]*rhttp.Transport
@@ -39,7 +40,15 @@ type Transport struct {
 // just as net/http does when a connection that it has kept turns out to be dead. Errors
 // match what those of [Fleet.Dial] do.
 func (f *Fleet) Transport(configure ...func(*http.Transport)) *Transport {
-	return &Transport{fleet: f, configure: configure, sessions: make(map[*member]*rhttp.Transport)}
+	return &Transport{fleet: f, configure: configure, waits: f.waits, sessions: make(map[*member]*rhttp.Transport)}
+}
+
+// TryTransport is [Fleet.Transport] that does not wait for a client which is not connected,
+// also [WithWaitForClient]: for who would look for it elsewhere.
+func (f *Fleet) TryTransport(configure ...func(*http.Transport)) *Transport {
+	t := f.Transport(configure...)
+	t.waits = false
+	return t
 }
 
 // RoundTrip implements [http.RoundTripper].
@@ -84,7 +93,7 @@ func (t *Transport) find(ctx context.Context, id string) (*member, error) {
 		ctx, cancel = context.WithTimeout(ctx, t.patience)
 		defer cancel()
 	}
-	return t.fleet.find(ctx, id, t.fleet.waits)
+	return t.fleet.find(ctx, id, t.waits)
 }
 
 // hasNoConnection reports whether err is because none could be opened to m: and not to

@@ -2,11 +2,13 @@ package natsserver
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -53,8 +55,8 @@ type Config struct {
 
 	// TLS is for connections between servers, and is mandatory if there is a
 	// ClusterAddr. It needs a certificate, and RootCAs or ClientCAs, either of which
-	// stands for both. Clients need a certificate, and the version is 1.3, whatever it
-	// says. InsecureSkipVerify and GetConfigForClient are errors.
+	// stands for both. Who dials needs a certificate that is for servers too, and the
+	// version is 1.3, whatever it says. InsecureSkipVerify and GetConfigForClient are errors.
 	TLS *tls.Config
 
 	// ClientAddr is where services reach this server which hold no clients of their own,
@@ -163,7 +165,24 @@ func mutual(config *tls.Config) *tls.Config {
 	if config.RootCAs == nil {
 		config.RootCAs = config.ClientCAs
 	}
+	verify := config.VerifyConnection
+	config.VerifyConnection = func(state tls.ConnectionState) error {
+		if err := checkServer(state.PeerCertificates[0]); err != nil || verify == nil {
+			return err
+		}
+		return verify(state)
+	}
 	return config
+}
+
+// checkServer refuses who has dialled and may not be dialled: a service whose certificate
+// is of the same authority is not to say where clients are.
+func checkServer(certificate *x509.Certificate) error {
+	usages := certificate.ExtKeyUsage
+	if slices.Contains(usages, x509.ExtKeyUsageServerAuth) || slices.Contains(usages, x509.ExtKeyUsageAny) {
+		return nil
+	}
+	return fmt.Errorf("the certificate of %q is not for a server", certificate.Subject)
 }
 
 // check returns an error unless a server is safe from strangers.

@@ -39,7 +39,8 @@
 // So a certificate is for the name of its replica, which is what other packages look at, and
 // for the host of its route; and have Advertise, or a ServerName.
 //
-// Whoever has a certificate that the ClientCAs of [Config.TLS] have signed can be part of
-// the engine, and claim any client. Have an authority that signs nothing else, or look at
-// names in its VerifyConnection.
+// Whoever has a certificate for servers that the ClientCAs of [Config.TLS] have signed can
+// be part of the engine, and claim any client. Have an authority that signs such ones for
+// replicas alone, or look at names in its VerifyConnection. A service that dials clients
+// has one for client authentication, which is refused.
 package natsserver

@@ -2,6 +2,7 @@ package natsserver_test
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"net"
 	"testing"
 
@@ -88,6 +89,8 @@ func TestStrangers(t *testing.T) {
 	other := testcert.NewCA(t)
 	halfTrusting := other.Mutual(t, "127.0.0.1")
 	halfTrusting.RootCAs = ca.Pool()
+	service := ca.Mutual(t)
+	service.Certificates = []tls.Certificate{ca.IssueFor(t, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, "127.0.0.1")}
 	for _, test := range []struct {
 		name     string
 		stranger *tls.Config
@@ -96,6 +99,7 @@ func TestStrangers(t *testing.T) {
 	}{
 		{"another authority", other.Mutual(t, "127.0.0.1"), "127.0.0.1", "unknown authority"},
 		{"another authority, and trust", halfTrusting, "127.0.0.1", "unknown authority"},
+		{"a service", service, "127.0.0.1", "is not for a server"},
 		{"another name of who is joined", ca.Mutual(t, "127.0.0.1"), "a.example", "doesn't contain any IP SANs"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

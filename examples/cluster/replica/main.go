@@ -76,7 +76,7 @@ func run(ctx context.Context, c config, log *slog.Logger) error {
 	var joined, draining atomic.Bool
 	pages := http.NewServeMux()
 	pages.Handle("/connect", server)
-	pages.Handle("/devices/", http.StripPrefix("/devices", &fleet.ReverseProxy{Transport: all.Transport(unkept), Logger: log}))
+	pages.Handle("/devices/", http.StripPrefix("/devices", &fleet.ReverseProxy{Transport: all.Transport(), Logger: log}))
 	pages.HandleFunc("/healthz", func(w http.ResponseWriter, r *http.Request) {
 		if registry.Connected() {
 			joined.Store(true) // and if it is away later, its own devices can be reached all the same
@@ -126,7 +126,3 @@ func run(ctx context.Context, c config, log *slog.Logger) error {
 	log.Info("drained")
 	return nil
 }
-
-// unkept has each request dial. A connection through a replica that drains would hold that
-// up for as long as there are requests to send.
-func unkept(t *http.Transport) { t.DisableKeepAlives = true }

@@ -135,7 +135,7 @@ func TestServiceRoute(t *testing.T) {
 	c.routes = freeAddr(t)
 	var refused atomic.Bool
 	startLogging(t, c, writer(func(line []byte) {
-		if strings.Contains(string(line), `service\" is not a replica`) {
+		if strings.Contains(string(line), `is not for a server`) {
 			refused.Store(true)
 		}
 	}))

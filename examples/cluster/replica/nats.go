@@ -2,13 +2,11 @@ package main
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/nats-io/nats.go"
@@ -52,25 +50,14 @@ func embedded(c config, trust *tls.Config, log *slog.Logger) (*natsserver.Server
 	if err != nil {
 		return nil, fmt.Errorf("-routes: %w", err)
 	}
-	routes := trust.Clone()
-	routes.VerifyConnection = func(s tls.ConnectionState) error { return checkReplica(s.PeerCertificates[0]) }
 	return natsserver.Start(natsserver.Config{
 		Name:        c.name,
 		ClusterAddr: c.routes,
 		Advertise:   net.JoinHostPort(self.Hostname(), port),
 		Join:        split(c.join),
-		TLS:         routes,
+		TLS:         trust,
 		Logger:      log,
 	})
-}
-
-// checkReplica refuses services, which have a certificate of the same authority, but not
-// for servers: they are not to say where devices are.
-func checkReplica(certificate *x509.Certificate) error {
-	if !slices.Contains(certificate.ExtKeyUsage, x509.ExtKeyUsageServerAuth) {
-		return fmt.Errorf("%q is not a replica", certificate.Subject.CommonName)
-	}
-	return nil
 }
 
 // external returns how this replica and NATS servers know each other.
