@@ -14,13 +14,13 @@ import (
 	"github.com/backdial/backdial/cluster"
 )
 
-const (
-	// patience bounds what has to happen, on a loaded machine.
-	patience = 20 * time.Second
+// patience bounds what has to happen, on a loaded machine.
+var patience = 20 * time.Second
 
+const (
 	// atOnce bounds what may take a round trip, and must not wait for any timeout. It is
 	// long enough for a loaded machine under the race detector.
-	atOnce = time.Second
+	atOnce = 2 * time.Second
 
 	// quiet is how long one listens for what must not come.
 	quiet = 100 * time.Millisecond

@@ -1,0 +1,189 @@
+package clustertest_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/backdial/backdial/cluster"
+	. "github.com/backdial/backdial/cluster/clustertest"
+	"github.com/backdial/backdial/internal/suite"
+)
+
+// plantedEnv makes TestFaults run the suite, and fail, in a process of its own.
+const plantedEnv = "BACKDIAL_CLUSTERTEST_PLANTED"
+
+// children is how many processes run at a time. Mostly they wait.
+const children = "8"
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	flag.Set("test.parallel", children)
+	os.Exit(m.Run())
+}
+
+// TestSound makes sure that it is the mistakes which are found.
+func TestSound(t *testing.T) { Test(t, mistakes{}.target()) }
+
+// A fault is a mistake in a registry, and the promises that it breaks.
+type fault struct {
+	name string
+	mistakes
+	breaks []Promise
+}
+
+var faults = []fault{{
+	"LocateRemembers", mistakes{locate: remembering(new(sync.Map))},
+	[]Promise{AsksHolder, ForgetsDetached, ForgetsClosed, EndsWithContext, AvoidsDoubtful, TellsNotOneself,
+		CarriesMany, ServesConcurrently, CatchesUp},
+}, {
+	"ExceptIgnored", mistakes{locate: func(l *cluster.Local, ctx context.Context, id string, _ []string) (cluster.Claim, error) {
+		return l.Locate(ctx, id)
+	}},
+	[]Promise{SkipsExcepted, AvoidsDoubtful, ForgetsClosed},
+}, {
+	"DoubtIgnored", mistakes{locate: func(l *cluster.Local, ctx context.Context, id string, except []string) (cluster.Claim, error) {
+		c, err := l.Locate(ctx, id, except...)
+		if other, err := l.Locate(ctx, id, append(except, c.Node.Run)...); err == nil && other.Doubtful {
+			return other, nil
+		}
+		return c, err
+	}},
+	[]Promise{AvoidsDoubtful},
+}, {
+	"ContextHidden", mistakes{locate: func(l *cluster.Local, ctx context.Context, id string, except []string) (cluster.Claim, error) {
+		if ctx.Err() != nil {
+			return cluster.Claim{}, cluster.ErrUnavailable
+		}
+		return l.Locate(ctx, id, except...)
+	}},
+	[]Promise{EndsWithContext},
+}, {
+	"EmptyIDIsNobodys", mistakes{locate: func(l *cluster.Local, ctx context.Context, id string, except []string) (cluster.Claim, error) {
+		if id == "" {
+			return cluster.Claim{}, cluster.ErrNotConnected
+		}
+		return l.Locate(ctx, id, except...)
+	}},
+	[]Promise{RefusesIDs},
+}, {
+	"IDsTrimmed", mistakes{locate: func(l *cluster.Local, ctx context.Context, id string, except []string) (cluster.Claim, error) {
+		if trimmed := strings.TrimRight(id, ".>"); trimmed != "" {
+			id = trimmed
+		}
+		return l.Locate(ctx, id, except...)
+	}},
+	[]Promise{TakesAnyID},
+}, {
+	"NobodyIsSlow", mistakes{locate: func(l *cluster.Local, ctx context.Context, id string, except []string) (cluster.Claim, error) {
+		c, err := l.Locate(ctx, id, except...)
+		if errors.Is(err, cluster.ErrNotConnected) {
+			<-time.After(2500 * time.Millisecond)
+		}
+		return c, err
+	}},
+	[]Promise{KnowsNobody, SkipsExcepted, AsksHolder},
+}, {
+	"NobodyIsUnavailable", mistakes{locate: func(l *cluster.Local, ctx context.Context, id string, except []string) (cluster.Claim, error) {
+		c, err := l.Locate(ctx, id, except...)
+		if errors.Is(err, cluster.ErrNotConnected) {
+			err = cluster.ErrUnavailable
+		}
+		return c, err
+	}},
+	[]Promise{KnowsNobody, TakesAnyID, AsksHolder, SkipsExcepted, ForgetsDetached, ForgetsClosed, TellsNotOneself,
+		CarriesMany, ServesConcurrently, OutlivesOutage, CatchesUp},
+}, {
+	"AnswersMixedUp", mistakes{locate: mixing(new(atomic.Pointer[cluster.Claim]))},
+	[]Promise{ServesConcurrently},
+}, {
+	"DetachIgnored", mistakes{member: func(m cluster.Member, _ cluster.Node, _ cluster.Holder) cluster.Member {
+		return keeping{m}
+	}},
+	[]Promise{ForgetsDetached, TellsNotOneself},
+}, {
+	"CloseIgnored", mistakes{member: func(m cluster.Member, _ cluster.Node, _ cluster.Holder) cluster.Member {
+		return open{m}
+	}},
+	[]Promise{ForgetsClosed, CarriesMany},
+}, {
+	"RivalNotTold", mistakes{holder: func(h cluster.Holder) cluster.Holder { return deaf{h} }},
+	[]Promise{TellsRival, TellsNotOneself, TellsRivalAgain, CatchesUp},
+}, {
+	"ToldOfOneself", mistakes{member: func(m cluster.Member, _ cluster.Node, h cluster.Holder) cluster.Member {
+		return selfish{m, h}
+	}},
+	[]Promise{TellsNotOneself, CatchesUp},
+}, {
+	"AttachOnce", mistakes{member: func(m cluster.Member, _ cluster.Node, _ cluster.Holder) cluster.Member {
+		return &once{Member: m, attached: make(map[string]bool)}
+	}},
+	[]Promise{TellsRivalAgain, WatchTells, WatchKeepsLatest},
+}, {
+	"WatchKeepsFirst", mistakes{watch: keepFirst},
+	[]Promise{WatchKeepsLatest},
+}, {
+	"WatchSilent", mistakes{watch: func(context.Context, <-chan cluster.Claim) <-chan cluster.Claim { return nil }},
+	[]Promise{TellsRivalAgain, WatchTells, WatchKeepsLatest, CatchesUp},
+}, {
+	"GoroutineEach", mistakes{member: func(m cluster.Member, _ cluster.Node, _ cluster.Holder) cluster.Member {
+		return &costly{Member: m, done: make(chan struct{})}
+	}},
+	[]Promise{CarriesMany},
+}, {
+	"OutageIsNobody", mistakes{whileAway: cluster.ErrNotConnected},
+	[]Promise{SaysUnavailable},
+}, {
+	"OutageForgets", mistakes{forgets: true},
+	[]Promise{OutlivesOutage, CatchesUp},
+}, {
+	"OutageInattentive", mistakes{inattentive: true},
+	[]Promise{CatchesUp},
+}, {
+	"FrozenWaits", mistakes{waits: true},
+	[]Promise{EndsFrozen},
+}}
+
+func TestFaults(t *testing.T) {
+	for _, f := range faults {
+		t.Run(f.name, func(t *testing.T) {
+			if os.Getenv(plantedEnv) != "" {
+				SetPatience(4 * time.Second)
+				Test(t, f.target())
+				return
+			}
+			t.Parallel() // with other processes, which do all the work
+			passed, out := suite.Rerun(t, plantedEnv+"=1")
+			if passed {
+				t.Fatalf("the suite does not notice\n%s", out)
+			}
+			if got, want := failures(t.Name(), out), slices.Sorted(slices.Values(f.breaks)); !slices.Equal(got, want) {
+				t.Errorf("the suite fails %q, want %q\n%s", got, want, out)
+			}
+		})
+	}
+}
+
+// failures returns the subtests of name that failed according to output.
+func failures(name, output string) []Promise {
+	line := regexp.MustCompile(`(?m)^ *--- FAIL: ` + regexp.QuoteMeta(name) + `/([^/ ]+) `)
+	var failed []Promise
+	for _, m := range line.FindAllStringSubmatch(output, -1) {
+		failed = append(failed, Promise(m[1]))
+	}
+	slices.Sort(failed)
+	return failed
+}
+
+func TestDeviation(t *testing.T) {
+	m := mistakes{whileAway: cluster.ErrNotConnected}
+	Test(t, m.target(), Deviation{Promise: SaysUnavailable, Because: "a fault is planted"})
+}
