@@ -66,7 +66,7 @@ func (w *watch) run(ctx context.Context) {
 				w.tell(m.of(w.id))
 			}
 		case c := <-w.found:
-			if c.Since.After(w.last.Since) {
+			if w.last.Node.Run == "" || c.Since.After(w.last.Since) {
 				w.tell(c)
 			}
 		case <-later.C:

@@ -1,12 +1,8 @@
 package natsserver_test
 
 import (
-	"bytes"
 	"crypto/tls"
-	"log/slog"
 	"net"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -81,23 +77,3 @@ func free(t *testing.T) string {
 	defer ln.Close()
 	return ln.Addr().String()
 }
-
-// A diary is what a server logs.
-type diary struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (d *diary) Write(p []byte) (int, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.text.Write(p)
-}
-
-func (d *diary) has(text string) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return strings.Contains(d.text.String(), text)
-}
-
-func (d *diary) logger() *slog.Logger { return slog.New(slog.NewTextHandler(d, nil)) }

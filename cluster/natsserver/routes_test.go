@@ -9,6 +9,7 @@ import (
 	"github.com/backdial/backdial/cluster/natsserver"
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/internal/testcert"
+	"github.com/backdial/backdial/internal/testlog"
 	"github.com/backdial/backdial/internal/testnet"
 )
 
@@ -104,15 +105,15 @@ func TestStrangers(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			leak.Check(t)
-			var said diary
+			var said testlog.Log
 			a := start(t, natsserver.Config{
-				Name: "a", ClusterAddr: anywhere, TLS: ca.Mutual(t, test.joined), Logger: said.logger(),
+				Name: "a", ClusterAddr: anywhere, TLS: ca.Mutual(t, test.joined), Logger: said.Logger(),
 			})
 			s := start(t, natsserver.Config{
-				Name: "stranger", ClusterAddr: anywhere, TLS: test.stranger, Join: []string{addr(a)}, Logger: said.logger(),
+				Name: "stranger", ClusterAddr: anywhere, TLS: test.stranger, Join: []string{addr(a)}, Logger: said.Logger(),
 			})
 			await(t, "a handshake that fails", func() bool {
-				return said.has("TLS route handshake error") && said.has(test.says)
+				return said.Has("TLS route handshake error") && said.Has(test.says)
 			})
 			if a.Routes() != 0 || s.Routes() != 0 {
 				t.Errorf("%d and %d routes, want none", a.Routes(), s.Routes())
