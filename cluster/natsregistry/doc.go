@@ -34,7 +34,8 @@
 //   - an inbox: answers
 //
 // Messages are JSON, of 4 KiB at most. Nothing of a client travels through the engine but
-// its ID.
+// its ID. An ID of 1024 bytes needs lines of up to 3.3 KB, so a server's max_control_line
+// should be what it is by default, 4 KB: a server ends connections that exceed it.
 //
 // # Permissions
 //

@@ -26,15 +26,24 @@ type holder struct {
 // join has another node join a registry.
 func join(t *testing.T, r *natsregistry.Registry) *holder {
 	t.Helper()
-	h := &holder{
-		node:   cluster.Node{Name: "replica", Run: rand.Text(), URL: "wss://replica.example"},
+	h := newHolder(rand.Text())
+	h.join(t, r)
+	return h
+}
+
+func newHolder(run string) *holder {
+	return &holder{
+		node:   cluster.Node{Name: "replica", Run: run, URL: "wss://replica.example"},
 		rivals: make(chan cluster.Claim, 100),
 	}
+}
+
+func (h *holder) join(t *testing.T, r *natsregistry.Registry) {
+	t.Helper()
 	var err error
 	if h.Member, err = r.Join(h.node, h); err != nil {
 		t.Fatal(err)
 	}
-	return h
 }
 
 func (h *holder) Claim(id string) (cluster.Claim, bool) {

@@ -30,6 +30,7 @@ type link struct {
 	settled    time.Time
 	err        error // why it is not up
 	complained time.Time
+	ended      bool // by Close: there is nothing to complain of
 }
 
 func newLink(log *slog.Logger, back func()) *link {
@@ -73,21 +74,30 @@ func call(f nats.ConnHandler, nc *nats.Conn) {
 }
 
 func (l *link) connected(nc *nats.Conn) {
-	l.log.Info("natsregistry: connected to the engine", "server", nc.ConnectedServerName())
-	l.set(true, nil)
+	if l.set(true, nil) {
+		l.log.Info("natsregistry: connected to the engine", "server", nc.ConnectedServerName())
+	}
 	l.back()
 }
 
 func (l *link) disconnected(err error, how string) {
 	if err == nil {
 		err = errors.New("the connection is " + how)
-	} else {
+	}
+	if l.set(false, err) {
 		l.log.Warn("natsregistry: the connection to the engine is "+how, "error", err)
 	}
-	l.set(false, err)
 }
 
-func (l *link) set(up bool, err error) {
+// end is told of Close.
+func (l *link) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ended = true
+}
+
+// set returns whether that is of interest to anybody.
+func (l *link) set(up bool, err error) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.err = err
@@ -99,6 +109,7 @@ func (l *link) set(up bool, err error) {
 		close(l.changed)
 		l.changed = make(chan struct{})
 	}
+	return !l.ended
 }
 
 // failed is told why a connection could not be made.
@@ -120,7 +131,7 @@ func (l *link) refused(err error) {
 }
 
 func (l *link) complainLocked(what string, err error) {
-	if time.Since(l.complained) >= complaints {
+	if !l.ended && time.Since(l.complained) >= complaints {
 		l.complained = time.Now()
 		l.log.Warn(what, "error", err)
 	}

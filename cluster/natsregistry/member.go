@@ -172,14 +172,19 @@ func (m *member) answer() {
 	for {
 		select {
 		case msg := <-m.heard:
-			if msg.Subject == m.toSelf {
-				m.warn(msg)
-			} else if client, ok := strings.CutPrefix(msg.Subject, m.r.subjects.locate); ok {
-				m.reply(client, msg.Reply)
-			}
+			m.take(msg)
 		case <-m.r.ctx.Done():
 			return
 		}
+	}
+}
+
+// take reads a message, which may come from anybody.
+func (m *member) take(msg *nats.Msg) {
+	if msg.Subject == m.toSelf {
+		m.warn(msg)
+	} else if client, ok := strings.CutPrefix(msg.Subject, m.r.subjects.locate); ok {
+		m.reply(client, msg.Reply)
 	}
 }
 

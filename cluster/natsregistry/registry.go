@@ -3,6 +3,8 @@ package natsregistry
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -39,7 +41,7 @@ type Registry struct {
 var _ cluster.Registry = (*Registry)(nil)
 
 // Connect returns a registry of the engine at url, such as tls://nats.example:4222, or
-// several, separated by commas. It tries each once; an engine that is away is no error, and
+// several, separated by commas. It tries each once, for 2 s at most; an engine that is away is no error, and
 // is tried again until Close. Nor is one that refuses the credentials, as that may change:
 // the Logger is told, and so is who calls Locate.
 func Connect(url string, config Config) (*Registry, error) {
@@ -87,13 +89,10 @@ func (r *Registry) Connected() bool {
 func (r *Registry) Close() error {
 	r.mu.Lock()
 	r.closed = true
-	members := make([]*member, 0, len(r.members))
-	for _, m := range r.members {
-		members = append(members, m)
-	}
 	r.mu.Unlock()
+	r.link.end()
 	r.cancel()
-	for _, m := range members {
+	for _, m := range r.joined() {
 		m.Close()
 	}
 	r.nc.Close()
@@ -114,15 +113,16 @@ func (r *Registry) start(f func()) bool {
 
 // back has all members announce what they have once more.
 func (r *Registry) back() {
-	r.mu.Lock()
-	members := make([]*member, 0, len(r.members))
-	for _, m := range r.members {
-		members = append(members, m)
-	}
-	r.mu.Unlock()
-	for _, m := range members {
+	for _, m := range r.joined() {
 		m.back()
 	}
+}
+
+// joined returns the members that there are.
+func (r *Registry) joined() []*member {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Collect(maps.Values(r.members))
 }
 
 // member returns the one whose Run a token is.
@@ -149,20 +149,25 @@ func (r *Registry) hear(heard <-chan *nats.Msg) {
 	for {
 		select {
 		case msg := <-heard:
-			kind, rest, _ := strings.Cut(strings.TrimPrefix(msg.Subject, r.inbox+"."), ".")
-			if kind == tokenLocate {
-				if q := r.query(rest); q != nil {
-					q.hear(msg)
-				}
-				continue
-			}
-			run, client, _ := strings.Cut(rest, ".")
-			if m := r.member(run); m != nil {
-				m.meet(client, msg, kind == tokenBack)
-			}
+			r.take(msg)
 		case <-r.ctx.Done():
 			return
 		}
+	}
+}
+
+// take reads a message, which may come from anybody.
+func (r *Registry) take(msg *nats.Msg) {
+	kind, rest, _ := strings.Cut(strings.TrimPrefix(msg.Subject, r.inbox+"."), ".")
+	if kind == tokenLocate {
+		if q := r.query(rest); q != nil {
+			q.hear(msg)
+		}
+		return
+	}
+	run, client, _ := strings.Cut(rest, ".")
+	if m := r.member(run); m != nil {
+		m.meet(client, msg, kind == tokenBack)
 	}
 }
 

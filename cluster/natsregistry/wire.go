@@ -2,7 +2,6 @@ package natsregistry
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 	"unicode/utf8"
@@ -19,6 +18,10 @@ const (
 
 	// maxNode bounds what is said of a node, in bytes, so that a claim fits.
 	maxNode = 2048
+
+	// maxRun bounds the Run of a node, in bytes: it is in a line with two IDs of clients,
+	// of which servers allow 4096 bytes by default.
+	maxRun = 128
 
 	// pinSize is that of a SHA-256.
 	pinSize = 32
@@ -45,8 +48,8 @@ func of(n cluster.Node) message {
 // checkNode returns an error unless others can be told of a node.
 func checkNode(n cluster.Node) error {
 	switch {
-	case n.Run == "":
-		return errors.New("a node without a Run")
+	case n.Run == "" || len(n.Run) > maxRun:
+		return fmt.Errorf("node %q: a Run of %d bytes, want 1 to %d", n.Name, len(n.Run), maxRun)
 	case len(n.Pin) != 0 && len(n.Pin) != pinSize:
 		return fmt.Errorf("a Pin of %d bytes, want %d or none", len(n.Pin), pinSize)
 	case !utf8.ValidString(n.Name) || !utf8.ValidString(n.Run) || !utf8.ValidString(n.URL):

@@ -1,0 +1,226 @@
+package natsregistry_test
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
+
+	"github.com/backdial/backdial/cluster"
+	"github.com/backdial/backdial/cluster/natsregistry"
+	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/testcert"
+)
+
+// TestExternal has an engine of three servers, which has TLS, and users by password and by
+// key.
+func TestExternal(t *testing.T) {
+	leak.Check(t)
+	ca := testcert.NewCA(t)
+	config := ca.Mutual(t, "127.0.0.1")
+	config.ClientAuth = tls.NoClientCert
+	key, err := nkeys.CreateUser()
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := key.PublicKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var servers []*server.Server
+	var urls []string
+	for i := range 3 {
+		o := server.Options{
+			ServerName: fmt.Sprint("nats", i), TLS: true, TLSConfig: config,
+			Users:   []*server.User{{Username: "replica", Password: "secret"}},
+			Nkeys:   []*server.NkeyUser{{Nkey: public}},
+			Cluster: server.ClusterOpts{Name: "engine", Host: "127.0.0.1", Port: server.RANDOM_PORT, TLSConfig: ca.Mutual(t, "127.0.0.1"), PoolSize: -1},
+		}
+		if i > 0 {
+			o.Routes = []*url.URL{{Scheme: "nats-route", Host: servers[0].ClusterAddr().String()}}
+		}
+		servers = append(servers, serve(t, o))
+		urls = append(urls, "tls://"+servers[i].Addr().String())
+	}
+	for _, s := range servers {
+		await(t, "routes", func() bool { return s.NumRoutes() == 2 })
+	}
+	trusting := nats.Secure(&tls.Config{RootCAs: ca.Pool()})
+	byPassword := connected(t, urls[0], trusting, nats.UserInfo("replica", "secret"))
+	byKey := connected(t, urls[1], trusting, nats.Nkey(public, key.Sign))
+	a, b := join(t, byPassword), join(t, byKey)
+	a.attach("of a ", 100)
+	b.attach("of b ", 100)
+	found(t, byKey, "of a 99", a)
+	found(t, byPassword, "of b 99", b)
+
+	survivor := connected(t, strings.Join([]string{urls[2], urls[0]}, ","), trusting, nats.UserInfo("replica", "secret"), nats.DontRandomize())
+	found(t, survivor, "of b 0", b)
+	stop(servers[2])
+	await(t, "another server of the engine", func() bool {
+		c, err := survivor.Locate(t.Context(), "of b 0")
+		return err == nil && c.Node.Run == b.node.Run
+	})
+
+	for name, options := range map[string][]nats.Option{
+		"wrong password": {trusting, nats.UserInfo("replica", "guessed")},
+		"no trust":       {nats.UserInfo("replica", "secret")},
+	} {
+		r := connect(t, urls[0], options...)
+		if _, err := r.Locate(t.Context(), "of a 0"); !errors.Is(err, cluster.ErrUnavailable) {
+			t.Errorf("%s: Locate returned %v, want ErrUnavailable", name, err)
+		}
+	}
+}
+
+// TestInProcess has a server in the program that does not listen.
+func TestInProcess(t *testing.T) {
+	leak.Check(t)
+	s, err := server.NewServer(&server.Options{DontListen: true, NoSigs: true, NoLog: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	defer stop(s)
+	first, second := connected(t, "", nats.InProcessServer(s)), connected(t, "", nats.InProcessServer(s))
+	defer second.Close() // before the server
+	defer first.Close()
+	a := join(t, first)
+	a.attach("client", 1)
+	found(t, second, "client0", a)
+}
+
+// TestLateEngine has an engine that starts later than who uses it.
+func TestLateEngine(t *testing.T) {
+	leak.Check(t)
+	e := newEngine(t)
+	restore := e.down(t)
+	var callbacks testOptions
+	r := connect(t, e.url(), callbacks.options()...)
+	a := join(t, r)
+	a.attach("client", 1)
+	if _, err := r.Locate(t.Context(), "client0"); !errors.Is(err, cluster.ErrUnavailable) {
+		t.Errorf("Locate returned %v, want ErrUnavailable", err)
+	}
+	restore()
+	found(t, e.connect(t), "client0", a)
+	<-callbacks.connected
+}
+
+// testOptions are a user's.
+type testOptions struct{ connected chan struct{} }
+
+func (o *testOptions) options() []nats.Option {
+	o.connected = make(chan struct{}, 10)
+	return []nats.Option{nats.ConnectHandler(func(*nats.Conn) { o.connected <- struct{}{} })}
+}
+
+// TestSeveralJoins has several nodes join one registry.
+func TestSeveralJoins(t *testing.T) {
+	leak.Check(t)
+	e := newEngine(t)
+	r, outside := e.connect(t), e.connect(t)
+	a, b := join(t, r), join(t, r)
+	a.attach("client", 1)
+	found(t, r, "client0", a)
+	b.attach("client", 1)
+	receive(t, "a rival of the same registry", a.rivals)
+	await(t, "the other one", func() bool {
+		c, err := outside.Locate(t.Context(), "client0", a.node.Run)
+		return err == nil && c.Node.Run == b.node.Run
+	})
+	if _, err := r.Join(a.node, a); err == nil {
+		t.Error("one Run can join twice")
+	}
+	a.Close()
+	if _, err := r.Join(a.node, a); err != nil {
+		t.Errorf("Join after Close: %v", err)
+	}
+}
+
+// TestNamespaces has clusters share an engine.
+func TestNamespaces(t *testing.T) {
+	leak.Check(t)
+	e := newEngine(t)
+	other, err := natsregistry.Connect(e.url(), natsregistry.Config{Namespace: "other-1_"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	r := e.connect(t)
+	a := join(t, r)
+	a.attach("client", 1)
+	found(t, r, "client0", a)
+	nobody(t, other, "client0")
+}
+
+// TestLongest has all be as long as it may be that is in a line of the protocol.
+func TestLongest(t *testing.T) {
+	leak.Check(t)
+	e := newEngine(t)
+	open := func() *natsregistry.Registry {
+		r, err := natsregistry.Connect(e.url(), natsregistry.Config{
+			Namespace: strings.Repeat("n", 64),
+			Options:   []nats.Option{nats.CustomInboxPrefix(strings.Repeat("i", 256))},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { r.Close() })
+		return r
+	}
+	first, second := open(), open()
+	a, b := newHolder(strings.Repeat("a", 128)), newHolder(strings.Repeat("b", 128))
+	a.join(t, first)
+	b.join(t, second)
+	id := strings.Repeat("x", cluster.MaxID-1)
+	watched, err := second.Watch(t.Context(), id+"0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.attach(id, 1)
+	found(t, second, id+"0", a)
+	receive(t, "a watcher", watched)
+	b.attach(id, 1)
+	receive(t, "a rival", a.rivals)
+	if !first.Connected() || !second.Connected() {
+		t.Error("the engine has ended a connection")
+	}
+}
+
+// TestRefusals has what cannot be meant be refused.
+func TestRefusals(t *testing.T) {
+	leak.Check(t)
+	e := newEngine(t)
+	for name, config := range map[string]natsregistry.Config{
+		"dot":       {Namespace: "a.b"},
+		"wildcard":  {Namespace: "*"},
+		"space":     {Namespace: "a b"},
+		"long":      {Namespace: strings.Repeat("x", 65)},
+		"NoEcho":    {Options: []nats.Option{nats.NoEcho()}},
+		"big inbox": {Options: []nats.Option{nats.CustomInboxPrefix(strings.Repeat("x", 257))}},
+	} {
+		if r, err := natsregistry.Connect(e.url(), config); err == nil {
+			t.Errorf("%s: the configuration is accepted", name)
+			r.Close()
+		}
+	}
+	r := e.connect(t)
+	for name, node := range map[string]cluster.Node{
+		"no run":   {Name: "a"},
+		"long run": {Name: "a", Run: strings.Repeat("x", 129)},
+		"not UTF8": {Name: "\xff", Run: "x"},
+		"pin":      {Run: "x", Pin: []byte("short")},
+		"long":     {Run: "x", URL: strings.Repeat("x", 4096)},
+	} {
+		if _, err := r.Join(node, nil); err == nil {
+			t.Errorf("%s: the node is accepted", name)
+		}
+	}
+}
