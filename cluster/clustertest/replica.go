@@ -138,7 +138,7 @@ func awaitNobody(t *testing.T, by cluster.Registry, id string, except ...string)
 	await(t, func() bool {
 		_, err = by.Locate(t.Context(), id, except...)
 		return errors.Is(err, cluster.ErrNotConnected)
-	}, func() error { return fmt.Errorf("Locate returned %w, want ErrNotConnected", err) })
+	}, func() error { return fmt.Errorf("%w; want ErrNotConnected", err) })
 }
 
 // await waits until done returns true, and fails with why if that takes too long.

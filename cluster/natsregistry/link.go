@@ -137,12 +137,12 @@ func (l *link) complainLocked(what string, err error) {
 	}
 }
 
-// state returns whether the engine is there, why not, and a channel that is closed when
-// that changes.
-func (l *link) state() (up bool, err error, changed <-chan struct{}) {
+// state returns whether the engine is there, a channel that is closed when that changes,
+// and why it is not.
+func (l *link) state() (up bool, changed <-chan struct{}, why error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.up, l.err, l.changed
+	return l.up, l.changed, l.err
 }
 
 // settle says that the engine was there before this registry.

@@ -100,7 +100,7 @@ func (r *Registry) ask(id string) (q *query, req request, forget func()) {
 
 // locate sends a request until the answers amount to something.
 func (r *Registry) locate(ctx context.Context, id string, t *tally) (cluster.Claim, error) {
-	up, why, changed := r.link.state()
+	up, changed, why := r.link.state()
 	switch {
 	case r.ctx.Err() != nil:
 		return cluster.Claim{}, unavailable(net.ErrClosed)

@@ -20,9 +20,10 @@ func TestManyReturn(t *testing.T) {
 	leak.Check(t)
 	const clients, others = 10_000, 3 // two inboxes, and what is for the replica itself
 	e := newEngine(t)
+	own := e.NumSubscriptions()
 	a, outside := join(t, e.connect(t)), e.connect(t)
 	a.attach("client", clients)
-	all := func() bool { return e.NumSubscriptions() == clients+others }
+	all := func() bool { return e.NumSubscriptions() == own+clients+others }
 	await(t, "all subscriptions", all)
 	e.down(t)()
 	await(t, "all subscriptions again", all)

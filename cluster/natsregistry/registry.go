@@ -57,7 +57,7 @@ func Connect(url string, config Config) (*Registry, error) {
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.link = newLink(config.Logger, r.back)
-	_, _, first := r.link.state()
+	_, first, _ := r.link.state()
 	if r.nc, err = nats.Connect(url, config.options(r.link, &dialer{ctx: r.ctx})...); err != nil {
 		r.cancel()
 		return nil, fmt.Errorf("natsregistry: connect to the engine at %s: %w", url, err)

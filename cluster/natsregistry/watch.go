@@ -53,7 +53,7 @@ func (w *watch) run(ctx context.Context) {
 		return // the registry is closed
 	}
 	defer sub.Unsubscribe()
-	up, _, changed := w.r.link.state()
+	up, changed, _ := w.r.link.state()
 	if up {
 		w.look(ctx)
 	}
@@ -72,7 +72,7 @@ func (w *watch) run(ctx context.Context) {
 		case <-later.C:
 			w.look(ctx)
 		case <-changed:
-			if up, _, changed = w.r.link.state(); up {
+			if up, changed, _ = w.r.link.state(); up {
 				w.look(ctx)
 			}
 		case <-ctx.Done():
