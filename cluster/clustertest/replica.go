@@ -78,11 +78,26 @@ func (r *replica) Rival(c cluster.Claim) {
 
 // hold has the replica say that it holds a client since so long.
 func (r *replica) hold(id string, since time.Duration, doubtful bool) cluster.Claim {
-	c := cluster.Claim{ID: id, Node: r.node, Since: time.Now().Add(-since).Truncate(time.Millisecond), Doubtful: doubtful}
+	c := cluster.Claim{ID: id, Node: r.node, Since: later().Add(-since), Doubtful: doubtful}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.claims[id] = c
 	return c
+}
+
+// latest is the time that later has returned last, in milliseconds since 1970.
+var latest atomic.Int64
+
+// later returns about what time it is: no two calls return the same, however coarse the
+// clock is.
+func later() time.Time {
+	for {
+		before := latest.Load()
+		now := max(time.Now().UnixMilli(), before+1)
+		if latest.CompareAndSwap(before, now) {
+			return time.UnixMilli(now)
+		}
+	}
 }
 
 // drop has the replica say that it does not.

@@ -74,10 +74,10 @@ func call(f nats.ConnHandler, nc *nats.Conn) {
 }
 
 func (l *link) connected(nc *nats.Conn) {
+	l.back() // before others see that it is there, who may have something new to announce
 	if l.set(true, nil) {
 		l.log.Info("natsregistry: connected to the engine", "server", nc.ConnectedServerName())
 	}
-	l.back()
 }
 
 func (l *link) disconnected(err error, how string) {
