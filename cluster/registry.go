@@ -31,7 +31,7 @@ type Registry interface {
 
 	// Watch returns a channel that is sent the claims of nodes which get a session of a
 	// client from then on, until ctx ends. It may lose some, when the engine is away or
-	// the receiver is slow: not the latest, then.
+	// the receiver is slow: not the latest, then. It may send one that there was before.
 	Watch(ctx context.Context, id string) (<-chan Claim, error)
 }
 
