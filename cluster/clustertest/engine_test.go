@@ -63,7 +63,7 @@ func (e *engine) Locate(ctx context.Context, id string, except ...string) (clust
 	e.mu.Unlock()
 	switch {
 	case frozen && e.waits:
-		<-time.After(time.Minute)
+		<-time.After(5 * time.Second)
 	case frozen:
 		select {
 		case <-ctx.Done():

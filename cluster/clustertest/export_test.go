@@ -2,5 +2,5 @@ package clustertest
 
 import "time"
 
-// SetPatience is for registries that are known to be at fault.
-func SetPatience(d time.Duration) { patience = d }
+// Hurry is for registries that are known to be at fault.
+func Hurry() { patience, atOnce = 1500*time.Millisecond, 200*time.Millisecond }

@@ -48,7 +48,7 @@ var faults = []fault{{
 	"ExceptIgnored", mistakes{locate: func(l *cluster.Local, ctx context.Context, id string, _ []string) (cluster.Claim, error) {
 		return l.Locate(ctx, id)
 	}},
-	[]Promise{SkipsExcepted, AvoidsDoubtful, ForgetsClosed},
+	[]Promise{SkipsExcepted, AvoidsDoubtful},
 }, {
 	"DoubtIgnored", mistakes{locate: func(l *cluster.Local, ctx context.Context, id string, except []string) (cluster.Claim, error) {
 		c, err := l.Locate(ctx, id, except...)
@@ -86,11 +86,11 @@ var faults = []fault{{
 	"NobodyIsSlow", mistakes{locate: func(l *cluster.Local, ctx context.Context, id string, except []string) (cluster.Claim, error) {
 		c, err := l.Locate(ctx, id, except...)
 		if errors.Is(err, cluster.ErrNotConnected) {
-			<-time.After(2500 * time.Millisecond)
+			<-time.After(250 * time.Millisecond)
 		}
 		return c, err
 	}},
-	[]Promise{KnowsNobody, SkipsExcepted, AsksHolder},
+	[]Promise{KnowsNobody, AsksHolder},
 }, {
 	"NobodyIsUnavailable", mistakes{locate: func(l *cluster.Local, ctx context.Context, id string, except []string) (cluster.Claim, error) {
 		c, err := l.Locate(ctx, id, except...)
@@ -99,8 +99,17 @@ var faults = []fault{{
 		}
 		return c, err
 	}},
-	[]Promise{KnowsNobody, TakesAnyID, AsksHolder, SkipsExcepted, ForgetsDetached, ForgetsClosed, TellsNotOneself,
+	[]Promise{KnowsNobody, TakesAnyID, AsksHolder, ForgetsDetached, ForgetsClosed, TellsNotOneself,
 		CarriesMany, ServesConcurrently, OutlivesOutage, CatchesUp},
+}, {
+	"ExceptedIsNobody", mistakes{locate: func(l *cluster.Local, ctx context.Context, id string, except []string) (cluster.Claim, error) {
+		c, err := l.Locate(ctx, id, except...)
+		if errors.Is(err, cluster.ErrMoved) {
+			err = cluster.ErrNotConnected
+		}
+		return c, err
+	}},
+	[]Promise{SkipsExcepted},
 }, {
 	"AnswersMixedUp", mistakes{locate: mixing(new(atomic.Pointer[cluster.Claim]))},
 	[]Promise{ServesConcurrently},
@@ -156,7 +165,7 @@ func TestFaults(t *testing.T) {
 	for _, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
 			if os.Getenv(plantedEnv) != "" {
-				SetPatience(4 * time.Second)
+				Hurry()
 				Test(t, f.target())
 				return
 			}

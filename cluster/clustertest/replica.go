@@ -14,14 +14,16 @@ import (
 	"github.com/backdial/backdial/cluster"
 )
 
-// patience bounds what has to happen, on a loaded machine.
-var patience = 20 * time.Second
+// Both are long enough for a loaded machine under the race detector.
+var (
+	// patience bounds what has to happen.
+	patience = 20 * time.Second
+
+	// atOnce bounds what may take a round trip, and must not wait for any timeout.
+	atOnce = 2 * time.Second
+)
 
 const (
-	// atOnce bounds what may take a round trip, and must not wait for any timeout. It is
-	// long enough for a loaded machine under the race detector.
-	atOnce = 2 * time.Second
-
 	// quiet is how long one listens for what must not come.
 	quiet = 100 * time.Millisecond
 
