@@ -1,7 +1,7 @@
 # What CI runs; see CONTRIBUTING.md.
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 PLATFORMS = linux/amd64 linux/arm64 linux/arm darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
-MODULES = . bench/peers cluster/natsregistry cluster/natsserver metrics metrics/otel examples/cluster/replica examples/grpc examples/ssh
+MODULES = . bench/peers cluster/faulttest cluster/natsregistry cluster/natsserver metrics metrics/otel examples/cluster/replica examples/grpc examples/ssh
 
 FUZZTIME ?= 30s
 

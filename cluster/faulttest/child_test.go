@@ -1,0 +1,123 @@
+//go:build unix
+
+package faulttest
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+)
+
+// A process is a replica that is one of its own.
+type process struct {
+	*replica
+	cmd   *exec.Cmd
+	ended chan struct{} // closed when it has
+	err   error         // how
+}
+
+// child starts a replica as a process of its own, and changes what it is told. It is killed
+// when t is done.
+func (s *site) child(name string, change ...func(*setup)) *process {
+	s.t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	p := &process{replica: s.newReplica(name), cmd: exec.Command(exe), ended: make(chan struct{})}
+	p.cmd.Env = append(os.Environ(), childEnv+"=1", "GORACE=atexit_sleep_ms=0") // or else each ends a second later
+	p.cmd.Stderr = s.log
+	// In a group of its own, which is orphaned when this process ends: a replica that is
+	// stopped then is told to hang up, and to continue.
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	in, inErr := p.cmd.StdinPipe()
+	out, outErr := p.cmd.StdoutPipe()
+	if err := errors.Join(inErr, outErr, p.cmd.Start()); err != nil {
+		s.t.Fatalf("start replica %s: %v", name, err)
+	}
+	said := json.NewDecoder(out)
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.ended)
+	}()
+	s.t.Cleanup(func() {
+		in.Close()
+		p.kill()
+	})
+	tell := json.NewEncoder(in)
+	told := p.setup()
+	for _, f := range change {
+		f(&told)
+	}
+	var at addresses
+	if err := errors.Join(tell.Encode(told), said.Decode(&at)); err != nil {
+		s.t.Fatalf("replica %s: %v", name, err)
+	}
+	var ready string
+	if err := errors.Join(tell.Encode(p.listens(at)), said.Decode(&ready)); err != nil {
+		s.t.Fatalf("replica %s: %v", name, err)
+	}
+	return p
+}
+
+// signal sends a signal.
+func (p *process) signal(sig os.Signal) {
+	p.site.t.Helper()
+	if err := p.cmd.Process.Signal(sig); err != nil {
+		p.site.t.Fatalf("signal %v to replica %s: %v", sig, p.name, err)
+	}
+}
+
+// stop has the process stand still, as one that hangs does, and waits until it does.
+func (p *process) stop() {
+	p.site.t.Helper()
+	p.signal(syscall.SIGSTOP)
+	var status syscall.WaitStatus
+	for {
+		_, err := syscall.Wait4(p.cmd.Process.Pid, &status, syscall.WUNTRACED, nil)
+		if err == syscall.EINTR {
+			continue
+		}
+		if err != nil || !status.Stopped() {
+			p.site.t.Fatalf("replica %s: status %x, %v, want that it has stopped", p.name, status, err)
+		}
+		return
+	}
+}
+
+// kill ends the process as kill -9 does, and waits until it is no more.
+func (p *process) kill() {
+	p.site.leaves(p.replica)
+	p.cmd.Process.Kill()
+	<-p.ended
+}
+
+// drain has the process shut down, and waits until it has.
+func (p *process) drain() {
+	p.site.t.Helper()
+	p.site.leaves(p.replica)
+	p.signal(syscall.SIGTERM)
+	select {
+	case <-p.ended:
+	case <-time.After(drainTime + patience):
+		p.site.t.Fatalf("replica %s does not end", p.name)
+	}
+	if p.err != nil {
+		p.site.t.Errorf("replica %s: %v", p.name, p.err)
+	}
+}
+
+// memory is what the process has in use, in bytes.
+func (p *process) memory() int64 {
+	p.site.t.Helper()
+	ctx, cancel := p.site.within(patience)
+	defer cancel()
+	_, told, err := through(ctx, p.Gate, request{})
+	if err != nil {
+		p.site.t.Fatalf("replica %s: %v", p.name, err)
+	}
+	return int64(told.Memory)
+}

@@ -1,0 +1,156 @@
+package faulttest
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/backdial/backdial/internal/faultnet"
+	"github.com/backdial/backdial/internal/testnet"
+	"github.com/backdial/backdial/transport"
+)
+
+// backoff is for how long a device waits at most before it connects again.
+const backoff = 50 * time.Millisecond
+
+// A device is a client. On each connection it answers the first line with its name, the
+// replica that it was dialled through, and the line; then it says what it hears.
+type device struct {
+	site     *site
+	id, name string
+	listener *transport.Listener
+	serving  sync.WaitGroup
+	use      func(transport.Conn) // its connections, instead of answering
+
+	mu    sync.Mutex // guards below
+	order []string   // where it connects: at the first of these, then the next
+	links map[*replica]*faultnet.TCP
+}
+
+// device connects a client to the first of some replicas, and to the others in turn
+// whenever it connects again. It is closed when t is done.
+func (s *site) device(id, name string, at ...*replica) *device {
+	s.t.Helper()
+	d := &device{site: s, id: id, name: name}
+	d.use = d.answer
+	d.connectTo(at...)
+	return d
+}
+
+// deviceUsing is device, with a use of its connections of its own.
+func (s *site) deviceUsing(id string, at *replica, use func(transport.Conn)) *device {
+	s.t.Helper()
+	d := &device{site: s, id: id, name: id, use: use}
+	d.connectTo(at)
+	return d
+}
+
+func (d *device) connectTo(at ...*replica) {
+	d.site.t.Helper()
+	d.links = make(map[*replica]*faultnet.TCP)
+	for _, r := range at {
+		d.order = append(d.order, d.link(r).Addr())
+	}
+	d.connect()
+}
+
+// deviceAt connects a client to an address at which all replicas are.
+func (s *site) deviceAt(id, name, addr string) *device {
+	s.t.Helper()
+	d := &device{site: s, id: id, name: name, order: []string{addr}}
+	d.use = d.answer
+	d.connect()
+	return d
+}
+
+func (d *device) connect() {
+	d.site.t.Helper()
+	var err error
+	d.listener, err = transport.DialAndListenContext(d.site.t.Context(), "", http.Header{"Deviceid": {d.id}},
+		transport.WithURLFunc(d.next),
+		transport.WithReconnect(transport.Backoff{Min: backoff, Max: backoff}),
+		transport.WithHandshakeTimeout(2*beat),
+		transport.WithKeepAlive(beat, beat))
+	if err != nil {
+		d.site.t.Fatal(err)
+	}
+	d.site.t.Cleanup(d.close)
+	d.serving.Go(d.accept)
+}
+
+// close disconnects the client.
+func (d *device) close() {
+	d.listener.Close()
+	d.serving.Wait()
+}
+
+// link returns the network from the device to a replica.
+func (d *device) link(r *replica) *faultnet.TCP {
+	d.site.t.Helper()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.links[r] == nil {
+		d.links[r] = testnet.TCP(d.site.t, r.Clients, 1)
+		d.site.places.set(d.links[r].Addr(), r)
+	}
+	return d.links[r]
+}
+
+// next is where the device connects now.
+func (d *device) next(context.Context) (url string, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	url = "ws://" + d.order[0]
+	d.order = append(d.order[1:], d.order[0])
+	return url, nil
+}
+
+// moves has the device lose its session, and connect to another replica.
+func (d *device) moves(to *replica) {
+	d.site.t.Helper()
+	addr := d.link(to).Addr()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.order = []string{addr}
+	for r, link := range d.links {
+		if r != to {
+			link.Cut(faultnet.Reset)
+		}
+	}
+}
+
+func (d *device) accept() {
+	for {
+		conn, err := d.listener.Accept()
+		if err != nil {
+			return
+		}
+		d.serving.Go(func() { d.use(conn.(transport.Conn)) })
+	}
+}
+
+// answer answers on a connection.
+func (d *device) answer(conn transport.Conn) {
+	defer conn.Close()
+	in := bufio.NewReader(conn)
+	line, err := in.ReadString('\n')
+	if err == nil {
+		_, err = fmt.Fprintf(conn, "%s %s %s", d.name, d.via(conn), line)
+	}
+	if err == nil {
+		_, err = io.Copy(conn, in)
+	}
+	if err != nil {
+		conn.Reset() // who dialled must not take what he has for all
+	}
+}
+
+// via is the name of the replica through which the device was dialled.
+func (d *device) via(conn net.Conn) string {
+	return d.site.places.name(conn.RemoteAddr().String())
+}

@@ -1,0 +1,90 @@
+package faulttest
+
+import (
+	"errors"
+	"io"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/backdial/backdial/cluster"
+	"github.com/backdial/backdial/internal/faultnet"
+)
+
+const (
+	// atOnce is how long something takes that waits for nothing, on a loaded machine.
+	atOnce = 500 * time.Millisecond
+
+	// lease is how soon an engine gives up a replica that it does not hear from, or a
+	// replica an engine.
+	lease = 3*beat + atOnce
+
+	// try is how soon a replica that does not answer is given up: see
+	// [cluster.WithTryTimeout].
+	try = time.Second + atOnce
+)
+
+// wants expects an error of a kind within a time.
+func (r *replica) wants(id string, kind error, within time.Duration) {
+	r.site.t.Helper()
+	if took, err := r.fails(id); !errors.Is(err, kind) || took > within {
+		r.site.t.Errorf("%s dials %s: %v after %v, want %q within %v", r.name, id, err, took, kind, within)
+	}
+}
+
+// wantsPeer expects an error that names a replica.
+func (r *replica) wantsPeer(id string, named *replica) {
+	r.site.t.Helper()
+	if took, err := r.fails(id); !names(err, named) || took > try {
+		r.site.t.Errorf("%s dials %s: %v after %v, want one that names %s within %v", r.name, id, err, took, named.name, try)
+	}
+}
+
+// names reports whether err is that of a replica which does not answer.
+func names(err error, r *replica) bool {
+	peer, ok := errors.AsType[*cluster.PeerError](err)
+	return ok && peer.Node.Name == r.name
+}
+
+// loses waits until a device is not connected as far as a replica is told.
+func (r *replica) loses(id string) {
+	r.site.t.Helper()
+	r.site.await(r.name+" loses "+id, func() bool {
+		r.site.t.Helper()
+		_, err := r.fails(id)
+		return errors.Is(err, cluster.ErrNotConnected)
+	})
+}
+
+// eachWay tests something with a network that holds everything, and with one that resets
+// connections.
+func eachWay(t *testing.T, test func(t *testing.T, fail func(...*faultnet.TCP))) {
+	t.Run("hold", func(t *testing.T) { test(t, hold) })
+	t.Run("cut", func(t *testing.T) { test(t, cut) })
+}
+
+// recoversOrFails expects that a connection goes on, or has ended in a way that does not
+// look as if it was complete.
+func (s *site) recoversOrFails(c *call) {
+	s.t.Helper()
+	if c == nil {
+		return
+	}
+	ctx, cancel := s.within(patience)
+	defer cancel()
+	if err := c.talks(ctx); err != nil && (errors.Is(err, io.EOF) || ctx.Err() != nil) {
+		s.t.Errorf("a connection through %s has ended with %v", c.via, err)
+	}
+}
+
+// lost expects that a connection ends in a way that does not look as if it was complete.
+func (s *site) lost(c *call) {
+	s.t.Helper()
+	if c == nil {
+		return
+	}
+	c.SetReadDeadline(time.Now().Add(patience))
+	if _, err := io.Copy(io.Discard, c); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		s.t.Errorf("a connection through %s that was lost has ended with %v", c.via, err)
+	}
+}
