@@ -53,8 +53,8 @@
 //	replicas cut apart       work         next replica       PeerError, which names the replica
 //	engine split             work         works              each side finds its own
 //	engine down              work         works              ErrUnavailable, at once
-//	same ID on two replicas  own          owner decides      latest; the older is asked for
-//	                                                         a sign of life
+//	same ID on two replicas  own          owner decides      either that is alive: the older
+//	                                                         is asked for a sign of life
 //	drain                    clients move next replica       next replica
 //
 // Sessions of clients and connections that are open do not depend on the engine: when
@@ -86,9 +86,10 @@
 // # Shutting down
 //
 // Shut down the server of the clients first, which moves them to other replicas and waits
-// for their connections, those of other replicas among them; then the cluster:
+// for their connections, those of other replicas among them; then what dials by the
+// cluster, such as an HTTP server; then the cluster itself:
 //
-//	err := errors.Join(server.Shutdown(ctx), replica.Shutdown(ctx))
+//	err := errors.Join(server.Shutdown(ctx), web.Shutdown(ctx), replica.Shutdown(ctx))
 //
 // # Limits
 //
