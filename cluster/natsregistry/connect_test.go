@@ -1,12 +1,14 @@
 package natsregistry_test
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -142,6 +144,53 @@ func TestSeveralJoins(t *testing.T) {
 	if _, err := r.Join(a.node, a); err != nil {
 		t.Errorf("Join after Close: %v", err)
 	}
+}
+
+// A slow holder takes its time.
+type slow struct {
+	*holder
+	called, returns chan struct{}
+}
+
+func (s slow) Claim(id string) (cluster.Claim, bool) {
+	s.called <- struct{}{}
+	<-s.returns
+	return s.holder.Claim(id)
+}
+
+// TestCloseAsking closes a member whose holder is being asked.
+func TestCloseAsking(t *testing.T) {
+	leak.Check(t)
+	r := newEngine(t).connect(t)
+	s := slow{newHolder("run"), make(chan struct{}, 100), make(chan struct{})}
+	m, err := r.Join(s.node, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Attach(cluster.Claim{ID: "client"})
+	ctx, cancel := context.WithCancel(t.Context())
+	located := make(chan struct{})
+	go func() {
+		defer close(located)
+		for ctx.Err() == nil {
+			r.Locate(ctx, "client")
+		}
+	}()
+	<-s.called
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		m.Close()
+	}()
+	select {
+	case <-closed:
+		t.Error("Close has returned while the holder is being asked")
+	case <-time.After(quiet):
+	}
+	close(s.returns)
+	<-closed
+	cancel()
+	<-located
 }
 
 // TestNamespaces has clusters share an engine.

@@ -31,6 +31,29 @@ func TestManyReturn(t *testing.T) {
 		found(t, outside, fmt.Sprint("client", i), a)
 	}
 	nobody(t, outside, "another")
+	for i := range clients {
+		a.Detach(fmt.Sprint("client", i))
+	}
+	await(t, "no subscriptions", func() bool { return e.NumSubscriptions() == own+others })
+}
+
+// TestReturnRival has a replica lose a client while it is cut off from the engine.
+func TestReturnRival(t *testing.T) {
+	leak.Check(t)
+	e := newEngine(t)
+	cut := testnet.TCP(t, e.Addr().String(), 1)
+	r, outside := connected(t, "nats://"+cut.Addr()), e.connect(t)
+	a, b := join(t, r), join(t, outside)
+	a.attach("client", 1)
+	found(t, outside, "client0", a)
+	cut.Set(faultnet.Conditions{Refuse: true})
+	cut.Cut(faultnet.Reset)
+	await(t, "an outage being noticed", func() bool { return !r.Connected() })
+	b.attach("client", 1)
+	found(t, outside, "client0", b)
+	cut.Set(faultnet.Conditions{})
+	receive(t, "who has lost the client", a.rivals)
+	receive(t, "who has got it", b.rivals)
 }
 
 // TestReturnUnsettled asks for a client when the engine is back, and its replica is not.

@@ -13,6 +13,9 @@ const (
 
 	// lastGrace is how long one waits for others than those whose answers do not count.
 	lastGrace = 50 * time.Millisecond
+
+	// watchGrace is how long one waits for the latest claim that there is.
+	watchGrace = 100 * time.Millisecond
 )
 
 // A tally is what the answers to a query amount to. How many there will be is not known.
@@ -51,7 +54,7 @@ func (t *tally) count(a answer) bool {
 // grace is how long one waits for others than the first whose claim counts.
 func (t *tally) grace() time.Duration {
 	if t.patient {
-		return lastGrace
+		return watchGrace
 	}
 	return doubtGrace
 }

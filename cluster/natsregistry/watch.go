@@ -20,8 +20,8 @@ const (
 )
 
 // Watch implements [cluster.Registry]. It looks for the client, too, in case that the
-// engine has not heard of the watcher yet: when it begins, shortly after, and whenever the
-// engine has come back. So it may tell of a session that has begun before.
+// engine has not heard of the watcher yet: when it begins, and when the engine has come
+// back, and shortly after. So it may tell of a session that has begun before.
 func (r *Registry) Watch(ctx context.Context, id string) (<-chan cluster.Claim, error) {
 	if err := cluster.CheckID(id); err != nil {
 		return nil, fmt.Errorf("natsregistry: watch: %w", err)
@@ -74,6 +74,7 @@ func (w *watch) run(ctx context.Context) {
 		case <-changed:
 			if up, changed, _ = w.r.link.state(); up {
 				w.look(ctx)
+				later.Reset(settling) // when the others are back, too
 			}
 		case <-ctx.Done():
 			return
