@@ -15,13 +15,15 @@ const (
 	// notices is how many to one watcher wait to be read, at most.
 	notices = 64
 
-	// spread is after how long all servers of the engine have heard of a watcher.
+	// soon is after how long servers of the engine that are near have heard of a watcher,
+	// and spread after how long all have.
+	soon   = 50 * time.Millisecond
 	spread = 250 * time.Millisecond
 )
 
 // Watch implements [cluster.Registry]. It looks for the client, too, in case that the
 // engine has not heard of the watcher yet: when it begins, and when the engine has come
-// back, and shortly after. So it may tell of a session that has begun before.
+// back, and twice shortly after. So it may tell of a session that has begun before.
 func (r *Registry) Watch(ctx context.Context, id string) (<-chan cluster.Claim, error) {
 	if err := cluster.CheckID(id); err != nil {
 		return nil, fmt.Errorf("natsregistry: watch: %w", err)
@@ -57,7 +59,7 @@ func (w *watch) run(ctx context.Context) {
 	if up {
 		w.look(ctx)
 	}
-	later := time.NewTimer(spread)
+	later, both := time.NewTimer(soon), false
 	defer later.Stop()
 	for {
 		select {
@@ -71,6 +73,10 @@ func (w *watch) run(ctx context.Context) {
 			}
 		case <-later.C:
 			w.look(ctx)
+			if !both {
+				both = true
+				later.Reset(spread - soon)
+			}
 		case <-changed:
 			if up, changed, _ = w.r.link.state(); up {
 				w.look(ctx)
