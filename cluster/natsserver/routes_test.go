@@ -6,6 +6,8 @@ import (
 	"net"
 	"testing"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/backdial/backdial/cluster/natsserver"
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/internal/testcert"
@@ -152,4 +154,26 @@ func TestHangs(t *testing.T) {
 	meet(t, a, b)
 	network.Freeze()
 	await(t, "the end of the route", func() bool { return a.Routes() == 0 && b.Routes() == 0 })
+}
+
+// TestSubscriptions has a server know of what is announced at another.
+func TestSubscriptions(t *testing.T) {
+	leak.Check(t)
+	config := testcert.NewCA(t).Mutual(t, "127.0.0.1")
+	a := member(t, "a", config)
+	b := member(t, "b", config, addr(a))
+	meet(t, a, b)
+	nc, err := nats.Connect("", nats.InProcessServer(a))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	for _, subject := range []string{"one", "another"} {
+		if _, err := nc.SubscribeSync(subject); err != nil {
+			t.Fatal(err)
+		}
+	}
+	await(t, "two subscriptions at both servers", func() bool { return a.Subscriptions() == 2 && b.Subscriptions() == 2 })
+	nc.Close()
+	await(t, "no subscriptions at both servers", func() bool { return a.Subscriptions() == 0 && b.Subscriptions() == 0 })
 }

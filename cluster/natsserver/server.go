@@ -88,6 +88,10 @@ func (s *Server) InProcessConn() (net.Conn, error) {
 // Routes is to how many other servers this one is connected.
 func (s *Server) Routes() int { return s.nats.NumRoutes() }
 
+// Subscriptions is how many the server knows of, its own and those of other servers: one
+// for each client of a replica, and a few for each replica.
+func (s *Server) Subscriptions() int { return int(s.nats.NumSubscriptions()) }
+
 // ClusterAddr is where other servers reach this one, or nil.
 func (s *Server) ClusterAddr() net.Addr {
 	if addr := s.nats.ClusterAddr(); addr != nil {
