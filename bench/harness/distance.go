@@ -44,7 +44,7 @@ func distance(b *testing.B, s Subject, c link.Conditions) {
 	if !testing.Short() {
 		length = 500*time.Millisecond + 25*c.RTT
 	}
-	var connecting, opening, pinging latency
+	var connecting, opening, pinging Latency
 	var whole, late float64
 	for b.Loop() {
 		var made *Session
@@ -52,7 +52,7 @@ func distance(b *testing.B, s Subject, c link.Conditions) {
 			if made != nil {
 				made.Close()
 			}
-			connecting.time(func() {
+			connecting.Time(func() {
 				var err error
 				if made, err = connect(); err != nil {
 					b.Fatalf("connect: %v", err)
@@ -60,7 +60,7 @@ func distance(b *testing.B, s Subject, c link.Conditions) {
 			})
 		}
 		for range streams {
-			opening.time(func() {
+			opening.Time(func() {
 				if err := openAndAnswer(made); err != nil {
 					b.Fatal(err)
 				}
@@ -73,10 +73,10 @@ func distance(b *testing.B, s Subject, c link.Conditions) {
 	n := float64(b.N)
 	b.ReportMetric(whole/n/1e6, "MB/s")
 	b.ReportMetric(late/n/1e6, "late-MB/s")
-	b.ReportMetric(pinging.median().Seconds()/c.RTT.Seconds(), "ping-RTTs")
-	b.ReportMetric(opening.median().Seconds()/c.RTT.Seconds(), "setup-RTTs")
+	b.ReportMetric(pinging.Percentile(50).Seconds()/c.RTT.Seconds(), "ping-RTTs")
+	b.ReportMetric(opening.Percentile(50).Seconds()/c.RTT.Seconds(), "setup-RTTs")
 	if _, none := s.Skip["BenchmarkSessionSetup"]; !none {
-		b.ReportMetric(connecting.median().Seconds()/c.RTT.Seconds(), "session-RTTs")
+		b.ReportMetric(connecting.Percentile(50).Seconds()/c.RTT.Seconds(), "session-RTTs")
 	}
 	b.ReportMetric(0, "ns/op") // of which there is nothing to say
 }
@@ -102,7 +102,7 @@ func openAndAnswer(s *Session) error {
 // bulk fills a stream of the session, from the server to the client, for a while,
 // and returns how many bytes a second arrive in all of it and in its second half.
 // Meanwhile pings on another stream are timed. The session is closed then.
-func bulk(b *testing.B, s *Session, length time.Duration, pings *latency) (whole, late float64) {
+func bulk(b *testing.B, s *Session, length time.Duration, pings *Latency) (whole, late float64) {
 	b.Helper()
 	var echoing, busy sync.WaitGroup
 	asker, echoer := mustOpen(b, s)
@@ -124,8 +124,8 @@ func bulk(b *testing.B, s *Session, length time.Duration, pings *latency) (whole
 	busy.Go(func() {
 		message := make([]byte, 64)
 		for time.Now().Before(end) {
-			pings.time(func() {
-				if err := ask(asker, message); err != nil {
+			pings.Time(func() {
+				if err := Ask(asker, message); err != nil {
 					b.Error(err)
 				}
 			})

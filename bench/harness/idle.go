@@ -10,7 +10,7 @@ import (
 func IdleSessions(b *testing.B, subjects []Subject) {
 	each(b, subjects, func(b *testing.B, s Subject) {
 		connect := s.Serve(near{b})
-		idle(b, unlessShort(1000, 100), func() (func(), error) {
+		idle(b, UnlessShort(1000, 100), func() (func(), error) {
 			made, err := connect()
 			if err != nil {
 				return nil, err
@@ -25,7 +25,7 @@ func IdleSessions(b *testing.B, subjects []Subject) {
 func IdleStreams(b *testing.B, subjects []Subject) {
 	each(b, subjects, func(b *testing.B, s Subject) {
 		made := s.start(b)
-		idle(b, unlessShort(10_000, 1000), func() (func(), error) {
+		idle(b, UnlessShort(10_000, 1000), func() (func(), error) {
 			server, client, err := open(made)
 			if err != nil {
 				return nil, err
@@ -38,9 +38,9 @@ func IdleStreams(b *testing.B, subjects []Subject) {
 	})
 }
 
-// unlessShort is n, or few if it has to be quick: as many as still tell what one
+// UnlessShort is n, or few if it has to be quick: as many as still tell what one
 // costs from what comes and goes.
-func unlessShort(n, few int) int {
+func UnlessShort(n, few int) int {
 	if testing.Short() {
 		return few
 	}
@@ -50,10 +50,10 @@ func unlessShort(n, few int) int {
 // idle reports what n of something cost, both ends together.
 func idle(b *testing.B, n int, hold func() (release func(), err error)) {
 	b.Helper()
-	var cost footprint
+	var cost Footprint
 	for b.Loop() {
 		releases := make([]func(), 0, n)
-		before := measureFootprint()
+		before := MeasureFootprint()
 		for range n {
 			release, err := hold()
 			if err != nil {
@@ -61,33 +61,19 @@ func idle(b *testing.B, n int, hold func() (release func(), err error)) {
 			}
 			releases = append(releases, release)
 		}
-		after := measureFootprint()
-		cost.memory += after.memory - before.memory
-		cost.goroutines += after.goroutines - before.goroutines
+		after := MeasureFootprint()
+		cost.Memory += after.Memory - before.Memory
+		cost.Goroutines += after.Goroutines - before.Goroutines
 
 		for _, release := range releases {
 			release()
 		}
-		awaitGoroutines(b, before.goroutines)
+		awaitGoroutines(b, before.Goroutines)
 	}
 	held := float64(b.N) * float64(n)
-	b.ReportMetric(float64(cost.memory)/held/1024, "KiB/each")
-	b.ReportMetric(float64(cost.goroutines)/held, "goroutines/each")
+	b.ReportMetric(float64(cost.Memory)/held/1024, "KiB/each")
+	b.ReportMetric(float64(cost.Goroutines)/held, "goroutines/each")
 	b.ReportMetric(0, "ns/op") // of which there is nothing to say
-}
-
-// footprint is what a process holds.
-type footprint struct {
-	memory     int64 // of the heap and of stacks, in bytes
-	goroutines int
-}
-
-func measureFootprint() footprint {
-	runtime.GC()
-	runtime.GC() // what pools held is gone now
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return footprint{int64(m.HeapAlloc + m.StackInuse), runtime.NumGoroutine()}
 }
 
 // awaitGoroutines waits until no more than n goroutines run.

@@ -6,30 +6,28 @@ import (
 	"time"
 )
 
-// A latency collects how long something took each time.
-type latency struct{ took []time.Duration }
+// A Latency collects how long something took each time.
+type Latency struct{ took []time.Duration }
 
-func (l *latency) time(f func()) {
+// Time adds how long f takes.
+func (l *Latency) Time(f func()) {
 	began := time.Now()
 	f()
-	l.took = append(l.took, time.Since(began))
+	l.Add(time.Since(began))
 }
 
-// report reports the median and the 99th percentile, in nanoseconds.
-func (l *latency) report(b *testing.B) {
-	slices.Sort(l.took)
-	b.ReportMetric(float64(l.percentile(50)), "p50-ns")
-	b.ReportMetric(float64(l.percentile(99)), "p99-ns")
+// Add adds what was timed otherwise.
+func (l *Latency) Add(took time.Duration) { l.took = append(l.took, took) }
+
+// Report reports the median and the 99th percentile, in nanoseconds.
+func (l *Latency) Report(b *testing.B) {
+	b.ReportMetric(float64(l.Percentile(50)), "p50-ns")
+	b.ReportMetric(float64(l.Percentile(99)), "p99-ns")
 }
 
-// median is where half took longer.
-func (l *latency) median() time.Duration {
-	slices.Sort(l.took)
-	return l.percentile(50)
-}
-
-// percentile returns the least that p percent did not exceed. Of few, the 99th is
+// Percentile returns the least that p percent did not exceed. Of few, the 99th is
 // the longest.
-func (l *latency) percentile(p int) time.Duration {
+func (l *Latency) Percentile(p int) time.Duration {
+	slices.Sort(l.took)
 	return l.took[(len(l.took)*p+99)/100-1]
 }

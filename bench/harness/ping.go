@@ -28,15 +28,15 @@ func ping(b *testing.B, s *Session) {
 	c, client := mustOpen(b, s)
 	echoing.Go(func() { echo(client) })
 	message := make([]byte, 64)
-	var l latency
+	var l Latency
 	for b.Loop() {
-		l.time(func() {
-			if err := ask(c, message); err != nil {
+		l.Time(func() {
+			if err := Ask(c, message); err != nil {
 				b.Fatal(err)
 			}
 		})
 	}
-	l.report(b)
+	l.Report(b)
 }
 
 // saturate fills a stream of the session, from the server to the client, until

@@ -14,9 +14,9 @@ import (
 func ScaleSessions(b *testing.B, subjects []Apart) {
 	scale(b, "sessions", subjects, func(b *testing.B, a Apart, n int) {
 		w := newWorld(b, a)
-		before := measureFootprint()
+		before := MeasureFootprint()
 		servers := w.connect(n)
-		after := measureFootprint()
+		after := MeasureFootprint()
 
 		// Pings need streams, of which some are enough.
 		var streams []net.Conn
@@ -24,7 +24,7 @@ func ScaleSessions(b *testing.B, subjects []Apart) {
 			streams = append(streams, w.dial(servers[rand.IntN(n)]))
 		}
 		w.measure(servers, streams)
-		after.report(b, before, n, "session")
+		after.Report(b, before, n, "session")
 	})
 }
 
@@ -34,21 +34,21 @@ func ScaleStreams(b *testing.B, subjects []Apart) {
 	scale(b, "streams", subjects, func(b *testing.B, a Apart, n int) {
 		w := newWorld(b, a)
 		servers := w.connect(1)
-		before := measureFootprint()
+		before := MeasureFootprint()
 		streams := make([]net.Conn, n)
 		for i := range streams {
 			streams[i] = w.dial(servers[0])
 		}
-		after := measureFootprint()
+		after := MeasureFootprint()
 		w.measure(servers, streams)
-		after.report(b, before, n, "stream")
+		after.Report(b, before, n, "stream")
 	})
 }
 
 // scale runs a benchmark for all sizes and subjects.
 func scale(b *testing.B, what string, subjects []Apart, run func(b *testing.B, a Apart, n int)) {
 	for _, n := range []int{1, 10, 100, 1000, 10_000} {
-		if n > unlessShort(10_000, 100) {
+		if n > UnlessShort(10_000, 100) {
 			break
 		}
 		b.Run(fmt.Sprintf("%s=%d", what, n), func(b *testing.B) {
@@ -109,16 +109,6 @@ func (w *world) connect(n int) []*Server {
 	return servers
 }
 
-// report reports what each of n additions has added to what was before. What few
-// add is less than what comes and goes.
-func (f footprint) report(b *testing.B, before footprint, n int, what string) {
-	if n < 100 {
-		return
-	}
-	b.ReportMetric(float64(f.memory-before.memory)/float64(n)/1024, "KiB/"+what)
-	b.ReportMetric(float64(f.goroutines-before.goroutines)/float64(n), "goroutines/"+what)
-}
-
 // dial opens a stream that has carried a byte to and fro.
 func (w *world) dial(s *Server) net.Conn {
 	w.b.Helper()
@@ -127,7 +117,7 @@ func (w *world) dial(s *Server) net.Conn {
 		w.b.Fatalf("dial: %v", err)
 	}
 	w.b.Cleanup(func() { c.Close() })
-	if err := ask(c, make([]byte, 1)); err != nil {
+	if err := Ask(c, make([]byte, 1)); err != nil {
 		w.b.Fatal(err)
 	}
 	return c
@@ -138,22 +128,22 @@ func (w *world) measure(servers []*Server, streams []net.Conn) {
 	w.b.Helper()
 	const samples = 100 // in each iteration, for one to be enough
 	message := make([]byte, 64)
-	var setup, ping latency
+	var setup, ping Latency
 	for w.b.Loop() {
 		for range samples {
 			s, c := servers[rand.IntN(len(servers))], streams[rand.IntN(len(streams))]
-			setup.time(func() {
+			setup.Time(func() {
 				if err := dialAndAsk(s.Dial); err != nil {
 					w.b.Fatal(err)
 				}
 			})
-			ping.time(func() {
-				if err := ask(c, message); err != nil {
+			ping.Time(func() {
+				if err := Ask(c, message); err != nil {
 					w.b.Fatal(err)
 				}
 			})
 		}
 	}
-	w.b.ReportMetric(float64(setup.median()), "setup-p50-ns")
-	w.b.ReportMetric(float64(ping.median()), "ping-p50-ns")
+	w.b.ReportMetric(float64(setup.Percentile(50)), "setup-p50-ns")
+	w.b.ReportMetric(float64(ping.Percentile(50)), "ping-p50-ns")
 }

@@ -7,10 +7,10 @@ func SessionSetup(b *testing.B, subjects []Subject) {
 	each(b, subjects, func(b *testing.B, s Subject) {
 		connect := s.Serve(near{b})
 		b.ReportAllocs()
-		var l latency
+		var l Latency
 		for b.Loop() {
 			var made *Session
-			l.time(func() {
+			l.Time(func() {
 				var err error
 				if made, err = connect(); err != nil {
 					b.Fatal(err)
@@ -20,7 +20,7 @@ func SessionSetup(b *testing.B, subjects []Subject) {
 			made.Close()
 			b.StartTimer()
 		}
-		l.report(b)
+		l.Report(b)
 		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "sessions/s")
 	})
 }

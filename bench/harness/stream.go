@@ -14,15 +14,15 @@ func StreamSetup(b *testing.B, subjects []Subject) {
 	each(b, subjects, func(b *testing.B, s Subject) {
 		made := s.startEcho(b)
 		b.ReportAllocs()
-		var l latency
+		var l Latency
 		for b.Loop() {
-			l.time(func() {
+			l.Time(func() {
 				if err := dialAndAsk(made.Dial); err != nil {
 					b.Fatal(err)
 				}
 			})
 		}
-		l.report(b)
+		l.Report(b)
 	})
 }
 
@@ -59,11 +59,11 @@ func dialAndAsk(dial func() (net.Conn, error)) error {
 	}
 	defer c.Close()
 	var one [1]byte
-	return ask(c, one[:])
+	return Ask(c, one[:])
 }
 
-// ask writes message to c, and reads it back.
-func ask(c net.Conn, message []byte) error {
+// Ask writes message to c, and reads it back.
+func Ask(c net.Conn, message []byte) error {
 	if _, err := c.Write(message); err != nil {
 		return fmt.Errorf("ask: %w", err)
 	}
