@@ -1,0 +1,38 @@
+module github.com/backdial/backdial/bench/cluster
+
+go 1.26.0
+
+replace (
+	github.com/backdial/backdial => ../..
+	github.com/backdial/backdial/cluster/natsregistry => ../../cluster/natsregistry
+	github.com/backdial/backdial/cluster/natsserver => ../../cluster/natsserver
+)
+
+require (
+	github.com/backdial/backdial v0.0.0-00010101000000-000000000000
+	github.com/backdial/backdial/cluster/natsregistry v0.0.0-00010101000000-000000000000
+	github.com/backdial/backdial/cluster/natsserver v0.0.0-00010101000000-000000000000
+	github.com/nats-io/nats.go v1.55.0
+)
+
+require (
+	github.com/antithesishq/antithesis-sdk-go v0.8.0-default-no-op // indirect
+	github.com/dunglas/httpsfv v1.1.1 // indirect
+	github.com/google/go-tpm v0.9.8 // indirect
+	github.com/gorilla/websocket v1.5.3 // indirect
+	github.com/klauspost/compress v1.20.3 // indirect
+	github.com/minio/highwayhash v1.0.4 // indirect
+	github.com/nats-io/jwt/v2 v2.8.2 // indirect
+	github.com/nats-io/nats-server/v2 v2.15.2 // indirect
+	github.com/nats-io/nkeys v0.4.16 // indirect
+	github.com/nats-io/nuid v1.0.1 // indirect
+	github.com/quic-go/qpack v0.6.0 // indirect
+	github.com/quic-go/quic-go v0.64.1 // indirect
+	github.com/quic-go/webtransport-go v0.13.0 // indirect
+	go.uber.org/goleak v1.3.0 // indirect
+	golang.org/x/crypto v0.58.0 // indirect
+	golang.org/x/net v0.62.0 // indirect
+	golang.org/x/sys v0.49.0 // indirect
+	golang.org/x/text v0.43.0 // indirect
+	golang.org/x/time v0.16.0 // indirect
+)
