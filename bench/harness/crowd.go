@@ -64,7 +64,7 @@ func (o order) follow(subjects []Apart) error {
 					ended <- fmt.Errorf("connect client %d of %d: %w", n, o.Clients, err)
 					return
 				}
-				go c.echoAll()
+				go c.EchoAll()
 			}
 			ended <- nil
 		}()
@@ -75,7 +75,8 @@ func (o order) follow(subjects []Apart) error {
 	return err
 }
 
-func (c *Client) echoAll() {
+// EchoAll echoes all streams that the client accepts, until it is closed.
+func (c *Client) EchoAll() {
 	for {
 		conn, err := c.Accept()
 		if err != nil {
