@@ -1,7 +1,8 @@
 # What CI runs; see CONTRIBUTING.md.
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 PLATFORMS = linux/amd64 linux/arm64 linux/arm darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
-MODULES = . bench/peers cluster/faulttest cluster/natsregistry cluster/natsserver metrics metrics/otel examples/cluster/replica examples/grpc examples/ssh
+MODULES = . bench/cluster bench/peers cluster/faulttest cluster/natsregistry cluster/natsserver \
+	metrics metrics/otel examples/cluster/replica examples/grpc examples/ssh
 
 FUZZTIME ?= 30s
 
@@ -33,7 +34,7 @@ soak:
 # Each benchmark once, for it to be known to work. Its figures mean nothing.
 bench:
 	go test -run '^$$' -bench . -benchtime 1x -short ./bench
-	cd bench/peers && go test -run '^$$' -bench . -benchtime 1x -short .
+	for m in peers cluster; do (cd bench/$$m && go test -run '^$$' -bench . -benchtime 1x -short .) || exit 1; done
 
 # All but the report, whose plots take longer to build than all the rest.
 platforms:

@@ -15,8 +15,8 @@ import (
 // one who dials.
 const someClients = 64
 
-// BenchmarkClusterDial dials clients that answer a byte with a byte, one after the other.
-func BenchmarkClusterDial(b *testing.B) {
+// dials dials clients that answer a byte with a byte, one after the other.
+func dials(b *testing.B) {
 	for _, test := range []struct {
 		name  string
 		tls   bool // between the client and its replica

@@ -19,9 +19,9 @@ import (
 // backoff is for how long a client waits at most before it connects again.
 const backoff = 50 * time.Millisecond
 
-// BenchmarkClusterFailover kills the replica through which a client was dialled, and
+// failovers kills the replica through which a client was dialled, and
 // measures how long it takes until another replica reaches that client.
-func BenchmarkClusterFailover(b *testing.B) {
+func failovers(b *testing.B) {
 	for _, test := range []struct {
 		name     string
 		sessions int

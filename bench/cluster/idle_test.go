@@ -9,9 +9,9 @@ import (
 	"github.com/backdial/backdial/internal/leak"
 )
 
-// BenchmarkClusterIdle holds connections on which nothing happens, and sessions between
+// idles holds connections on which nothing happens, and sessions between
 // replicas, and measures what they take on one side.
-func BenchmarkClusterIdle(b *testing.B) {
+func idles(b *testing.B) {
 	connections, sessions := harness.UnlessShort(5000, 500), harness.UnlessShort(500, 100)
 	for _, test := range []struct {
 		name string

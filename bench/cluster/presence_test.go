@@ -25,9 +25,9 @@ import (
 // them.
 const nodes = 3
 
-// BenchmarkClusterPresence announces clients as fast as it can, measures what they take,
+// presences announces clients as fast as it can, measures what they take,
 // and then has a replica's engine be lost, and all of them, which come back empty.
-func BenchmarkClusterPresence(b *testing.B) {
+func presences(b *testing.B) {
 	n := harness.UnlessShort(100_000, 10_000)
 	b.Run(fmt.Sprintf("clients=%d/case=three replicas", n), func(b *testing.B) {
 		leak.Check(b)
@@ -76,9 +76,9 @@ func presence(b *testing.B, n int) {
 	b.ReportMetric((each(full.Memory-empty.Memory)-registry)/nodes, "B/client-engine")
 }
 
-// BenchmarkClusterLookup looks for clients that one of the other replicas has, and for
+// lookups looks for clients that one of the other replicas has, and for
 // some that nobody has.
-func BenchmarkClusterLookup(b *testing.B) {
+func lookups(b *testing.B) {
 	n := harness.UnlessShort(100_000, 10_000)
 	b.Run(fmt.Sprintf("clients=%d", n), func(b *testing.B) {
 		leak.Check(b)

@@ -8,8 +8,8 @@ import (
 	"github.com/backdial/backdial/bench/harness"
 )
 
-// BenchmarkClusterThroughput carries bytes between a client and who has dialled it.
-func BenchmarkClusterThroughput(b *testing.B) {
+// throughput carries bytes between a client and who has dialled it.
+func throughput(b *testing.B) {
 	byOwner := func(owner, _ *replica) *replica { return owner }
 	byOther := func(_, other *replica) *replica { return other }
 	harness.Throughput(b, []harness.Subject{

@@ -17,7 +17,7 @@ type document struct {
 	Sections  []section
 }
 
-// A section is one benchmark.
+// A section is one benchmark, or those of the cluster, each in parts of its own.
 type section struct {
 	Title, Text string
 	Parts       []part
@@ -26,6 +26,7 @@ type section struct {
 // A part is a table, its plots, or both.
 type part struct {
 	Title string // empty if there is no need to tell it from others
+	Text  string
 	Plots []figure
 	Table grid
 }
@@ -47,15 +48,51 @@ var explained = map[string]section{
 		"the throughput of one stream; and in round trips, how long it takes to set up a session, to set up a stream, " +
 		"and to ping beside that stream."},
 	"ScaleSessions": {Title: "Many sessions", Text: "How stream setup, ping and memory grow with the sessions of a server."},
-	"ScaleStreams":  {Title: "Many streams", Text: "How stream setup, ping and memory grow with the open streams of a session."},
+	"ClusterDial": {Title: "Dial", Text: "Until the client has answered a byte, and until Dial returns. " +
+		"The owner of a remote client is known to who has dialled it before, and otherwise located; " +
+		"a session with that replica is opened when it is first needed."},
+	"ClusterThroughput": {Title: "Throughput", Text: "Bytes one way, in writes of 64 KiB. " +
+		"The processor time is that of the client and of both replicas."},
+	"ClusterIdle": {Title: "Idle", Text: "What is open and does nothing costs one replica in heap and stacks."},
+	"ClusterPresence": {Title: "Presence", Text: "Three replicas announce their clients at once, until the engines of all know of all. " +
+		"Then one engine is lost with the third of the clients that it had, until the others know of those no more; then all are, " +
+		"which come back empty, until they know of all again. Memory per client is that of all three replicas, " +
+		"without the sessions of the clients."},
+	"ClusterLookup": {Title: "Lookup", Text: "Which replica has a client, asked through the engine by one that does not know it."},
+	"ClusterFailover": {Title: "Failover", Text: "From kill -9 of the replica through which a client was dialled, until another has dialled it " +
+		"through a third and has its answer. Back-off is what of that the client has waited before it connects again, " +
+		"which is a random part of 50 ms."},
+	"ScaleStreams": {Title: "Many streams", Text: "How stream setup, ping and memory grow with the open streams of a session."},
 }
+
+const clusterText = "Replicas with embedded NATS servers, and mutual TLS between all of them; " +
+	"clients connect by ws and qmux to one of them. What is local is dialled by that one, without the others; " +
+	"remote, by another. As that adds a hop with TLS, there is also what a local client by wss costs."
 
 func newDocument(a about, r *results) *document {
 	d := &document{about: a, Processor: r.processor, Failures: r.failures, Summary: summarize(r)}
+	clustered := section{Title: "Cluster", Text: clusterText}
 	for _, b := range r.benchmarks {
+		if strings.HasPrefix(b.name, "Cluster") {
+			clustered.Parts = append(clustered.Parts, b.section().asParts()...)
+			continue
+		}
 		d.Sections = append(d.Sections, b.section())
 	}
+	if len(clustered.Parts) > 0 {
+		d.Sections = append(d.Sections, clustered)
+	}
 	return d
+}
+
+// asParts has the parts of a section say what the section is.
+func (s section) asParts() []part {
+	for i := range s.Parts {
+		p := &s.Parts[i]
+		p.Title = strings.TrimSuffix(s.Title+", "+p.Title, ", ")
+	}
+	s.Parts[0].Text = s.Text
+	return s.Parts
 }
 
 func (b *benchmark) title() string {
@@ -74,7 +111,7 @@ func (b *benchmark) section() section {
 	for _, t := range b.tables {
 		p := part{Title: t.title(), Table: t.grid()}
 		for _, u := range unitsOf(t.units) {
-			if !u.side {
+			if !u.side && len(t.rows) > 1 { // one compares nothing
 				p.Plots = append(p.Plots, newBars(t, u))
 			}
 		}

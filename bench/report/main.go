@@ -1,6 +1,7 @@
-// Report runs the benchmarks of package bench, and those of bench/peers beside
-// them, several times, and writes what came of it as tables and as a page with
-// plots, with ratios to a TCP connection and to wslis:
+// Report runs the benchmarks of package bench, those of bench/peers beside them,
+// and those of bench/cluster, several times, and writes what came of it as tables
+// and as a page with plots, with ratios to a TCP connection, to wslis, and for a
+// cluster to a server alone:
 //
 //	go run ./bench/report           about an hour
 //	go run ./bench/report -short    about two minutes

@@ -38,6 +38,9 @@ func (d *document) markdown() []byte {
 			if p.Title != "" {
 				fmt.Fprintf(&b, "\n### %s\n", p.Title)
 			}
+			if p.Text != "" {
+				fmt.Fprintf(&b, "\n%s\n", wrap(p.Text))
+			}
 			b.WriteByte('\n')
 			p.Table.markdown(&b)
 		}

@@ -86,12 +86,14 @@ func (r *results) addResult(record *benchfmt.Result, repeat int, peers bool) err
 			s.carrier = value
 		case "mux":
 			s.mux = value
+		case "case":
+			s.name = strings.ReplaceAll(value, "_", " ")
 		default:
 			params = append(params, param{key, value})
 		}
 	}
-	if s.carrier == "" || s.mux == "" {
-		return fmt.Errorf("%s does not say what it measured: its name needs carrier= and mux=", record.Name.Full())
+	if (s.carrier == "" || s.mux == "") && s.name == "" {
+		return fmt.Errorf("%s does not say what it measured: its name needs carrier= and mux=, or case=", record.Name.Full())
 	}
 	if r.processor == "" {
 		r.processor = record.GetConfig("cpu")

@@ -12,13 +12,15 @@ import (
 // A subject is what was measured.
 type subject struct {
 	carrier, mux string
-	peer         bool // from the suite of the peers
+	name         string // or else what it is, if that is no such pair
+	peer         bool   // from the suite of the peers
 }
 
 var (
 	tcp    = subject{carrier: "tcp", mux: "none"}
 	wslis  = subject{carrier: "wslis", mux: "yamux"}
 	wsQMux = subject{carrier: "ws", mux: "qmux"}
+	local  = subject{name: "local"} // a server alone, beside a cluster
 )
 
 // baselines are what subjects of this library are made of or descend from, and
@@ -35,6 +37,8 @@ var baselines = []subject{
 	{carrier: "tcp", mux: "qmux"},
 	{carrier: "ws", mux: "hashicorp-yamux"},
 	{carrier: "ws", mux: "xtaci-smux"},
+	local,
+	{name: "local over TLS"},
 }
 
 // A kind is what a subject is in relation to this library.
@@ -66,6 +70,8 @@ func compare(a, b subject) int {
 // String names a multiplexer only where there is a choice.
 func (s subject) String() string {
 	switch {
+	case s.name != "":
+		return s.name
 	case s.mux == "none" || s.mux == "own" || s == wslis || s.carrier == "webtransport-go":
 		return s.carrier
 	}

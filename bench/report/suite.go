@@ -26,18 +26,20 @@ type suite struct {
 	tmp, exe  string
 }
 
-// build compiles the benchmarks of o.dir, and those of the peers in it. What it
-// returns is to be closed even if there is an error.
+// build compiles the benchmarks of o.dir, and those of the peers and of the cluster in
+// it. What it returns is to be closed even if there is an error.
 func build(ctx context.Context, o options) ([]*suite, error) {
 	dirs := []string{o.dir}
 	peers := filepath.Join(o.dir, "peers")
-	switch _, err := os.Stat(filepath.Join(peers, "go.mod")); {
-	case err == nil:
-		dirs = append(dirs, peers)
-	case errors.Is(err, fs.ErrNotExist):
-		fmt.Fprintf(os.Stderr, "%s is not a Go module: no peers are measured\n", peers)
-	default:
-		return nil, err
+	for _, dir := range []string{peers, filepath.Join(o.dir, "cluster")} {
+		switch _, err := os.Stat(filepath.Join(dir, "go.mod")); {
+		case err == nil:
+			dirs = append(dirs, dir)
+		case errors.Is(err, fs.ErrNotExist):
+			fmt.Fprintf(os.Stderr, "%s is not a Go module: it is not measured\n", dir)
+		default:
+			return nil, err
+		}
 	}
 	var suites []*suite
 	for _, dir := range dirs {
