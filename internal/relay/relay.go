@@ -44,7 +44,7 @@ const (
 	// who reads.
 	patience = time.Minute
 
-	// glance is how often a direction that stands still is looked at.
+	// glance is how soon a direction that stands still is looked at, and how often.
 	glance = 5 * time.Second
 )
 
@@ -70,6 +70,7 @@ func Join(a, b mux.Stream) error {
 // A direction is what one far end sends to the other. It is a Writer to the latter.
 type direction struct {
 	from, to mux.Stream
+	until    time.Time   // the deadline of writes
 	refused  error       // by the far end that was to read: why writing has failed
 	hurried  atomic.Bool // it must not stand still for longer than patience
 
@@ -82,13 +83,14 @@ type direction struct {
 // looks whether that has been cut.
 func (d *direction) Write(p []byte) (written int, err error) {
 	for stood := time.Duration(0); ; {
-		d.to.SetWriteDeadline(time.Now().Add(glance))
+		began := d.extend()
 		n, err := d.to.Write(p[written:])
 		written += n
-		switch stood += glance; {
-		case err == nil:
+		if err == nil {
 			d.renew()
 			return written, nil
+		}
+		switch stood += time.Since(began); {
 		case !errors.Is(err, os.ErrDeadlineExceeded), stood > patience:
 			d.refused = err
 			return written, err
@@ -99,6 +101,17 @@ func (d *direction) Write(p []byte) (written int, err error) {
 			return written, c.Check()
 		}
 	}
+}
+
+// extend moves the deadline of writes, unless it is far enough away: to move it costs as
+// much as much of a small write. It returns the time.
+func (d *direction) extend() time.Time {
+	now := time.Now()
+	if d.until.Sub(now) < glance/2 {
+		d.until = now.Add(glance)
+		d.to.SetWriteDeadline(d.until)
+	}
+	return now
 }
 
 // hurry has d fail if it stands still for too long, whatever it waits for now.
