@@ -29,12 +29,13 @@ const (
 func (c *Cluster) answer(d *transport.Dialer, conn net.Conn) {
 	asker := conn.(transport.Conn)
 	defer asker.Reset() // unless it is closed
-	conn.SetDeadline(time.Now().Add(questionTimeout))
+	conn.SetReadDeadline(time.Now().Add(questionTimeout))
 	id, err := readQuestion(conn)
 	if err != nil {
 		c.refuse(d, asker, answerFailed, id, err)
 		return
 	}
+	conn.SetReadDeadline(time.Time{}) // a write of an answer is bounded by the keepalive
 	client, kind, err := c.dialFor(d, asker, id)
 	if err != nil {
 		c.refuse(d, asker, kind, id, err)
@@ -44,7 +45,6 @@ func (c *Cluster) answer(d *transport.Dialer, conn net.Conn) {
 		client.Reset()
 		return
 	}
-	conn.SetDeadline(time.Time{})
 	c.stats.relayed.Add(1)
 	defer c.stats.relayed.Add(-1)
 	relay.Join(asker, client)
@@ -124,7 +124,6 @@ func (c *Cluster) dialSlowly(ctx context.Context, asker transport.Conn, id strin
 	if err == nil || !errors.Is(err, context.DeadlineExceeded) {
 		return conn, err
 	}
-	asker.SetDeadline(time.Time{})
 	if _, err := asker.Write(appendAnswer(nil, answerHeld, "")); err != nil {
 		return nil, err
 	}

@@ -11,14 +11,11 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// errTry is why a replica is not waited for any longer.
-var errTry = errors.New("no answer in time")
-
 // ask opens a connection to a client that a node is said to hold. The error matches
 // [ErrMoved] if it does not, [ErrNotAllowed], [*PeerError], or is why the client could not
 // be dialled.
 func (p *peers) ask(ctx context.Context, node Node, id string) (net.Conn, error) {
-	try, cancel := context.WithTimeoutCause(ctx, p.config.tryTimeout, fmt.Errorf("%w: %v", errTry, p.config.tryTimeout))
+	try, cancel := context.WithTimeoutCause(ctx, p.config.tryTimeout, p.late)
 	defer cancel()
 	for {
 		conn, s, fresh, err := p.dial(try, node)

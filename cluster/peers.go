@@ -20,6 +20,7 @@ const maxPeers = 4096
 // first used, and closed when it is idle. close ends their goroutines.
 type peers struct {
 	config *config
+	late   error           // why a replica is not waited for any longer
 	ctx    context.Context // ends with the cluster
 	wg     sync.WaitGroup  // a goroutine for each session
 
@@ -45,7 +46,10 @@ type peer struct {
 }
 
 func newPeers(ctx context.Context, c *config) *peers {
-	return &peers{config: c, ctx: ctx, sessions: make(map[peerKey]*peer), all: make(map[*peer]struct{})}
+	return &peers{
+		config: c, ctx: ctx, sessions: make(map[peerKey]*peer), all: make(map[*peer]struct{}),
+		late: fmt.Errorf("no answer in time: %v", c.tryTimeout),
+	}
 }
 
 func (n Node) key() peerKey { return peerKey{n.Name, n.Run, n.URL, string(n.Pin)} }
