@@ -15,9 +15,11 @@ import (
 )
 
 const (
-	// resend is how often a request is sent again. One that was sent to a replica which
-	// has just crashed is lost.
-	resend = 50 * time.Millisecond
+	// A request is sent again after firstResend, and twice that, and so on, and every
+	// lastResend: one that was sent to a replica which has just crashed is lost, and one for a
+	// client that is just connecting elsewhere finds nobody who answers.
+	firstResend = 10 * time.Millisecond
+	lastResend  = 50 * time.Millisecond
 
 	// silence is after how long without an answer one gives up: longer than the engine
 	// takes to notice that it has lost a holder.
@@ -109,7 +111,8 @@ func (r *Registry) locate(ctx context.Context, id string, t *tally) (cluster.Cla
 	case !up:
 		return cluster.Claim{}, unavailable(fmt.Errorf("no connection to the engine: %w", why))
 	}
-	again := time.NewTicker(resend)
+	pause := firstResend
+	again := time.NewTimer(pause)
 	defer again.Stop()
 	limit := time.NewTimer(silence)
 	defer limit.Stop()
@@ -121,6 +124,8 @@ func (r *Registry) locate(ctx context.Context, id string, t *tally) (cluster.Cla
 			requests = nil
 		case <-again.C:
 			requests = r.requests
+			pause = min(2*pause, lastResend)
+			again.Reset(pause)
 		case a := <-q.answers:
 			if t.count(a) {
 				return t.result()
