@@ -56,7 +56,12 @@ func child() error {
 	if err := out.Encode(report{At: r.at}); err != nil {
 		return err
 	}
-	var conns []net.Conn // that are held
+	var held []net.Conn
+	defer func() {
+		for _, conn := range held {
+			conn.Close()
+		}
+	}()
 	for {
 		var o order
 		if err := in.Decode(&o); err != nil {
@@ -72,7 +77,7 @@ func child() error {
 				said.Failure = err.Error()
 				break
 			}
-			conns = append(conns, conn)
+			held = append(held, conn)
 		}
 		said.Routes, said.Footprint = r.engine.Routes(), harness.MeasureFootprint()
 		if err := out.Encode(said); err != nil {
