@@ -19,8 +19,8 @@ import (
 // backoff is for how long a client waits at most before it connects again.
 const backoff = 50 * time.Millisecond
 
-// failovers kills the replica through which a client was dialled, and
-// measures how long it takes until another replica reaches that client.
+// failovers kills the replica through which a client was dialled, and measures how long it
+// takes until another replica reaches that client.
 func failovers(b *testing.B) {
 	for _, test := range []struct {
 		name     string

@@ -1,0 +1,58 @@
+package cluster_test
+
+import (
+	"errors"
+	"net"
+	"sync"
+
+	"github.com/backdial/backdial/cluster/natsserver"
+)
+
+// An engine is that of a replica, which survives it.
+type engine struct {
+	setup setup
+	mu    sync.Mutex
+	nats  *natsserver.Server // nil while there is none
+}
+
+func (e *engine) server() *natsserver.Server {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.nats
+}
+
+// start starts an empty one, which joins others.
+func (e *engine) start(join []string) (addr string, err error) {
+	tls, err := mutual(e.setup)
+	if err != nil {
+		return "", err
+	}
+	s, err := natsserver.Start(natsserver.Config{Name: e.setup.Name, ClusterAddr: anywhere, TLS: tls, Join: join})
+	if err != nil {
+		return "", err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.nats = s
+	return s.ClusterAddr().String(), nil
+}
+
+// stop ends the one that there is, and has nothing be left of it. It may be repeated.
+func (e *engine) stop() {
+	s := e.server()
+	if s == nil {
+		return
+	}
+	s.Close()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.nats = nil
+}
+
+// InProcessConn has a registry connect to the engine that there is.
+func (e *engine) InProcessConn() (net.Conn, error) {
+	if s := e.server(); s != nil {
+		return s.InProcessConn()
+	}
+	return nil, errors.New("there is no engine")
+}
