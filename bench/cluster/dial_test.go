@@ -97,6 +97,7 @@ func (d *dialling) local() func() (dialFunc, string) {
 
 // known dials what was dialled before.
 func (d *dialling) known() func() (dialFunc, string) {
+	d.dialOnce(d.other.Dial)
 	return func() (dialFunc, string) { return d.other.Dial, d.ids[0] }
 }
 
@@ -108,11 +109,7 @@ func (d *dialling) unknown() func() (dialFunc, string) {
 		if len(left) == 0 {
 			d.b.StopTimer()
 			d.renew()
-			conn, err := d.service.Dial(context.Background(), d.ids[0])
-			if err != nil {
-				d.b.Fatal(err)
-			}
-			conn.Close()
+			d.dialOnce(d.service.Dial)
 			left = d.ids[1:]
 			d.b.StartTimer()
 		}
@@ -130,6 +127,16 @@ func (d *dialling) stranger() func() (dialFunc, string) {
 		d.b.StartTimer()
 		return d.service.Dial, d.ids[0]
 	}
+}
+
+// dialOnce dials the first client.
+func (d *dialling) dialOnce(dial dialFunc) {
+	d.b.Helper()
+	conn, err := dial(context.Background(), d.ids[0])
+	if err != nil {
+		d.b.Fatal(err)
+	}
+	conn.Close()
 }
 
 // renew replaces the service by one that knows nobody.
