@@ -20,8 +20,7 @@ type Registry interface {
 	Join(self Node, holder Holder) (Member, error)
 
 	// Locate returns a claim to a client of a node whose Run is not in except: one that
-	// is not Doubtful, if there is, and of those that answer in time the latest. It asks
-	// holders, and remembers nothing.
+	// is not Doubtful, if there is. It asks holders, and remembers nothing.
 	//
 	// The error matches [ErrNotConnected] if nobody claims the client, which takes a round
 	// trip, [ErrMoved] if nobody does but those in except, and [ErrUnavailable] if that cannot be said: at once if the engine is
@@ -51,7 +50,7 @@ type Member interface {
 }
 
 // A Holder is what a node knows of the clients that it holds, for a [Registry] to ask.
-// Its methods return at once.
+// Its methods return at once, and do not call Close of the [Member], which waits for them.
 type Holder interface {
 	// Claim returns the node's claim to a client, if it holds one.
 	Claim(id string) (Claim, bool)
@@ -64,12 +63,12 @@ type Holder interface {
 // MaxID is how many bytes an ID may have in a [Registry].
 const MaxID = 1024
 
-// A Node is one run of a replica.
+// A Node is one run of a replica. Its strings are UTF-8.
 type Node struct {
 	// Name of the replica. It is what its certificate is for, as a DNS name.
 	Name string
 
-	// Run is random. No two runs of any replica have the same.
+	// Run is random, and has 128 bytes at most. No two runs of any replica have the same.
 	Run string
 
 	// URL where other replicas and services reach it.
