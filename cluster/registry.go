@@ -9,7 +9,8 @@ import (
 // has the last word, so that an entry which is stale or forged costs a try, and never
 // reaches another client. [NewLocal] returns one for a single process; package
 // cluster/natsregistry has one for many. Package cluster/clustertest is this contract,
-// executed: run it on a registry of your own.
+// executed: run it on a registry of your own. A registry that has to be closed is closed
+// by who made it, after the clusters that use it.
 //
 // Nothing about a client may need to be renewed: what a replica has announced lives and
 // dies with its Join, and heartbeats are a matter of replicas. IDs are of any bytes, 1 to
@@ -23,14 +24,18 @@ type Registry interface {
 	// is not Doubtful, if there is. It asks holders, and remembers nothing.
 	//
 	// The error matches [ErrNotConnected] if nobody claims the client, which takes a round
-	// trip, [ErrMoved] if nobody does but those in except, and [ErrUnavailable] if that cannot be said: at once if the engine is
-	// known to be away, and otherwise when ctx ends, or before, if nobody answers for
-	// some seconds. It then matches ctx's error too.
+	// trip, [ErrMoved] if nobody does but those in except, and [ErrUnavailable] if that
+	// cannot be said: at once if the engine is known to be away, and otherwise when ctx
+	// ends, or before, if nobody answers for some seconds. If it is because ctx has ended,
+	// it matches ctx's error too, and its cause ([context.Cause]). An id that cannot be
+	// one ([CheckID]) is an error that matches none of these.
 	Locate(ctx context.Context, id string, except ...string) (Claim, error)
 
 	// Watch returns a channel that is sent the claims of nodes which get a session of a
 	// client from then on, until ctx ends. It may lose some, when the engine is away or
 	// the receiver is slow: not the latest, then. It may send one that there was before.
+	// It may be closed when it will send no more, and need not be. An id that cannot be
+	// one ([CheckID]) is an error.
 	Watch(ctx context.Context, id string) (<-chan Claim, error)
 }
 
