@@ -35,7 +35,9 @@ type Target struct {
 }
 
 // A Deviation says that a registry does not keep a promise, and why. It has to be true:
-// if the promise is kept after all, the suite fails.
+// if the promise is kept after all, the suite fails. A registry that stores claims, and
+// cannot ask holders, does not keep [AsksHolder] and [AvoidsDoubtful], for instance: it
+// costs tries.
 type Deviation struct {
 	Promise Promise
 	// Because is for the reader of the registry's documentation.

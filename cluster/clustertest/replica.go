@@ -129,9 +129,15 @@ func fresh(name string) string { return name + " " + rand.Text() }
 func differ(got, want cluster.Claim) error {
 	if got.ID != want.ID || got.Node.Run != want.Node.Run || got.Node.Name != want.Node.Name || got.Node.URL != want.Node.URL ||
 		string(got.Node.Pin) != string(want.Node.Pin) || !got.Since.Equal(want.Since) || got.Doubtful != want.Doubtful {
-		return fmt.Errorf("claim %+v, want %+v", got, want)
+		return fmt.Errorf("%s, want %s", describe(got), describe(want))
 	}
 	return nil
+}
+
+// describe is short enough for two claims to be compared by eye.
+func describe(c cluster.Claim) string {
+	return fmt.Sprintf("claim to %q by %q, run %s, at %s, pin %.4x…, since %s, doubtful %t",
+		c.ID, c.Node.Name, c.Node.Run, c.Node.URL, c.Node.Pin, c.Since.UTC().Format(time.RFC3339Nano), c.Doubtful)
 }
 
 // awaitClaim locates a client until it is found as it should be. Until then it may be
