@@ -63,9 +63,10 @@ func forbidden(file, pkg string) string {
 	switch {
 	case in("transport/") && file != "transport/defaults.go" && isImplementation(pkg):
 		return "only defaults.go names an implementation"
-	case (in("fleet/") || in("rhttp/") || in("metrics/")) && isImplementation(pkg):
+	case (in("fleet/") || in("rhttp/") || in("cluster/") || in("metrics/")) && isImplementation(pkg):
 		return "what stands on package transport has its user choose"
-	case (in("mux/") || in("carrier/") || in("transport/")) && (is("fleet") || is("rhttp") || is("metrics")),
+	case (in("mux/") || in("carrier/") || in("transport/")) && (is("fleet") || is("rhttp") || is("cluster") || is("metrics")),
+		(in("fleet/") || in("rhttp/")) && is("cluster"),
 		(in("mux/") || in("carrier/")) && is("transport"):
 		return "the layer below does not know the one above"
 	case in("mux/") && is("carrier/"), in("carrier/") && is("mux"):
@@ -103,6 +104,10 @@ func TestForbidden(t *testing.T) {
 		{"fleet/dial.go", "transport", false},
 		{"fleet/dial.go", "mux/yamuxmux", true},
 		{"transport/server.go", "fleet", true},
+		{"transport/client.go", "cluster", true},
+		{"fleet/proxy.go", "cluster", true},
+		{"cluster/dial.go", "fleet", false},
+		{"cluster/peers.go", "carrier/ws", true},
 	} {
 		if got := forbidden(test.file, module+test.pkg) != ""; got != test.want {
 			t.Errorf("%s imports %s: forbidden %v, want %v", test.file, test.pkg, got, test.want)
@@ -172,9 +177,8 @@ func TestLinked(t *testing.T) {
 		has      string // or else the list is not one of linked packages
 		no       []string
 	}{
-		{".", []string{"./transport", "./fleet", "./rhttp"}, module + "carrier/ws",
+		{".", []string{"./transport", "./fleet", "./rhttp", "./cluster"}, module + "carrier/ws",
 			append([]string{"quic-go", "xtaci", "hashicorp", "smuxmux", "/webtransport", "nats-io"}, tests...)},
-		{".", []string{"./cluster"}, module + "cluster", append([]string{"nats-io"}, tests...)},
 		{"cluster/natsregistry", []string{"."}, "github.com/nats-io/nats.go", append([]string{"nats-server"}, tests...)},
 		{"cluster/natsserver", []string{"."}, "github.com/nats-io/nats-server/v2/server", append([]string{"nats.go"}, tests...)},
 	} {
