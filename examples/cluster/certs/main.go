@@ -3,9 +3,10 @@
 //
 //	go run ./examples/cluster/certs -dir certs replica-1=10.0.0.1 replica-2=10.0.0.2 backup
 //
-// An argument with hosts is a replica, and one without a service. Run it again to add one,
-// or to renew a certificate. Each machine gets ca.pem and the two files with its name;
-// ca-key.pem stays where it is, because who has that can pose as any of them.
+// An argument with hosts is a replica, or a NATS server beside them, and one without a
+// service. Run it again to add one, or to renew a certificate. Each machine gets ca.pem
+// and the two files with its name; ca-key.pem stays where it is, because who has that can
+// pose as any of them.
 package main
 
 import (
@@ -54,7 +55,7 @@ func run(w io.Writer, dir string, names []string) error {
 		}
 		who := "a service"
 		if isReplica {
-			who = "a replica at " + hosts
+			who = "a server at " + hosts
 			err = ca.Replica(name, strings.Split(hosts, ",")...)
 		} else {
 			err = ca.Service(name)

@@ -15,7 +15,7 @@ func TestRun(t *testing.T) {
 	if err := run(&out, dir, []string{"replica-1=10.0.0.1,one.example", "web"}); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"ca.pem", "replica-1.pem: of a replica at 10.0.0.1,one.example", "web.pem: of a service"} {
+	for _, want := range []string{"ca.pem", "replica-1.pem: of a server at 10.0.0.1,one.example", "web.pem: of a service"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, &out)
 		}

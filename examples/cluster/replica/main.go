@@ -32,11 +32,11 @@ import (
 
 func main() {
 	c := parseFlags()
-	log := slog.New(slog.NewTextHandler(os.Stderr, nil)).With("replica", c.name)
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil)).With("self", c.name)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	context.AfterFunc(ctx, stop) // so that a second signal ends the program at once
 	if err := run(ctx, c, log); err != nil {
-		log.Error("failed", "error", err)
+		log.Error("failed", "err", err)
 		os.Exit(1)
 	}
 }
