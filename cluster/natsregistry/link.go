@@ -85,7 +85,7 @@ func (l *link) disconnected(err error, how string) {
 		err = errors.New("the connection is " + how)
 	}
 	if l.set(false, err) {
-		l.log.Warn("natsregistry: the connection to the engine is "+how, "error", err)
+		l.log.Warn("natsregistry: the connection to the engine is "+how, "err", err)
 	}
 }
 
@@ -133,7 +133,7 @@ func (l *link) refused(err error) {
 func (l *link) complainLocked(what string, err error) {
 	if !l.ended && time.Since(l.complained) >= complaints {
 		l.complained = time.Now()
-		l.log.Warn(what, "error", err)
+		l.log.Warn(what, "err", err)
 	}
 }
 
