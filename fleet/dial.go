@@ -21,7 +21,7 @@ func (f *Fleet) Dial(ctx context.Context, id string) (net.Conn, error) {
 	return f.dial(ctx, id, f.waits)
 }
 
-// TryDial is [Fleet.Dial], but does not wait for a client that is not connected, also
+// TryDial is [Fleet.Dial], but does not wait for a client that is not connected, even with
 // [WithWaitForClient]: for who would look for it elsewhere.
 func (f *Fleet) TryDial(ctx context.Context, id string) (net.Conn, error) {
 	return f.dial(ctx, id, false)

@@ -43,8 +43,8 @@ func (f *Fleet) Transport(configure ...func(*http.Transport)) *Transport {
 	return &Transport{fleet: f, configure: configure, waits: f.waits, sessions: make(map[*member]*rhttp.Transport)}
 }
 
-// TryTransport is [Fleet.Transport] that does not wait for a client which is not connected,
-// also [WithWaitForClient]: for who would look for it elsewhere.
+// TryTransport is [Fleet.Transport], but does not wait for a client that is not connected,
+// even with [WithWaitForClient]: for who would look for it elsewhere.
 func (f *Fleet) TryTransport(configure ...func(*http.Transport)) *Transport {
 	t := f.Transport(configure...)
 	t.waits = false

@@ -240,8 +240,9 @@ func WithAcceptFromClient(handle func(d *Dialer, conn net.Conn)) ServerOption {
 // client that is to hold several sessions ([WithSessions]) holds them to different
 // servers: no two may have the same ID. Clients that negotiate are told ([Info.Server]),
 // and one that has a session here already, as it says, is refused with status 421 before
-// [WithAuthorize] is asked: so it is no secret. An ID is what fleet.CheckID accepts: 1 to 128 letters,
-// digits and any of -._~, and no dot at either end. WithServerID panics if id is not.
+// [WithAuthorize] is asked: so it is no secret. An ID is what fleet.CheckID accepts: 1 to
+// 128 letters, digits and any of -._~, and no dot at either end. WithServerID panics if id
+// is not.
 func WithServerID(id string) ServerOption {
 	if !ident.Valid(id) {
 		panic(fmt.Sprintf("transport: WithServerID(%.*q): an ID is 1 to 128 letters, digits and any of -._~, and does not begin or end with a dot", ident.MaxLength, id))

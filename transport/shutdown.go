@@ -31,8 +31,8 @@ func (s *Server) Close() error {
 // goes on for 10 s. One that cannot move, because it has no WithReconnect or does not
 // negotiate, as wslis does not, is closed at that moment. A client is dialled here until
 // it has moved, or is not waited for any more: then Dial fails with [ErrDraining]. In any
-// case a session waits for its connections in use. One that an [http.Transport] keeps for later is in use:
-// see [Dialer.Draining].
+// case a session waits for its connections in use. One that an [http.Transport] keeps for
+// later is in use: see [Dialer.Draining].
 //
 // In the end Shutdown stops listening, so that ListenAndServe returns, and waits
 // until the handlers have returned. When ctx ends first, it cuts what is left and
