@@ -28,7 +28,7 @@ type link struct {
 	up         bool
 	changed    chan struct{} // closed when up changes
 	settled    time.Time
-	err        error // why it is not up
+	err        error // why it is not up; if it is, what the engine has refused since, or nil
 	complained time.Time
 	ended      bool // by Close: there is nothing to complain of
 }
@@ -124,9 +124,7 @@ func (l *link) failed(err error) {
 func (l *link) refused(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.up {
-		l.err = err
-	}
+	l.err = err
 	l.complainLocked("natsregistry: the engine complains", err)
 }
 
@@ -138,7 +136,7 @@ func (l *link) complainLocked(what string, err error) {
 }
 
 // state returns whether the engine is there, a channel that is closed when that changes,
-// and why it is not.
+// and why it is not, or what it has refused.
 func (l *link) state() (up bool, changed <-chan struct{}, why error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

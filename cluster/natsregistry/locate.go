@@ -135,15 +135,24 @@ func (r *Registry) locate(ctx context.Context, id string, t *tally) (cluster.Cla
 				return t.result()
 			}
 		case <-limit.C:
-			return cluster.Claim{}, unavailable(fmt.Errorf("nobody has answered within %v", silence))
+			return cluster.Claim{}, r.unanswered(fmt.Errorf("nobody has answered within %v", silence))
 		case <-changed:
 			return cluster.Claim{}, unavailable(errors.New("the connection to the engine was lost"))
 		case <-ctx.Done():
-			return cluster.Claim{}, unavailable(ctxerr.Of(ctx))
+			return cluster.Claim{}, r.unanswered(ctxerr.Of(ctx))
 		case <-r.ctx.Done():
 			return cluster.Claim{}, unavailable(net.ErrClosed)
 		}
 	}
+}
+
+// unanswered is unavailable, and tells what the engine has refused: that may be why, as
+// for a user who may not read answers.
+func (r *Registry) unanswered(why error) error {
+	if up, _, refused := r.link.state(); up && refused != nil {
+		why = fmt.Errorf("%w; the engine complains: %w", why, refused)
+	}
+	return unavailable(why)
 }
 
 func unavailable(why error) error { return fmt.Errorf("%w: %w", cluster.ErrUnavailable, why) }

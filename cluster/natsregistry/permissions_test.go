@@ -1,6 +1,7 @@
 package natsregistry_test
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"os"
@@ -142,6 +143,19 @@ func TestForbidden(t *testing.T) {
 }
 
 func encoded(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
+
+// TestWrongInbox has a service that has not set its inbox prefix, and may not read answers.
+func TestWrongInbox(t *testing.T) {
+	leak.Check(t)
+	r := connected(t, documented(t), nats.UserInfo("web", "of-the-web"))
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	_, err := r.Locate(ctx, "client0")
+	if !errors.Is(err, cluster.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) ||
+		!errors.Is(err, nats.ErrPermissionViolation) || !strings.Contains(err.Error(), "_INBOX.") {
+		t.Errorf("Locate returned %v, want the error of ctx, and that the inbox is refused", err)
+	}
+}
 
 // TestLentPermissions asks a replica to send its answer where who asks may not.
 func TestLentPermissions(t *testing.T) {

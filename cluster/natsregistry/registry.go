@@ -43,7 +43,8 @@ var _ cluster.Registry = (*Registry)(nil)
 // Connect returns a registry of the engine at url, such as tls://nats.example:4222, or
 // several, separated by commas. It tries each once, for 2 s at most; an engine that is
 // away is no error, and is tried again until Close. Nor is one that refuses the
-// credentials, as that may change: the Logger is told, and so is who calls Locate.
+// credentials, as that may change: the Logger is told, and so is who calls Locate, also
+// when answers may not be read.
 func Connect(url string, config Config) (*Registry, error) {
 	namespace, err := config.namespace()
 	if err != nil {
