@@ -15,9 +15,9 @@
 // subscribed, the engine says so at once. After an outage all subscribe again, and announce
 // once more what they have.
 //
-// A request that is lost, as in the moments after a crash, is sent again every 50 ms. An
-// engine that is known to be away is [cluster.ErrUnavailable] at once; one that does not
-// answer, after 5 s.
+// A request that is lost, as in the moments after a crash, is sent again after 10 ms, 20 ms,
+// 40 ms, and then every 50 ms. An engine that is known to be away is
+// [cluster.ErrUnavailable] at once; one that does not answer, after 5 s.
 //
 // Servers of an engine tell each other of subscriptions within milliseconds. Until then,
 // and while a replica is cut off from the engine, its clients are not found:
