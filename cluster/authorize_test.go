@@ -1,48 +1,24 @@
 package cluster_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/backdial/backdial/cluster"
+	"github.com/backdial/backdial/internal/testlog"
 )
-
-// A logbook is text that several goroutines write.
-type logbook struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logbook) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logbook) count(text string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.text.String(), text)
-}
-
-func (l *logbook) option() cluster.Option {
-	return cluster.WithLogger(slog.New(slog.NewTextHandler(l, nil)))
-}
 
 // TestAuthorize has a replica decide who dials which client, by certificate and ID.
 func TestAuthorize(t *testing.T) {
 	const secret = "because of the moon"
 	s := newSite(t)
-	var logged logbook
-	a := s.replica(t, "a", logged.option(), cluster.WithAuthorize(func(_ context.Context, peer *x509.Certificate, id string) error {
+	var logged testlog.Log
+	a := s.replica(t, "a", cluster.WithLogger(logged.Logger()), cluster.WithAuthorize(func(_ context.Context, peer *x509.Certificate, id string) error {
 		if peer.DNSNames[0] == "billing" && id == "meter" || peer.DNSNames[0] == "b" {
 			return nil
 		}
@@ -65,7 +41,7 @@ func TestAuthorize(t *testing.T) {
 			t.Errorf("%v: want the replica's name, and not its reason", err)
 		}
 	}
-	if logged.count(secret) == 0 {
+	if !logged.Has(secret) {
 		t.Error("the replica has not logged why")
 	}
 }
@@ -73,8 +49,8 @@ func TestAuthorize(t *testing.T) {
 // TestAuthorizePanics has the user's function panic, which refuses, and cuts nothing.
 func TestAuthorizePanics(t *testing.T) {
 	s := newSite(t)
-	var logged logbook
-	a := s.replica(t, "a", logged.option(), cluster.WithAuthorize(func(_ context.Context, _ *x509.Certificate, id string) error {
+	var logged testlog.Log
+	a := s.replica(t, "a", cluster.WithLogger(logged.Logger()), cluster.WithAuthorize(func(_ context.Context, _ *x509.Certificate, id string) error {
 		if id == "y" {
 			panic("the function is broken")
 		}
@@ -89,7 +65,7 @@ func TestAuthorizePanics(t *testing.T) {
 		t.Errorf("%v, want ErrNotAllowed alone", err)
 	}
 	echoes(t, conn, "not cut")
-	if logged.count("the function is broken") == 0 || logged.count("authorize_test.go") == 0 {
+	if !logged.Has("the function is broken") || !logged.Has("authorize_test.go") {
 		t.Error("the panic is not logged, with where it was")
 	}
 }

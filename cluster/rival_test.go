@@ -10,6 +10,7 @@ import (
 	"github.com/backdial/backdial/cluster"
 	"github.com/backdial/backdial/fleet"
 	"github.com/backdial/backdial/internal/faultnet"
+	"github.com/backdial/backdial/internal/testlog"
 	"github.com/backdial/backdial/internal/testnet"
 )
 
@@ -38,13 +39,13 @@ func claimOf(t *testing.T, h cluster.Holder, id string) cluster.Claim {
 func TestNewestIsPreferred(t *testing.T) {
 	s := newSite(t)
 	heard := s.hearsay()
-	var logged logbook
-	a, b := s.replica(t, "a", cluster.WithRegistry(heard), logged.option()), s.replica(t, "b")
+	var logged testlog.Log
+	a, b := s.replica(t, "a", cluster.WithRegistry(heard), cluster.WithLogger(logged.Logger())), s.replica(t, "b")
 	a.connect(t, "x", "of-a")
 	s.located(t, "x", "a")
 	ofB := b.connect(t, "x", "of-b")
 	eventually(t, "both are sure", func() bool {
-		return logged.count("another replica") == 1 && !claimOf(t, heard.holder, "x").Doubtful
+		return logged.Count("another replica") == 1 && !claimOf(t, heard.holder, "x").Doubtful
 	})
 	c := s.service(t, "c")
 	reachesNow(t, c, "x", "of-b")
@@ -128,14 +129,14 @@ func TestLiveRival(t *testing.T) {
 func TestForgedRival(t *testing.T) {
 	s := newSite(t)
 	heard := s.hearsay()
-	var logged logbook
-	a := s.replica(t, "a", cluster.WithRegistry(heard), logged.option())
+	var logged testlog.Log
+	a := s.replica(t, "a", cluster.WithRegistry(heard), cluster.WithLogger(logged.Logger()))
 	a.connect(t, "x", "x")
 	s.located(t, "x", "a")
 	c := s.service(t, "c")
 	conn := dial(t, c, "x")
 	forged := cluster.Claim{ID: "x", Node: cluster.Node{Name: "b", Run: "another"}, Since: time.Now().Add(time.Hour)}
-	probes := func() int { return logged.count("connected to another replica too") }
+	probes := func() int { return logged.Count("connected to another replica too") }
 	for _, harmless := range []cluster.Claim{{ID: "nobody", Node: forged.Node}, {ID: "x", Node: s.node(t, "x")}, {}} {
 		heard.holder.Rival(harmless)
 		if probes() > 0 || claimOf(t, heard.holder, "x").Doubtful {
@@ -190,13 +191,13 @@ func TestRivalsEnd(t *testing.T) {
 func TestRivalOfOneFleet(t *testing.T) {
 	s := newSite(t)
 	heard := s.hearsay()
-	var logged logbook
-	a := s.replica(t, "a", cluster.WithRegistry(heard), logged.option())
+	var logged testlog.Log
+	a := s.replica(t, "a", cluster.WithRegistry(heard), cluster.WithLogger(logged.Logger()))
 	a.connect(t, "x", "first")
 	a.connect(t, "x", "second")
 	eventually(t, "the first is replaced", func() bool { return a.clients.Stats() == (fleet.Stats{Clients: 1, Sessions: 1, Replaced: 1}) })
 	reachesNow(t, s.service(t, "c"), "x", "second")
-	if claimOf(t, heard.holder, "x").Doubtful || logged.count("another replica") != 0 {
+	if claimOf(t, heard.holder, "x").Doubtful || logged.Count("another replica") != 0 {
 		t.Error("the replica takes itself for a rival")
 	}
 }

@@ -27,8 +27,11 @@ func (l *Log) Logger() *slog.Logger {
 }
 
 // Has reports whether text was logged.
-func (l *Log) Has(text string) bool {
+func (l *Log) Has(text string) bool { return l.Count(text) > 0 }
+
+// Count returns how often text was logged.
+func (l *Log) Count(text string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return strings.Contains(l.text.String(), text)
+	return strings.Count(l.text.String(), text)
 }
