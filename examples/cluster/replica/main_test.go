@@ -18,6 +18,7 @@ import (
 	"github.com/backdial/backdial/cluster/natsserver"
 	"github.com/backdial/backdial/examples/cluster/internal/authority"
 	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/testlog"
 	"github.com/backdial/backdial/transport"
 )
 
@@ -133,12 +134,8 @@ func TestServiceRoute(t *testing.T) {
 	dir := certify(t)
 	c := configOf(t, dir, 1)
 	c.routes = freeAddr(t)
-	var refused atomic.Bool
-	startLogging(t, c, writer(func(line []byte) {
-		if strings.Contains(string(line), `is not for a server`) {
-			refused.Store(true)
-		}
-	}))
+	var log testlog.Log
+	startLogging(t, c, &log)
 	for _, who := range []string{"service", "replica-2"} {
 		c.cert, c.key = filepath.Join(dir, who+".pem"), filepath.Join(dir, who+"-key.pem")
 		trust, err := loadTLS(c)
@@ -152,7 +149,7 @@ func TestServiceRoute(t *testing.T) {
 			t.Fatal(err)
 		}
 		if who == "service" {
-			await(t, "it is refused", refused.Load)
+			await(t, "it is refused", func() bool { return log.Has("is not for a server") })
 			if n := s.Routes(); n != 0 {
 				t.Errorf("a service has %d routes", n)
 			}
@@ -308,12 +305,4 @@ func await(t *testing.T, what string, done func() bool) {
 			t.Fatalf("%s: not after %v", what, patience)
 		}
 	}
-}
-
-// A writer is called with what is written.
-type writer func([]byte)
-
-func (f writer) Write(b []byte) (int, error) {
-	f(b)
-	return len(b), nil
 }
