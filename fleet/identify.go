@@ -36,7 +36,7 @@ func ByHeader(name string) Identify {
 }
 
 // ErrInvalidID is matched by the error for what is not an ID.
-var ErrInvalidID = errors.New("an ID is 1 to 128 letters, digits and any of -._~, and does not begin or end with a dot")
+var ErrInvalidID = errors.New(ident.Rule)
 
 // CheckID returns an error that matches [ErrInvalidID] unless id can be an ID: 1 to
 // 128 of the characters that RFC 3986, section 2.3, calls unreserved, with no dot at

@@ -245,7 +245,7 @@ func WithAcceptFromClient(handle func(d *Dialer, conn net.Conn)) ServerOption {
 // is not.
 func WithServerID(id string) ServerOption {
 	if !ident.Valid(id) {
-		panic(fmt.Sprintf("transport: WithServerID(%.*q): an ID is 1 to 128 letters, digits and any of -._~, and does not begin or end with a dot", ident.MaxLength, id))
+		panic(fmt.Sprintf("transport: WithServerID(%.*q): %s", ident.MaxLength, id, ident.Rule))
 	}
 	return serverOption(func(c *config) { c.serverID = id })
 }

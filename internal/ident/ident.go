@@ -4,6 +4,9 @@ package ident
 // MaxLength is how many bytes an ID has at most.
 const MaxLength = 128
 
+// Rule is what an ID has to be, for errors.
+const Rule = "an ID is 1 to 128 letters, digits and any of -._~, and does not begin or end with a dot"
+
 // Valid reports whether id can be an ID: 1 to 128 of the characters that RFC 3986,
 // section 2.3, calls unreserved, with no dot at either end. Such an ID is the same as
 // a host in a URL, as a segment of a path, in a list in a header and in a log.
