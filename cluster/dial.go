@@ -24,7 +24,8 @@ const maxTries = 3
 // [*PeerError], or [fleet.ErrInvalidID] if id is no ID. What matches one of the first two
 // matches [*fleet.NotConnectedError] too, so that a program which used a fleet need not
 // care. A client that is connected but takes no more connections holds the Dial up until
-// ctx ends.
+// ctx ends. When that ends first, the error matches ctx's too; and after [Cluster.Close],
+// for a client of another replica, [net.ErrClosed].
 //
 // [transport.Conn]: https://pkg.go.dev/github.com/backdial/backdial/transport#Conn
 func (c *Cluster) Dial(ctx context.Context, id string) (net.Conn, error) {
