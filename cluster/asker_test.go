@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/backdial/backdial/internal/await"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/transport"
 )
@@ -118,7 +119,7 @@ func TestUnfinishedQuestion(t *testing.T) {
 		t.Errorf("half a question: the answer is %q", got)
 	}
 	asking.Wait()
-	eventually(t, "nobody is waited for", func() bool { return !running("answer") })
+	await.Until(t, "nobody is waited for", func() bool { return !running("answer") })
 }
 
 // TestManyQuestions has thousands of connections that ask nothing, and of questions for a
@@ -147,7 +148,7 @@ func TestManyQuestions(t *testing.T) {
 				t.Errorf("a question after the flood reaches %q", got)
 			}
 			evil.Close()
-			eventually(t, "nobody is waited for", func() bool { return !running("answer") })
+			await.Until(t, "nobody is waited for", func() bool { return !running("answer") })
 			reachesNow(t, c, "x", "x")
 		})
 	}
@@ -184,7 +185,7 @@ func TestTooManyQuestions(t *testing.T) {
 			}
 		})
 	}
-	await(t, "a refusal", ctx.Done())
+	await.From(t, "a refusal", ctx.Done())
 	reachesNow(t, s.service(t, "c"), "x", "x")
 }
 

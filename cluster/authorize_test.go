@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/cluster"
+	"github.com/backdial/backdial/internal/await"
 	"github.com/backdial/backdial/internal/testlog"
 )
 
@@ -94,9 +95,9 @@ func TestAuthorizeBlocks(t *testing.T) {
 	if failed, ok := errors.AsType[*cluster.PeerError](err); !ok || failed.Node.Name != "a" {
 		t.Errorf("%v, want a PeerError", err)
 	}
-	await(t, "the question", asked)
+	await.From(t, "the question", asked)
 	began := time.Now()
-	if err := await(t, "the end of the function", ended); err == nil || time.Since(began) > 5*time.Second {
+	if err := await.From(t, "the end of the function", ended); err == nil || time.Since(began) > 5*time.Second {
 		t.Errorf("%v after %v, want that at once", err, time.Since(began))
 	}
 	echoes(t, conn, "not cut")

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/backdial/backdial/cluster"
+	"github.com/backdial/backdial/internal/await"
 )
 
 // A hearsay is a registry that counts what it is asked, and may say what is not so.
@@ -62,7 +63,7 @@ func (h *hearsay) note(what string) {
 // wasTold waits until the registry was told just that.
 func (h *hearsay) wasTold(t *testing.T, want ...string) {
 	t.Helper()
-	eventually(t, "the registry is told "+strings.Join(want, " "), func() bool {
+	await.Until(t, "the registry is told "+strings.Join(want, " "), func() bool {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		return slices.Equal(h.told, want)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/cluster"
+	"github.com/backdial/backdial/internal/await"
 	"github.com/backdial/backdial/transport"
 )
 
@@ -63,16 +64,16 @@ func TestHeldUntilCtxEnds(t *testing.T) {
 		_, err := c.Dial(ctx, "x")
 		done <- err
 	}()
-	eventually(t, "the owner waits", func() bool { return running("dialSlowly") })
+	await.Until(t, "the owner waits", func() bool { return running("dialSlowly") })
 	reachesSoon(t, c, "y", "y") // nobody else has to
-	err := await(t, "the dial", done)
+	err := await.From(t, "the dial", done)
 	if _, isPeer := errors.AsType[*cluster.PeerError](err); isPeer || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), `"a"`) {
 		t.Errorf("%v, want the error of ctx, and the replica's name", err)
 	}
 	if ctx.Err() == nil {
 		t.Error("the dial has not waited for ctx")
 	}
-	eventually(t, "the owner does not wait", func() bool { return !running("dialSlowly") && !running("answer") })
+	await.Until(t, "the owner does not wait", func() bool { return !running("dialSlowly") && !running("answer") })
 	if got := a.Stats().Relayed; got != 0 {
 		t.Errorf("%d connections are relayed", got)
 	}
@@ -97,11 +98,11 @@ func TestHeldUntilAccepted(t *testing.T) {
 		}
 		dialled <- conn
 	}()
-	eventually(t, "the time to answer has passed", func() bool {
+	await.Until(t, "the time to answer has passed", func() bool {
 		return running("dialSlowly") && time.Since(began) > 2*tryTimeout
 	})
 	go greet(lis, "x")
-	conn := await(t, "the dial", dialled)
+	conn := await.From(t, "the dial", dialled)
 	if conn == nil {
 		return
 	}
@@ -132,7 +133,7 @@ func TestHeldClientGoes(t *testing.T) {
 				}
 				done <- err
 			}()
-			eventually(t, "the owner waits", func() bool { return running("dialSlowly") })
+			await.Until(t, "the owner waits", func() bool { return running("dialSlowly") })
 			switch what {
 			case "elsewhere":
 				b.connect(t, "x", "of-b")
@@ -143,7 +144,7 @@ func TestHeldClientGoes(t *testing.T) {
 			default:
 				a.Cluster.Close()
 			}
-			err := await(t, "the dial", done)
+			err := await.From(t, "the dial", done)
 			switch {
 			case what == "elsewhere":
 				if err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/backdial/backdial/cluster"
 	"github.com/backdial/backdial/fleet"
+	"github.com/backdial/backdial/internal/await"
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/internal/testcert"
 	"github.com/backdial/backdial/transport"
@@ -157,7 +158,7 @@ func reachesNow(t *testing.T, c *cluster.Cluster, id, name string) {
 func reachesSoon(t *testing.T, c *cluster.Cluster, id, name string) {
 	t.Helper()
 	var conn net.Conn
-	eventually(t, id+" is reached", func() bool {
+	await.Until(t, id+" is reached", func() bool {
 		var err error
 		conn, err = c.Dial(t.Context(), id)
 		return err == nil
@@ -177,14 +178,4 @@ func nameOf(t *testing.T, conn net.Conn) string {
 		t.Fatal("read:", err)
 	}
 	return name
-}
-
-// eventually waits until what is asked is so.
-func eventually(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !is(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("never: ", what)
-		}
-	}
 }

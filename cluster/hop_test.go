@@ -17,6 +17,7 @@ import (
 
 	"github.com/backdial/backdial/carrier/webtransport"
 	"github.com/backdial/backdial/cluster"
+	"github.com/backdial/backdial/internal/await"
 	"github.com/backdial/backdial/internal/testcert"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/nativemux"
@@ -74,7 +75,7 @@ func (s *site) hop(t *testing.T, stack cluster.Option) *hop {
 			}
 		}
 	})
-	eventually(t, "the replica listens", func() bool {
+	await.Until(t, "the replica listens", func() bool {
 		conn, err := h.asker.Dial(t.Context(), "x")
 		if err == nil {
 			conn.Close()
@@ -94,7 +95,7 @@ func (s *site) listening(t *testing.T, name string, opts ...cluster.Option) *rep
 	go func() { served <- r.ListenAndServe(addr) }()
 	t.Cleanup(func() {
 		r.Cluster.Close()
-		if err := await(t, "the end of ListenAndServe", served); !errors.Is(err, net.ErrClosed) {
+		if err := await.From(t, "the end of ListenAndServe", served); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("ListenAndServe: %v, want net.ErrClosed", err)
 		}
 	})
@@ -122,7 +123,7 @@ func (h *hop) dial(t *testing.T) (here, there transport.Conn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	accepted := await(t, "the connection", h.accepted)
+	accepted := await.From(t, "the connection", h.accepted)
 	t.Cleanup(func() {
 		conn.Close()
 		accepted.Close()
@@ -240,7 +241,7 @@ func TestTransfer(t *testing.T) {
 			}()
 		}
 		for range 2 {
-			if sum := await(t, "all of it", sums); sum[0] != sum[1] {
+			if sum := await.From(t, "all of it", sums); sum[0] != sum[1] {
 				t.Error("something else arrived than was sent")
 			}
 		}

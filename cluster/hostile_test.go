@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/cluster"
+	"github.com/backdial/backdial/internal/await"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/transport"
 )
@@ -141,7 +142,7 @@ func TestHostileHold(t *testing.T) {
 	if _, err := c.Dial(ctx, "x"); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), `"evil"`) {
 		t.Errorf("%v, want the error of ctx, and the replica's name", err)
 	}
-	if err := await(t, "the end of the question", ended); err == nil || err == io.EOF {
+	if err := await.From(t, "the end of the question", ended); err == nil || err == io.EOF {
 		t.Errorf("%v, want that who asks has given it up", err)
 	}
 }
@@ -175,7 +176,7 @@ func TestHostileStreams(t *testing.T) {
 	if conn, err := c.Dial(t.Context(), "x"); err == nil {
 		t.Errorf("%v, want an error", conn)
 	}
-	if opened := await(t, "the end of the flood", ended); opened >= 1000 {
+	if opened := await.From(t, "the end of the flood", ended); opened >= 1000 {
 		t.Errorf("%d connections were opened to who asks", opened)
 	}
 	said.says.Store(nil)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/backdial/backdial/cluster"
 	"github.com/backdial/backdial/fleet"
+	"github.com/backdial/backdial/internal/await"
 	"github.com/backdial/backdial/transport"
 )
 
@@ -288,7 +289,7 @@ func listenAt(t *testing.T, addr string) net.Listener {
 func (r *replica) disconnect(t *testing.T, id string, lis *transport.Listener) {
 	t.Helper()
 	lis.Close()
-	eventually(t, "the replica knows that "+id+" is gone", func() bool {
+	await.Until(t, "the replica knows that "+id+" is gone", func() bool {
 		_, ok := r.clients.Lookup(id)
 		return !ok
 	})
@@ -297,7 +298,7 @@ func (r *replica) disconnect(t *testing.T, id string, lis *transport.Listener) {
 // located waits until the registry says that a replica has a client.
 func (s *site) located(t *testing.T, id, name string) {
 	t.Helper()
-	eventually(t, name+" claims "+id, func() bool {
+	await.Until(t, name+" claims "+id, func() bool {
 		claim, err := s.registry.Locate(t.Context(), id)
 		return err == nil && claim.Node.Name == name
 	})

@@ -9,6 +9,7 @@ import (
 
 	"github.com/backdial/backdial/cluster"
 	"github.com/backdial/backdial/fleet"
+	"github.com/backdial/backdial/internal/await"
 	"github.com/backdial/backdial/internal/faultnet"
 	"github.com/backdial/backdial/internal/testlog"
 	"github.com/backdial/backdial/internal/testnet"
@@ -44,7 +45,7 @@ func TestNewestIsPreferred(t *testing.T) {
 	a.connect(t, "x", "of-a")
 	s.located(t, "x", "a")
 	ofB := b.connect(t, "x", "of-b")
-	eventually(t, "both are sure", func() bool {
+	await.Until(t, "both are sure", func() bool {
 		return logged.Count("another replica") == 1 && !claimOf(t, heard.holder, "x").Doubtful
 	})
 	c := s.service(t, "c")
@@ -65,7 +66,7 @@ func TestDeadRival(t *testing.T) {
 	said.claims(s.node(t, "x"))
 	network.Freeze()
 	b.connect(t, "x", "back")
-	eventually(t, "a doubts", func() bool { claim, ok := heard.holder.Claim("x"); return ok && claim.Doubtful })
+	await.Until(t, "a doubts", func() bool { claim, ok := heard.holder.Claim("x"); return ok && claim.Doubtful })
 	s.located(t, "x", "b")
 	reachesNow(t, s.service(t, "c"), "x", "back")
 
@@ -109,14 +110,14 @@ func TestLiveRival(t *testing.T) {
 		}
 		done <- err
 	}()
-	eventually(t, "the question is asked", func() bool { return misled.Stats().Peers == 1 })
+	await.Until(t, "the question is asked", func() bool { return misled.Stats().Peers == 1 })
 	select {
 	case err := <-done:
 		t.Fatalf("%v, before the client has given a sign of life", err)
 	case <-time.After(100 * time.Millisecond):
 	}
 	network.Set(faultnet.Conditions{})
-	if err := await(t, "the dial", done); err != nil {
+	if err := await.From(t, "the dial", done); err != nil {
 		t.Error(err)
 	}
 	if claimOf(t, heard.holder, "x").Doubtful {
@@ -153,7 +154,7 @@ func TestForgedRival(t *testing.T) {
 	if took := time.Since(began); took < 2*time.Second {
 		t.Errorf("3 pings in %v", took)
 	}
-	eventually(t, "no doubt", func() bool { return !claimOf(t, heard.holder, "x").Doubtful })
+	await.Until(t, "no doubt", func() bool { return !claimOf(t, heard.holder, "x").Doubtful })
 	echoes(t, conn, "kept")
 	reachesNow(t, c, "x", "x")
 	if got := a.clients.Stats(); got.Replaced != 0 || got.Sessions != 1 {
@@ -195,7 +196,7 @@ func TestRivalOfOneFleet(t *testing.T) {
 	a := s.replica(t, "a", cluster.WithRegistry(heard), cluster.WithLogger(logged.Logger()))
 	a.connect(t, "x", "first")
 	a.connect(t, "x", "second")
-	eventually(t, "the first is replaced", func() bool { return a.clients.Stats() == (fleet.Stats{Clients: 1, Sessions: 1, Replaced: 1}) })
+	await.Until(t, "the first is replaced", func() bool { return a.clients.Stats() == (fleet.Stats{Clients: 1, Sessions: 1, Replaced: 1}) })
 	reachesNow(t, s.service(t, "c"), "x", "second")
 	if claimOf(t, heard.holder, "x").Doubtful || logged.Count("another replica") != 0 {
 		t.Error("the replica takes itself for a rival")

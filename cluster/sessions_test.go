@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/cluster"
+	"github.com/backdial/backdial/internal/await"
 	"github.com/backdial/backdial/transport"
 )
 
@@ -71,7 +72,7 @@ func TestOneSession(t *testing.T) {
 	for _, conn := range conns {
 		conn.Close()
 	}
-	eventually(t, "no connection is relayed", func() bool { return a.Stats().Relayed == 0 })
+	await.Until(t, "no connection is relayed", func() bool { return a.Stats().Relayed == 0 })
 }
 
 // TestIdleSession has a session closed that nobody uses, and not one that is in use.
@@ -84,7 +85,7 @@ func TestIdleSession(t *testing.T) {
 	conn := dial(t, c, "x")
 	for round := range int64(5) { // which take as long as it takes for a session to be idle
 		reaches(t, c, "y", "y")
-		eventually(t, "the idle session is closed", func() bool {
+		await.Until(t, "the idle session is closed", func() bool {
 			return ofIdle.ended.Load() == round+1 && c.Stats().Peers == 1
 		})
 	}
@@ -93,7 +94,7 @@ func TestIdleSession(t *testing.T) {
 		t.Errorf("%d of %d sessions are open, want the one in use", ofUsed.open(), ofUsed.began.Load())
 	}
 	conn.Close()
-	eventually(t, "the other session is closed", func() bool { return ofUsed.open() == 0 && c.Stats().Peers == 0 })
+	await.Until(t, "the other session is closed", func() bool { return ofUsed.open() == 0 && c.Stats().Peers == 0 })
 	reachesNow(t, c, "x", "x")
 }
 
@@ -117,7 +118,7 @@ func TestNoIdleTimeout(t *testing.T) {
 			})
 		}
 		dials.Wait()
-		eventually(t, "the session is closed", func() bool { return c.Stats().Peers == 0 })
+		await.Until(t, "the session is closed", func() bool { return c.Stats().Peers == 0 })
 	}
 }
 
@@ -141,7 +142,7 @@ func TestCloseCuts(t *testing.T) {
 			}
 			twice.Wait()
 			isCut(t, conn)
-			eventually(t, "nothing is relayed", func() bool { return a.Stats().Relayed == 0 })
+			await.Until(t, "nothing is relayed", func() bool { return a.Stats().Relayed == 0 })
 			refuses(t, open.Cluster, map[string]string{"asker": "y", "owner": "x"}[end])
 			reachesNow(t, a.Cluster, "x", "x") // each still has its own
 			reachesNow(t, c.Cluster, "y", "y")
@@ -198,12 +199,12 @@ func TestCloseWhileConnecting(t *testing.T) {
 			_, err := c.Dial(t.Context(), "x")
 			done <- err
 		}()
-		eventually(t, "it connects", func() bool { return c.Stats().Peers == 1 })
+		await.Until(t, "it connects", func() bool { return c.Stats().Peers == 1 })
 		began := time.Now()
 		if err := end(c); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if err := await(t, "the dial", done); err == nil {
+		if err := await.From(t, "the dial", done); err == nil {
 			t.Errorf("%s: the dial has not failed", name)
 		}
 		if took := time.Since(began); took > 3*time.Second { // a handshake may take 5 s

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/cluster"
+	"github.com/backdial/backdial/internal/await"
 )
 
 // TestShutdownWaits has each end of a connection shut down while it is in use.
@@ -38,7 +39,7 @@ func TestShutdownWaits(t *testing.T) {
 			default:
 			}
 			conn.Close()
-			if err := await(t, "the end of Shutdown", done); err != nil {
+			if err := await.From(t, "the end of Shutdown", done); err != nil {
 				t.Error(err)
 			}
 			if got := down.Stats(); got.Peers != 0 || got.Relayed != 0 {
@@ -67,7 +68,7 @@ func TestShutdownEnds(t *testing.T) {
 			refuses(t, c.Cluster, "x")
 			echoes(t, conn, "in use")
 			cancel()
-			if err := await(t, "the end of Shutdown", done); !errors.Is(err, context.Canceled) {
+			if err := await.From(t, "the end of Shutdown", done); !errors.Is(err, context.Canceled) {
 				t.Errorf("%v, want ctx's error", err)
 			}
 			isCut(t, conn)
@@ -105,7 +106,7 @@ func TestRegistryIsTold(t *testing.T) {
 			if err := leave(c); err != nil {
 				t.Error(err)
 			}
-			eventually(t, "it has left", func() bool {
+			await.Until(t, "it has left", func() bool {
 				later.mu.Lock()
 				defer later.mu.Unlock()
 				return slices.Contains(later.told, "close") && !slices.Contains(later.told, "-x")
@@ -133,9 +134,9 @@ func TestCloseWhileOwnerLeaves(t *testing.T) {
 	}
 	closed := make(chan error, 1)
 	go func() { closed <- c.Cluster.Close() }()
-	await(t, "the end of Close", closed)
+	await.From(t, "the end of Close", closed)
 	isCut(t, conn)
-	if err := await(t, "the end of Shutdown", left); err != nil {
+	if err := await.From(t, "the end of Shutdown", left); err != nil {
 		t.Error(err)
 	}
 }
@@ -144,7 +145,7 @@ func TestCloseWhileOwnerLeaves(t *testing.T) {
 // two leaves.
 func refuses(t *testing.T, c *cluster.Cluster, id string) {
 	t.Helper()
-	eventually(t, "no dial of "+id, func() bool {
+	await.Until(t, "no dial of "+id, func() bool {
 		conn, err := c.Dial(t.Context(), id)
 		if err == nil {
 			conn.Close()
@@ -162,17 +163,5 @@ func isCut(t *testing.T, conn net.Conn) {
 	switch _, err := conn.Read(make([]byte, 1)); {
 	case err == nil, err == io.EOF, errors.Is(err, os.ErrDeadlineExceeded):
 		t.Fatalf("read: %v, want an error that tells of the cut", err)
-	}
-}
-
-// await returns what comes on c.
-func await[T any](t *testing.T, what string, c <-chan T) T {
-	t.Helper()
-	select {
-	case v := <-c:
-		return v
-	case <-time.After(20 * time.Second):
-		t.Fatal("never: ", what)
-		panic("unreachable")
 	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/backdial/backdial/cluster"
 	"github.com/backdial/backdial/fleet"
+	"github.com/backdial/backdial/internal/await"
 	"github.com/backdial/backdial/transport"
 )
 
@@ -135,7 +136,7 @@ func TestTransportFollows(t *testing.T) {
 		}
 		client.says(t, "http://x/", name+": GET / ")
 		r.disconnect(t, "x", lis)
-		eventually(t, "nobody has the client", func() bool {
+		await.Until(t, "nobody has the client", func() bool {
 			_, err := s.registry.Locate(t.Context(), "x")
 			return err != nil
 		})
@@ -154,7 +155,7 @@ func TestTransportGivesUp(t *testing.T) {
 	s.located(t, "x", "a")
 	client := browse(t, s.service(t, "c"), func(h *http.Transport) { h.IdleConnTimeout = 50 * time.Millisecond })
 	client.says(t, "http://x/", "X: GET / ")
-	eventually(t, "the connection is given up", func() bool { return a.Stats().Relayed == 0 })
+	await.Until(t, "the connection is given up", func() bool { return a.Stats().Relayed == 0 })
 }
 
 // TestTransportKeeps has no connection kept for longer than the move of a client may take.
@@ -189,7 +190,7 @@ func TestTransportRenews(t *testing.T) {
 	if got := c.Stats().Remote; got != 2 {
 		t.Errorf("%d connections, want another after 6 s", got)
 	}
-	eventually(t, "the older connection is given up", func() bool { return a.Stats().Relayed == 1 })
+	await.Until(t, "the older connection is given up", func() bool { return a.Stats().Relayed == 1 })
 }
 
 // TestTransportWaitsElsewhere has the fleet of a replica wait for its clients, and not for

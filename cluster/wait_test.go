@@ -9,6 +9,7 @@ import (
 
 	"github.com/backdial/backdial/cluster"
 	"github.com/backdial/backdial/fleet"
+	"github.com/backdial/backdial/internal/await"
 )
 
 // A waiter waits for client x in one of the ways that there are.
@@ -30,7 +31,7 @@ func (w waiter) begin(t *testing.T, ctx context.Context, c *cluster.Cluster, ask
 	t.Helper()
 	done := make(chan error, 1)
 	go func() { done <- w(ctx, c) }()
-	eventually(t, "the registry is asked", func() bool { return asked.locates.Load() > 1 })
+	await.Until(t, "the registry is asked", func() bool { return asked.locates.Load() > 1 })
 	select {
 	case err := <-done:
 		t.Fatalf("%v, although the client is not there", err)
@@ -60,7 +61,7 @@ func TestWait(t *testing.T) {
 				there := s.replica(t, "there")
 				done := wait.begin(t, t.Context(), here.Cluster, said)
 				come(t, s, said, here, there)
-				if err := await(t, how, done); err != nil {
+				if err := await.From(t, how, done); err != nil {
 					t.Error(err)
 				}
 				reachesNow(t, here.Cluster, "x", "x")
@@ -95,7 +96,7 @@ func TestWaitUnheard(t *testing.T) {
 				there := s.replica(t, "there")
 				done := wait.begin(t, t.Context(), here.Cluster, said)
 				there.connect(t, "x", "x")
-				if err := await(t, how, done); err != nil {
+				if err := await.From(t, how, done); err != nil {
 					t.Error(err)
 				}
 				if asked := said.locates.Load(); asked > 20 {
@@ -127,12 +128,12 @@ func TestWaitIsPrompt(t *testing.T) {
 			done := waiters["Dial"].begin(t, t.Context(), here.Cluster, said)
 			began := time.Now()
 			lis := comes.connect(t, "x", "x")
-			if err := await(t, "the dial", done); err != nil {
+			if err := await.From(t, "the dial", done); err != nil {
 				t.Fatal(err)
 			}
 			fastest = min(fastest, time.Since(began))
 			comes.disconnect(t, "x", lis)
-			eventually(t, "nobody has the client", func() bool {
+			await.Until(t, "nobody has the client", func() bool {
 				_, err := s.registry.Locate(t.Context(), "x")
 				return err != nil
 			})
@@ -153,7 +154,7 @@ func TestWaitEnds(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			done := wait.begin(t, ctx, r.Cluster, said)
 			cancel()
-			if err := await(t, how, done); !errors.Is(err, context.Canceled) || !errors.Is(err, cluster.ErrNotConnected) {
+			if err := await.From(t, how, done); !errors.Is(err, context.Canceled) || !errors.Is(err, cluster.ErrNotConnected) {
 				t.Errorf("%v, want the error of ctx, and ErrNotConnected", err)
 			}
 
@@ -167,7 +168,7 @@ func TestWaitEnds(t *testing.T) {
 			said.locates.Store(0)
 			done = wait.begin(t, t.Context(), r.Cluster, said)
 			r.Cluster.Close()
-			if err := await(t, how, done); !errors.Is(err, net.ErrClosed) || !errors.Is(err, cluster.ErrUnavailable) {
+			if err := await.From(t, how, done); !errors.Is(err, net.ErrClosed) || !errors.Is(err, cluster.ErrUnavailable) {
 				t.Errorf("%v, want net.ErrClosed, and ErrUnavailable", err)
 			}
 		})
@@ -196,9 +197,9 @@ func TestWaitForMove(t *testing.T) {
 		}
 		dialled <- err
 	}()
-	eventually(t, "the replica was asked in vain", func() bool { return said.locates.Load() > 1 })
+	await.Until(t, "the replica was asked in vain", func() bool { return said.locates.Load() > 1 })
 	b.connect(t, "x", "back")
-	if err := await(t, "the dial", dialled); err != nil {
+	if err := await.From(t, "the dial", dialled); err != nil {
 		t.Error(err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/internal/await"
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/metrics"
 	"github.com/backdial/backdial/transport"
@@ -42,7 +43,7 @@ func TestBounded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d := await(t, "Dialer", s.dialers)
+		d := await.From(t, "Dialer", s.dialers)
 		c := dial(t, d)
 		accepted, err := lis.Accept()
 		if err != nil {

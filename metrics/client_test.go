@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/internal/await"
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/metrics"
 	"github.com/backdial/backdial/mux/smuxmux"
@@ -40,7 +41,7 @@ func TestClient(t *testing.T) {
 		backdial_client_sessions{carrier="ws",mux="qmux"} 1
 		backdial_client_states_entered_total{state="connected"} 1`)
 	d.Close()
-	d = await(t, "next Dialer", s.dialers)
+	d = await.From(t, "next Dialer", s.dialers)
 	has(t, r, `
 		backdial_client_connects_total{carrier="ws",code="",result="ok"} 2
 		backdial_client_listeners{state="connected"} 1
@@ -52,7 +53,7 @@ func TestClient(t *testing.T) {
 	if err := d.Shutdown(within(t)); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "next Dialer", s.dialers)
+	await.From(t, "next Dialer", s.dialers)
 	has(t, r, `
 		backdial_client_listeners{state="connected"} 1
 		backdial_client_moves_total{outcome="moved"} 1
@@ -101,7 +102,7 @@ func TestMoves(t *testing.T) {
 		backdial_client_connects_total{carrier="ws",code="403",result="rejected"} 1
 		backdial_client_connects_total{carrier="ws",code="503",result="rejected"} 1
 		backdial_client_moves_total{outcome="stayed"} 1`)
-	await(t, "end of Shutdown", shut)
+	await.From(t, "end of Shutdown", shut)
 }
 
 // TestMovesEnd has sessions end while their clients wait to move.

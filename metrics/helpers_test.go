@@ -16,6 +16,7 @@ import (
 
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/carrier/ws"
+	"github.com/backdial/backdial/internal/await"
 	"github.com/backdial/backdial/metrics"
 	"github.com/backdial/backdial/mux/yamuxmux"
 	"github.com/backdial/backdial/transport"
@@ -23,18 +24,6 @@ import (
 
 // patience bounds what has to happen, on a loaded machine.
 const patience = 20 * time.Second
-
-// await waits for what c delivers.
-func await[T any](t *testing.T, what string, c <-chan T) T {
-	t.Helper()
-	select {
-	case v := <-c:
-		return v
-	case <-time.After(patience):
-		t.Fatalf("no %s after %v", what, patience)
-		panic("unreachable")
-	}
-}
 
 // quiet is for servers that expect bad clients.
 var quiet = log.New(io.Discard, "", 0)
@@ -73,7 +62,7 @@ func (s *site) connect(t *testing.T, opts ...transport.ClientOption) (*transport
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { lis.Close() })
-	return lis.(*transport.Listener), await(t, "Dialer", s.dialers)
+	return lis.(*transport.Listener), await.From(t, "Dialer", s.dialers)
 }
 
 // raw connects a client that has a connection, and no session on it.
@@ -88,7 +77,7 @@ func (s *site) raw(t *testing.T) (carrier.Conn, *transport.Dialer) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	return conn, await(t, "Dialer", s.dialers)
+	return conn, await.From(t, "Dialer", s.dialers)
 }
 
 // has waits until the registry has these metrics, as they are exposed but for their

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/internal/await"
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/smuxmux"
@@ -145,7 +146,7 @@ func TestDials(t *testing.T) {
 		backdial_dials_total{result="ok"} 1
 		backdial_dials_total{result="timeout"} 1`)
 	lis.Close()
-	await(t, "end of the session", d.Done())
+	await.From(t, "end of the session", d.Done())
 	d.Dial()
 
 	lis, d = s.connect(t)
@@ -156,11 +157,11 @@ func TestDials(t *testing.T) {
 	}
 	shut := make(chan error, 1)
 	go func() { shut <- lis.Shutdown(within(t)) }()
-	await(t, "the beginning of Shutdown", d.Draining())
+	await.From(t, "the beginning of Shutdown", d.Draining())
 	d.Dial()
 	accepted.Close()
 	open.Close()
-	await(t, "end of Shutdown", shut)
+	await.From(t, "end of Shutdown", shut)
 
 	_, d = s.connect(t)
 	d.Close()

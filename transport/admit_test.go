@@ -17,6 +17,7 @@ import (
 	"github.com/backdial/backdial/carrier/mem"
 	"github.com/backdial/backdial/carrier/webtransport"
 	"github.com/backdial/backdial/carrier/ws"
+	"github.com/backdial/backdial/internal/await"
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/mux/yamuxmux"
 	"github.com/backdial/backdial/transport"
@@ -149,7 +150,7 @@ func TestAuthorizeReplaces(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer lis.Close()
-	ctx := await(t, "Dialer", dialers).Context()
+	ctx := await.From(t, "Dialer", dialers).Context()
 	if got := ctx.Value(whoKey{}); got != "123" {
 		t.Errorf("value %v, want 123", got)
 	}
@@ -226,7 +227,7 @@ func TestAuthorizeTooLate(t *testing.T) {
 	}
 	close(release)
 	s.Close()
-	await(t, "end of ListenAndServe", served)
+	await.From(t, "end of ListenAndServe", served)
 }
 
 // TestHandshakeWhileShuttingDown refuses whom authorize has not let in yet.
@@ -250,11 +251,11 @@ func TestHandshakeWhileShuttingDown(t *testing.T) {
 				_, err := transport.DialAndListen(srv.URL, nil)
 				refused <- err
 			}()
-			await(t, "call of authorize", entered)
+			await.From(t, "call of authorize", entered)
 			if err := end(s); err != nil {
 				t.Error(err)
 			}
-			if err := await(t, "answer", refused); !rejectedWith(http.StatusServiceUnavailable)(err) {
+			if err := await.From(t, "answer", refused); !rejectedWith(http.StatusServiceUnavailable)(err) {
 				t.Errorf("error %v, want status 503", err)
 			}
 			close(release)
@@ -378,7 +379,7 @@ func TestCheckOrigin(t *testing.T) {
 			if err := enter(page); !rejectedWith(http.StatusForbidden)(err) {
 				t.Errorf("a page of somebody else: %v, want status 403", err)
 			}
-			if err := await(t, "HandshakeFailed", told); !errors.Is(err, carrier.ErrOrigin) {
+			if err := await.From(t, "HandshakeFailed", told); !errors.Is(err, carrier.ErrOrigin) {
 				t.Errorf("a page of somebody else: the trace is told %v, want carrier.ErrOrigin", err)
 			}
 			if err := enter(page, transport.WithCheckOrigin(allow)); err != nil {
@@ -387,7 +388,7 @@ func TestCheckOrigin(t *testing.T) {
 			if err := enter("https://other.example", transport.WithCheckOrigin(allow)); !rejectedWith(http.StatusForbidden)(err) {
 				t.Errorf("a page that is not: %v, want status 403", err)
 			}
-			if err := await(t, "HandshakeFailed", told); !errors.Is(err, carrier.ErrOrigin) || !rejectedWith(http.StatusForbidden)(err) {
+			if err := await.From(t, "HandshakeFailed", told); !errors.Is(err, carrier.ErrOrigin) || !rejectedWith(http.StatusForbidden)(err) {
 				t.Errorf("a page that is not: the trace is told %v, want carrier.ErrOrigin, and status 403", err)
 			}
 		})
@@ -409,11 +410,11 @@ func TestShutdownRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer lis.Close()
-	d := await(t, "Dialer", dialers)
+	d := await.From(t, "Dialer", dialers)
 	far := dialled(t, d, "running")
 	near := accepted(t, lis, "running")
 	done := shutdown(t.Context(), s)
-	await(t, "the beginning of Shutdown", d.Draining())
+	await.From(t, "the beginning of Shutdown", d.Draining())
 	_, err = transport.DialAndListen("http://"+s.Addr, nil)
 	rejected, ok := errors.AsType[*carrier.RejectedError](err)
 	if !ok || rejected.StatusCode != http.StatusServiceUnavailable || rejected.Header.Get("Retry-After") != "1" {
@@ -430,10 +431,10 @@ func TestShutdownRefuses(t *testing.T) {
 		t.Errorf("read %q, %v", got, err)
 	}
 	far.Close()
-	if err := await(t, "end of Shutdown", done); err != nil {
+	if err := await.From(t, "end of Shutdown", done); err != nil {
 		t.Error("shutdown:", err)
 	}
-	if err := await(t, "end of ListenAndServe", served); err != transport.ErrServerClosed {
+	if err := await.From(t, "end of ListenAndServe", served); err != transport.ErrServerClosed {
 		t.Errorf("serve: %v, want transport.ErrServerClosed", err)
 	}
 }

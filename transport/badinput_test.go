@@ -21,6 +21,7 @@ import (
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/carrier/mem"
 	"github.com/backdial/backdial/carrier/ws"
+	"github.com/backdial/backdial/internal/await"
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/smuxmux"
@@ -295,7 +296,7 @@ func TestPlainRequests(t *testing.T) {
 		if answer.StatusCode != test.status || !strings.Contains(string(body), test.body) {
 			t.Errorf("%s %v: status %d, %q; want %d, %q", test.method, test.header, answer.StatusCode, body, test.status, test.body)
 		}
-		if err := await(t, "HandshakeFailed", told); test.err != nil && !errors.Is(err, test.err) {
+		if err := await.From(t, "HandshakeFailed", told); test.err != nil && !errors.Is(err, test.err) {
 			t.Errorf("%s %v: the trace is told %v, want %v", test.method, test.header, err, test.err)
 		}
 	}
@@ -360,7 +361,7 @@ func TestHostilePeers(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.Close()
-			d := await(t, "Dialer", dialers)
+			d := await.From(t, "Dialer", dialers)
 			reading := make(chan error)
 			stream, err := d.Dial()
 			if err != nil {
@@ -372,11 +373,11 @@ func TestHostilePeers(t *testing.T) {
 			}()
 			c.ReadMessage() // which opens the stream: nothing is on its way
 			test.do(c)
-			await(t, "end of the session", d.Done())
+			await.From(t, "end of the session", d.Done())
 			if err := d.Err(); err.Error() != "transport: "+test.text || !errors.Is(err, transport.ErrClientGone) {
 				t.Errorf("error\n\t%s\nwant\n\ttransport: %s", err, test.text)
 			}
-			if err := await(t, "end of Read", reading); !errors.Is(err, mux.ErrSessionEnded) {
+			if err := await.From(t, "end of Read", reading); !errors.Is(err, mux.ErrSessionEnded) {
 				t.Errorf("read: error %v, want mux.ErrSessionEnded", err)
 			}
 			if _, err := d.Dial(); !errors.Is(err, transport.ErrClientGone) {

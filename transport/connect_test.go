@@ -16,6 +16,7 @@ import (
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/carrier/mem"
 	"github.com/backdial/backdial/carrier/ws"
+	"github.com/backdial/backdial/internal/await"
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/transport"
 )
@@ -202,10 +203,10 @@ func TestLateLoserOverTCP(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	winner := await(t, "session", connected)
+	winner := await.From(t, "session", connected)
 	close(release)
-	loser := await(t, "session of the loser", connected)
-	if left := await(t, "end of the loser", gone); left.RemoteAddr.String() != loser.RemoteAddr.String() {
+	loser := await.From(t, "session of the loser", connected)
+	if left := await.From(t, "end of the loser", gone); left.RemoteAddr.String() != loser.RemoteAddr.String() {
 		t.Errorf("%v has left, want %v", left.RemoteAddr, loser.RemoteAddr)
 	}
 	if got := lis.Addr().String(); got != winner.RemoteAddr.String() || lis.Err() != nil {
@@ -217,7 +218,7 @@ func TestLateLoserOverTCP(t *testing.T) {
 		}
 	}
 	lis.Close()
-	await(t, "end of the winner", gone)
+	await.From(t, "end of the winner", gone)
 }
 
 // TestGivenUp ends the race from outside.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hashicorp/yamux"
 
+	"github.com/backdial/backdial/internal/await"
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/transport"
@@ -141,11 +142,11 @@ func TestClientDialsPanic(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer lis.Close()
-	d := await(t, "Dialer", dialers)
+	d := await.From(t, "Dialer", dialers)
 	if _, err := lis.Dial(); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "end of the session", d.Done())
+	await.From(t, "end of the session", d.Done())
 	if !strings.Contains(log.String(), "oh no") {
 		t.Errorf("log %q, want the panic", log.String())
 	}
@@ -165,7 +166,7 @@ func TestClientDialsWslis(t *testing.T) {
 	if _, err := lis.Dial(); err == nil || !strings.Contains(err.Error(), "does not negotiate") {
 		t.Errorf("dial: %v, want an error that says why not", err)
 	}
-	s := await(t, "session", sessions)
+	s := await.From(t, "session", sessions)
 	defer s.Close()
 	if n := s.NumStreams(); n != 0 {
 		t.Errorf("the server has %d streams", n)

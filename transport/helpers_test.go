@@ -102,18 +102,6 @@ func within(t *testing.T) context.Context {
 	return ctx
 }
 
-// await waits for what c delivers.
-func await[T any](t *testing.T, what string, c <-chan T) T {
-	t.Helper()
-	select {
-	case v := <-c:
-		return v
-	case <-time.After(patience):
-		t.Fatalf("no %s after %v", what, patience)
-		panic("unreachable")
-	}
-}
-
 // quiet is for servers that expect bad clients.
 var quiet = log.New(io.Discard, "", 0)
 

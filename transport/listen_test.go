@@ -16,6 +16,7 @@ import (
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/carrier/mem"
 	"github.com/backdial/backdial/carrier/ws"
+	"github.com/backdial/backdial/internal/await"
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/transport"
 )
@@ -107,9 +108,9 @@ func TestOneAddress(t *testing.T) {
 			server.Addr = addr
 			served := make(chan error, 1)
 			go func() { served <- server.ListenAndServe() }()
-			bound := await(t, "first endpoint", first.endpoints).Addr().String()
+			bound := await.From(t, "first endpoint", first.endpoints).Addr().String()
 			for _, c := range []*listening{second, third} {
-				if got := await(t, "endpoint", c.endpoints).Addr().String(); got != bound {
+				if got := await.From(t, "endpoint", c.endpoints).Addr().String(); got != bound {
 					t.Errorf("%s listens on %s, the first on %s", c.name, got, bound)
 				}
 			}
@@ -136,7 +137,7 @@ func TestOneAddress(t *testing.T) {
 				}
 			}
 			server.Close()
-			if err := await(t, "end of ListenAndServe", served); err != transport.ErrServerClosed {
+			if err := await.From(t, "end of ListenAndServe", served); err != transport.ErrServerClosed {
 				t.Errorf("ListenAndServe: %v", err)
 			}
 			// Nothing is left there.
@@ -169,9 +170,9 @@ func TestPortTaken(t *testing.T) {
 	server.Addr = "127.0.0.1:0"
 	served := make(chan error, 1)
 	go func() { served <- server.ListenAndServe() }()
-	awaitListening(t, await(t, "endpoint", c.endpoints).Addr().String())
+	awaitListening(t, await.From(t, "endpoint", c.endpoints).Addr().String())
 	server.Close()
-	await(t, "end of ListenAndServe", served)
+	await.From(t, "end of ListenAndServe", served)
 	if len(c.tried) != 6 {
 		t.Errorf("tried %q", c.tried)
 	}
@@ -204,7 +205,7 @@ func TestListenFails(t *testing.T) {
 				t.Errorf("tried %q, want %d", fails.tried, test.tried)
 			}
 			for range fails.tried {
-				await(t, "end of another endpoint", await(t, "endpoint", works.endpoints).closed)
+				await.From(t, "end of another endpoint", await.From(t, "endpoint", works.endpoints).closed)
 				isFree(t, last)
 			}
 		})
@@ -230,11 +231,11 @@ func TestListenByName(t *testing.T) {
 	server.Addr = "127.0.0.1:0"
 	served := make(chan error, 1)
 	go func() { served <- server.ListenAndServe() }()
-	if c, d := await(t, "endpoint", c.endpoints).Addr(), await(t, "endpoint", d.endpoints).Addr(); c.String() != d.String() {
+	if c, d := await.From(t, "endpoint", c.endpoints).Addr(), await.From(t, "endpoint", d.endpoints).Addr(); c.String() != d.String() {
 		t.Errorf("endpoints at %v and %v", c, d)
 	}
 	server.Close()
-	await(t, "end of ListenAndServe", served)
+	await.From(t, "end of ListenAndServe", served)
 
 	network := mem.New()
 	dialers := make(chan *transport.Dialer, 1)
@@ -252,8 +253,8 @@ func TestListenByName(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	await(t, "Dialer", dialers)
+	await.From(t, "Dialer", dialers)
 	lis.Close()
 	server.Close()
-	await(t, "end of ListenAndServe", served)
+	await.From(t, "end of ListenAndServe", served)
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/backdial/backdial/internal/await"
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/internal/testcert"
 	"github.com/backdial/backdial/mux"
@@ -61,7 +62,7 @@ func TestMixedClients(t *testing.T) {
 	want["wslis"] = transport.Info{Carrier: "ws", Mux: "yamux", Protocol: ""}
 
 	for range len(want) {
-		d := await(t, "Dialer", dialers)
+		d := await.From(t, "Dialer", dialers)
 		id := d.Header.Get("DeviceId")
 		got, want := d.Info(), want[id]
 		if got.Carrier != want.Carrier || got.Mux != want.Mux || got.Protocol != want.Protocol {
@@ -96,7 +97,7 @@ func TestDefaultMuxes(t *testing.T) {
 			}
 			defer lis.Close()
 			go serveEcho(lis)
-			d := await(t, "Dialer", dialers)
+			d := await.From(t, "Dialer", dialers)
 			for end, got := range map[string]transport.Info{"client": lis.Info(), "server": d.Info()} {
 				if got.Mux != test.want.Name() || got.Protocol != test.want.Protocol() {
 					t.Errorf("the %s has negotiated %q, %q, want %q, %q", end, got.Mux, got.Protocol, test.want.Name(), test.want.Protocol())
@@ -131,7 +132,7 @@ func TestLiterals(t *testing.T) {
 	}
 	defer lis.Close()
 	go serveEcho(lis)
-	echoes(t, await(t, "Dialer", dialers), 10)
+	echoes(t, await.From(t, "Dialer", dialers), 10)
 }
 
 func TestListenAndServeTLS(t *testing.T) {
@@ -149,9 +150,9 @@ func TestListenAndServeTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	go serveEcho(lis)
-	echoes(t, await(t, "Dialer", dialers), 100_000)
+	echoes(t, await.From(t, "Dialer", dialers), 100_000)
 	server.Close()
-	err = await(t, "end of ListenAndServeTLS", served)
+	err = await.From(t, "end of ListenAndServeTLS", served)
 	if !errors.Is(err, transport.ErrServerClosed) || !errors.Is(err, http.ErrServerClosed) || !errors.Is(err, net.ErrClosed) {
 		t.Errorf("error %v, want transport.ErrServerClosed", err)
 	}
@@ -219,14 +220,14 @@ func TestHandshakeLimits(t *testing.T) {
 			b, _ := io.ReadAll(c)
 			answer <- string(b)
 		}()
-		got := await(t, name+": end of the connection", answer)
+		got := await.From(t, name+": end of the connection", answer)
 		if name == "endless header" && !strings.HasPrefix(got, "HTTP/1.1 431 ") {
 			t.Errorf("%s: answer %q, want status 431", name, got)
 		}
 		c.Close()
 	}
 	server.Close()
-	await(t, "end of Serve", served)
+	await.From(t, "end of Serve", served)
 }
 
 // TestIdleSession counts what an idle session costs.
@@ -243,7 +244,7 @@ func TestIdleSession(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer lis.Close()
-		await(t, "Dialer", dialers)
+		await.From(t, "Dialer", dialers)
 	}
 	// One goroutine reads on each side; those of the handshakes go away.
 	for deadline := time.Now().Add(patience); ; runtime.Gosched() {
@@ -311,17 +312,17 @@ func TestShutdownWaitsForHandlers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer lis.Close()
-	await(t, "handler", entered)
+	await.From(t, "handler", entered)
 	done := make(chan error, 1)
 	go func() { done <- server.Shutdown(t.Context()) }()
-	await(t, "end of the session", lis.(*transport.Listener).Done())
+	await.From(t, "end of the session", lis.(*transport.Listener).Done())
 	select {
 	case <-done:
 		t.Error("Shutdown did not wait for the handler")
 	default:
 	}
 	close(leave)
-	if err := await(t, "end of Shutdown", done); err != nil {
+	if err := await.From(t, "end of Shutdown", done); err != nil {
 		t.Error("shutdown:", err)
 	}
 }
@@ -344,7 +345,7 @@ func TestListenerShutdown(t *testing.T) {
 		io.WriteString(w, "done")
 	})}
 	go device.Serve(lis)
-	d := await(t, "Dialer", dialers)
+	d := await.From(t, "Dialer", dialers)
 	client := &http.Client{Transport: &http.Transport{DialContext: d.DialContext}}
 	answered := make(chan string, 1)
 	go func() {
@@ -357,7 +358,7 @@ func TestListenerShutdown(t *testing.T) {
 		body, _ := io.ReadAll(answer.Body)
 		answered <- string(body)
 	}()
-	await(t, "request", entered)
+	await.From(t, "request", entered)
 	device.SetKeepAlivesEnabled(false)
 	shut := make(chan error, 1)
 	go func() { shut <- lis.Shutdown(within(t)) }()
@@ -368,10 +369,10 @@ func TestListenerShutdown(t *testing.T) {
 		}
 	}
 	close(leave)
-	if got := await(t, "answer", answered); got != "done" {
+	if got := await.From(t, "answer", answered); got != "done" {
 		t.Errorf("the request under way got %q, want done", got)
 	}
-	if err := await(t, "end of Shutdown", shut); err != nil {
+	if err := await.From(t, "end of Shutdown", shut); err != nil {
 		t.Error("shutdown:", err)
 	}
 }
@@ -389,7 +390,7 @@ func TestTracePanic(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	await(t, "end of the session", lis.Done())
+	await.From(t, "end of the session", lis.Done())
 	if err := server.Shutdown(within(t)); err != nil {
 		t.Error("shutdown:", err)
 	}
@@ -414,7 +415,7 @@ func TestCloseWaitsForTrace(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer lis.Close()
-	await(t, "session", connected)
+	await.From(t, "session", connected)
 	server.Close()
 	if !gone.Load() {
 		t.Error("Close returned before the end of the session was announced")

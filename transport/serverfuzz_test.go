@@ -27,6 +27,7 @@ import (
 	"github.com/backdial/backdial/carrier/mem"
 	"github.com/backdial/backdial/carrier/webtransport"
 	"github.com/backdial/backdial/carrier/ws"
+	"github.com/backdial/backdial/internal/await"
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/nativemux"
@@ -227,7 +228,7 @@ func (s *siege) meet(d *transport.Dialer) {
 func (s *siege) meeting(t *testing.T, name string) *transport.Dialer {
 	t.Helper()
 	for {
-		if d := await(t, "Dialer", s.arrived); d.Header.Get("Name") == name {
+		if d := await.From(t, "Dialer", s.arrived); d.Header.Get("Name") == name {
 			return d
 		}
 	}
@@ -247,7 +248,7 @@ func (s *siege) befriend(t *testing.T, st stack) *transport.Dialer {
 	echoes(t, d, 100_000)
 	if s.friends[st] != nil { // there is one already
 		lis.Close()
-		await(t, "end of a friend's session", d.Done())
+		await.From(t, "end of a friend's session", d.Done())
 	}
 	return d
 }
@@ -304,7 +305,7 @@ func (s *siege) connect(t *testing.T, by, protocol string) (carrier.Conn, *trans
 // awaitGone expects that the session of a client ends which says nothing more.
 func awaitGone(t *testing.T, d *transport.Dialer) {
 	t.Helper()
-	await(t, "end of the session", d.Done())
+	await.From(t, "end of the session", d.Done())
 	if err := d.Err(); !errors.Is(err, transport.ErrClientGone) {
 		t.Errorf("the session ended with %v, want transport.ErrClientGone", err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hashicorp/yamux"
 
+	"github.com/backdial/backdial/internal/await"
 	"github.com/backdial/backdial/internal/faultnet"
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/transport"
@@ -166,7 +167,7 @@ func (c *caller) run() error {
 func (c *caller) finish(t *testing.T) {
 	t.Helper()
 	close(c.stop)
-	if err := await(t, "end of a connection", c.done); err != nil {
+	if err := await.From(t, "end of a connection", c.done); err != nil {
 		t.Error("a connection in use:", err)
 	}
 }
@@ -180,14 +181,14 @@ func TestSessionsOfKilledServer(t *testing.T) {
 	_, told := b.listen(t, 3)
 	var callers []*caller
 	for _, r := range replicas {
-		callers = append(callers, call(t, await(t, "session to "+r.id, r.dialers)))
+		callers = append(callers, call(t, await.From(t, "session to "+r.id, r.dialers)))
 	}
 	replicas[1].kill()
-	if err := await(t, "end of the connection", callers[1].done); err == nil {
+	if err := await.From(t, "end of the connection", callers[1].done); err == nil {
 		t.Error("a connection to a server that was killed goes on")
 	}
 	replicas[1].network.Set(faultnet.Conditions{})
-	back := call(t, await(t, "session to the server that is back", replicas[1].dialers))
+	back := call(t, await.From(t, "session to the server that is back", replicas[1].dialers))
 	for _, c := range []*caller{callers[0], callers[2], back} {
 		c.finish(t)
 	}
@@ -206,7 +207,7 @@ func TestSessionsOfRollingDeploy(t *testing.T) {
 	lis, told := b.listen(t, 2)
 	var callers []*caller
 	for _, r := range before {
-		callers = append(callers, call(t, await(t, "session to "+r.id, r.dialers)))
+		callers = append(callers, call(t, await.From(t, "session to "+r.id, r.dialers)))
 	}
 	after := []netReplica{b.add(t, "three"), b.add(t, "four")}
 	var done []<-chan error
@@ -214,7 +215,7 @@ func TestSessionsOfRollingDeploy(t *testing.T) {
 		done = append(done, shutdown(within(t), r.Server))
 	}
 	for _, r := range after {
-		d := await(t, "session to "+r.id, r.dialers)
+		d := await.From(t, "session to "+r.id, r.dialers)
 		echoes(t, d, 1000)
 		callers = append(callers, call(t, d))
 	}
@@ -225,7 +226,7 @@ func TestSessionsOfRollingDeploy(t *testing.T) {
 		c.finish(t)
 	}
 	for _, done := range done {
-		if err := await(t, "end of a server", done); err != nil {
+		if err := await.From(t, "end of a server", done); err != nil {
 			t.Error("shutdown:", err)
 		}
 	}
@@ -253,12 +254,12 @@ func TestSessionsToWslis(t *testing.T) {
 	defer lis.Close()
 	go serveEcho(lis)
 	for range 2 { // it comes back, too
-		s := await(t, "session", sessions)
+		s := await.From(t, "session", sessions)
 		echoes(t, dialFunc(s.Open), 1000)
 		if n := len(lis.Sessions()); n != 1 || len(sessions) > 0 {
 			t.Errorf("%d sessions, want one", n)
 		}
 		s.Close()
 	}
-	(await(t, "session", sessions)).Close()
+	(await.From(t, "session", sessions)).Close()
 }

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/backdial/backdial/internal/await"
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/internal/suite"
 	"github.com/backdial/backdial/mux"
@@ -49,7 +50,7 @@ func (e events) trace() transport.Trace {
 func (e events) expect(t *testing.T, side string, want ...string) {
 	t.Helper()
 	for _, want := range want {
-		if got := await(t, want, e); got != want {
+		if got := await.From(t, want, e); got != want {
 			t.Errorf("%s: event %q, want %q", side, got, want)
 		}
 	}
@@ -68,7 +69,7 @@ func TestTrace(t *testing.T) {
 	server.expect(t, "server", "connected ws qmux")
 	client.expect(t, "client", "dial started ws", "connected ws qmux")
 
-	d := await(t, "Dialer", dialers)
+	d := await.From(t, "Dialer", dialers)
 	c, err := d.Dial()
 	if err != nil {
 		t.Fatal(err)
@@ -127,7 +128,7 @@ func traceOfReset(t *testing.T, m mux.Muxer, how func(transport.Conn) error) (to
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := await(t, "Dialer", dialers)
+	d := await.From(t, "Dialer", dialers)
 	c, err := d.Dial()
 	if err != nil {
 		t.Fatal(err)
@@ -140,7 +141,7 @@ func traceOfReset(t *testing.T, m mux.Muxer, how func(transport.Conn) error) (to
 	if err := reset(); err != nil {
 		t.Error(err)
 	}
-	if err := await(t, "end of the stream", closed); err != nil {
+	if err := await.From(t, "end of the stream", closed); err != nil {
 		t.Errorf("the end that resets tells of %v, want no error", err)
 	}
 	for _, again := range []func() error{reset, c.Close, reset} {
@@ -150,7 +151,7 @@ func traceOfReset(t *testing.T, m mux.Muxer, how func(transport.Conn) error) (to
 	}
 	io.ReadAll(accepted)
 	accepted.Close()
-	told = await(t, "end of the stream", closed)
+	told = await.From(t, "end of the stream", closed)
 	if !errors.Is(told, mux.ErrReset) {
 		t.Errorf("the end that is reset tells of %v, want mux.ErrReset", told)
 	}
@@ -182,7 +183,7 @@ func TestTraces(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer lis.Close()
-	c, err := await(t, "Dialer", dialers).Dial()
+	c, err := await.From(t, "Dialer", dialers).Dial()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,18 +207,18 @@ func TestTraceOfBytes(t *testing.T) {
 	}
 	defer lis.Close()
 	go serveEcho(lis)
-	c, err := await(t, "Dialer", dialers).Dial()
+	c, err := await.From(t, "Dialer", dialers).Dial()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
 	io.WriteString(c, "request")
-	if got := await(t, "bytes", moved); got != [2]int{0, 7} {
+	if got := await.From(t, "bytes", moved); got != [2]int{0, 7} {
 		t.Errorf("%v bytes were read and written, want 0 and 7", got)
 	}
 	io.ReadFull(c, make([]byte, 7))
 	for read := 0; read < 7; {
-		read += await(t, "bytes", moved)[0]
+		read += await.From(t, "bytes", moved)[0]
 	}
 }
 
@@ -233,7 +234,7 @@ func TestLogger(t *testing.T) {
 		t.Fatal(err)
 	}
 	go serveEcho(lis)
-	d := await(t, "Dialer", dialers)
+	d := await.From(t, "Dialer", dialers)
 	echoes(t, d, 10)
 	visit(t, srv.URL)
 	d.Close()
@@ -245,7 +246,7 @@ func TestLogger(t *testing.T) {
 		`level=WARN msg="backdial: handshake failed"`,
 		`level=INFO msg="backdial: client gone"`,
 	} {
-		await(t, "log of "+want, logs(&logged, want))
+		await.From(t, "log of "+want, logs(&logged, want))
 	}
 }
 
@@ -295,5 +296,5 @@ func TestSilence(t *testing.T) {
 	io.ReadAll(garbage)
 	garbage.Close()
 	server.Close()
-	await(t, "end of Serve", served)
+	await.From(t, "end of Serve", served)
 }

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"github.com/backdial/backdial/internal/await"
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/transport"
@@ -47,7 +48,7 @@ func TestTraceOfWriteTo(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer lis.Close()
-			c, err := await(t, "Dialer", dialers).Dial()
+			c, err := await.From(t, "Dialer", dialers).Dial()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -65,15 +66,15 @@ func TestTraceOfWriteTo(t *testing.T) {
 				}
 				passed <- err
 			}()
-			if n := await(t, "bytes", moved); int64(n) != test.read {
+			if n := await.From(t, "bytes", moved); int64(n) != test.read {
 				t.Errorf("%d bytes were read, want %d", n, test.read)
 			}
 			test.end(peer.(transport.Conn))
-			if err := await(t, "WriteTo", passed); !errors.Is(err, test.fails) {
+			if err := await.From(t, "WriteTo", passed); !errors.Is(err, test.fails) {
 				t.Errorf("WriteTo: error %v, want %v", err, test.fails)
 			}
 			c.Close()
-			if s := await(t, "end of the stream", closed); s.BytesRead != test.read || !errors.Is(s.Err, test.streamErr) {
+			if s := await.From(t, "end of the stream", closed); s.BytesRead != test.read || !errors.Is(s.Err, test.streamErr) {
 				t.Errorf("told of %d bytes and error %v, want %d and %v", s.BytesRead, s.Err, test.read, test.streamErr)
 			}
 		})

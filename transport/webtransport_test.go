@@ -12,6 +12,7 @@ import (
 
 	"github.com/backdial/backdial/carrier/webtransport"
 	"github.com/backdial/backdial/carrier/ws"
+	"github.com/backdial/backdial/internal/await"
 	"github.com/backdial/backdial/internal/faultnet"
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/internal/testnet"
@@ -39,7 +40,7 @@ func TestWebTransport(t *testing.T) {
 			t.Fatal(err)
 		}
 		go serveEcho(lis)
-		echoes(t, await(t, "Dialer", dialers), 100_000)
+		echoes(t, await.From(t, "Dialer", dialers), 100_000)
 		if info := lis.Info(); info.Carrier != by {
 			t.Errorf("connected by %s, want %s; fallback: %v", info.Carrier, by, info.Fallback)
 		}
@@ -72,7 +73,7 @@ func TestWebTransport(t *testing.T) {
 		t.Errorf("error %v, want x509.UnknownAuthorityError", err)
 	}
 	server.Close()
-	if err := await(t, "end of ListenAndServeTLS", served); err != transport.ErrServerClosed {
+	if err := await.From(t, "end of ListenAndServeTLS", served); err != transport.ErrServerClosed {
 		t.Errorf("ListenAndServeTLS: %v", err)
 	}
 }
@@ -154,7 +155,7 @@ func TestFallback(t *testing.T) {
 					t.Errorf("by %s, fallback: %v", info.Carrier, info.Fallback)
 				}
 				for { // one that lost the race may have come first
-					d := await(t, "Dialer", dialers)
+					d := await.From(t, "Dialer", dialers)
 					if d.Info().Carrier == info.Carrier {
 						echoes(t, d, 10_000)
 						return info.Carrier, took

@@ -14,6 +14,7 @@ import (
 	"github.com/gorilla/websocket"
 	"github.com/hashicorp/yamux"
 
+	"github.com/backdial/backdial/internal/await"
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/transport"
 )
@@ -176,12 +177,12 @@ func TestWslisClientIsNotAsked(t *testing.T) {
 		b, _ := io.ReadAll(&wslisConn{Conn: c})
 		heard <- b
 	}()
-	await(t, "Dialer", dialers)
-	if err := await(t, "end of Shutdown", shutdown(within(t), server)); err != nil {
+	await.From(t, "Dialer", dialers)
+	if err := await.From(t, "end of Shutdown", shutdown(within(t), server)); err != nil {
 		t.Error("shutdown:", err)
 	}
 	const headerSize, goAway = 12, 3
-	for b := await(t, "end of the connection", heard); len(b) > 0; b = b[headerSize:] {
+	for b := await.From(t, "end of the connection", heard); len(b) > 0; b = b[headerSize:] {
 		if len(b) < headerSize || b[1] != goAway {
 			t.Fatalf("heard %x, want a farewell only", b)
 		}
@@ -215,7 +216,7 @@ func TestWslisClientLeaves(t *testing.T) {
 	if !errors.Is(err, transport.ErrDraining) {
 		t.Errorf("dial: %v, want transport.ErrDraining", err)
 	}
-	await(t, "Draining", d.Draining())
+	await.From(t, "Draining", d.Draining())
 	if err := context.Cause(d.Dialable()); !errors.Is(err, transport.ErrDraining) {
 		t.Errorf("dialable until %v, want transport.ErrDraining", err)
 	}

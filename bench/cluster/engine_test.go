@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/backdial/backdial/cluster/natsserver"
+	"github.com/backdial/backdial/internal/testcert"
 )
 
 // An engine is that of a replica, which survives it.
@@ -23,7 +24,7 @@ func (e *engine) server() *natsserver.Server {
 
 // start starts an empty one, which joins others.
 func (e *engine) start(join []string) (addr string, err error) {
-	tls, err := mutual(e.setup)
+	tls, err := testcert.LoadMutual(e.setup.CA, e.setup.Certificate, e.setup.Key)
 	if err != nil {
 		return "", err
 	}

@@ -2,11 +2,8 @@ package cluster_test
 
 import (
 	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
 	"net"
-	"os"
 	"sync"
 
 	"github.com/nats-io/nats.go"
@@ -15,6 +12,7 @@ import (
 	"github.com/backdial/backdial/cluster/natsregistry"
 	"github.com/backdial/backdial/cluster/natsserver"
 	"github.com/backdial/backdial/fleet"
+	"github.com/backdial/backdial/internal/testcert"
 	"github.com/backdial/backdial/transport"
 )
 
@@ -54,7 +52,7 @@ func startReplica(s setup) (*replica, error) {
 }
 
 func (r *replica) start(s setup) (err error) {
-	if r.tls, err = mutual(s); err != nil {
+	if r.tls, err = testcert.LoadMutual(s.CA, s.Certificate, s.Key); err != nil {
 		return err
 	}
 	r.engine, err = natsserver.Start(natsserver.Config{Name: s.Name, ClusterAddr: anywhere, TLS: r.tls, Join: s.Join})
@@ -96,28 +94,6 @@ func (r *replica) start(s setup) (err error) {
 	}
 	r.serving.Go(func() { r.Serve(replicas) })
 	return nil
-}
-
-// mutual is the configuration of all that replicas and engines say to each other.
-func mutual(s setup) (*tls.Config, error) {
-	certificate, err := tls.LoadX509KeyPair(s.Certificate, s.Key)
-	if err != nil {
-		return nil, err
-	}
-	pem, err := os.ReadFile(s.CA)
-	if err != nil {
-		return nil, err
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, errors.New("no certificate of an authority")
-	}
-	return &tls.Config{
-		Certificates: []tls.Certificate{certificate},
-		RootCAs:      pool,
-		ClientCAs:    pool,
-		ClientAuth:   tls.RequireAndVerifyClientCert,
-	}, nil
 }
 
 // service returns what only dials, finds clients as r does, and knows of none yet. The

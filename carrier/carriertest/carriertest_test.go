@@ -3,7 +3,6 @@ package carriertest_test
 import (
 	"flag"
 	"os"
-	"regexp"
 	"slices"
 	"testing"
 
@@ -35,22 +34,11 @@ func TestFaults(t *testing.T) {
 			if passed {
 				t.Fatalf("the suite does not notice\n%s", out)
 			}
-			if got, want := failures(t.Name(), out), slices.Sorted(slices.Values(f.breaks)); !slices.Equal(got, want) {
+			if got, want := suite.Failed[Promise](t, out), slices.Sorted(slices.Values(f.breaks)); !slices.Equal(got, want) {
 				t.Errorf("the suite fails %q, want %q\n%s", got, want, out)
 			}
 		})
 	}
-}
-
-// failures returns the subtests of name that failed according to output.
-func failures(name, output string) []Promise {
-	line := regexp.MustCompile(`(?m)^ *--- FAIL: ` + regexp.QuoteMeta(name) + `/([^/ ]+) `)
-	var failed []Promise
-	for _, m := range line.FindAllStringSubmatch(output, -1) {
-		failed = append(failed, Promise(m[1]))
-	}
-	slices.Sort(failed)
-	return failed
 }
 
 func TestDeviation(t *testing.T) {

@@ -2,13 +2,10 @@ package faulttest
 
 import (
 	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
-	"os"
 	"sync"
 	"time"
 
@@ -18,6 +15,7 @@ import (
 	"github.com/backdial/backdial/cluster/natsregistry"
 	"github.com/backdial/backdial/cluster/natsserver"
 	"github.com/backdial/backdial/fleet"
+	"github.com/backdial/backdial/internal/testcert"
 	"github.com/backdial/backdial/transport"
 )
 
@@ -64,7 +62,7 @@ func prepare(s setup, log io.Writer) (*instance, error) {
 }
 
 func (i *instance) prepare(s setup) (err error) {
-	if i.tls, err = mutual(s); err != nil {
+	if i.tls, err = testcert.LoadMutual(s.CA, s.Certificate, s.Key); err != nil {
 		return err
 	}
 	if i.devices, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
@@ -83,28 +81,6 @@ func (i *instance) prepare(s setup) (err error) {
 	options = append(options, nats.PingInterval(beat))
 	i.registry, err = natsregistry.Connect(url, natsregistry.Config{Options: options, Logger: i.log})
 	return err
-}
-
-// mutual is the configuration of all that replicas and engines say to each other.
-func mutual(s setup) (*tls.Config, error) {
-	certificate, err := tls.LoadX509KeyPair(s.Certificate, s.Key)
-	if err != nil {
-		return nil, err
-	}
-	pem, err := os.ReadFile(s.CA)
-	if err != nil {
-		return nil, err
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, errors.New("no certificate of an authority")
-	}
-	return &tls.Config{
-		Certificates: []tls.Certificate{certificate},
-		RootCAs:      pool,
-		ClientCAs:    pool,
-		ClientAuth:   tls.RequireAndVerifyClientCert,
-	}, nil
 }
 
 // addresses are where it listens.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/backdial/backdial/cluster"
 	"github.com/backdial/backdial/cluster/natsregistry"
+	"github.com/backdial/backdial/internal/await"
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/internal/testcert"
 )
@@ -51,7 +52,7 @@ func TestExternal(t *testing.T) {
 		urls = append(urls, "tls://"+servers[i].Addr().String())
 	}
 	for _, s := range servers {
-		await(t, "routes", func() bool { return s.NumRoutes() == 2 })
+		await.Until(t, "routes", func() bool { return s.NumRoutes() == 2 })
 	}
 	trusting := nats.Secure(&tls.Config{RootCAs: ca.Pool()})
 	byPassword := connected(t, urls[0], trusting, nats.UserInfo("replica", "secret"))
@@ -65,7 +66,7 @@ func TestExternal(t *testing.T) {
 	survivor := connected(t, strings.Join([]string{urls[2], urls[0]}, ","), trusting, nats.UserInfo("replica", "secret"), nats.DontRandomize())
 	found(t, survivor, "of b 0", b)
 	stop(servers[2])
-	await(t, "another server of the engine", func() bool {
+	await.Until(t, "another server of the engine", func() bool {
 		c, err := survivor.Locate(t.Context(), "of b 0")
 		return err == nil && c.Node.Run == b.node.Run
 	})
@@ -133,7 +134,7 @@ func TestSeveralJoins(t *testing.T) {
 	found(t, r, "client0", a)
 	b.attach("client", 1)
 	receive(t, "a rival of the same registry", a.rivals)
-	await(t, "the other one", func() bool {
+	await.Until(t, "the other one", func() bool {
 		c, err := outside.Locate(t.Context(), "client0", a.node.Run)
 		return err == nil && c.Node.Run == b.node.Run
 	})

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/backdial/backdial/cluster/natsregistry"
+	"github.com/backdial/backdial/internal/await"
 	"github.com/backdial/backdial/internal/faultnet"
 	"github.com/backdial/backdial/internal/testnet"
 )
@@ -20,16 +21,6 @@ const (
 	// poll is how often one looks for what has to happen.
 	poll = 5 * time.Millisecond
 )
-
-// await waits until done returns true.
-func await(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !done(); <-time.After(poll) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not after %v", what, patience)
-		}
-	}
-}
 
 // serve runs a NATS server on the loopback interface until t is done. Whoever calls it
 // says what is special.
@@ -74,7 +65,7 @@ func connect(t *testing.T, url string, options ...nats.Option) *natsregistry.Reg
 func connected(t *testing.T, url string, options ...nats.Option) *natsregistry.Registry {
 	t.Helper()
 	r := connect(t, url, options...)
-	await(t, "Connected", r.Connected)
+	await.Until(t, "Connected", r.Connected)
 	return r
 }
 
@@ -107,7 +98,7 @@ func (e *engine) down(t *testing.T) (restore func()) {
 	port := e.Addr().(*net.TCPAddr).Port
 	stop(e.Server)
 	for _, r := range e.open {
-		await(t, "an outage being noticed", func() bool { return !r.Connected() })
+		await.Until(t, "an outage being noticed", func() bool { return !r.Connected() })
 	}
 	return func() { e.Server = serve(t, server.Options{Port: port}) }
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/backdial/backdial/cluster"
+	"github.com/backdial/backdial/internal/await"
 	"github.com/backdial/backdial/internal/faultnet"
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/internal/testnet"
@@ -24,9 +25,9 @@ func TestManyReturn(t *testing.T) {
 	a, outside := join(t, e.connect(t)), e.connect(t)
 	a.attach("client", clients)
 	all := func() bool { return e.NumSubscriptions() == own+clients+others }
-	await(t, "all subscriptions", all)
+	await.Until(t, "all subscriptions", all)
 	e.down(t)()
-	await(t, "all subscriptions again", all)
+	await.Until(t, "all subscriptions again", all)
 	for i := 0; i < clients; i += clients / 10 {
 		found(t, outside, fmt.Sprint("client", i), a)
 	}
@@ -34,7 +35,7 @@ func TestManyReturn(t *testing.T) {
 	for i := range clients {
 		a.Detach(fmt.Sprint("client", i))
 	}
-	await(t, "no subscriptions", func() bool { return e.NumSubscriptions() == own+others })
+	await.Until(t, "no subscriptions", func() bool { return e.NumSubscriptions() == own+others })
 }
 
 // TestReturnRival has a replica lose a client while it is cut off from the engine.
@@ -48,7 +49,7 @@ func TestReturnRival(t *testing.T) {
 	found(t, outside, "client0", a)
 	cut.Set(faultnet.Conditions{Refuse: true})
 	cut.Cut(faultnet.Reset)
-	await(t, "an outage being noticed", func() bool { return !r.Connected() })
+	await.Until(t, "an outage being noticed", func() bool { return !r.Connected() })
 	b.attach("client", 1)
 	found(t, outside, "client0", b)
 	cut.Set(faultnet.Conditions{})
@@ -68,10 +69,10 @@ func TestReturnUnsettled(t *testing.T) {
 	found(t, outside, "client0", a)
 
 	restore := e.down(t)
-	await(t, "an outage being noticed", func() bool { return !r.Connected() })
+	await.Until(t, "an outage being noticed", func() bool { return !r.Connected() })
 	late.Set(faultnet.Conditions{Refuse: true})
 	restore()
-	await(t, "Connected", outside.Connected)
+	await.Until(t, "Connected", outside.Connected)
 	located := make(chan error, 1)
 	go func() {
 		_, err := outside.Locate(t.Context(), "client0")
@@ -130,11 +131,11 @@ func TestLease(t *testing.T) {
 	a.attach("client", 1)
 	found(t, outside, "client0", a)
 	hanging.Freeze()
-	await(t, "the end of what was announced", func() bool {
+	await.Until(t, "the end of what was announced", func() bool {
 		_, err := outside.Locate(t.Context(), "client0")
 		return errors.Is(err, cluster.ErrNotConnected)
 	})
-	await(t, "the replica noticing it", func() bool { return !r.Connected() })
+	await.Until(t, "the replica noticing it", func() bool { return !r.Connected() })
 	hanging.Cut(faultnet.Reset)
 	hanging.Set(faultnet.Conditions{})
 	found(t, outside, "client0", a)

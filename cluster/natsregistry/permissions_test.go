@@ -15,6 +15,7 @@ import (
 
 	"github.com/backdial/backdial/cluster"
 	"github.com/backdial/backdial/cluster/natsregistry"
+	"github.com/backdial/backdial/internal/await"
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/internal/testlog"
 )
@@ -95,7 +96,7 @@ func TestImpersonation(t *testing.T) {
 	defer web.Close()
 	h := join(t, web)
 	h.attach("client", 1)
-	await(t, "a complaint", func() bool { return log.Has("Permissions Violation") })
+	await.Until(t, "a complaint", func() bool { return log.Has("Permissions Violation") })
 	for range 10 {
 		nobody(t, replica, "client0")
 	}
@@ -200,7 +201,7 @@ func TestAnonymous(t *testing.T) {
 	leak.Check(t)
 	url := documented(t)
 	r := connect(t, url)
-	await(t, "a refusal", func() bool {
+	await.Until(t, "a refusal", func() bool {
 		_, err := r.Locate(t.Context(), "client0")
 		return errors.Is(err, cluster.ErrUnavailable) && errors.Is(err, nats.ErrAuthorization)
 	})

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/backdial/backdial/cluster/natsregistry"
+	"github.com/backdial/backdial/internal/await"
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/internal/testcert"
 	"github.com/backdial/backdial/internal/testlog"
@@ -36,7 +37,7 @@ func TestReadme(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer web.Close()
-	await(t, "Connected", web.Connected)
+	await.Until(t, "Connected", web.Connected)
 	a, b, impostor := join(t, first), join(t, second), join(t, web)
 	watched, err := web.Watch(t.Context(), "client0")
 	if err != nil {
@@ -49,7 +50,7 @@ func TestReadme(t *testing.T) {
 	b.attach("client", 1)
 	receive(t, "a rival", a.rivals)
 	impostor.attach("other", 1)
-	await(t, "a complaint", func() bool { return log.Has("Permissions Violation") })
+	await.Until(t, "a complaint", func() bool { return log.Has("Permissions Violation") })
 	nobody(t, first, "other0")
 	for _, name := range []string{"replica-3", "nats-1"} {
 		if r := connect(t, url, as(name, client)...); r.Connected() {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/cluster/natsserver"
+	"github.com/backdial/backdial/internal/await"
 )
 
 const (
@@ -18,16 +19,6 @@ const (
 
 	anywhere = "127.0.0.1:0"
 )
-
-// await waits until done returns true.
-func await(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !done(); <-time.After(poll) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not after %v", what, patience)
-		}
-	}
-}
 
 // start runs a server until t is done.
 func start(t *testing.T, config natsserver.Config) *natsserver.Server {
@@ -63,7 +54,7 @@ func port(t *testing.T, s *natsserver.Server, host string) string {
 func meet(t *testing.T, servers ...*natsserver.Server) {
 	t.Helper()
 	for _, s := range servers {
-		await(t, "routes to all others", func() bool { return s.Routes() == len(servers)-1 })
+		await.Until(t, "routes to all others", func() bool { return s.Routes() == len(servers)-1 })
 	}
 }
 

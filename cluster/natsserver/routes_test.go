@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/backdial/backdial/cluster/natsserver"
+	"github.com/backdial/backdial/internal/await"
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/internal/testcert"
 	"github.com/backdial/backdial/internal/testlog"
@@ -114,7 +115,7 @@ func TestStrangers(t *testing.T) {
 			s := start(t, natsserver.Config{
 				Name: "stranger", ClusterAddr: anywhere, TLS: test.stranger, Join: []string{addr(a)}, Logger: said.Logger(),
 			})
-			await(t, "a handshake that fails", func() bool {
+			await.Until(t, "a handshake that fails", func() bool {
 				return said.Has("TLS route handshake error") && said.Has(test.says)
 			})
 			if a.Routes() != 0 || s.Routes() != 0 {
@@ -153,7 +154,7 @@ func TestHangs(t *testing.T) {
 	b := member(t, "b", config, network.Addr())
 	meet(t, a, b)
 	network.Freeze()
-	await(t, "the end of the route", func() bool { return a.Routes() == 0 && b.Routes() == 0 })
+	await.Until(t, "the end of the route", func() bool { return a.Routes() == 0 && b.Routes() == 0 })
 }
 
 // TestSubscriptions has a server know of what is announced at another.
@@ -173,7 +174,7 @@ func TestSubscriptions(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	await(t, "two subscriptions at both servers", func() bool { return a.Subscriptions() == 2 && b.Subscriptions() == 2 })
+	await.Until(t, "two subscriptions at both servers", func() bool { return a.Subscriptions() == 2 && b.Subscriptions() == 2 })
 	nc.Close()
-	await(t, "no subscriptions at both servers", func() bool { return a.Subscriptions() == 0 && b.Subscriptions() == 0 })
+	await.Until(t, "no subscriptions at both servers", func() bool { return a.Subscriptions() == 0 && b.Subscriptions() == 0 })
 }

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/backdial/backdial/internal/await"
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/internal/relay"
 	"github.com/backdial/backdial/internal/testnet"
@@ -30,7 +31,7 @@ func TestReset(t *testing.T) {
 				if err := end(); !errors.Is(err, mux.ErrReset) {
 					t.Errorf("the other far end: error %v, want mux.ErrReset", err)
 				}
-				if err := await(t, "Join", joined); !errors.Is(err, mux.ErrReset) {
+				if err := await.From(t, "Join", joined); !errors.Is(err, mux.ErrReset) {
 					t.Errorf("Join: error %v, want mux.ErrReset", err)
 				}
 				h.checkGone(t)
@@ -56,15 +57,15 @@ func underWay(t *testing.T, st, peer mux.Stream, own, peers bool) (end func() er
 	reading := start(func() (int64, error) { return io.Copy(io.Discard, peer) })
 	return func() error {
 		t.Helper()
-		read := await(t, "the other far end's Read", reading)
+		read := await.From(t, "the other far end's Read", reading)
 		if read.err == nil {
 			t.Error("the other far end takes what was cut for all there is")
 		}
-		if r := await(t, "the other far end's Write", writeOn(peer)); !errors.Is(r.err, mux.ErrReset) {
+		if r := await.From(t, "the other far end's Write", writeOn(peer)); !errors.Is(r.err, mux.ErrReset) {
 			t.Errorf("the other far end's Write: error %v, want mux.ErrReset", r.err)
 		}
 		for _, w := range writes {
-			await(t, "Write", w)
+			await.From(t, "Write", w)
 		}
 		peer.Close()
 		return read.err
@@ -78,14 +79,14 @@ func TestResetAfterAnswer(t *testing.T) {
 	eachSide(t, func(t *testing.T, h *hop, side string) {
 		st, peer, joined := h.ends(t, side)
 		peer.CloseWrite()
-		if r := await(t, "Read", readAll(st)); r.err != nil {
+		if r := await.From(t, "Read", readAll(st)); r.err != nil {
 			t.Error("read:", r.err)
 		}
 		st.Reset()
-		if r := await(t, "Read", readAll(peer)); !errors.Is(r.err, mux.ErrReset) {
+		if r := await.From(t, "Read", readAll(peer)); !errors.Is(r.err, mux.ErrReset) {
 			t.Errorf("read: error %v, want mux.ErrReset", r.err)
 		}
-		await(t, "Join", joined)
+		await.From(t, "Join", joined)
 		h.checkGone(t)
 		peer.Close()
 	})
@@ -134,11 +135,11 @@ func TestResetCode(t *testing.T) {
 			return
 		}
 		coded.ResetWithCode(44)
-		r := await(t, "Read", readAll(peer))
+		r := await.From(t, "Read", readAll(peer))
 		if e, ok := errors.AsType[*mux.ResetError](r.err); !errors.Is(r.err, mux.ErrReset) || ok != peerToo || ok && e.Code != 44 {
 			t.Errorf("read: error %v, want a reset, with code 44 if there are codes", r.err)
 		}
-		await(t, "Join", joined)
+		await.From(t, "Join", joined)
 		peer.Close()
 	})
 }
@@ -178,8 +179,8 @@ func TestSessionLost(t *testing.T) {
 				if err := end(); !errors.Is(err, mux.ErrReset) || errors.Is(err, io.EOF) {
 					t.Errorf("the other far end: error %v, want mux.ErrReset", err)
 				}
-				await(t, name, losing)
-				if err := await(t, "Join", joined); err == nil {
+				await.From(t, name, losing)
+				if err := await.From(t, "Join", joined); err == nil {
 					t.Error("Join: no error")
 				}
 				h.checkGone(t)
@@ -211,7 +212,7 @@ func TestEndIsNoReset(t *testing.T) {
 	joined := start(func() (int, error) { return 0, relay.Join(left, right) })
 	asker.CloseWrite()
 	device.Close()
-	if r := await(t, "Join", joined); r.err != nil || left.reset.Load() || right.reset.Load() {
+	if r := await.From(t, "Join", joined); r.err != nil || left.reset.Load() || right.reset.Load() {
 		t.Errorf("Join: %v; streams were reset: %t, %t", r.err, left.reset.Load(), right.reset.Load())
 	}
 	asker.Close()
@@ -233,6 +234,6 @@ func TestPlainStreams(t *testing.T) {
 	if e, ok := errors.AsType[*mux.ResetError](err); !ok || e.Code != 1 {
 		t.Errorf("the other far end: error %v, want a reset with code 1", err)
 	}
-	await(t, "Join", joined)
+	await.From(t, "Join", joined)
 	h.checkGone(t)
 }

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/backdial/backdial/internal/await"
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/internal/relay"
 	"github.com/backdial/backdial/internal/testnet"
@@ -29,17 +30,17 @@ func TestClosedReader(t *testing.T) {
 			io.CopyN(io.Discard, peer, 300_000)
 			return peer.Write(answer)
 		})
-		if r := await(t, "Read", readAll(st)); !bytes.Equal(r.value, answer) || r.err != nil {
+		if r := await.From(t, "Read", readAll(st)); !bytes.Equal(r.value, answer) || r.err != nil {
 			t.Errorf("answer: %d of %d bytes, %v", len(r.value), len(answer), r.err)
 		}
-		if r := await(t, "Write", answering); r.err != nil {
+		if r := await.From(t, "Write", answering); r.err != nil {
 			t.Error("write of the answer:", r.err)
 		}
-		r := await(t, "Write", writing)
+		r := await.From(t, "Write", writing)
 		if e, ok := errors.AsType[*mux.ResetError](r.err); !errors.Is(r.err, mux.ErrReset) || ok && e.Code != 0 {
 			t.Errorf("write: error %v, want mux.ErrReset, with code 0 if there are codes", r.err)
 		}
-		if err := await(t, "Join", joined); !errors.Is(err, mux.ErrReset) {
+		if err := await.From(t, "Join", joined); !errors.Is(err, mux.ErrReset) {
 			t.Errorf("Join: error %v, want mux.ErrReset", err)
 		}
 		h.checkGone(t)
@@ -59,20 +60,20 @@ func TestClosedReaderFirst(t *testing.T) {
 		})
 		writing := start(func() (int, error) { return st.Write(make([]byte, 400_000)) })
 		io.CopyN(io.Discard, st, 600_000) // so that the rest of the answer is on its way
-		await(t, "Write of the answer", answering)
-		if r := await(t, "Write", writing); r.err != nil {
+		await.From(t, "Write of the answer", answering)
+		if r := await.From(t, "Write", writing); r.err != nil {
 			t.Error("write:", r.err)
 		}
-		if r := await(t, "Write", start(func() (int, error) { return st.Write(make([]byte, 4_000_000)) })); r.err != nil {
+		if r := await.From(t, "Write", start(func() (int, error) { return st.Write(make([]byte, 4_000_000)) })); r.err != nil {
 			t.Errorf("write, before the answer has been read: error %v", r.err)
 		}
-		if r := await(t, "Read", readAll(st)); !bytes.Equal(r.value, answer[600_000:]) || r.err != nil {
+		if r := await.From(t, "Read", readAll(st)); !bytes.Equal(r.value, answer[600_000:]) || r.err != nil {
 			t.Errorf("rest of the answer: %d of %d bytes, %v", len(r.value), len(answer)-600_000, r.err)
 		}
-		if r := await(t, "Write", writeOn(st)); !errors.Is(r.err, mux.ErrReset) {
+		if r := await.From(t, "Write", writeOn(st)); !errors.Is(r.err, mux.ErrReset) {
 			t.Errorf("write: error %v, want mux.ErrReset", r.err)
 		}
-		await(t, "Join", joined)
+		await.From(t, "Join", joined)
 		h.checkGone(t)
 		st.Close()
 	})
@@ -84,13 +85,13 @@ func TestClosedIdle(t *testing.T) {
 	eachSide(t, func(t *testing.T, h *hop, side string) {
 		st, peer, joined := h.ends(t, side)
 		peer.Close()
-		if r := await(t, "Read", readAll(st)); len(r.value) > 0 || r.err != nil {
+		if r := await.From(t, "Read", readAll(st)); len(r.value) > 0 || r.err != nil {
 			t.Errorf("read: %q, %v, want nothing", r.value, r.err)
 		}
-		if r := await(t, "Write", writeOn(st)); !errors.Is(r.err, mux.ErrReset) {
+		if r := await.From(t, "Write", writeOn(st)); !errors.Is(r.err, mux.ErrReset) {
 			t.Errorf("write: error %v, want mux.ErrReset", r.err)
 		}
-		await(t, "Join", joined)
+		await.From(t, "Join", joined)
 		h.checkGone(t)
 		st.Close()
 	})
@@ -110,11 +111,11 @@ func TestClosedTogether(t *testing.T) {
 		io.CopyN(io.Discard, device, 300_000)
 		closing := start(func() (int, error) { return 0, asker.Close() })
 		device.Close()
-		await(t, "Close", closing)
+		await.From(t, "Close", closing)
 		for _, w := range writes {
-			await(t, "Write", w)
+			await.From(t, "Write", w)
 		}
-		await(t, "Join", joined)
+		await.From(t, "Join", joined)
 		h.checkGone(t)
 	})
 }

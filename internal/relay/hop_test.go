@@ -149,17 +149,6 @@ func start[T any](f func() (T, error)) <-chan result[T] {
 	return c
 }
 
-// await returns what comes out of c, which has to be soon.
-func await[T any](t testing.TB, what string, c <-chan T) (v T) {
-	t.Helper()
-	select {
-	case v = <-c:
-	case <-time.After(soon):
-		t.Fatalf("%s takes more than %v", what, soon)
-	}
-	return v
-}
-
 // readAll reads st to its end.
 func readAll(st mux.Stream) <-chan result[[]byte] {
 	return start(func() ([]byte, error) { return io.ReadAll(st) })

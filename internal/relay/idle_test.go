@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/backdial/backdial/internal/await"
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/internal/relay"
 	"github.com/backdial/backdial/mux"
@@ -47,7 +48,7 @@ func TestIdle(t *testing.T) {
 				s.device.Close()
 			}
 			for range pairs {
-				await(t, "Join", done)
+				await.From(t, "Join", done)
 			}
 			h.checkGone(t)
 		})

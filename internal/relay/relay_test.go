@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/net/nettest"
 
+	"github.com/backdial/backdial/internal/await"
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/mux"
 )
@@ -23,7 +24,7 @@ func TestNetConn(t *testing.T) {
 			return asker, device, func() {
 				asker.Close()
 				device.Close()
-				await(t, "Join", joined)
+				await.From(t, "Join", joined)
 				h.checkGone(t)
 				h.close()
 			}, nil
@@ -38,17 +39,17 @@ func TestHalfClose(t *testing.T) {
 		st, peer, joined := h.ends(t, side)
 		io.WriteString(st, "request")
 		st.CloseWrite()
-		if r := await(t, "the request", readAll(peer)); string(r.value) != "request" || r.err != nil {
+		if r := await.From(t, "the request", readAll(peer)); string(r.value) != "request" || r.err != nil {
 			t.Errorf("request: %q, %v", r.value, r.err)
 		}
 		answer := bytes.Repeat([]byte("0123456789"), 300_000) // more than the windows
 		answered := readAll(st)
 		peer.Write(answer)
 		peer.CloseWrite()
-		if r := await(t, "the answer", answered); !bytes.Equal(r.value, answer) || r.err != nil {
+		if r := await.From(t, "the answer", answered); !bytes.Equal(r.value, answer) || r.err != nil {
 			t.Errorf("answer: %d of %d bytes, %v", len(r.value), len(answer), r.err)
 		}
-		if err := await(t, "Join", joined); err != nil {
+		if err := await.From(t, "Join", joined); err != nil {
 			t.Error("Join:", err)
 		}
 		h.checkGone(t)
@@ -71,17 +72,17 @@ func TestWrittenArrives(t *testing.T) {
 		var got bytes.Buffer
 		reading := start(func() (int64, error) {
 			io.CopyN(&got, peer, 1000)
-			await(t, "half of a write", time.After(10*time.Millisecond))
+			await.From(t, "half of a write", time.After(10*time.Millisecond))
 			return got.ReadFrom(peer)
 		})
-		if r := await(t, "Read", reading); !bytes.Equal(got.Bytes(), sent) || r.err != nil {
+		if r := await.From(t, "Read", reading); !bytes.Equal(got.Bytes(), sent) || r.err != nil {
 			t.Errorf("%d of %d bytes arrive, %v", got.Len(), len(sent), r.err)
 		}
-		if r := await(t, "Write", writing); r.err != nil {
+		if r := await.From(t, "Write", writing); r.err != nil {
 			t.Error("write:", r.err)
 		}
 		peer.Close()
-		if err := await(t, "Join", joined); err != nil {
+		if err := await.From(t, "Join", joined); err != nil {
 			t.Error("Join:", err)
 		}
 		h.checkGone(t)
@@ -103,7 +104,7 @@ func TestBackPressure(t *testing.T) {
 			writes = append(writes, start(func() (int, error) { return st.Write(sent) }))
 		}
 		for i, st := range []mux.Stream{asker, device} {
-			r := await(t, "Write", writes[i])
+			r := await.From(t, "Write", writes[i])
 			if r.value > most || !isTimeout(r.err) {
 				t.Errorf("the %s wrote %d bytes, which nobody reads, then %v; want %d at most", sides[i], r.value, r.err, most)
 			}
@@ -116,12 +117,12 @@ func TestBackPressure(t *testing.T) {
 		}
 		reads := []<-chan result[[]byte]{readAll(device), readAll(asker)}
 		for i, read := range reads {
-			if r := await(t, "Read", read); !bytes.Equal(r.value, sent) || r.err != nil {
+			if r := await.From(t, "Read", read); !bytes.Equal(r.value, sent) || r.err != nil {
 				t.Errorf("from the %s %d of %d bytes arrive, %v", sides[i], len(r.value), len(sent), r.err)
 			}
-			await(t, "Write", writes[i])
+			await.From(t, "Write", writes[i])
 		}
-		if err := await(t, "Join", joined); err != nil {
+		if err := await.From(t, "Join", joined); err != nil {
 			t.Error("Join:", err)
 		}
 		h.checkGone(t)

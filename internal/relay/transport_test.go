@@ -10,6 +10,7 @@ import (
 	"github.com/backdial/backdial/carrier/carriertest"
 	"github.com/backdial/backdial/carrier/webtransport"
 	"github.com/backdial/backdial/carrier/ws"
+	"github.com/backdial/backdial/internal/await"
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/internal/relay"
 	"github.com/backdial/backdial/mux"
@@ -38,7 +39,7 @@ func (s stack) connect(t *testing.T, trace transport.Trace) (open func() (dialle
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { lis.Close() })
-	d := await(t, "Dialer", dialers)
+	d := await.From(t, "Dialer", dialers)
 	stop()
 	return func() (transport.Conn, transport.Conn) {
 		t.Helper()
@@ -83,13 +84,13 @@ func TestTransport(t *testing.T) {
 			defer asker.CloseWrite()
 			return asker.Write(sent)
 		})
-		if r := await(t, "Read", readAll(asker)); !bytes.Equal(r.value, sent) || r.err != nil {
+		if r := await.From(t, "Read", readAll(asker)); !bytes.Equal(r.value, sent) || r.err != nil {
 			t.Errorf("%d of %d bytes return, %v", len(r.value), len(sent), r.err)
 		}
-		await(t, "Write", writing)
-		await(t, "echo", echoed)
+		await.From(t, "Write", writing)
+		await.From(t, "echo", echoed)
 		asker.Close()
-		if r := await(t, "Join", joined); r.err != nil {
+		if r := await.From(t, "Join", joined); r.err != nil {
 			t.Error("Join:", r.err)
 		}
 		if r, w := read.Load(), written.Load(); r != 4*int64(len(sent)) || w != r {
@@ -105,12 +106,12 @@ func TestTransport(t *testing.T) {
 			writing := writeOn(st)
 			io.CopyN(io.Discard, peer, 600_000)
 			st.(mux.CodeResetter).ResetWithCode(44)
-			r := await(t, "Read", start(func() (int64, error) { return io.Copy(io.Discard, peer) }))
+			r := await.From(t, "Read", start(func() (int64, error) { return io.Copy(io.Discard, peer) }))
 			if e, ok := errors.AsType[*mux.ResetError](r.err); !ok || e.Code != 44 {
 				t.Errorf("read of what the %s resets: error %v, want a reset with code 44", side, r.err)
 			}
-			await(t, "Write", writing)
-			await(t, "Join", joined)
+			await.From(t, "Write", writing)
+			await.From(t, "Join", joined)
 			peer.Close()
 		}
 	})

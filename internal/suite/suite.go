@@ -94,6 +94,18 @@ func Rerun(t *testing.T, env ...string) (passed bool, output string) {
 	return err == nil, string(out)
 }
 
+// Failed returns the promises that have failed according to the output of a [Rerun] of t,
+// whose subtests they are, in order.
+func Failed[P ~string](t *testing.T, output string) []P {
+	line := regexp.MustCompile(`(?m)^ *--- FAIL: ` + regexp.QuoteMeta(t.Name()) + `/([^/ ]+) `)
+	var failed []P
+	for _, m := range line.FindAllStringSubmatch(output, -1) {
+		failed = append(failed, P(m[1]))
+	}
+	slices.Sort(failed)
+	return failed
+}
+
 // pattern returns the -test.run pattern that matches the test called name and
 // no other.
 func pattern(name string) string {

@@ -56,4 +56,15 @@ func TestFiles(t *testing.T) {
 	if !read.Leaf.Equal(issued.Leaf) {
 		t.Error("another certificate was read than written")
 	}
+	cert, key := testcert.Files(t, issued)
+	config, err := testcert.LoadMutual(ca.File(t), cert, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !config.RootCAs.Equal(ca.Pool()) || !config.ClientCAs.Equal(ca.Pool()) || !config.Certificates[0].Leaf.Equal(issued.Leaf) {
+		t.Error("another configuration was read than written")
+	}
+	if _, err := testcert.LoadMutual(key, cert, key); err == nil {
+		t.Error("a key is taken for an authority")
+	}
 }

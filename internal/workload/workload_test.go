@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/carrier/mem"
+	"github.com/backdial/backdial/internal/await"
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/internal/workload"
 	"github.com/backdial/backdial/transport"
@@ -53,7 +54,7 @@ func TestOverTransport(t *testing.T) {
 				t.Errorf("serve: %v", err)
 			}
 		})
-		await(t, "requests", func() bool { return caller.Record().Acknowledged.Len() > 300*(i+1) })
+		await.Until(t, "requests", func() bool { return caller.Record().Acknowledged.Len() > 300*(i+1) })
 		if i == 2 {
 			cancel()
 			running.Wait()
@@ -70,16 +71,6 @@ func TestOverTransport(t *testing.T) {
 		t.Errorf("%+v", report)
 	}
 	t.Logf("%+v", report)
-}
-
-func await(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !done(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("no %s after %v", what, patience)
-		}
-		<-time.After(time.Millisecond)
-	}
 }
 
 // A direct Dialer dials a device by TCP.
@@ -181,7 +172,7 @@ func TestHanging(t *testing.T) {
 		}})
 	}()
 	<-dialled
-	await(t, "a long call", func() bool { return caller.Record().Longest.Took > slowness })
+	await.Until(t, "a long call", func() bool { return caller.Record().Longest.Took > slowness })
 	if longest := caller.Record().Longest; longest.Name != "caller's Read" {
 		t.Errorf("the longest call is %s, want a Read", longest.Name)
 	}

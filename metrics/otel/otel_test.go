@@ -20,6 +20,7 @@ import (
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/carrier/mem"
 	"github.com/backdial/backdial/carrier/ws"
+	"github.com/backdial/backdial/internal/await"
 	"github.com/backdial/backdial/internal/leak"
 	otelbackdial "github.com/backdial/backdial/metrics/otel"
 	"github.com/backdial/backdial/mux/yamuxmux"
@@ -28,18 +29,6 @@ import (
 
 // patience bounds what has to happen, on a loaded machine.
 const patience = 20 * time.Second
-
-// await waits for what c delivers.
-func await[T any](t *testing.T, what string, c <-chan T) T {
-	t.Helper()
-	select {
-	case v := <-c:
-		return v
-	case <-time.After(patience):
-		t.Fatalf("no %s after %v", what, patience)
-		panic("unreachable")
-	}
-}
 
 // spans is a provider that delivers the spans that have ended.
 func spans(t *testing.T) (*sdk.TracerProvider, <-chan sdk.ReadOnlySpan) {
@@ -88,7 +77,7 @@ func (s *site) connect(t *testing.T, opts ...transport.ClientOption) (*transport
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { lis.Close() })
-	return lis.(*transport.Listener), await(t, "Dialer", s.dialers)
+	return lis.(*transport.Listener), await.From(t, "Dialer", s.dialers)
 }
 
 // check compares what a span says, but for its times.
@@ -142,7 +131,7 @@ func TestDial(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	span := await(t, "span", s.spans)
+	span := await.From(t, "span", s.spans)
 	check(t, span, "backdial.dial", codes.Unset, of(d.Info())...)
 	if span.Parent().SpanID() != parent.SpanContext().SpanID() || span.SpanContext().TraceID() != parent.SpanContext().TraceID() {
 		t.Error("the span is not a child of that in the context")
@@ -154,11 +143,11 @@ func TestDial(t *testing.T) {
 	canceled, cancel := context.WithCancel(ctx)
 	cancel()
 	d.DialContext(canceled, "", "")
-	check(t, await(t, "span", s.spans), "backdial.dial", codes.Error, of(d.Info(), failed("canceled"))...)
+	check(t, await.From(t, "span", s.spans), "backdial.dial", codes.Error, of(d.Info(), failed("canceled"))...)
 	lis.Close()
-	check(t, await(t, "span", s.spans), "backdial.session", codes.Unset, of(d.Info(), end("closed_by_peer"))...)
+	check(t, await.From(t, "span", s.spans), "backdial.session", codes.Unset, of(d.Info(), end("closed_by_peer"))...)
 	d.Dial()
-	span = await(t, "span", s.spans)
+	span = await.From(t, "span", s.spans)
 	check(t, span, "backdial.dial", codes.Error, of(d.Info(), failed("gone"))...)
 	if span.Parent().IsValid() {
 		t.Error("a Dial without a span in its context has a parent")
@@ -176,7 +165,7 @@ func TestSession(t *testing.T) {
 	lis, d := s.connect(t, transport.WithTrace(otelbackdial.Trace(provider)))
 	closed := time.Now()
 	d.Close()
-	far, near := await(t, "span", s.spans), await(t, "span", client)
+	far, near := await.From(t, "span", s.spans), await.From(t, "span", client)
 	check(t, far, "backdial.session", codes.Unset, of(d.Info(), end("closed"))...)
 	check(t, near, "backdial.session", codes.Unset, of(lis.Info(), end("closed_by_peer"))...)
 	for _, span := range []sdk.ReadOnlySpan{far, near} {
@@ -204,9 +193,9 @@ func TestSession(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		d := await(t, "Dialer", s.dialers)
+		d := await.From(t, "Dialer", s.dialers)
 		do(c)
-		check(t, await(t, "span", s.spans), "backdial.session", codes.Error, of(d.Info(), end(how), failed(how))...)
+		check(t, await.From(t, "span", s.spans), "backdial.session", codes.Error, of(d.Info(), end(how), failed(how))...)
 	}
 }
 

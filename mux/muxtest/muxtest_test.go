@@ -3,7 +3,6 @@ package muxtest_test
 import (
 	"flag"
 	"os"
-	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -56,7 +55,7 @@ func TestFaults(t *testing.T) {
 			}
 			t.Parallel() // with other processes, which do all the work
 			passed, out := rerun(t, f.only)
-			if got, want := failures(t.Name(), out), slices.Sorted(slices.Values(f.breaks)); !slices.Equal(got, want) {
+			if got, want := suite.Failed[Promise](t, out), slices.Sorted(slices.Values(f.breaks)); !slices.Equal(got, want) {
 				t.Errorf("the suite fails %q, want %q\n%s", got, want, out)
 			}
 			if sound := len(f.breaks) == 0; passed != sound || !strings.Contains(out, f.says) {
@@ -84,17 +83,6 @@ func checkMemory(t *testing.T, limit uint64) {
 	if stats.Sys > limit {
 		t.Errorf("the suite took %d MiB, want %d at most", stats.Sys>>20, limit>>20)
 	}
-}
-
-// failures returns the subtests of name that failed according to output.
-func failures(name, output string) []Promise {
-	line := regexp.MustCompile(`(?m)^ *--- FAIL: ` + regexp.QuoteMeta(name) + `/([^/ ]+) `)
-	var failed []Promise
-	for _, m := range line.FindAllStringSubmatch(output, -1) {
-		failed = append(failed, Promise(m[1]))
-	}
-	slices.Sort(failed)
-	return failed
 }
 
 func TestDeviations(t *testing.T) {

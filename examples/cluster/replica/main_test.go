@@ -17,6 +17,7 @@ import (
 
 	"github.com/backdial/backdial/cluster/natsserver"
 	"github.com/backdial/backdial/examples/cluster/internal/authority"
+	"github.com/backdial/backdial/internal/await"
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/internal/testlog"
 	"github.com/backdial/backdial/transport"
@@ -113,7 +114,7 @@ func testMove(t *testing.T, one, two *replica) {
 	}
 	drained := make(chan error)
 	go func() { drained <- one.stop() }()
-	await(t, "the device moves", func() bool { return connectedTo() == two.name })
+	await.Until(t, "the device moves", func() bool { return connectedTo() == two.name })
 	if text, _ := get(t, two.url+"/devices/kiosk-1/"); text != "here" {
 		t.Errorf("answer %q", text)
 	}
@@ -149,12 +150,12 @@ func TestServiceRoute(t *testing.T) {
 			t.Fatal(err)
 		}
 		if who == "service" {
-			await(t, "it is refused", func() bool { return log.Has("is not for a server") })
+			await.Until(t, "it is refused", func() bool { return log.Has("is not for a server") })
 			if n := s.Routes(); n != 0 {
 				t.Errorf("a service has %d routes", n)
 			}
 		} else {
-			await(t, "a route", func() bool { return s.Routes() == 1 })
+			await.Until(t, "a route", func() bool { return s.Routes() == 1 })
 		}
 		s.Close()
 	}
@@ -220,7 +221,7 @@ func startLogging(t *testing.T, c config, w io.Writer) *replica {
 		close(r.done)
 	}()
 	t.Cleanup(func() { r.stop() })
-	await(t, c.name+" is healthy", func() bool {
+	await.Until(t, c.name+" is healthy", func() bool {
 		select {
 		case err := <-r.done:
 			t.Fatalf("%s: %v", c.name, err)
@@ -295,14 +296,4 @@ func get(t *testing.T, url string) (text, replica string) {
 		t.Error(err)
 	}
 	return string(body), answer.Header.Get("Replica")
-}
-
-// await waits until done returns true.
-func await(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !done(); <-time.After(poll) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not after %v", what, patience)
-		}
-	}
 }

@@ -1,0 +1,36 @@
+// Package await has tests wait for what they expect, and fail if that takes too long.
+package await
+
+import (
+	"testing"
+	"time"
+)
+
+const (
+	// patience is long enough for a loaded machine under the race detector.
+	patience = 30 * time.Second
+
+	// poll is how often one looks.
+	poll = time.Millisecond
+)
+
+// Until waits until done returns true, and says what it has waited for if that is never.
+func Until(t testing.TB, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !done(); <-time.After(poll) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not after %v", what, patience)
+		}
+	}
+}
+
+// From waits for a value from c, or for it to be closed.
+func From[T any](t testing.TB, what string, c <-chan T) (v T) {
+	t.Helper()
+	select {
+	case v = <-c:
+	case <-time.After(patience):
+		t.Fatalf("%s: not after %v", what, patience)
+	}
+	return v
+}
