@@ -138,7 +138,7 @@ func (c *Cluster) newServer() *transport.Server {
 		transport.WithLimits(mux.Config{MaxStreams: maxPeerStreams}),
 		transport.WithKeepAlive(peerKeepAlive, peerKeepAlive),
 		transport.WithMaxAge(-1),
-		transport.WithTrace(c.trace()),
+		transport.WithTrace(transport.Trace{HandshakeFailed: c.peerRefused}),
 	}
 	for _, o := range c.transport {
 		opts = append(opts, o)
@@ -149,22 +149,19 @@ func (c *Cluster) newServer() *transport.Server {
 		transport.WithAuthorize(func(r *http.Request) error { return checkPeer(r, config) }),
 		transport.WithAcceptFromClient(c.answer),
 	)
-	return transport.NewServer(transport.EndpointHandlerFunc(func(*transport.Dialer) {}), opts...)
+	return transport.NewServer(transport.EndpointHandlerFunc(c.peerConnected), opts...)
 }
 
-// trace logs who connects: what package transport logs is of clients.
-func (c *Cluster) trace() transport.Trace {
-	return transport.Trace{
-		ClientConnected: func(info transport.Info) {
-			c.logger.Info("cluster: another has connected", "remote", info.RemoteAddr, "carrier", info.Carrier, "mux", info.Mux)
-		},
-		ClientGone: func(info transport.Info, err error) {
-			c.logger.Info("cluster: another has disconnected", "remote", info.RemoteAddr, "reason", err)
-		},
-		HandshakeFailed: func(r *http.Request, err error) {
-			c.logger.Warn("cluster: another was refused", "remote", r.RemoteAddr, "err", err)
-		},
-	}
+// peerConnected logs who has connected: what package transport logs is of clients.
+func (c *Cluster) peerConnected(d *transport.Dialer) {
+	log := c.logger.With("peer", peerOf(d).Subject, "remote", d.Info().RemoteAddr)
+	log.Info("cluster: peer connected")
+	context.AfterFunc(d.Context(), func() { log.Info("cluster: peer disconnected", "reason", d.Err()) })
+}
+
+// peerRefused logs who was not let in.
+func (c *Cluster) peerRefused(r *http.Request, err error) {
+	c.logger.Warn("cluster: peer refused", "remote", r.RemoteAddr, "err", err)
 }
 
 // peerOf returns the certificate of the other end of a session.

@@ -104,7 +104,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // failed announces that r did not lead to a session.
 func (s *Server) failed(r *http.Request, err error) {
 	level := slog.LevelWarn
-	if errors.Is(err, ErrAlreadyConnected) { // as it has to be, and again and again
+	if errors.Is(err, ErrAlreadyConnected) || errors.Is(err, ErrServerClosed) { // as it has to be, and again and again
 		level = slog.LevelDebug
 	}
 	s.config.logger.Log(r.Context(), level, "backdial: handshake failed", "remote", r.RemoteAddr, "err", err)
