@@ -138,9 +138,8 @@ func (f *Fleet) join(m *member, beaten []*member) (rivals, displaced []*member) 
 	if len(rivals) > 0 {
 		return rivals, nil
 	}
-	displaced = f.displaceLocked(beaten)
-	f.addLocked(m)
-	return nil, displaced
+	f.addLocked(m) // first, so that the client is there all the time to who watches
+	return nil, f.displaceLocked(beaten)
 }
 
 // displaceLocked removes sessions that are replaced, and returns those that were there.

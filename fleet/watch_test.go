@@ -32,8 +32,8 @@ func TestWatch(t *testing.T) {
 		one := s.connect(t, "1", "one")
 		expect("1", nil)
 		two := s.connect(t, "1", "two")
+		expect("1", nil) // so that the client is there all the time
 		expect("1", fleet.ErrReplaced)
-		expect("1", nil)
 		two.Close()
 		expect("1", transport.ErrClientGone)
 		one.Close()
