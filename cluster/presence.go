@@ -13,12 +13,17 @@ type counters struct {
 	relayed                      atomic.Int64
 }
 
-// announce tells the registry who comes and goes, until the cluster is closed.
+// announce tells the registry who comes and goes, until the cluster is closed. A client has
+// gone with the last session that the registry was told of: of one that is there now it may
+// never be told.
 func (c *Cluster) announce() {
+	sessions := make(map[string]int) // that the registry was told of, by ID
 	for change := range c.clients.Watch(c.ctx) {
 		if change.Gone == nil {
+			sessions[change.ID]++
 			c.member.Attach(c.claim(change.ID, change.Dialer))
-		} else if _, ok := c.clients.Lookup(change.ID); !ok { // or else there is another session
+		} else if sessions[change.ID]--; sessions[change.ID] == 0 {
+			delete(sessions, change.ID)
 			c.member.Detach(change.ID)
 		}
 	}

@@ -1,0 +1,62 @@
+package cluster_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/backdial/backdial/cluster"
+)
+
+// A slow registry takes its time to be told of one client.
+type slow struct {
+	cluster.Registry
+	id            string
+	begun, finish chan bool
+}
+
+func (s *slow) Join(self cluster.Node, holder cluster.Holder) (cluster.Member, error) {
+	m, err := s.Registry.Join(self, holder)
+	return slowMember{m, s}, err
+}
+
+type slowMember struct {
+	cluster.Member
+	by *slow
+}
+
+func (m slowMember) Attach(c cluster.Claim) {
+	if c.ID == m.by.id {
+		m.by.begun <- true
+		<-m.by.finish
+	}
+	m.Member.Attach(c)
+}
+
+// TestGoneMeanwhile has a client come back, and go for good, before the registry is told of
+// that, because it is being told of another. Nothing says for ever that the client is here.
+func TestGoneMeanwhile(t *testing.T) {
+	s := newSite(t)
+	heard := s.hearsay()
+	registry := &slow{heard, "slow", make(chan bool), make(chan bool)}
+	r := s.replica(t, "a", cluster.WithRegistry(registry))
+	first := r.connect(t, "x", "first")
+	heard.wasTold(t, "+x")
+
+	// What there is to be told: that the first has gone, another client, that the second
+	// has come.
+	another := r.connect(t, "slow", "slow")
+	await(t, "the other client", registry.begun)
+	r.disconnect(t, "x", first)
+	r.disconnect(t, "slow", another)
+	r.connect(t, "slow", "slow again")
+	second := r.connect(t, "x", "second")
+	registry.finish <- true
+	await(t, "the other client again", registry.begun)
+	r.disconnect(t, "x", second)
+	registry.finish <- true
+	eventually(t, "it is taken back that the client is here", func() bool {
+		heard.mu.Lock()
+		defer heard.mu.Unlock()
+		return slices.Index(heard.told, "-x") > slices.Index(heard.told, "+x")
+	})
+}
