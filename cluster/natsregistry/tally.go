@@ -11,8 +11,9 @@ const (
 	// doubtGrace is how long one waits for a better claim than one that is Doubtful.
 	doubtGrace = 20 * time.Millisecond
 
-	// lastGrace is how long one waits for others than those whose answers do not count.
-	lastGrace = 50 * time.Millisecond
+	// lastGrace is how long one waits for others than those whose answers do not count:
+	// a replica on another continent is among them.
+	lastGrace = 300 * time.Millisecond
 
 	// watchGrace is how long one waits for the latest claim that there is.
 	watchGrace = 100 * time.Millisecond
