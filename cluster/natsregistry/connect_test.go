@@ -244,6 +244,20 @@ func TestLongest(t *testing.T) {
 	}
 }
 
+// TestShortLines has an engine end the connection because of a line that is too long for it:
+// that does not look like an outage, which passes.
+func TestShortLines(t *testing.T) {
+	leak.Check(t)
+	s := serve(t, server.Options{MaxControlLine: 256})
+	r := connected(t, "nats://"+s.Addr().String())
+	join(t, r).attach(strings.Repeat("x", 200), 1)
+	await(t, "the end of the connection", func() bool { return !r.Connected() })
+	_, err := r.Locate(t.Context(), "another")
+	if !errors.Is(err, cluster.ErrUnavailable) || !strings.Contains(err.Error(), "closed for good") || !strings.Contains(err.Error(), "control line") {
+		t.Errorf("Locate returned %v; want ErrUnavailable, for good, and why", err)
+	}
+}
+
 // TestRefusals has what cannot be meant be refused.
 func TestRefusals(t *testing.T) {
 	leak.Check(t)

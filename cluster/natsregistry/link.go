@@ -2,6 +2,7 @@ package natsregistry
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -46,7 +47,7 @@ func (l *link) observe(o *nats.Options) {
 	failed, complained := o.ReconnectErrCB, o.AsyncErrorCB
 	o.ConnectedCB = func(nc *nats.Conn) { l.connected(nc); call(connected, nc) }
 	o.ReconnectedCB = func(nc *nats.Conn) { l.connected(nc); call(reconnected, nc) }
-	o.ClosedCB = func(nc *nats.Conn) { l.disconnected(nc.LastError(), "closed for good"); call(closed, nc) }
+	o.ClosedCB = func(nc *nats.Conn) { l.disconnected(closedFor(nc.LastError()), "closed for good"); call(closed, nc) }
 	o.DisconnectedErrCB = func(nc *nats.Conn, err error) {
 		l.disconnected(err, "lost")
 		if disconnected != nil {
@@ -65,6 +66,15 @@ func (l *link) observe(o *nats.Options) {
 			complained(nc, s, err)
 		}
 	}
+}
+
+// closedFor is the error when nats.go connects no more. Unless that is because of Close, it
+// is for an error that the engine has sent.
+func closedFor(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("closed for good, which a new registry (Connect) puts right, and not time: %w", err)
 }
 
 func call(f nats.ConnHandler, nc *nats.Conn) {

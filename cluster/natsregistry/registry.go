@@ -45,6 +45,10 @@ var _ cluster.Registry = (*Registry)(nil)
 // away is no error, and is tried again until Close. Nor is one that refuses the
 // credentials, as that may change: the Logger is told, and so is who calls Locate, also
 // when answers may not be read.
+//
+// An engine that answers with an error which is not a matter of time, such as that a line
+// is longer than its max_control_line allows, ends the connection for good. The errors of
+// Locate tell that; a nats.ClosedHandler in the Options hears of it.
 func Connect(url string, config Config) (*Registry, error) {
 	namespace, err := config.namespace()
 	if err != nil {
