@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/backdial/backdial/cluster"
+	"github.com/backdial/backdial/internal/await"
 )
 
 // A slow registry takes its time to be told of one client.
@@ -45,16 +46,16 @@ func TestGoneMeanwhile(t *testing.T) {
 	// What there is to be told: that the first has gone, another client, that the second
 	// has come.
 	another := r.connect(t, "slow", "slow")
-	await(t, "the other client", registry.begun)
+	await.From(t, "the other client", registry.begun)
 	r.disconnect(t, "x", first)
 	r.disconnect(t, "slow", another)
 	r.connect(t, "slow", "slow again")
 	second := r.connect(t, "x", "second")
 	registry.finish <- true
-	await(t, "the other client again", registry.begun)
+	await.From(t, "the other client again", registry.begun)
 	r.disconnect(t, "x", second)
 	registry.finish <- true
-	eventually(t, "it is taken back that the client is here", func() bool {
+	await.Until(t, "it is taken back that the client is here", func() bool {
 		heard.mu.Lock()
 		defer heard.mu.Unlock()
 		return slices.Index(heard.told, "-x") > slices.Index(heard.told, "+x")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -194,6 +195,25 @@ func TestCloseAsking(t *testing.T) {
 	<-located
 }
 
+// TestManyJoins has nodes join a registry and leave it, one after the other. Nothing is left
+// of them.
+func TestManyJoins(t *testing.T) {
+	leak.Check(t)
+	e := newEngine(t)
+	r := e.connect(t)
+	nobody(t, r, "client9") // and the engine knows the inbox
+	goroutines, subscriptions := runtime.NumGoroutine(), e.NumSubscriptions()
+	for range 20 {
+		a := join(t, r)
+		a.attach("client", 10)
+		found(t, r, "client9", a)
+		a.Close()
+	}
+	await.Until(t, "nothing left", func() bool {
+		return runtime.NumGoroutine() <= goroutines && e.NumSubscriptions() == subscriptions
+	})
+}
+
 // TestNamespaces has clusters share an engine.
 func TestNamespaces(t *testing.T) {
 	leak.Check(t)
@@ -251,7 +271,7 @@ func TestShortLines(t *testing.T) {
 	s := serve(t, server.Options{MaxControlLine: 256})
 	r := connected(t, "nats://"+s.Addr().String())
 	join(t, r).attach(strings.Repeat("x", 200), 1)
-	await(t, "the end of the connection", func() bool { return !r.Connected() })
+	await.Until(t, "the end of the connection", func() bool { return !r.Connected() })
 	_, err := r.Locate(t.Context(), "another")
 	if !errors.Is(err, cluster.ErrUnavailable) || !strings.Contains(err.Error(), "closed for good") || !strings.Contains(err.Error(), "control line") {
 		t.Errorf("Locate returned %v; want ErrUnavailable, for good, and why", err)

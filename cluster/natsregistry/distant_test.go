@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/backdial/backdial/internal/await"
 	"github.com/backdial/backdial/internal/faultnet"
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/internal/testnet"
@@ -21,7 +22,7 @@ func TestDistant(t *testing.T) {
 	near.attach("client", 1)
 	found(t, outside, "client0", near)
 	far.attach("client", 1)
-	await(t, "a second claim", func() bool {
+	await.Until(t, "a second claim", func() bool {
 		c, err := outside.Locate(t.Context(), "client0", near.node.Run)
 		return err == nil && c.Node.Run == far.node.Run
 	})

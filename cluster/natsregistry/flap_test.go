@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/backdial/backdial/cluster"
+	"github.com/backdial/backdial/internal/await"
 	"github.com/backdial/backdial/internal/faultnet"
 	"github.com/backdial/backdial/internal/leak"
 )
@@ -42,12 +43,12 @@ func TestFlapping(t *testing.T) {
 	for range 10 {
 		for _, cut := range []faultnet.Cut{faultnet.Reset, faultnet.Finish, faultnet.ResetClient} {
 			e.network.Cut(cut)
-			await(t, "Connected", r.Connected)
+			await.Until(t, "Connected", r.Connected)
 		}
 	}
 	close(enough)
 	coming.Wait()
-	await(t, "what is left", func() bool { return e.NumSubscriptions() == own+clients/2+others })
+	await.Until(t, "what is left", func() bool { return e.NumSubscriptions() == own+clients/2+others })
 	for i := range 10 {
 		if id := fmt.Sprint("client", i); i%2 == 0 {
 			nobody(t, outside, id)

@@ -173,6 +173,8 @@ func (m *member) answer() {
 		select {
 		case msg := <-m.heard:
 			m.take(msg)
+		case <-m.ended: // who asks from now on asks again
+			return
 		case <-m.r.ctx.Done():
 			return
 		}
