@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/cluster"
+	"github.com/backdial/backdial/internal/await"
 )
 
 // TestCloseDuringEverything has replicas and a service close in all ways, several at a
@@ -54,7 +55,7 @@ func testCloseDuringEverything(t *testing.T) {
 		defer close(done)
 		busy.Wait()
 	}()
-	await(t, "the end of everything", done)
+	await.From(t, "the end of everything", done)
 }
 
 // closings are the ways to close a cluster.

@@ -51,9 +51,9 @@ func (c *Cluster) dial(ctx context.Context, id string) (net.Conn, error) {
 	if err := fleet.CheckID(id); err != nil {
 		return nil, err
 	}
-	conn, err := c.try(ctx, id)
-	if err == nil || !c.waits || !passes(err) {
-		return conn, err
+	conn, why := c.try(ctx, id)
+	if why == nil || !c.waits || !passes(why) {
+		return conn, why
 	}
 	arrivals, stop := c.arrivals(ctx, id)
 	defer stop()
@@ -62,8 +62,11 @@ func (c *Cluster) dial(ctx context.Context, id string) (net.Conn, error) {
 		if err == nil || !passes(err) {
 			return conn, err
 		}
+		if ctx.Err() == nil { // which would be all that it tells
+			why = err
+		}
 		if ended := arrivals.next(ctx); ended != nil {
-			return nil, fmt.Errorf("%w, while waiting for: %w", ended, err)
+			return nil, fmt.Errorf("%w, while waiting for: %w", ended, why)
 		}
 	}
 }
@@ -166,20 +169,25 @@ func (c *Cluster) ask(ctx context.Context, node Node, id string) (net.Conn, erro
 }
 
 // Wait waits until a client is connected, to whichever replica. When ctx ends first, the
-// error matches that of ctx, and what [Cluster.Dial] would match.
+// error matches that of ctx, and what [Cluster.Dial] would match. While the registry is
+// unavailable it returns for clients of this process alone.
 func (c *Cluster) Wait(ctx context.Context, id string) error {
 	if err := fleet.CheckID(id); err != nil {
 		return fmt.Errorf("cluster: wait for %w", err)
 	}
 	arrivals, stop := c.arrivals(ctx, id)
 	defer stop()
+	var why error
 	for {
 		err := c.find(ctx, id)
 		if err == nil {
 			return nil
 		}
+		if ctx.Err() == nil || why == nil { // or else that would be all that it tells
+			why = err
+		}
 		if ended := arrivals.next(ctx); ended != nil {
-			return fmt.Errorf("cluster: wait for client %q: %w: %w", id, ended, err)
+			return fmt.Errorf("cluster: wait for client %q: %w: %w", id, ended, why)
 		}
 	}
 }

@@ -88,14 +88,33 @@ func pinOf(certificate *x509.Certificate) []byte {
 	return sum[:]
 }
 
-// ownPin is the pin of the certificate that a replica shows.
-func ownPin(config *tls.Config) ([]byte, error) {
+// ownCertificate is the one that a replica shows, if there is no other.
+func ownCertificate(config *tls.Config) (*x509.Certificate, error) {
 	if len(config.Certificates) != 1 || config.GetCertificate != nil {
-		return nil, errors.New("a key can be pinned if the TLS configuration has one certificate, in Certificates")
+		return nil, errors.New("the TLS configuration has to have one certificate, in Certificates")
 	}
 	leaf, err := x509.ParseCertificate(config.Certificates[0].Certificate[0])
 	if err != nil {
 		return nil, fmt.Errorf("the certificate: %w", err)
+	}
+	return leaf, nil
+}
+
+// checkName returns an error if a replica shows a certificate by which others do not know
+// it, as far as can be told.
+func checkName(config *tls.Config, name string) error {
+	leaf, err := ownCertificate(config)
+	if err != nil {
+		return nil
+	}
+	return leaf.VerifyHostname(name)
+}
+
+// ownPin is the pin of the certificate that a replica shows.
+func ownPin(config *tls.Config) ([]byte, error) {
+	leaf, err := ownCertificate(config)
+	if err != nil {
+		return nil, fmt.Errorf("to pin its key: %w", err)
 	}
 	return pinOf(leaf), nil
 }

@@ -1,0 +1,28 @@
+package cluster_test
+
+import (
+	"testing"
+
+	"github.com/backdial/backdial/cluster"
+	"github.com/backdial/backdial/fleet"
+	"github.com/backdial/backdial/internal/testcert"
+	"github.com/backdial/backdial/internal/testlog"
+)
+
+// TestWrongName has a replica be told that its certificate is for another, which only those
+// that dial it would see otherwise.
+func TestWrongName(t *testing.T) {
+	ca := testcert.NewCA(t)
+	for name, want := range map[string]bool{"a": false, "b": true} {
+		var log testlog.Log
+		c, err := cluster.New(fleet.New(fleet.ByHeader("DeviceId")), cluster.WithRegistry(cluster.NewLocal()),
+			cluster.WithTLSConfig(ca.Mutual(t, "a")), cluster.WithNode(name, "https://127.0.0.1:1"), cluster.WithLogger(log.Logger()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+		if got := log.Has("not take the certificate"); got != want {
+			t.Errorf("%s: complains: %t, want %t", name, got, want)
+		}
+	}
+}
