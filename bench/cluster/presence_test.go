@@ -53,6 +53,7 @@ func presence(b *testing.B, n int) {
 	began = time.Now()
 	p.start()
 	p.await("all clients once more", n, p.engines[:])
+	p.awaitRegistries()
 	b.ReportMetric(float64(time.Since(began)), "again-ns")
 	p.site.await("replicas that know of their engines", func() bool {
 		return !slices.ContainsFunc(p.registries[:], func(r *natsregistry.Registry) bool { return !r.Connected() })

@@ -100,6 +100,20 @@ func (p *present) await(what string, n int, engines []*engine) {
 	})
 }
 
+// awaitRegistries waits until all registries look for clients again. They may be told that
+// their engine is back after it knows of all.
+func (p *present) awaitRegistries() {
+	p.t.Helper()
+	p.site.await("registries that are connected", func() bool {
+		for _, r := range p.registries {
+			if !r.Connected() {
+				return false
+			}
+		}
+		return true
+	})
+}
+
 func (p *present) node(i int) cluster.Node {
 	name := "replica-" + strconv.Itoa(i)
 	return cluster.Node{Name: name, Run: name, URL: "https://" + name + ":7443"}
