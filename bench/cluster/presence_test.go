@@ -3,7 +3,6 @@ package cluster_test
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/backdial/backdial/bench/harness"
 	"github.com/backdial/backdial/cluster"
-	"github.com/backdial/backdial/cluster/natsregistry"
 	"github.com/backdial/backdial/internal/leak"
 )
 
@@ -55,9 +53,6 @@ func presence(b *testing.B, n int) {
 	p.await("all clients once more", n, p.engines[:])
 	p.awaitRegistries()
 	b.ReportMetric(float64(time.Since(began)), "again-ns")
-	p.site.await("replicas that know of their engines", func() bool {
-		return !slices.ContainsFunc(p.registries[:], func(r *natsregistry.Registry) bool { return !r.Connected() })
-	})
 	for i := range 1000 {
 		if err := p.locate(p.id(i * n / 1000)); err != nil {
 			b.Error("once more:", err)
