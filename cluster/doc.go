@@ -96,7 +96,7 @@
 // An ID is what [fleet.CheckID] accepts; registries take any 1 to 1,024 bytes. A Dial asks
 // the replica that had the client last, and then three that claim it, at most. It is
 // remembered where 65,536 clients were. A process has sessions with 4,096 replicas at
-// most; each costs some 25 KiB when it is idle. A connection that leads through a replica
+// most; each costs some 36 KiB when it is idle. A connection that leads through a replica
 // costs two goroutines there.
 //
 // [io.EOF]: https://pkg.go.dev/io#EOF

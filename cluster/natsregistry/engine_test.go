@@ -14,13 +14,8 @@ import (
 	"github.com/backdial/backdial/internal/testnet"
 )
 
-const (
-	// patience bounds what has to happen, on a loaded machine.
-	patience = 20 * time.Second
-
-	// poll is how often one looks for what has to happen.
-	poll = 5 * time.Millisecond
-)
+// patience bounds what has to happen, on a loaded machine.
+const patience = 20 * time.Second
 
 // serve runs a NATS server on the loopback interface until t is done. Whoever calls it
 // says what is special.

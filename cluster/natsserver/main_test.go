@@ -14,9 +14,6 @@ const (
 	// patience bounds what has to happen, on a loaded machine.
 	patience = 20 * time.Second
 
-	// poll is how often one looks for what has to happen.
-	poll = 5 * time.Millisecond
-
 	anywhere = "127.0.0.1:0"
 )
 

@@ -27,9 +27,6 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// patience bounds what has to happen, on a loaded machine.
-const patience = 20 * time.Second
-
 // spans is a provider that delivers the spans that have ended.
 func spans(t *testing.T) (*sdk.TracerProvider, <-chan sdk.ReadOnlySpan) {
 	ended := make(delivery, 100)

@@ -23,13 +23,8 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-const (
-	// patience bounds what has to happen, on a loaded machine.
-	patience = 30 * time.Second
-
-	// poll is how often one looks for what has to happen.
-	poll = 10 * time.Millisecond
-)
+// patience bounds what has to happen, on a loaded machine.
+const patience = 30 * time.Second
 
 // TestReplicas has two replicas that find each other, and a device that moves when its
 // own is drained.
