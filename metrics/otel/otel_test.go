@@ -203,7 +203,8 @@ func TestOtherAddresses(t *testing.T) {
 	tell := otelbackdial.Trace(sdk.NewTracerProvider(sdk.WithSyncer(exporter)))
 	tell.ClientGone(transport.Info{Carrier: "quic", Mux: "native", RemoteAddr: &net.UDPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 7}}, net.ErrClosed)
 	network := mem.New()
-	s := transport.NewServer(transport.EndpointHandlerFunc(func(*transport.Dialer) {}), transport.WithCarriers(network), transport.WithTrace(tell))
+	dialers := make(chan *transport.Dialer, 1)
+	s := transport.NewServer(transport.EndpointHandlerFunc(func(d *transport.Dialer) { dialers <- d }), transport.WithCarriers(network), transport.WithTrace(tell))
 	e, err := network.Listen("server", nil, s)
 	if err != nil {
 		t.Fatal(err)
@@ -215,6 +216,7 @@ func TestOtherAddresses(t *testing.T) {
 		t.Fatal(err)
 	}
 	lis.Close()
+	<-(<-dialers).Done() // before the server ends it
 	s.Close()
 	got := exporter.GetSpans()
 	if len(got) != 2 {
