@@ -62,9 +62,7 @@ func (t *Transport) current() *http.Transport {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if time.Since(t.since) > keptFor {
-		old := t.others
-		t.renew()
-		go old.CloseIdleConnections() // which a client that does not read may hold up; those in use go when they are idle
+		t.renew() // and what was before ends by itself, when it has been idle for long enough
 	}
 	return t.others
 }

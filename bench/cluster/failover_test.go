@@ -12,6 +12,7 @@ import (
 
 	"github.com/backdial/backdial/bench/harness"
 	"github.com/backdial/backdial/cluster"
+	"github.com/backdial/backdial/internal/await"
 	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/transport"
 )
@@ -68,7 +69,7 @@ func (f *failover) try(sessions int) (took, waited time.Duration) {
 	c := f.roams(roaming, sessions, third.at.Clients, f.second.at.Clients)
 	defer c.close()
 	if sessions > 1 {
-		f.await("a session to the second replica", func() bool {
+		await.Until(f.t, "a session to the second replica", func() bool {
 			_, ok := f.second.clients.Lookup(roaming)
 			return ok
 		})

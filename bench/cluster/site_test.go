@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/bench/harness"
+	"github.com/backdial/backdial/internal/await"
 	"github.com/backdial/backdial/internal/testcert"
 	"github.com/backdial/backdial/transport"
 )
@@ -47,7 +48,7 @@ func (s *site) replica(name string) *replica {
 	}
 	s.t.Cleanup(r.close)
 	s.joined = append(s.joined, r.at.Routes)
-	s.await("routes to the other replicas", func() bool { return r.engine.Routes() == len(s.joined)-1 })
+	await.Until(s.t, "routes to the other replicas", func() bool { return r.engine.Routes() == len(s.joined)-1 })
 	return r
 }
 
@@ -77,16 +78,6 @@ func (s *site) find(from *replica, id string) {
 	defer cancel()
 	if err := from.Wait(ctx, id); err != nil {
 		s.t.Fatal(err)
-	}
-}
-
-// await waits until done returns true.
-func (s *site) await(what string, done func() bool) {
-	s.t.Helper()
-	for deadline := time.Now().Add(patience); !done(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			s.t.Fatalf("%s: not after %v", what, patience)
-		}
 	}
 }
 
