@@ -1,9 +1,0 @@
-package engine_test
-
-import (
-	"testing"
-
-	"github.com/backdial/backdial/internal/windowtest"
-)
-
-func TestWindows(t *testing.T) { each(t, windowtest.Test) }

@@ -1,0 +1,90 @@
+package engine
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/backdial/backdial/internal/powers"
+	"github.com/backdial/backdial/mux/internal/recv"
+)
+
+// Farewell lets the queue empty and, if the connection can say that nothing more follows,
+// waits until the peer has taken everything and closes its end; only then is the
+// connection closed, because closing one with unread input makes TCP throw away what is
+// still on its way.
+func (s protocol) Farewell(ctx context.Context, _ []*stream) {
+	if s.seal(ctx) && s.closeWrite() {
+		<-s.read
+	}
+}
+
+// closeWrite tells the peer that nothing more follows, and reports whether the
+// connection can say that. The session is sealed.
+func (s *session) closeWrite() bool {
+	c := powers.OfConn(s.conn).CloseWriter
+	return c != nil && c.CloseWrite() == nil
+}
+
+// seal waits until all that is queued has been written, and lets nothing more
+// be queued. It reports whether all was written before ctx ended.
+func (s *session) seal(ctx context.Context) bool {
+	defer s.WakeAfter(ctx, &s.flushed)()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
+	for s.writer.Busy() && ctx.Err() == nil {
+		s.flushed.Wait()
+	}
+	written := !s.writer.Busy() && !s.writer.Muted()
+	s.writer.Mute()
+	s.taken.Broadcast()
+	return written
+}
+
+// Cut closes the connection first, so that what has been read before its end still
+// arrives.
+func (s protocol) Cut(live []*stream, err error) {
+	s.conn.Close()
+	s.budget.Close()
+	for _, st := range live {
+		st.abort(recv.Failed, err)
+	}
+}
+
+func (s protocol) Abort(st *stream, err error) { st.abort(recv.Discarding, err) }
+
+func (s protocol) Refuse(st *stream, err error) {
+	s.Mu.Lock()
+	s.forgetLocked(st)
+	s.Mu.Unlock()
+	owner{st}.Abandon(err)
+}
+
+func (s protocol) WakeLocked() {
+	s.taken.Broadcast()
+	s.writer.Wake()
+}
+
+func (s protocol) EndedLocked() {}
+
+// LiveLocked returns the streams that their user has not closed.
+func (s protocol) LiveLocked() []*stream { return slices.Collect(maps.Values(s.streams)) }
+
+// violation tells the peer that it broke the protocol and ends the session.
+func (s *session) violation(err error) {
+	s.Mu.Lock()
+	if s.UseErrLocked() == nil {
+		s.appendLocked(Frame{Kind: GoAway, Value: goAwayProtocol})
+	}
+	s.Mu.Unlock()
+	ctx, cancel := context.WithTimeout(s.Context(), farewell)
+	defer cancel()
+	s.seal(ctx)
+	s.End(s.lost(err))
+}
+
+// farewell is how long a session goes on that is about to end: for a peer that
+// broke the protocol to take the message that says so, or for this end to read
+// what has arrived on a carrier that cannot be written any more.
+const farewell = time.Second

@@ -1,0 +1,178 @@
+package engine
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/mux/internal/writeloop"
+)
+
+const (
+	// maxQueue is how much data may wait in front of the carrier. Twice that
+	// is in memory while a write is under way, and never in an idle session.
+	// A larger queue makes small writes wait longer behind bulk transfers, a
+	// smaller one costs more system calls. This is two frames of maxFrame, and a
+	// little that goes with them.
+	maxQueue = 2*maxFrame + 1<<10
+
+	// maxFrame is the payload of one frame at most. It lets streams take turns.
+	maxFrame = 32 << 10
+
+	// minFrame is the room in the queue that is worth a frame.
+	minFrame = 4 << 10
+
+	// maxReplies is how many answers to the peer's frames may wait for the
+	// carrier. A peer that provokes more has to read some first.
+	maxReplies = 4096
+)
+
+// A queue is frames that leave together.
+type queue struct {
+	buf []byte
+	one [1][]byte // memory for Messages
+}
+
+// Queues of sessions that have something to write.
+var queues = sync.Pool{New: func() any { return &queue{buf: make([]byte, 0, maxQueue+minFrame)} }}
+
+// Messages implements [writeloop.Batch].
+func (q *queue) Messages() [][]byte {
+	q.one[0] = q.buf
+	return q.one[:]
+}
+
+// Release gives q back. One that has grown out of proportion is left to the collector.
+func (q *queue) Release() {
+	if cap(q.buf) <= 2*maxQueue {
+		q.buf, q.one[0] = q.buf[:0], nil
+		queues.Put(q)
+	}
+}
+
+// appendLocked queues a frame, unless nothing more can be written.
+func (s *session) appendLocked(f Frame) {
+	if s.ErrLocked() != nil || s.writer.Muted() {
+		return
+	}
+	if s.queue == nil {
+		s.queue = queues.Get().(*queue)
+	}
+	s.queue.buf = s.wire.Append(s.queue.buf, f)
+	if len(s.queue.buf) == 0 { // the protocol has no such frame
+		s.queue.Release()
+		s.queue = nil
+		return
+	}
+	s.writer.Flush()
+}
+
+// replyLocked queues a frame that the peer provoked, and reports whether there
+// was anything to queue. Only the reader calls it. It waits while the peer
+// provokes more than it reads, and fails if the peer does not read at all.
+func (s *session) replyLocked(f Frame) (queued bool, err error) {
+	before := s.queuedLocked()
+	s.appendLocked(f)
+	if s.queuedLocked() == before {
+		return false, nil
+	}
+	s.replies++
+	if s.replies > maxReplies {
+		return true, s.awaitRepliesLocked()
+	}
+	return true, nil
+}
+
+// awaitRepliesLocked holds up the reader until the writer has taken the
+// answers. It fails if that takes so long that the peer cannot be reading them.
+func (s *session) awaitRepliesLocked() error {
+	late := false
+	timer := time.AfterFunc(farewell, func() {
+		s.Mu.Lock()
+		defer s.Mu.Unlock()
+		late = true
+		s.taken.Broadcast()
+	})
+	defer timer.Stop()
+	for s.replies > maxReplies && !s.writer.Muted() && s.ErrLocked() == nil {
+		if late {
+			return fmt.Errorf("%w: more than %d answers wait for the peer to read them", mux.ErrProtocol, maxReplies)
+		}
+		s.taken.Wait()
+	}
+	return nil
+}
+
+// replyStrayLocked answers a frame for a stream that is gone. Of those that
+// are on their way when a stream is closed, one in a batch will do.
+func (s *session) replyStrayLocked(id uint32) error {
+	if _, done := s.strays[id]; done {
+		return nil
+	}
+	queued, err := s.replyLocked(Frame{Flags: Stray, ID: id})
+	if queued {
+		if s.strays == nil {
+			s.strays = make(map[uint32]struct{})
+		}
+		s.strays[id] = struct{}{}
+	}
+	return err
+}
+
+// appendDataLocked queues as much of p as fits, and returns how much that was:
+// nothing if nothing more can be written, as the session is about to end.
+func (s *session) appendDataLocked(id uint32, p []byte) int {
+	if s.ErrLocked() != nil || s.writer.Muted() {
+		return 0
+	}
+	n := min(len(p), maxFrame)
+	if room := maxQueue - s.queuedLocked(); room < n {
+		if n = room; n < minFrame {
+			return 0
+		}
+	}
+	s.appendLocked(Frame{ID: id, Length: n})
+	s.queue.buf = append(s.queue.buf, p[:n]...)
+	return n
+}
+
+// queuedLocked is the number of bytes in the queue.
+func (s *session) queuedLocked() int {
+	if s.queue == nil {
+		return 0
+	}
+	return len(s.queue.buf)
+}
+
+// A written is a session as package writeloop sees it.
+type written struct{ *session }
+
+var _ writeloop.Session = written{}
+
+// Take gives the room that there is then to those who wait for it.
+func (s written) Take() (writeloop.Batch, bool) {
+	q := s.queue
+	if q == nil {
+		return nil, false
+	}
+	s.queue, s.replies, s.strays = nil, 0, nil
+	s.waiting.Serve(func() bool { return maxQueue-s.queuedLocked() >= minFrame }, s.sendFrameLocked)
+	s.WakeOpenLocked()
+	s.WakeAcceptLocked()
+	s.taken.Broadcast()
+	return q, true
+}
+
+func (s written) Over() bool { return s.ErrLocked() != nil }
+
+func (s written) Took(after time.Duration) { s.TookLocked(after) }
+
+func (s written) Flushed() { s.flushed.Broadcast() }
+
+// Failed lets the reader go on for a while: what has arrived may be complete. It gets at
+// it, and finds the end.
+func (s written) Failed(err error) {
+	s.taken.Broadcast()
+	time.AfterFunc(farewell, func() { s.End(s.lost(fmt.Errorf("write: %w", err))) })
+}

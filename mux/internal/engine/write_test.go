@@ -1,0 +1,66 @@
+package engine
+
+import (
+	"bufio"
+	"net"
+	"testing"
+
+	"github.com/backdial/backdial/internal/test/leak"
+	"github.com/backdial/backdial/mux"
+)
+
+// A terseWire is a protocol that has no frames but those for stray ones, if
+// that.
+type terseWire struct{ strays bool }
+
+func (terseWire) Name() string { return "terse" }
+
+func (terseWire) Answers() bool { return false }
+
+func (terseWire) Read(r *bufio.Reader) (Frame, error) {
+	_, err := r.ReadByte()
+	return Frame{}, err
+}
+
+func (w terseWire) Append(b []byte, f Frame) []byte {
+	if w.strays && f.Flags&Stray != 0 {
+		b = append(b, 'x')
+	}
+	return b
+}
+
+// TestStraysAreForgotten answers frames for streams that are gone, on a
+// carrier that takes nothing.
+func TestStraysAreForgotten(t *testing.T) {
+	leak.Check(t)
+	for _, test := range []struct {
+		wire      terseWire
+		remember  int
+		holdQueue bool
+	}{
+		{terseWire{strays: true}, 1000, true},
+		{terseWire{strays: false}, 0, false},
+	} {
+		conn, peer := net.Pipe()
+		s := New(test.wire, conn, ListenSide, mux.Config{Linger: -1}).(*session)
+		s.Mu.Lock()
+		s.writer.Hold() // nothing is written yet
+		for range 10 {
+			for id := range uint32(1000) {
+				if err := s.replyStrayLocked(id); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		if got := len(s.strays); got != test.remember {
+			t.Errorf("%+v: %d strays are remembered, want %d", test.wire, got, test.remember)
+		}
+		if got := s.queue != nil; got != test.holdQueue {
+			t.Errorf("%+v: the session holds a queue: %v, want %v", test.wire, got, test.holdQueue)
+		}
+		s.writer.Release()
+		s.Mu.Unlock()
+		peer.Close()
+		s.Close()
+	}
+}

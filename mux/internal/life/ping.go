@@ -1,0 +1,113 @@
+package life
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/backdial/backdial/internal/ctxerr"
+	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/mux/internal/keepalive"
+)
+
+// Ping implements [mux.Session].
+func (s *Session[S]) Ping(ctx context.Context) error {
+	s.Mu.Lock()
+	if s.answered == nil {
+		s.answered = make(chan struct{})
+	}
+	answered := s.answered
+	s.MeasureLocked()
+	s.Mu.Unlock()
+	select {
+	case <-answered:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%s: ping: %w", s.name, ctxerr.Of(ctx))
+	case <-s.ctx.Done():
+		return context.Cause(s.ctx)
+	}
+}
+
+// RoundTrip implements [mux.Session].
+func (s *Session[S]) RoundTrip() time.Duration { return s.Pings.Latest() }
+
+// MeasureLocked measures the round trip, unless that is under way.
+func (s *Session[S]) MeasureLocked() {
+	if !s.Pings.Asking() {
+		s.protocol.PingLocked()
+	}
+}
+
+// measureFirstLocked measures the round trip when nothing is known of it. Its ping leaves
+// together with what opens or accepts the first stream.
+func (s *Session[S]) measureFirstLocked() {
+	if s.Pings.Latest() == 0 {
+		s.MeasureLocked()
+	}
+}
+
+// AnsweredLocked notes that the peer has answered a ping, and reports whether that is news:
+// last says that it is the last one, and it had not been answered.
+func (s *Session[S]) AnsweredLocked(last bool) bool {
+	if s.answered != nil {
+		close(s.answered)
+		s.answered = nil
+	}
+	s.reading.answers = true
+	s.AskAnewLocked()
+	if !last || !s.Pings.Asking() { // an earlier one, a repetition, or what was not asked
+		return false
+	}
+	s.Pings.Answered()
+	return true
+}
+
+// Hear notes a sign of life, and that n bytes have arrived.
+func (s *Session[S]) Hear(n int) {
+	s.received.Add(uint64(n))
+	s.heard.Add(1)
+}
+
+// Heard is how many signs of life there were.
+func (s *Session[S]) Heard() uint64 { return s.heard.Load() }
+
+// KeepAlive has the peer asked for a sign of life as often as config says, instead of as
+// often as before.
+func (s *Session[S]) KeepAlive(config mux.Config) {
+	s.Mu.Lock()
+	if s.state == Ended {
+		s.Mu.Unlock()
+		return
+	}
+	before := s.keepalive
+	s.keepalive = keepalive.Start(config, kept[S]{s})
+	s.Mu.Unlock()
+	before.Stop()
+}
+
+// A kept is a [Session] as package keepalive sees it.
+type kept[S any] struct{ *Session[S] }
+
+// Ask pings the peer, unless what was written before is stuck, or the peer does not read.
+func (s kept[S]) Ask() error {
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
+	if err := cmp.Or(s.protocol.StuckLocked(), s.deafLocked()); err != nil {
+		return err
+	}
+	s.protocol.PingLocked()
+	s.askedLocked()
+	return nil
+}
+
+// Dead ends the session, unless Close is under way, which has a bound of its own.
+func (s kept[S]) Dead(err error) {
+	s.Mu.Lock()
+	closing := s.state == Closing
+	s.Mu.Unlock()
+	if !closing {
+		s.End(s.Lost(err))
+	}
+}

@@ -1,0 +1,252 @@
+package recv
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/mux/internal/readbuf"
+	"github.com/backdial/backdial/mux/internal/window"
+)
+
+// A Budget is the memory that holds what has arrived in a session and was not read yet.
+// It is never more than [mux.Config.ReceiveBuffer]: when it is used up the peer has to
+// wait. What nobody reads is given up then, so that the wait has an end; see [gauge].
+//
+// A peer waits in one of two ways. In a protocol with credit for all streams together the
+// session grants no more than [Budget.Free], and goes on reading. In one without, the
+// session's reader waits for room, and so does all that the peer sends. That may be
+// credit without which nobody here reads: applications that echo wait to write. So
+// the reader waits when three quarters of the memory are used, and takes the rest when
+// nobody has read for a moment.
+type Budget struct {
+	Windows window.Pool
+
+	session Session
+	waits   bool // the session's reader waits for memory
+	name    string
+	limit   int64       // of memory
+	most    int64       // with more than that there is no room for another piece of what arrives
+	usual   int64       // and with more than that there is none if readers go on
+	stalled atomic.Bool // they do not
+	blocked atomic.Bool // somebody waits for memory that is freed
+
+	mu      sync.Mutex // guards below; no other lock is taken while it is held
+	room    sync.Cond  // makeRoom may go on
+	waiting bool       // the session's reader is in makeRoom
+	closed  bool
+	timer   *time.Timer     // looks at the streams while memory is tight; or nil
+	watch   *Watch[*Pushed] // while memory is tight
+}
+
+// A Session is what a budget needs of the one that it belongs to. It is called without the
+// budget's lock.
+type Session interface {
+	// Halves returns those of all streams.
+	Halves() []*Pushed
+
+	// Shortest is the shortest round trip so far, or 0 if none is known.
+	Shortest() time.Duration
+
+	// Freed is called when there is memory again after [Budget.Block]. A half may be
+	// locked, the session is not.
+	Freed()
+
+	// Waiting is called now and then while the session's reader waits for memory and hears
+	// nothing of the peer.
+	Waiting()
+}
+
+// Init makes b the budget of a session with this config. name is that of the protocol. If
+// that has no credit for all streams together, waits has the session's reader wait.
+func (b *Budget) Init(name string, c *mux.Config, session Session, waits bool) {
+	b.name, b.limit, b.session, b.waits = name, int64(c.ReceiveBuffer), session, waits
+	b.most = max(b.limit-readbuf.Largest, b.limit/2)
+	if b.usual = b.most; waits {
+		b.usual = b.most / 4 * 3
+	}
+	b.room.L = &b.mu
+	b.Windows.Init(c)
+}
+
+// Close ends b, and wakes the session's reader.
+func (b *Budget) Close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	b.room.Broadcast()
+	if b.timer != nil {
+		b.timer.Stop()
+	}
+}
+
+// Free is how much memory may still be promised to the peer. An eighth of all stays apart,
+// for buffers that are not quite full.
+// A session that holds nothing can take a piece in any case.
+func (b *Budget) Free() uint64 {
+	held := b.Windows.Held.Load()
+	if held <= 0 {
+		return uint64(max(b.limit-b.limit/8, readbuf.Largest))
+	}
+	return uint64(max(b.limit-b.limit/8-held, 0))
+}
+
+// Block notes that the peer may be waiting for memory, and has Freed called, once, when
+// there is some.
+func (b *Budget) Block() { b.blocked.Store(true) }
+
+// add notes that so much more memory is held.
+func (b *Budget) add(memory int64) {
+	held := b.Windows.Held.Add(memory)
+	switch {
+	case memory < 0 && held <= b.usual:
+		b.stalled.Store(false)
+		b.freed()
+	case held > b.usual/2 && held-memory <= b.usual/2:
+		b.look()
+	}
+}
+
+// freed has the session go on that waits for memory.
+func (b *Budget) freed() {
+	if !b.blocked.Load() || !b.blocked.Swap(false) {
+		return
+	}
+	b.session.Freed()
+	b.wake()
+}
+
+// wake has makeRoom return.
+func (b *Budget) wake() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.room.Broadcast()
+}
+
+// full reports whether there is no memory for another piece of what arrives.
+func (b *Budget) full() bool {
+	held := b.Windows.Held.Load()
+	return held > b.most || held > b.usual && !b.stalled.Load()
+}
+
+// makeRoom returns when there may be memory again. The session's reader calls it when there
+// is none, and waits. If it must not wait it sheds what holds most: a peer that keeps to its
+// credit gets there only with frames so small that they take far more memory than bytes.
+// It reports false when the session has ended.
+func (b *Budget) makeRoom() bool {
+	if !b.waits {
+		b.shed(b.session.Halves())
+		return true
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.blocked.Store(true)
+	if b.full() && !b.closed { // otherwise some was freed before anybody noticed that this waits
+		b.waiting = true
+		b.room.Wait()
+		b.waiting = false
+	}
+	return !b.closed
+}
+
+// pressed reports whether there is next to no memory left.
+func (b *Budget) pressed() bool {
+	if !b.waits {
+		return b.Free() < uint64(max(b.limit/16, readbuf.Largest))
+	}
+	return b.Windows.Held.Load() > b.usual-b.usual/16
+}
+
+// look has the streams looked at from now on, until memory is not tight any more.
+func (b *Budget) look() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.closed:
+	case b.timer == nil:
+		b.watch = new(Watch[*Pushed]) // nothing is known of any stream
+		b.timer = time.AfterFunc(Interval, b.tick)
+	}
+}
+
+// tick looks at all streams, and sheds those that are abandoned if others need the memory.
+func (b *Budget) tick() {
+	b.mu.Lock()
+	waiting, closed := b.waiting, b.closed
+	b.mu.Unlock()
+	if closed {
+		return
+	}
+	if read := b.watch.Look(b.progress()); waiting {
+		b.session.Waiting()
+		if !read {
+			b.stalled.Store(true)
+			b.wake()
+		}
+	}
+	if b.pressed() && b.blocked.Load() {
+		b.shed(b.watch.Abandoned())
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.timer = nil
+	if !b.closed && b.tight() { // otherwise look begins again when it is
+		b.timer = time.AfterFunc(Interval, b.tick)
+	}
+}
+
+// progress is that of all streams that are read.
+func (b *Budget) progress() map[*Pushed]Progress {
+	all := make(map[*Pushed]Progress)
+	for _, h := range b.session.Halves() {
+		if p, reads := h.progress(); reads {
+			all[h] = p
+		}
+	}
+	return all
+}
+
+// progress is how far the reader of h has come, unless there is none any more.
+func (h *Pushed) progress() (p Progress, reads bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	p = Progress{Consumed: h.ConsumedLocked(), Holds: h.buffer.Len()}
+	if at, ever := h.budget.Windows.Extended(&h.window); ever {
+		p.Rests = time.Since(at)
+	}
+	return p, h.state != Discarding
+}
+
+// tight reports whether so much memory is held that it may soon be used up.
+func (b *Budget) tight() bool { return b.Windows.Held.Load() > b.usual/2 }
+
+// shed gives up streams of these, the ones that hold most first, until a quarter of the
+// memory is free: looking at all of them has to be worth it.
+func (b *Budget) shed(halves []*Pushed) {
+	err := fmt.Errorf("%s: %w: nobody reads it, and the session's receive buffer of %d bytes is full",
+		b.name, mux.ErrReset, b.limit)
+	for _, h := range fullest(halves) {
+		if b.Windows.Held.Load() <= b.usual/4*3 {
+			return
+		}
+		h.owner.Abandon(err)
+	}
+}
+
+// fullest returns the halves that hold something, the fullest first.
+func fullest(halves []*Pushed) []*Pushed {
+	holds := make(map[*Pushed]int)
+	for _, h := range halves {
+		h.mu.Lock()
+		if memory := h.buffer.Memory(); memory > 0 {
+			holds[h] = memory
+		}
+		h.mu.Unlock()
+	}
+	return slices.SortedFunc(maps.Keys(holds), func(a, b *Pushed) int { return cmp.Compare(holds[b], holds[a]) })
+}

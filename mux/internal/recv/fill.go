@@ -1,0 +1,77 @@
+package recv
+
+import "io"
+
+// A Source is what a session's reader takes a frame's payload from.
+type Source interface {
+	io.Reader
+
+	// ReadNow is Read of what has arrived, which may be nothing.
+	ReadNow(p []byte) int
+}
+
+// FillLocked takes the next n bytes off r, or fewer if nobody reads them any more, and
+// returns how many it has left. It unlocks h while it waits: for r, and for memory. Only
+// the session's reader calls it.
+func (h *Pushed) FillLocked(r Source, n int) (left int, err error) {
+	for n > 0 && err == nil && h.state != Discarding {
+		if m := h.handOverLocked(r, n); m > 0 {
+			n -= m
+			continue
+		}
+		if h.budget.full() && !h.makeRoomLocked() {
+			continue // it may not be wanted any more
+		}
+		var m int
+		free := h.SpaceLocked(n)
+		h.mu.Unlock()
+		m, err = r.Read(free)
+		h.mu.Lock()
+		h.CommitLocked(m)
+		h.received += uint64(m)
+		h.accountLocked()
+		n -= m
+	}
+	return n, err
+}
+
+// makeRoomLocked waits for memory, with h unlocked. It reports whether there is some, or
+// the session has ended, which reading then tells.
+func (h *Pushed) makeRoomLocked() bool {
+	h.mu.Unlock()
+	defer h.mu.Lock()
+	return !h.budget.makeRoom()
+}
+
+// minInto is how large a buffer has to be for it to be filled without a detour.
+const minInto = 4 << 10
+
+// AwaitLocked implements [Supply].
+func (h *Pushed) AwaitLocked(p []byte) (filled int) {
+	if len(p) < minInto || h.into != nil {
+		h.WaitLocked()
+		return 0
+	}
+	h.into = p
+	h.WaitLocked()
+	filled = int(h.filled)
+	h.into, h.filled = nil, 0
+	return filled
+}
+
+// handOverLocked moves up to n bytes to a Read that waits, as far as they have arrived,
+// and returns how many. The half stays locked, so that Read does not return meanwhile;
+// nothing here waits.
+func (h *Pushed) handOverLocked(r Source, n int) int {
+	if h.into == nil || h.buffer.Len() > 0 {
+		return 0
+	}
+	free := h.into[h.filled:]
+	n = r.ReadNow(free[:min(n, len(free))])
+	if n > 0 {
+		h.filled += int32(n)
+		h.received += uint64(n)
+		h.WakeLocked()
+	}
+	return n
+}

@@ -1,0 +1,118 @@
+package recv
+
+import "github.com/backdial/backdial/mux/internal/window"
+
+// A Pushed is the [Half] of a stream whose bytes the peer pushes, as far as a window allows,
+// and the session's reader puts into it. Its Read, WriteTo, Check and SetReadDeadline are
+// those of the stream.
+type Pushed struct {
+	Half
+	budget *Budget
+	owner  Owner
+
+	// Guarded by the half's lock.
+	window   window.Window // how much more than has been read the peer may send
+	received uint64        // bytes in all
+	allowed  uint64        // bytes that the peer may send in all
+
+	// A Read that waits with a large buffer has it filled at once.
+	into   []byte
+	filled int32
+
+	accounted int32 // memory of the buffer that is in budget
+}
+
+// An Owner is the stream of a [Pushed]: what protocols do differently.
+type Owner interface {
+	// Extend tells the peer that it may send more bytes than it knows, that is, as many
+	// as AllowedLocked says in all. grown reports whether the window has grown. The half
+	// is locked.
+	Extend(more uint64, grown bool)
+
+	// Abandon gives the stream up for the reason err and tells the peer: nobody reads
+	// what it holds, and others need the memory.
+	Abandon(err error)
+}
+
+// Init makes h the receiving half of owner, whose peer may send a window at first.
+func (h *Pushed) Init(budget *Budget, owner Owner) {
+	h.Half.Init()
+	h.budget, h.owner = budget, owner
+	h.window = budget.Windows.New()
+	h.allowed = h.window.Size
+}
+
+// EndLocked is [Half.EndLocked]. Others may have what the window has grown.
+func (h *Pushed) EndLocked(as State, err error) {
+	h.Half.EndLocked(as, err)
+	h.budget.Windows.Shrink(&h.window)
+	if as == Discarding {
+		h.accountLocked()
+		h.budget.wake() // the session's reader may be about to fill h
+	}
+}
+
+// DropLocked throws away what has arrived.
+func (h *Pushed) DropLocked() {
+	h.buffer.Drop()
+	h.accountLocked()
+}
+
+// ReceivedLocked is how many bytes have arrived in all.
+func (h *Pushed) ReceivedLocked() uint64 { return h.received }
+
+// SkipLocked notes that h has received what comes before to, although it has not.
+func (h *Pushed) SkipLocked(to uint64) { h.received = to }
+
+// AllowedLocked is how many bytes the peer may send in all.
+func (h *Pushed) AllowedLocked() uint64 { return h.allowed }
+
+// ConsumedLocked is how many bytes have been read.
+func (h *Pushed) ConsumedLocked() uint64 {
+	return h.received - uint64(h.buffer.Len()) - uint64(h.filled)
+}
+
+// TakenLocked implements [Supply].
+func (h *Pushed) TakenLocked(int) {
+	h.accountLocked()
+	h.extendLocked()
+}
+
+// accountLocked tells the budget how much memory h holds now.
+func (h *Pushed) accountLocked() {
+	memory := int32(h.buffer.Memory())
+	if memory != h.accounted {
+		h.budget.add(int64(memory - h.accounted))
+		h.accounted = memory
+	}
+}
+
+// extendLocked lets the peer send more, once that is worth a frame.
+func (h *Pushed) extendLocked() {
+	roundTrip := h.budget.session.Shortest()
+	if h.state != Open || h.unextendedLocked() < window.Worth(h.window.Size, roundTrip) {
+		return
+	}
+	grown := h.budget.Windows.Extend(&h.window, h.ConsumedLocked(), roundTrip, h.reclaim)
+	more := h.unextendedLocked()
+	h.allowed += more
+	h.owner.Extend(more, grown)
+}
+
+// unextendedLocked is how much of the window the peer does not know of. It knows
+// of more than there is if the window has shrunk.
+func (h *Pushed) unextendedLocked() uint64 {
+	return max(h.ConsumedLocked()+h.window.Size, h.allowed) - h.allowed
+}
+
+// reclaim takes from other streams that have not been read for a while what their
+// windows have grown.
+func (h *Pushed) reclaim() {
+	for _, other := range h.budget.session.Halves() {
+		// One that is locked by someone is in use.
+		if other != h && other.mu.TryLock() {
+			h.budget.Windows.Reclaim(&other.window)
+			other.mu.Unlock()
+		}
+	}
+}

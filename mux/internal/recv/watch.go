@@ -1,0 +1,183 @@
+package recv
+
+import (
+	"cmp"
+	"time"
+)
+
+// Interval is how often streams are looked at while memory is tight. An idle session, and
+// one whose readers keep up, pay nothing for it.
+const Interval = 100 * time.Millisecond
+
+const (
+	// patience is how long a stream may rest of which less than hardly bytes have been read,
+	// a quarter of the smallest window.
+	patience = 600 * time.Millisecond
+	hardly   = 64 << 10
+
+	// readPatience is how long another may in any case, by default.
+	readPatience = 3 * time.Second
+
+	// drain is how long a reader may take for what its stream holds.
+	drain = 10 * time.Second
+)
+
+// A gauge measures how a stream is read while memory is tight. Its times are on the clock
+// of a [Watch].
+//
+// A stream is abandoned when it holds something that nobody has read for twice as long as
+// its reader has ever rested since memory became tight, and for [Watch.Patience] in any case;
+// or for [patience] if it has hardly been read at all. One that is read, but so slowly
+// that its reader takes more than [drain] for what it holds, may go too if the session as a
+// whole is that slow: then all others wait for it.
+type gauge struct {
+	patience time.Duration // of the watch
+
+	consumed uint64        // bytes that had been read when it was looked at
+	read     time.Duration // when that became more for the last time, or the gauge began
+	rest     time.Duration // the longest time between two reads; 0 if none is known
+
+	since time.Duration // when measuring the pace began
+	from  uint64        // consumed then
+	last  float64       // the pace that was measured before
+
+	holds int    // bytes that wait to be read
+	round uint64 // of the watch, when the stream was there
+}
+
+// look notes how far the reader has come, and reports whether it has read.
+func (g *gauge) look(now time.Duration, p Progress) (read bool) {
+	read = p.Consumed != g.consumed
+	if read {
+		g.rest = max(g.rest, now-g.read)
+	}
+	if read || p.Holds == 0 { // which is no rest: the reader waits
+		g.read = now
+	}
+	if p.Holds == 0 { // nor is that slow
+		g.since, g.from, g.last = now, p.Consumed, 0
+	}
+	g.consumed, g.holds = p.Consumed, p.Holds
+	return read
+}
+
+// least is how long the stream may rest in any case.
+func (g *gauge) least() time.Duration {
+	if g.consumed < hardly {
+		return patience
+	}
+	return g.patience
+}
+
+// span is how long a stream is watched before its pace is known. A reader in bursts that has
+// been seen for less time may have been seen in the middle of one, and at rest.
+func (g *gauge) span() time.Duration {
+	if g.consumed < hardly {
+		return patience
+	}
+	return 2 * g.patience
+}
+
+// abandoned reports whether the stream is not read any more.
+func (g *gauge) abandoned(now time.Duration) bool {
+	most := g.least()
+	if g.consumed >= hardly {
+		most = min(max(2*g.rest, most), drain)
+	}
+	return now-g.read > most
+}
+
+// pace is how many bytes per second have been read since measuring began, if that is long
+// enough ago, and before otherwise. It is 0 if neither is known.
+func (g *gauge) pace(now time.Duration) float64 {
+	took := now - g.since
+	if took < g.span() {
+		return g.last
+	}
+	return float64(g.consumed-g.from) / took.Seconds()
+}
+
+// slow reports whether the reader takes too long for what the stream holds.
+func (g *gauge) slow(now time.Duration) bool {
+	pace := g.pace(now)
+	return pace > 0 && float64(g.holds) > pace*drain.Seconds()
+}
+
+// renew begins to measure the pace again, once that is worth something.
+func (g *gauge) renew(now time.Duration) {
+	if g.consumed >= hardly && now-g.since > 2*g.span() && g.consumed > g.from {
+		g.last, g.since, g.from = g.pace(now), now, g.consumed
+	}
+}
+
+// A Progress is how far the reader of a stream has come.
+type Progress struct {
+	Consumed uint64        // bytes that have been read in all
+	Holds    int           // bytes that wait to be read
+	Rests    time.Duration // since it is known to have been read for the last time; 0 if it is not
+}
+
+// A Watch has the gauges of a session's streams, S, while memory is tight. For one goroutine
+// at a time. The zero value knows of no stream.
+type Watch[S comparable] struct {
+	// Patience is how long a stream may rest that has been read, whatever is known of its
+	// reader. 0 means 3 s.
+	Patience time.Duration
+
+	gauges map[S]*gauge
+	round  uint64
+	looked time.Time     // when it looked for the last time
+	now    time.Duration // time that has passed, but for what the process slept through
+}
+
+// Look looks at the streams, and reports whether any has been read since it did before. It
+// is called every [Interval] or so.
+func (w *Watch[S]) Look(streams map[S]Progress) (read bool) {
+	if w.gauges == nil {
+		w.gauges = make(map[S]*gauge)
+	}
+	// A process that stood still has not given its readers that time.
+	now := time.Now()
+	if !w.looked.IsZero() {
+		w.now += min(now.Sub(w.looked), 2*Interval)
+	}
+	w.looked = now
+	w.round++
+	for st, p := range streams {
+		g := w.gauges[st]
+		if g == nil {
+			g = &gauge{patience: cmp.Or(w.Patience, readPatience), consumed: p.Consumed, read: w.now - p.Rests, since: w.now, from: p.Consumed}
+			w.gauges[st] = g
+		}
+		g.round = w.round
+		read = g.look(w.now, p) || read
+	}
+	for st, g := range w.gauges {
+		if g.round != w.round {
+			delete(w.gauges, st)
+		}
+		g.renew(w.now)
+	}
+	return read
+}
+
+// Abandoned returns the streams that may be given up.
+func (w *Watch[S]) Abandoned() (abandoned []S) {
+	slow := w.slow()
+	for st, g := range w.gauges {
+		if g.holds > 0 && (g.abandoned(w.now) || slow && g.slow(w.now)) {
+			abandoned = append(abandoned, st)
+		}
+	}
+	return abandoned
+}
+
+// slow reports whether all readers together take too long for what all streams hold.
+func (w *Watch[S]) slow() bool {
+	holds, pace := 0, 0.0
+	for _, g := range w.gauges {
+		holds += g.holds
+		pace += g.pace(w.now)
+	}
+	return float64(holds) > pace*drain.Seconds()
+}
