@@ -3,9 +3,12 @@
 //
 // A [Muxer] wraps one end of a connection in a [Session]; a Session opens and
 // accepts a [Stream], which is a [net.Conn] with half-close. The package holds
-// no implementation. [github.com/backdial/backdial/mux/yamuxmux],
+// no implementation. Those of this module are
+// [github.com/backdial/backdial/mux/qmux],
+// [github.com/backdial/backdial/mux/yamuxmux],
 // [github.com/backdial/backdial/mux/smuxmux] and
-// [github.com/backdial/backdial/mux/qmux] are three, and
+// [github.com/backdial/backdial/mux/nativemux].
+// [github.com/backdial/backdial/mux/muxlib] makes one of a library that multiplexes, and
 // [github.com/backdial/backdial/mux/muxtest] is this contract, executed: run
 // it on a muxer of your own.
 //
@@ -26,14 +29,33 @@
 //     had arrived and then an error that matches [ErrSessionEnded].
 //   - What was written before CloseWrite or Close arrives, also when the
 //     session is closed right after.
-//   - CloseWrite ends one direction; the other goes on.
-//   - A deadline that moves while a Read or Write blocks takes effect. Errors
-//     match [os.ErrDeadlineExceeded] and, after a local Close, [net.ErrClosed].
+//   - What was written on a stream has left when Close or CloseWrite returns, and
+//     when Write returns if no other data was in front of it: the connection has taken
+//     it, and a program may end. If the connection is stuck, they return in bounded time,
+//     and Close and CloseWrite with [ErrUnsent].
+//   - What is read is what was written, whatever the size, and Write does not keep
+//     its argument. Concurrent Writes on one stream do not interleave: each is read
+//     as one piece.
+//   - CloseWrite ends one direction; the other goes on. It returns nil, as Close does,
+//     when the peer has closed or reset the stream before: Read and Write tell of that.
+//   - LocalAddr and RemoteAddr of a stream are those of its connection.
+//   - A deadline that moves while a Read or Write blocks takes effect, at its time.
+//     Errors match [os.ErrDeadlineExceeded] and, after a local Close, [net.ErrClosed].
 //   - Open costs no round trip, and the peer's Accept returns at once even if
 //     nothing is written.
 //   - Open ends with its ctx, even when the peer never accepts. So does Accept.
 //   - Streams that nobody reads do not slow down the others, and memory stays
-//     below [Config.ReceiveBuffer].
+//     below [Config.ReceiveBuffer]. A small Write does not wait behind large ones of
+//     other streams for longer than it takes to send one of them.
+//   - A stream that is read is not reset for lack of memory, however slowly it is read,
+//     if its reader would take what the stream holds within 10 s. While memory is full
+//     the peer waits, and the session lives on. Only streams that are not read, or would
+//     take longer, are reset, those that hold most first, and about a second later the
+//     others go on.
+//   - A session opens any number of streams, one after the other. A closed stream
+//     leaves nothing in memory; an open one on which nothing happens costs at most
+//     16 KiB and 4 goroutines on each end.
+//   - Windows are what [Config] says.
 //   - A Write to a peer that closed the stream, or vanished, ends with an error
 //     in bounded time.
 //   - Reset ends a stream at once, also while the carrier is stuck, and the peer
@@ -42,10 +64,14 @@
 //   - A Checker knows of a reset before it has read up to there.
 //   - A peer that shuts down is told apart from one that is gone: Open fails with
 //     [ErrGoAway], and what is open goes on.
-//   - Ping tells a peer that lives from one that does not.
-//   - Messages arrive whole and in order, also right before Close.
+//   - Ping tells a peer that lives from one that does not, and RoundTrip follows the
+//     path.
+//   - A peer that is gone ends the session in bounded time, and so does one that reads
+//     nothing, although it goes on sending.
+//   - Messages arrive whole, in order and one at a time, also right before Close.
 //   - Close of anything may be repeated, wakes everything blocked on it and
-//     leaves no goroutine behind.
+//     leaves no goroutine behind. Close of a stream waits for the connection alone, and
+//     that of a session for the peer; both for [Config.Linger] at most.
 //   - Whatever a hostile peer sends costs bounded memory, and at worst ends its
 //     own session with a reason that matches [ErrProtocol].
 package mux
@@ -76,11 +102,19 @@ var (
 	ErrReset = errors.New("stream reset by peer")
 
 	// ErrGoAway is matched by the error of Open once the peer has announced
-	// that it takes no new streams. Those that are open go on.
+	// that it takes no new streams, or this end has used up the protocol's stream
+	// ids. Streams that are open go on.
 	ErrGoAway = errors.New("peer takes no new streams")
 
+	// ErrUnsent is matched by the error of Close and CloseWrite of a stream if the
+	// connection has taken nothing for [Config.Linger], and has not been given all of
+	// the stream. The stream is closed all the same. What is left is sent if the
+	// connection goes on before the session ends.
+	ErrUnsent = errors.New("not everything was sent")
+
 	// ErrSilent is matched by the cause of the end of a session whose peer gave
-	// no sign of life. Such errors match ErrSessionEnded too.
+	// no sign of life, or sent data but answered nothing. Such errors match
+	// ErrSessionEnded too.
 	ErrSilent = errors.New("peer is silent")
 
 	// ErrProtocol is matched by the cause of the end of a session whose peer
@@ -155,9 +189,19 @@ type Config struct {
 	MaxWindow int
 
 	// ReceiveBuffer limits the memory, in bytes, that holds what has arrived in
-	// a session and was not read yet, over all streams. At the limit those that
-	// hold most are reset until a quarter is free, so the others go on. 0 means
-	// 64 MiB.
+	// a session and was not read yet, over all streams. At the limit the peer waits
+	// for streams to be read. 0 means 64 MiB.
+	//
+	// Streams that are abandoned are reset then, those that hold most first, until a
+	// quarter of the buffer is free. A stream is abandoned if nobody has read it for 0.6 s
+	// since memory became short; once 64 KiB of it have been read its reader may rest for
+	// 3 s, or for twice as long as it has rested before, up to 10 s. If all readers
+	// together would take more than 10 s for what the session holds, each stream whose
+	// reader would take longer than that counts as abandoned too.
+	//
+	// In yamux and smux the peer's credit waits behind its data. An application that
+	// echoes, or reads only when it could write, can so wait for itself on more streams
+	// than the buffer holds windows, 256 by default, and lose some of them.
 	ReceiveBuffer int
 
 	// KeepAlive is how often the session asks the peer for a sign of life. The
@@ -167,13 +211,15 @@ type Config struct {
 
 	// KeepAliveTimeout is how long the peer may then remain silent before the
 	// session ends. So a dead path is noticed within KeepAlive +
-	// KeepAliveTimeout. A peer that is there but takes nothing from the
-	// carrier ends the session after twice that time. 0 means 15 s; more than
-	// KeepAlive means KeepAlive.
+	// KeepAliveTimeout. A peer that is there, but takes nothing from the carrier or
+	// answers nothing, ends the session after twice that time. An answer may be behind
+	// data that arrives slowly: as long as 1 KiB/s arrives, the session waits for
+	// 256 KiB. 0 means 15 s; more than KeepAlive means KeepAlive.
 	KeepAliveTimeout time.Duration
 
-	// Linger bounds how long Close waits for the peer to take what was
-	// written. 0 means 3 s; negative means not at all.
+	// Linger bounds how long Close of the session waits for the peer to take what was
+	// written, and for how long Close and CloseWrite of streams wait for a connection
+	// that is stuck, all together. 0 means 3 s; negative means not at all.
 	Linger time.Duration
 
 	// OnMessage is called with what the peer sends by [Session.Send], one message
@@ -182,6 +228,13 @@ type Config struct {
 	// the callee's to keep. A session may have called it before the function that
 	// made the session returns.
 	OnMessage func(message []byte)
+
+	// OnExhausting is called once, when this end has opened nearly as many streams
+	// as the protocol has ids for: another session should take over. At least a
+	// million streams can still be opened; then Open fails with [ErrGoAway]. The call
+	// has a goroutine of its own, for which Close of the session waits. nil means that
+	// only Open tells. A protocol with 2⁶⁰ ids need not count them.
+	OnExhausting func()
 }
 
 // WithDefaults returns c with every zero field replaced by its default.
@@ -223,7 +276,9 @@ type Session interface {
 	Ping(ctx context.Context) error
 
 	// RoundTrip is how long the peer took to answer the last time that this end
-	// asked, for keepalive or other reasons, or 0 if nothing is known yet.
+	// asked. It is 0 until the first answer. A session asks for it without a Ping, at
+	// the latest when [Config.KeepAlive] has passed, and again each time that it
+	// passes, so RoundTrip follows a path that changes.
 	RoundTrip() time.Duration
 
 	// Streams is how many streams are in use: opened or accepted on this end, and
@@ -247,13 +302,31 @@ type Session interface {
 }
 
 // A Stream is one bidirectional, ordered and reliable sequence of bytes.
+//
+// Some streams are also a [WriterTo], a [Checker] or a [CodeResetter]. Callers find out with
+// a type assertion and rely on the answer, so a wrapper of a Stream implements those that
+// the Stream implements, and no others.
 type Stream interface {
+	// Write returns when the connection has taken what was written, if no other data
+	// was in front of it, and otherwise when it is in a queue of bounded length.
+	//
 	// Close ends both directions. What was written still arrives; what the
-	// peer still sends is discarded, and its writes fail.
+	// peer still sends is discarded, and its writes fail. Close waits until the
+	// connection has taken what was written and the end of the stream, or has been stuck
+	// for [Config.Linger]: see [ErrUnsent]. It does not wait for the end of a stream if
+	// the peer has answered: if it has sent data after all that was written had left.
+	// The end then follows by itself, and CloseWrite before Close waits for it.
+	// Otherwise Close returns nil, whatever became of the stream. Concurrent Writes take
+	// turns: what one of them writes is not interrupted by another.
 	net.Conn
 
 	// CloseWrite tells the peer that nothing more follows: its Read returns
-	// [io.EOF] after the rest. This end can still read.
+	// [io.EOF] after the rest. This end can still read. CloseWrite waits as Close
+	// does, but always for the end too, and no longer than until the deadline of
+	// writes. It may be repeated, and goes on waiting. Its error matches [net.ErrClosed]
+	// after Close or Reset on this end, and [ErrSessionEnded] if the session has ended
+	// otherwise. It is nil if the peer has closed or reset the stream, since nobody
+	// waits for the end then.
 	CloseWrite() error
 
 	// Reset gives the stream up: it ends both directions at once, and the peer

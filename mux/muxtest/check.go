@@ -8,9 +8,9 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// check ends streams of which a window has arrived that nobody has read. Those that can
-// tell that are cut.
+// check ends streams of which a window has arrived that nobody has read.
 func check(t *testing.T, connect Connect) {
+	wantPower[mux.Checker](t, connect)
 	for name, test := range map[string]struct {
 		end  func(p Pair, peer mux.Stream)
 		want error // nil: an orderly end
@@ -23,10 +23,7 @@ func check(t *testing.T, connect Connect) {
 		t.Run(name, func(t *testing.T) {
 			p := connect.pair(t, mux.Config{}, mux.Config{})
 			peer, st := p.open(t)
-			c, ok := st.(mux.Checker)
-			if !ok {
-				return
-			}
+			c := st.(mux.Checker)
 			peer.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
 			await(t, "Write", writing(peer)) // its window is full now
 			if err := c.Check(); err != nil {

@@ -1,9 +1,23 @@
 package muxtest
 
-import "time"
+import (
+	"slices"
+	"testing"
 
-// SetSoon sets how long the suite waits for what should happen at once.
-func SetSoon(d time.Duration) { soon = d }
+	"github.com/backdial/backdial/internal/test/suite"
+)
 
 // Over makes sessions of a muxer over TCP.
 var Over = over
+
+// Most is [TestSessions] without [SteadyReaders], which takes as long as the rest.
+func Most(t *testing.T, connect Connect, deviations ...Deviation) {
+	t.Helper()
+	promises := slices.DeleteFunc(promises(slices.Concat(streaming, own), connect), func(p suite.Promise) bool {
+		return p.Name == string(SteadyReaders)
+	})
+	suite.Run(t, promises, excuses(deviations))
+}
+
+// Slowdown is more than 1 under the race detector.
+const Slowdown = slowdown

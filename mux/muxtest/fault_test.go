@@ -9,6 +9,7 @@ import (
 
 	"github.com/backdial/backdial/mux"
 	. "github.com/backdial/backdial/mux/muxtest"
+	"github.com/backdial/backdial/mux/qmux"
 )
 
 // A fault is a mistake in a muxer, and the promises that it breaks.
@@ -16,8 +17,9 @@ type fault struct {
 	name   string
 	muxer  mux.Muxer
 	breaks []Promise // nil if the suite passes
-	only   Promise   // the one that is tested, if not all
+	only   Promise   // the one that is tested, or its part, if not all
 	says   string    // part of what the suite prints
+	fast   bool      // it shows only where bytes arrive faster than slow readers read
 }
 
 var faults = []fault{{
@@ -26,7 +28,7 @@ var faults = []fault{{
 }, {
 	name:   "LostIsEnd",
 	muxer:  streams(func(_ mux.Session, st mux.Stream) mux.Stream { return lostIsEnd{st} }),
-	breaks: []Promise{EOFOnlyAfterEnd, DeadPeer},
+	breaks: []Promise{Check, DeadPeer, DeafPeer, EOFOnlyAfterEnd, WriteTo},
 }, {
 	name:   "LostDropsArrived",
 	muxer:  sides{dial: sound, listen: streams(func(s mux.Session, st mux.Stream) mux.Stream { return hasty{st, s} })},
@@ -44,19 +46,19 @@ var faults = []fault{{
 			return muting{s, c}, err
 		}
 	}),
-	breaks: []Promise{Messages, WrittenArrives},
+	breaks: []Promise{Messages},
 }, {
 	name:   "CloseWriteDropsTail",
 	muxer:  streams(func(_ mux.Session, st mux.Stream) mux.Stream { return &tailless{Stream: st} }),
-	breaks: []Promise{HalfClose, HostileInput, Reset, WrittenArrives},
+	breaks: []Promise{ConcurrentWrites, HalfClose, HostileInput, Intact, Reset, SteadyReaders, WriteTo, WrittenArrives},
 }, {
 	name:   "CloseWriteCloses",
 	muxer:  streams(func(_ mux.Session, st mux.Stream) mux.Stream { return closeWriteCloses{st} }),
-	breaks: []Promise{HalfClose, Reset, Shutdown, StreamLimits, Streams},
+	breaks: []Promise{CloseAfterPeer, HalfClose, Intact, Reset, Shutdown, StreamLimits, Streams},
 }, {
 	name:   "CloseWriteEndsCredit",
 	muxer:  streams(func(s mux.Session, st mux.Stream) mux.Stream { return &uncredited{Stream: st, s: s} }),
-	breaks: []Promise{HalfClose},
+	breaks: []Promise{HalfClose, Intact},
 }, {
 	name:   "DeadlineIgnored",
 	muxer:  streams(func(_ mux.Session, st mux.Stream) mux.Stream { return timeless{st} }),
@@ -74,7 +76,7 @@ var faults = []fault{{
 }, {
 	name:   "DeadlineIsForEver",
 	muxer:  streams(func(_ mux.Session, st mux.Stream) mux.Stream { return &expired{Stream: st} }),
-	breaks: []Promise{MovedDeadline, NetConn},
+	breaks: []Promise{MovedDeadline, NetConn, WriteTo},
 }, {
 	name: "DeadlineWaitsForCarrier",
 	muxer: faulty(func(sound start) start {
@@ -87,15 +89,15 @@ var faults = []fault{{
 }, {
 	name:   "DeadlineHasNoName",
 	muxer:  mistaking(os.ErrDeadlineExceeded, errors.ErrUnsupported),
-	breaks: []Promise{NetConn, MovedDeadline},
+	breaks: []Promise{MovedDeadline, NetConn, WriteTo},
 }, {
 	name:   "ClosedHasNoName",
 	muxer:  mistaking(net.ErrClosed, errors.ErrUnsupported),
-	breaks: []Promise{CloseWakes, Errors, Reset, Shutdown},
+	breaks: []Promise{CloseWakes, Errors, Reset, Shutdown, WriteTo},
 }, {
 	name:   "SessionEndedHasNoName",
 	muxer:  mistaking(mux.ErrSessionEnded, errors.ErrUnsupported),
-	breaks: []Promise{DeadPeer, EOFOnlyAfterEnd, Errors, WriteEnds},
+	breaks: []Promise{Check, DeadPeer, DeafPeer, EOFOnlyAfterEnd, Errors, WriteEnds, WriteTo},
 }, {
 	name: "ClosedByPeerHasNoName",
 	muxer: recaused(func(cause error) error {
@@ -117,7 +119,7 @@ var faults = []fault{{
 }, {
 	name:   "ResetIsGoAway",
 	muxer:  mistaking(mux.ErrReset, mux.ErrGoAway),
-	breaks: []Promise{BoundedMemory, Reset, StreamLimits, WriteEnds},
+	breaks: []Promise{Check, CloseAfterPeer, Reset, StreamLimits, WriteEnds, WriteTo},
 }, {
 	name: "ViolationHasNoName",
 	muxer: recaused(func(cause error) error {
@@ -157,7 +159,7 @@ var faults = []fault{{
 	name: "OpenWaitsForCarrier",
 	muxer: faulty(func(sound start) start {
 		return func(conn net.Conn, config mux.Config) (mux.Session, error) {
-			c := &signalling{halfCloser: conn.(halfCloser), written: make(chan struct{}, 1)}
+			c := &signalling{halfCloser: conn.(halfCloser), written: make(chan struct{})}
 			s, err := sound(c, config)
 			return flushing{s, c}, err
 		}
@@ -205,7 +207,7 @@ var faults = []fault{{
 	name: "SessionHasOneWindow",
 	muxer: faulty(func(sound start) start {
 		return func(conn net.Conn, config mux.Config) (mux.Session, error) {
-			c := &oneWindow{halfCloser: conn.(halfCloser)}
+			c := &oneWindow{halfCloser: conn.(halfCloser), limit: 8 << 20}
 			c.room.L = &c.mu
 			return streams(func(_ mux.Session, st mux.Stream) mux.Stream { return windowed{st, c} })(sound)(c, config)
 		}
@@ -235,7 +237,7 @@ var faults = []fault{{
 }, {
 	name:   "WriteNeverFails",
 	muxer:  streams(func(s mux.Session, st mux.Stream) mux.Stream { return hopeful{st, s} }),
-	breaks: []Promise{BoundedMemory, Reset, WriteEnds},
+	breaks: []Promise{CloseAfterPeer, Reset, WriteEnds},
 }, {
 	name:   "ResetIsClose",
 	muxer:  streams(func(_ mux.Session, st mux.Stream) mux.Stream { return resetIsClose{st} }),
@@ -248,9 +250,26 @@ var faults = []fault{{
 	only:   Reset, // whether Shutdown refuses or says go away is a matter of time
 }, {
 	name:   "CodeDropped",
-	muxer:  streams(func(_ mux.Session, st mux.Stream) mux.Stream { return codeDropped{st} }),
-	breaks: []Promise{Reset},
-	only:   Reset, // nobody else resets any
+	muxer:  based{bare(func(st mux.Stream) mux.Stream { return codeDropped{st} }), qmux.New()},
+	breaks: []Promise{ResetWithCode},
+	only:   ResetWithCode, // nobody else resets any with a code
+}, {
+	name:   "NoCodeResetter",
+	muxer:  based{bare(func(st mux.Stream) mux.Stream { return struct{ mux.Stream }{st} }), qmux.New()},
+	breaks: []Promise{ResetWithCode},
+	only:   ResetWithCode, // others do not need it
+	says:   "streams have mux.CodeResetter: false on the dial side, false on the listen side",
+}, {
+	name:   "NoOptionalPowers",
+	muxer:  bare(func(st mux.Stream) mux.Stream { return struct{ mux.Stream }{st} }),
+	breaks: []Promise{Check, WriteTo},
+	says:   "streams have mux.Checker: false on the dial side, false on the listen side",
+}, {
+	name:   "NoOptionalPowersOnOneSide",
+	muxer:  sides{dial: sound, listen: bare(func(st mux.Stream) mux.Stream { return struct{ mux.Stream }{st} })},
+	breaks: []Promise{Check},
+	only:   Check,
+	says:   "streams have mux.Checker: true on the dial side, false on the listen side",
 }, {
 	name:   "ResetWaits",
 	muxer:  streams(func(s mux.Session, st mux.Stream) mux.Stream { return resetWaits{st, s} }),
@@ -347,7 +366,7 @@ var faults = []fault{{
 }, {
 	name:   "KeepAliveOff",
 	muxer:  configs(func(c *mux.Config) { c.KeepAlive = -1 }),
-	breaks: []Promise{DeadPeer, WriteEnds},
+	breaks: []Promise{DeadPeer, DeafPeer, WriteEnds},
 }, {
 	name: "IdleIsDead",
 	muxer: faulty(func(sound start) start {
@@ -358,7 +377,7 @@ var faults = []fault{{
 			return sound(conn, config)
 		}
 	}),
-	breaks: []Promise{DeadPeer},
+	breaks: []Promise{DeadPeer, DeafPeer},
 }, {
 	name:   "ShutdownCloses",
 	muxer:  sessions(func(s mux.Session) mux.Session { return impolite{s} }),
@@ -367,4 +386,138 @@ var faults = []fault{{
 	name:   "ShutdownIgnoresContext",
 	muxer:  sessions(func(s mux.Session) mux.Session { return tooPolite{s} }),
 	breaks: []Promise{EOFOnlyAfterEnd, Shutdown},
+}, {
+	name:   "ByteFlippedLate",
+	muxer:  streams(func(_ mux.Session, st mux.Stream) mux.Stream { return &byteFlippedLate{Stream: st} }),
+	breaks: []Promise{Intact},
+	only:   Intact, // nobody else reads as much
+}, {
+	name:   "WriteKeepsBuffer",
+	muxer:  streams(func(_ mux.Session, st mux.Stream) mux.Stream { return newWriteKeepsBuffer(st) }),
+	breaks: []Promise{Intact},
+	only:   Intact, // in others it is a matter of time
+}, {
+	name:   "EmptyReadBlocks",
+	muxer:  streams(func(s mux.Session, st mux.Stream) mux.Stream { return emptyReadBlocks{st, s} }),
+	breaks: []Promise{Intact},
+	only:   Intact, // nobody else does it
+}, {
+	name:   "EmptyWriteEnds",
+	muxer:  streams(func(_ mux.Session, st mux.Stream) mux.Stream { return emptyWriteEnds{st} }),
+	breaks: []Promise{Intact},
+	only:   Intact, // nobody else does it
+}, {
+	name:   "WritesInterleave",
+	muxer:  streams(func(_ mux.Session, st mux.Stream) mux.Stream { return writesInterleave{st} }),
+	breaks: []Promise{ConcurrentWrites},
+}, {
+	name:   "200Streams",
+	muxer:  sessions(func(s mux.Session) mux.Session { return newFewStreams(s, 200) }),
+	breaks: []Promise{ManyStreams},
+	only:   ManyStreams, // others do not need as many
+}, {
+	name:   "3000Streams",
+	muxer:  sessions(func(s mux.Session) mux.Session { return newFewStreams(s, 3000) }),
+	breaks: []Promise{ManyStreams},
+	only:   ManyStreams, // others do not need as many
+}, {
+	name:   "65536Streams",
+	muxer:  sessions(func(s mux.Session) mux.Session { return newFewStreams(s, 65536) }),
+	breaks: []Promise{ManyStreams},
+	only:   ManyStreams, // others do not need as many
+}, {
+	name:   "StreamsStayInMemory",
+	muxer:  streams(func(_ mux.Session, st mux.Stream) mux.Stream { return streamsStayInMemory{st} }),
+	breaks: []Promise{ManyStreams},
+	only:   ManyStreams, // others do not need as many
+}, {
+	name:   "GoroutinesOfIdleStreams",
+	muxer:  streams(newGoroutinesOfIdleStreams),
+	breaks: []Promise{ManyStreams},
+	only:   ManyStreams, // nobody else counts
+}, {
+	name:   "DeadlineLate",
+	muxer:  streams(func(_ mux.Session, st mux.Stream) mux.Stream { return deadlineMoved{st, 300 * time.Millisecond} }),
+	breaks: []Promise{MovedDeadline},
+	only:   MovedDeadline, // in others it is a matter of time
+}, {
+	name:   "DeadlineVeryLate",
+	muxer:  streams(func(_ mux.Session, st mux.Stream) mux.Stream { return deadlineMoved{st, 10 * time.Second} }),
+	breaks: []Promise{MovedDeadline},
+	only:   MovedDeadline, // in others it is a matter of time
+}, {
+	name:   "DeadlineEarly",
+	muxer:  streams(func(_ mux.Session, st mux.Stream) mux.Stream { return deadlineMoved{st, -20 * time.Millisecond} }),
+	breaks: []Promise{MovedDeadline},
+	only:   MovedDeadline, // in others it is a matter of time
+}, {
+	name:   "AddressesSwapped",
+	muxer:  streams(func(_ mux.Session, st mux.Stream) mux.Stream { return addressesSwapped{st} }),
+	breaks: []Promise{Addresses},
+}, {
+	name:   "WindowIgnored",
+	muxer:  configs(func(c *mux.Config) { c.Window = 0 }),
+	breaks: []Promise{Distance},
+	only:   Distance, // nobody else sets it
+}, {
+	name:   "MaxWindowIgnored",
+	muxer:  configs(func(c *mux.Config) { c.MaxWindow = 0 }),
+	breaks: []Promise{Distance},
+	only:   Distance, // nobody else sets it
+}, {
+	name:   "WindowFixed",
+	muxer:  configs(func(c *mux.Config) { c.MaxWindow = 1 }),
+	breaks: []Promise{Distance},
+	only:   Distance, // others are not as far apart
+}, {
+	name:   "RoundTripStale",
+	muxer:  sessions(func(s mux.Session) mux.Session { return &roundTripStale{Session: s} }),
+	breaks: []Promise{Distance},
+	only:   Distance, // elsewhere it does not change
+}, {
+	name:   "RoundTripTenfold",
+	muxer:  sessions(func(s mux.Session) mux.Session { return roundTripTenfold{s} }),
+	breaks: []Promise{Distance},
+	only:   Distance, // elsewhere it is too short to tell
+}, {
+	name: "MessagesOverlap",
+	muxer: configs(func(c *mux.Config) {
+		if hear := c.OnMessage; hear != nil {
+			c.OnMessage = func(m []byte) { go hear(m) }
+		}
+	}),
+	breaks: []Promise{Messages},
+	only:   Messages, // nobody else sends any
+}, {
+	name:   "SmallWaitsBesideBulk",
+	muxer:  sessions(newSmallWaits),
+	breaks: []Promise{SmallBesideBulk},
+	only:   SmallBesideBulk, // others take longer, too
+}, {
+	name:   "LingerIgnored",
+	muxer:  configs(func(c *mux.Config) { c.Linger = 3 * time.Second }),
+	breaks: []Promise{CloseIsPrompt},
+	only:   CloseIsPrompt, // others take longer, too
+}, {
+	name:   "StreamCloseSlow",
+	muxer:  streams(func(_ mux.Session, st mux.Stream) mux.Stream { return streamCloseSlow{st} }),
+	breaks: []Promise{CloseIsPrompt},
+	only:   CloseIsPrompt, // others take longer, too
+}, {
+	name:   "SessionCloseSlow",
+	muxer:  sessions(func(s mux.Session) mux.Session { return sessionCloseSlow{s} }),
+	breaks: []Promise{CloseIsPrompt},
+	only:   CloseIsPrompt, // others take longer, too
+}, {
+	name:   "CloseWriteTellsReset",
+	muxer:  streams(func(_ mux.Session, st mux.Stream) mux.Stream { return &closeWriteTellsReset{tellsReset{Stream: st}} }),
+	breaks: []Promise{CloseAfterPeer},
+}, {
+	name:   "CloseTellsReset",
+	muxer:  streams(func(_ mux.Session, st mux.Stream) mux.Stream { return &closeTellsReset{tellsReset{Stream: st}} }),
+	breaks: []Promise{CloseAfterPeer},
+}, {
+	name:   "CloseWriteNeverFails",
+	muxer:  streams(func(_ mux.Session, st mux.Stream) mux.Stream { return closeWriteNeverFails{st} }),
+	breaks: []Promise{CloseAfterPeer, Reset},
 }}

@@ -2,6 +2,7 @@ package muxtest_test
 
 import (
 	"context"
+	"io"
 	"net"
 
 	"github.com/backdial/backdial/mux"
@@ -28,6 +29,20 @@ func (f faulty) DialSide(conn net.Conn, config mux.Config) (mux.Session, error) 
 
 func (f faulty) ListenSide(conn net.Conn, config mux.Config) (mux.Session, error) {
 	return f(sound.ListenSide)(conn, config)
+}
+
+// based plants a fault in another muxer.
+type based struct {
+	faulty
+	base mux.Muxer
+}
+
+func (m based) DialSide(conn net.Conn, config mux.Config) (mux.Session, error) {
+	return m.faulty(m.base.DialSide)(conn, config)
+}
+
+func (m based) ListenSide(conn net.Conn, config mux.Config) (mux.Session, error) {
+	return m.faulty(m.base.ListenSide)(conn, config)
 }
 
 // sides is another muxer on either end.
@@ -89,11 +104,57 @@ func (s wrapping) wrapped(st mux.Stream, err error) (mux.Stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.wrap(s.Session, st), nil
+	return powered{s.wrap(s.Session, st), st}, nil
+}
+
+// powered has the optional powers of yamux's streams, also if a fault has not thought of
+// them.
+type powered struct {
+	mux.Stream
+	sound mux.Stream
+}
+
+func (st powered) WriteTo(w io.Writer) (int64, error) {
+	if writerTo, ok := st.Stream.(mux.WriterTo); ok {
+		return writerTo.WriteTo(w)
+	}
+	return io.Copy(writerFunc(w.Write), plain{st.Stream}) // without a ReadFrom of w
+}
+
+func (st powered) Check() error {
+	if checker, ok := st.Stream.(mux.Checker); ok {
+		return checker.Check()
+	}
+	return st.sound.(mux.Checker).Check()
 }
 
 // A halfCloser is what the suite runs sessions on.
 type halfCloser interface {
 	net.Conn
 	CloseWrite() error
+}
+
+// bare has the fault in what wrap adds to a stream, which is all that there is of it.
+func bare(wrap func(mux.Stream) mux.Stream) faulty {
+	return sessions(func(s mux.Session) mux.Session { return baring{s, wrap} })
+}
+
+type baring struct {
+	mux.Session
+	wrap func(mux.Stream) mux.Stream
+}
+
+func (s baring) Open(ctx context.Context) (mux.Stream, error) {
+	return s.wrapped(s.Session.Open(ctx))
+}
+
+func (s baring) Accept(ctx context.Context) (mux.Stream, error) {
+	return s.wrapped(s.Session.Accept(ctx))
+}
+
+func (s baring) wrapped(st mux.Stream, err error) (mux.Stream, error) {
+	if err != nil {
+		return nil, err
+	}
+	return s.wrap(st), nil
 }

@@ -174,16 +174,24 @@ func (st prefixed) Read(p []byte) (int, error) { return st.all.Read(p) }
 // signalling says when it has written.
 type signalling struct {
 	halfCloser
-	written chan struct{}
+	mu      sync.Mutex
+	written chan struct{} // closed by the next Write
 }
 
 func (c *signalling) Write(p []byte) (int, error) {
 	n, err := c.halfCloser.Write(p)
-	select {
-	case c.written <- struct{}{}:
-	default:
-	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	close(c.written)
+	c.written = make(chan struct{})
 	return n, err
+}
+
+// next returns a channel that the next Write closes, for all who wait for it.
+func (c *signalling) next() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.written
 }
 
 // flushing waits in Open until something has been written.
@@ -193,16 +201,13 @@ type flushing struct {
 }
 
 func (s flushing) Open(ctx context.Context) (mux.Stream, error) {
-	select {
-	case <-s.c.written:
-	default:
-	}
+	written := s.c.next()
 	st, err := s.Session.Open(ctx)
 	if err != nil {
 		return nil, err
 	}
 	select {
-	case <-s.c.written:
+	case <-written:
 		return st, nil
 	case <-s.Context().Done():
 		return nil, context.Cause(s.Context())

@@ -167,6 +167,7 @@ func (st *expired) Read(p []byte) (int, error) {
 // oneWindow reads no further while its streams hold too much.
 type oneWindow struct {
 	halfCloser
+	limit int
 
 	mu     sync.Mutex // guards below
 	room   sync.Cond
@@ -176,7 +177,7 @@ type oneWindow struct {
 
 func (c *oneWindow) Read(p []byte) (int, error) {
 	c.mu.Lock()
-	for c.unread > 8<<20 && !c.closed {
+	for c.unread > c.limit && !c.closed {
 		c.room.Wait()
 	}
 	c.mu.Unlock()

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/backdial/backdial/internal/testnet"
+	"github.com/backdial/backdial/internal/test/testnet"
 	"github.com/backdial/backdial/mux"
 )
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -90,6 +91,7 @@ func messages(t *testing.T, connect Connect) {
 			}
 		}
 	})
+	t.Run("one at a time", func(t *testing.T) { messagesTakeTurns(t, connect) })
 	t.Run("right before Close", func(t *testing.T) {
 		for range 20 {
 			in := newInbox(1)
@@ -163,4 +165,35 @@ func messages(t *testing.T, connect Connect) {
 			t.Error("64 MiB of messages wait for a carrier that is stuck")
 		}
 	})
+}
+
+// messagesTakeTurns has a callback that takes its time.
+func messagesTakeTurns(t *testing.T, connect Connect) {
+	const messages = 20
+	var inside, overlaps atomic.Int32
+	heard := make(chan struct{}, messages)
+	p := connect.pair(t, mux.Config{}, mux.Config{OnMessage: func([]byte) {
+		if inside.Add(1) > 1 {
+			overlaps.Add(1)
+		}
+		settle()
+		inside.Add(-1)
+		heard <- struct{}{}
+	}})
+	p.open(t)
+	for range messages {
+		if err := p.Dial.Send([]byte("one of many")); err != nil {
+			t.Fatal("send:", err)
+		}
+	}
+	for range messages {
+		select {
+		case <-heard:
+		case <-time.After(soon):
+			t.Fatalf("no message after %v", soon)
+		}
+	}
+	if n := overlaps.Load(); n > 0 {
+		t.Errorf("OnMessage is called %d times while it has not returned", n)
+	}
 }

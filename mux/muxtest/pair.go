@@ -3,17 +3,17 @@ package muxtest
 import (
 	"context"
 	"io"
+	"sync"
 	"testing"
 	"time"
 
-	"github.com/backdial/backdial/internal/testnet"
+	"github.com/backdial/backdial/internal/test/suite"
+	"github.com/backdial/backdial/internal/test/testnet"
 	"github.com/backdial/backdial/mux"
 )
 
-// soon is how long a test waits for what should happen at once: long enough
-// for a loaded machine, short enough to tell it from never. It is a variable
-// for the tests of this package.
-var soon = 20 * time.Second
+// soon is how long a test waits for what should happen at once.
+var soon = suite.Soon()
 
 // A Pair is a session with both of its ends, and what it runs on.
 type Pair struct {
@@ -23,7 +23,7 @@ type Pair struct {
 
 // A Connect function makes a session whose ends have the given limits. What it
 // starts is to end with t, at the latest when both ends of the session have
-// been closed.
+// been closed. It is called once at a time.
 type Connect func(t *testing.T, dial, listen mux.Config) Pair
 
 // over returns a function that makes sessions of m over TCP.
@@ -44,9 +44,15 @@ func over(m mux.Muxer) Connect {
 	}
 }
 
+// connecting is locked while a session is made, so that who writes a Connect need not
+// think of parts that run beside each other.
+var connecting sync.Mutex
+
 // pair makes a session. It is closed when t is done.
 func (c Connect) pair(t *testing.T, dial, listen mux.Config) Pair {
 	t.Helper()
+	connecting.Lock()
+	defer connecting.Unlock()
 	p := c(t, dial, listen)
 	t.Cleanup(func() { p.close(t) })
 	return p
@@ -96,6 +102,16 @@ func start(f func() error) <-chan error {
 // short, a test sees less than it could; it does not fail.
 func settle() { <-time.After(20 * time.Millisecond) }
 
+// inParallel runs parts of a promise beside each other, which mostly wait. It may not be
+// used where time or memory is measured.
+func inParallel(t *testing.T, parts map[string]func(t *testing.T)) {
+	var all sync.WaitGroup
+	for name, test := range parts {
+		all.Go(func() { t.Run(name, test) })
+	}
+	all.Wait()
+}
+
 type result[T any] struct {
 	value T
 	err   error
@@ -113,22 +129,38 @@ func startValue[T any](f func() (T, error)) <-chan result[T] {
 // await returns the error that what ends with, which it has to do soon.
 func await(t *testing.T, what string, c <-chan error) error {
 	t.Helper()
+	return awaitWithin(t, soon, what, c)
+}
+
+// awaitLong is await for what takes a while.
+func awaitLong(t *testing.T, what string, c <-chan error) error {
+	t.Helper()
+	return awaitWithin(t, suite.Limit()*3/4, what, c)
+}
+
+func awaitWithin(t *testing.T, d time.Duration, what string, c <-chan error) error {
+	t.Helper()
 	select {
 	case err := <-c:
 		return err
-	case <-time.After(soon):
-		t.Fatalf("%s blocks for more than %v", what, soon)
+	case <-time.After(d):
+		t.Fatalf("%s blocks for more than %v", what, d)
 		return nil
 	}
 }
 
 func awaitValue[T any](t *testing.T, what string, c <-chan result[T]) (T, error) {
 	t.Helper()
+	return awaitValueWithin(t, soon, what, c)
+}
+
+func awaitValueWithin[T any](t *testing.T, d time.Duration, what string, c <-chan result[T]) (T, error) {
+	t.Helper()
 	select {
 	case r := <-c:
 		return r.value, r.err
-	case <-time.After(soon):
-		t.Fatalf("%s blocks for more than %v", what, soon)
+	case <-time.After(d):
+		t.Fatalf("%s blocks for more than %v", what, d)
 		panic("unreachable")
 	}
 }

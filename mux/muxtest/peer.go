@@ -3,6 +3,7 @@ package muxtest
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"testing"
 	"time"
@@ -65,6 +66,47 @@ func ping(t *testing.T, connect Connect) {
 	if err := await(t, "Ping", start(func() error { return gone.Dial.Ping(t.Context()) })); !errors.Is(err, mux.ErrSessionEnded) {
 		t.Errorf("ping after Close by the peer: error %v, want mux.ErrSessionEnded", err)
 	}
+}
+
+// deafPeer has a peer that reads nothing any more, and goes on sending: the user to whom
+// it hands over a message does not return.
+func deafPeer(t *testing.T, connect Connect) {
+	const interval = 250 * time.Millisecond
+	asks := mux.Config{KeepAlive: interval}
+	deaf := func(t *testing.T) mux.Config {
+		return mux.Config{KeepAlive: -1, Linger: -1, OnMessage: func([]byte) { <-t.Context().Done() }}
+	}
+	notices := func(t *testing.T, s mux.Session, receives, sends mux.Stream) {
+		t.Helper()
+		go func() {
+			for err := error(nil); err == nil; <-time.After(interval / 5) {
+				_, err = sends.Write([]byte("x"))
+			}
+		}()
+		received := start(func() error { _, err := io.Copy(io.Discard, receives); return err })
+		if err := await(t, "Ping", start(func() error { return s.Ping(t.Context()) })); err != nil {
+			t.Fatal("ping of a peer that reads:", err)
+		}
+		if err := s.Send([]byte("after which the peer reads no more")); err != nil {
+			t.Fatal("send:", err)
+		}
+		if err := awaitEnd(t, s); !errors.Is(err, mux.ErrSessionEnded) || !errors.Is(err, mux.ErrSilent) {
+			t.Errorf("cause %v, want mux.ErrSessionEnded and mux.ErrSilent", err)
+		}
+		if err := await(t, "Read", received); !errors.Is(err, mux.ErrSessionEnded) {
+			t.Errorf("read: error %v, want mux.ErrSessionEnded", err)
+		}
+	}
+	t.Run("dial side", func(t *testing.T) {
+		p := connect.pair(t, asks, deaf(t))
+		receives, sends := p.open(t)
+		notices(t, p.Dial, receives, sends)
+	})
+	t.Run("listen side", func(t *testing.T) {
+		p := connect.pair(t, deaf(t), asks)
+		sends, receives := p.open(t)
+		notices(t, p.Listen, receives, sends)
+	})
 }
 
 // streamsInUse has both ends count what their users have not closed.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"math"
 	"net"
 	"testing"
 	"time"
@@ -14,6 +13,7 @@ import (
 
 // resets has either end reset streams, at every point of their lives.
 func resets(t *testing.T, connect Connect) {
+	parts := make(map[string]func(t *testing.T))
 	for name, test := range map[string]func(t *testing.T, p Pair, st, peer mux.Stream){
 		"while nothing moves":         resetIdle,
 		"while data is on its way":    resetInFlight,
@@ -24,50 +24,28 @@ func resets(t *testing.T, connect Connect) {
 		"after Close":                 resetAfterClose,
 		"twice":                       resetTwice,
 	} {
-		t.Run(name, func(t *testing.T) {
-			for _, end := range []string{"dial side", "listen side"} {
-				t.Run(end, func(t *testing.T) {
-					p := connect.pair(t, mux.Config{}, mux.Config{})
-					st, peer := p.open(t)
-					session, others := p.Dial, p.Listen
-					if end == "listen side" {
-						st, peer, session, others = peer, st, p.Listen, p.Dial
+		parts[name] = func(t *testing.T) {
+			eachEnd(t, connect, func(t *testing.T, p Pair, st, peer mux.Stream) {
+				test(t, p, st, peer)
+				checkClosed(t, st)
+				peer.Close()
+				for end, s := range map[string]mux.Session{"dial": p.Dial, "listen": p.Listen} {
+					if n := s.Streams(); n != 0 {
+						t.Errorf("%d streams are in use on the %s side after Reset and Close, want none", n, end)
 					}
-					test(t, p, st, peer)
-					checkClosed(t, st)
-					if n := session.Streams(); n != 0 {
-						t.Errorf("%d streams are in use after Reset, want none", n)
-					}
-					peer.Close()
-					if n := others.Streams(); n != 0 {
-						t.Errorf("%d streams are in use at the other end, want none", n)
-					}
-					go echo(p.Listen)
-					roundTrip(t, p.Dial) // the session does not mind
-				})
-			}
-		})
+				}
+				go echo(p.Listen)
+				roundTrip(t, p.Dial) // the session does not mind
+			})
+		}
 	}
+	inParallel(t, parts)
 	t.Run("before it is accepted", func(t *testing.T) {
 		p := connect.pair(t, mux.Config{}, mux.Config{})
 		st := open(t, p.Dial)
 		io.WriteString(st, "never mind")
 		reset(t, st)
 		checkReset(t, accept(t, p.Listen))
-	})
-	t.Run("with a code", func(t *testing.T) {
-		p := connect.pair(t, mux.Config{}, mux.Config{})
-		for _, code := range []uint32{0, 1, 44, math.MaxUint32} {
-			st, peer := p.open(t)
-			checkCode(t, st, peer, code)
-			peer, st = p.open(t)
-			checkCode(t, st, peer, code)
-		}
-		st, peer := p.open(t)
-		if _, ok := st.(mux.CodeResetter); ok {
-			reset(t, st)
-			wantCode(t, "Read after Reset without a code", start(func() error { _, err := io.ReadAll(peer); return err }), 1)
-		}
 	})
 	t.Run("many", func(t *testing.T) {
 		p := connect.pair(t, mux.Config{}, mux.Config{MaxStreams: 2})
@@ -239,36 +217,6 @@ func reset(t *testing.T, st mux.Stream) {
 	t.Helper()
 	if err := await(t, "Reset", start(st.Reset)); err != nil {
 		t.Error("Reset:", err)
-	}
-}
-
-// checkCode has st reset with a code, if its protocol has any, which the peer finds.
-func checkCode(t *testing.T, st, peer mux.Stream, code uint32) {
-	t.Helper()
-	c, ok := st.(mux.CodeResetter)
-	if !ok {
-		return
-	}
-	own, others := reading(st), reading(peer)
-	if err := await(t, "ResetWithCode", start(func() error { return c.ResetWithCode(code) })); err != nil {
-		t.Error("ResetWithCode:", err)
-	}
-	checkWoken(t, own)
-	wantCode(t, "the peer's Read", others, code)
-	wantCode(t, "the peer's Write", writing(peer), code)
-	checkClosed(t, st)
-	if err := c.ResetWithCode(code + 1); err != nil {
-		t.Error("ResetWithCode again:", err)
-	}
-	peer.Close()
-}
-
-// wantCode expects the peer's code from a call.
-func wantCode(t *testing.T, what string, call <-chan error, code uint32) {
-	t.Helper()
-	err := await(t, what, call)
-	if e, ok := errors.AsType[*mux.ResetError](err); !ok || e.Code != uint64(code) || !errors.Is(err, mux.ErrReset) {
-		t.Errorf("%s: error %v, want a mux.ResetError with code %d", what, err, code)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/backdial/backdial/internal/test/testnet"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/qmux"
 	"github.com/backdial/backdial/mux/smuxmux"
@@ -86,6 +87,55 @@ func TestSilenceIsNoticed(t *testing.T) {
 			if err := context.Cause(dial.Context()); !errors.Is(err, mux.ErrSessionEnded) {
 				t.Errorf("cause %v, want mux.ErrSessionEnded", err)
 			}
+		}
+	})
+}
+
+// A peer that goes on sending, and reads nothing, is noticed in twice the time that a
+// silent one takes, also if the connection takes all that it does not read.
+func TestDeafnessIsNoticed(t *testing.T) {
+	inBubbles(t, func(t *testing.T, m mux.Muxer) {
+		limits := mux.Config{}.WithDefaults()
+		least, most := limits.KeepAlive+limits.KeepAliveTimeout, 2*(limits.KeepAlive+limits.KeepAliveTimeout)
+		for _, after := range []time.Duration{15*time.Second - 1, 15*time.Second + 1, 22 * time.Second, 30*time.Second + 1} {
+			ours, theirs := testnet.MemPair(t)
+			dial, err := m.DialSide(ours, mux.Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			over := make(chan struct{})
+			listen, err := m.ListenSide(theirs, mux.Config{KeepAlive: -1, Linger: -1, OnMessage: func([]byte) { <-over }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			st, err := dial.Open(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			peer, err := listen.Accept(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			go io.Copy(io.Discard, st)
+			if err := dial.Ping(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(after)
+			dial.Send([]byte("after which the peer reads no more"))
+			deafness := time.Now()
+			for dial.Context().Err() == nil && time.Since(deafness) < time.Hour {
+				io.WriteString(peer, "x")
+				time.Sleep(time.Second)
+			}
+			if took := time.Since(deafness); took < least || took > most+time.Second {
+				t.Errorf("deafness after %v was noticed after %v, want %v to %v", after, took, least, most)
+			}
+			if err := context.Cause(dial.Context()); !errors.Is(err, mux.ErrSilent) {
+				t.Errorf("cause %v, want mux.ErrSilent", err)
+			}
+			close(over)
+			dial.Close()
+			listen.Close()
 		}
 	})
 }

@@ -12,8 +12,10 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// writeTo has streams hand over what arrives, those that can.
+// writeTo has streams hand over what arrives.
 func writeTo(t *testing.T, connect Connect) {
+	wantPower[mux.WriterTo](t, connect)
+	parts := make(map[string]func(t *testing.T))
 	for name, test := range map[string]func(t *testing.T, p Pair, st mux.WriterTo, peer mux.Stream){
 		"to the end":            writeToEnd,
 		"until the peer resets": writeToReset,
@@ -24,21 +26,13 @@ func writeTo(t *testing.T, connect Connect) {
 		"to who waits":          writeToWaiting,
 		"beside Read":           writeToBesideRead,
 	} {
-		t.Run(name, func(t *testing.T) {
-			for _, end := range []string{"dial side", "listen side"} {
-				t.Run(end, func(t *testing.T) {
-					p := connect.pair(t, mux.Config{}, mux.Config{})
-					st, peer := p.open(t)
-					if end == "listen side" {
-						st, peer = peer, st
-					}
-					if st, ok := st.(mux.WriterTo); ok {
-						test(t, p, st, peer)
-					}
-				})
-			}
-		})
+		parts[name] = func(t *testing.T) {
+			eachEnd(t, connect, func(t *testing.T, p Pair, st, peer mux.Stream) {
+				test(t, p, st.(mux.WriterTo), peer)
+			})
+		}
 	}
+	inParallel(t, parts)
 }
 
 // passing starts a WriteTo.

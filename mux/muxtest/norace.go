@@ -1,0 +1,5 @@
+//go:build !race
+
+package muxtest
+
+const slowdown = 1
