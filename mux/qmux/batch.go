@@ -15,7 +15,7 @@ type batch struct {
 	records [][]byte // memory for split
 
 	// The last frame, if it is one of data.
-	last   *Stream // nil: it is not
+	last   *stream // nil: it is not
 	lastAt int     // where its type is
 }
 
@@ -81,7 +81,7 @@ func (b *batch) frame(f frame, payload []byte) {
 }
 
 // data appends a STREAM frame of st, with as many bytes of payload as f says.
-func (b *batch) data(st *Stream, f frame, payload []byte) {
+func (b *batch) data(st *stream, f frame, payload []byte) {
 	b.reserve(maxStreamHeader + len(payload))
 	b.last, b.lastAt = st, len(b.buf)
 	b.buf = append(f.append(b.buf), payload...)
@@ -89,7 +89,7 @@ func (b *batch) data(st *Stream, f frame, payload []byte) {
 
 // finish makes the last frame the last of st, and reports whether it can: if it is one
 // of data on st.
-func (b *batch) finish(st *Stream) bool {
+func (b *batch) finish(st *stream) bool {
 	if b.last != st {
 		return false
 	}

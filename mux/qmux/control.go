@@ -2,7 +2,7 @@ package qmux
 
 // A control is what the peer is to be told about the session, and of which streams it
 // is to be told something. What supersedes what was noted before takes its place, so
-// that a peer which reads nothing cannot have it grow. Guarded by session.mu.
+// that a peer which reads nothing cannot have it grow. Guarded by session.Mu.
 type control struct {
 	ping       bool
 	pong       bool   // to the last ping
@@ -13,7 +13,7 @@ type control struct {
 	leaving    bool
 	messages   [][]byte
 	inMessages int       // bytes
-	streams    []*Stream // that have something pending, and an id
+	streams    []*stream // that have something pending, and an id
 	goodbye    *ConnectionError
 }
 
@@ -28,8 +28,8 @@ const (
 )
 
 // pendLocked notes what the peer is to be told about st.
-func (s *session) pendLocked(st *Stream, what pending) {
-	if s.err != nil || s.writer.Muted() {
+func (s *session) pendLocked(st *stream, what pending) {
+	if s.ErrLocked() != nil || s.writer.Muted() {
 		return
 	}
 	if st.pending == 0 && st.named {
@@ -45,7 +45,7 @@ func (c *control) appendLocked(s *session, b *batch) {
 		b.frame(frame{typ: framePong, seq: c.pongSeq}, nil)
 	}
 	if c.ping {
-		b.frame(frame{typ: framePing, seq: s.pings.nextLocked()}, nil)
+		b.frame(frame{typ: framePing, seq: s.nextPingLocked()}, nil)
 		s.flight.asked()
 	}
 	c.pong, c.ping = false, false
@@ -62,7 +62,7 @@ func (c *control) appendLocked(s *session, b *batch) {
 
 func (c *control) appendCreditLocked(s *session, b *batch) {
 	if c.maxData {
-		b.frame(frame{typ: frameMaxData, max: s.inflow.told}, nil)
+		b.frame(frame{typ: frameMaxData, max: s.inflow.told()}, nil)
 	}
 	if c.maxStreams {
 		b.frame(frame{typ: frameMaxStreamsBidi, max: s.incoming.limit}, nil)
@@ -101,7 +101,7 @@ func (c *control) appendStreamsLocked(s *session, b *batch) {
 
 // appendPendingLocked makes frames of what the peer is to be told about st, and reports
 // whether there are any. That st is finished can only be said when all has been sent.
-func (s *session) appendPendingLocked(b *batch, st *Stream) bool {
+func (s *session) appendPendingLocked(b *batch, st *stream) bool {
 	what := st.pending
 	if st.early != nil {
 		what &^= pendingFin
@@ -111,10 +111,12 @@ func (s *session) appendPendingLocked(b *batch, st *Stream) bool {
 	if what&pendingFin != 0 {
 		b.data(st, frame{typ: frameStream, id: st.id, offset: st.sent, fin: true}, nil)
 		st.sendDone = true
+		st.writable.Broadcast()
 	}
 	if what&pendingReset != 0 {
 		b.frame(frame{typ: frameResetStream, id: st.id, code: st.resetCode, offset: st.sent}, nil)
 		st.sendDone = true
+		st.writable.Broadcast()
 	}
 	if what&pendingStop != 0 && !st.recvDone {
 		b.frame(frame{typ: frameStopSending, id: st.id, code: uint64(st.stopCode)}, nil)

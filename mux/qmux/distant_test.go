@@ -49,7 +49,7 @@ func meetDistant(t *testing.T, p *distant) *session {
 	p.streams = make(map[uint64]*distantStream)
 	ours, theirs := net.Pipe()
 	s := newSession(draft02, ours, dialSide, mux.Config{Linger: -1})
-	peer := &puppet{t: t, w: theirs, r: newRecordReader(newRecordConn(theirs), func() {})}
+	peer := &puppet{t: t, w: theirs, r: newRecordReader(newRecordConn(theirs), func(int) {})}
 	type saying struct {
 		at     time.Time
 		record []byte

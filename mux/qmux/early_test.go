@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/test/leak"
 	"github.com/backdial/backdial/mux"
 )
 
@@ -17,7 +17,7 @@ func meetPipe(t *testing.T, side side, config mux.Config) (*session, *puppet) {
 	theirs.SetReadDeadline(time.Now().Add(patience))
 	s := newSession(draft02, ours, side, config)
 	t.Cleanup(func() { theirs.Close(); s.Close() })
-	return s, &puppet{t, nil, theirs, newRecordReader(newRecordConn(theirs), func() {})}
+	return s, &puppet{t, nil, theirs, newRecordReader(newRecordConn(theirs), func(int) {})}
 }
 
 // early is how much the peer of meetEarly takes at first.
@@ -25,12 +25,12 @@ const early = 100
 
 // meetEarly has 1000 bytes written before the peer has said that it takes some of them.
 // Those wait for the carrier, the others for credit.
-func meetEarly(t *testing.T) (*Stream, *puppet) {
+func meetEarly(t *testing.T) (*stream, *puppet) {
 	t.Helper()
 	s, peer := meetPipe(t, dialSide, mux.Config{})
 	until(t, "the parameters are being written", func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
+		s.Mu.Lock()
+		defer s.Mu.Unlock()
 		return s.out.batch == nil
 	})
 	st := open(t, s)
@@ -41,8 +41,8 @@ func meetEarly(t *testing.T) (*Stream, *puppet) {
 	p.initialMaxStreamDataBidiRemote = early
 	peer.say(parametersFrame(p))
 	until(t, "some of it waits for the carrier", func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
+		s.Mu.Lock()
+		defer s.Mu.Unlock()
 		return st.sent == early
 	})
 	return st, peer
@@ -51,13 +51,11 @@ func meetEarly(t *testing.T) (*Stream, *puppet) {
 // TestEarlyBeforeFin ends a stream while some of what was written early waits for
 // credit: the end comes after that.
 func TestEarlyBeforeFin(t *testing.T) {
-	for name, end := range map[string]func(*Stream) error{"CloseWrite": (*Stream).CloseWrite, "Close": (*Stream).Close} {
+	for name, end := range map[string]func(*stream) error{"CloseWrite": (*stream).CloseWrite, "Close": (*stream).Close} {
 		t.Run(name, func(t *testing.T) {
 			leak.Check(t)
 			st, peer := meetEarly(t)
-			if err := end(st); err != nil {
-				t.Fatal(err)
-			}
+			ended := start(func() error { return end(st) })
 			if f, _ := peer.hear(); f.typ != draft02.parameters {
 				t.Fatalf("the first frame is %+v, want one of parameters", f)
 			}
@@ -65,6 +63,9 @@ func TestEarlyBeforeFin(t *testing.T) {
 			go peer.say(encode(frame{typ: frameMaxStreamData, id: 1, max: 1 << 20}))
 			peer.wants(frame{typ: frameStream, id: 1, offset: early, length: 1000 - early})
 			peer.wants(frame{typ: frameStream, id: 1, offset: 1000, fin: true})
+			if err := await(t, name, ended); err != nil {
+				t.Error(err)
+			}
 		})
 	}
 }
@@ -73,26 +74,30 @@ func TestEarlyBeforeFin(t *testing.T) {
 // credit, although this end had said before that it would be all.
 func TestEarlyIsGivenUp(t *testing.T) {
 	const code = 7
-	for name, giveUp := range map[string]func(*Stream, *puppet){
-		"STOP_SENDING": func(_ *Stream, peer *puppet) {
+	for name, giveUp := range map[string]func(*stream, *puppet){
+		"STOP_SENDING": func(_ *stream, peer *puppet) {
 			go peer.say(encode(frame{typ: frameStopSending, id: 1, code: code}))
 		},
-		"Reset": func(st *Stream, _ *puppet) { st.ResetWithCode(code) },
+		"Reset": func(st *stream, _ *puppet) { st.ResetWithCode(code) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			leak.Check(t)
 			st, peer := meetEarly(t)
-			if err := st.CloseWrite(); err != nil {
-				t.Fatal("close write:", err)
-			}
+			ending := start(st.CloseWrite)
+			until(t, "the end is to be said", func() bool {
+				st.s.Mu.Lock()
+				defer st.s.Mu.Unlock()
+				return st.ended
+			})
 			if f, _ := peer.hear(); f.typ != draft02.parameters {
 				t.Fatalf("the first frame is %+v, want one of parameters", f)
 			}
 			peer.wants(frame{typ: frameStream, id: 1, length: early})
 			giveUp(st, peer)
 			peer.wants(frame{typ: frameResetStream, id: 1, offset: early, code: code})
-			st.s.mu.Lock()
-			defer st.s.mu.Unlock()
+			await(t, "CloseWrite", ending)
+			st.s.Mu.Lock()
+			defer st.s.Mu.Unlock()
 			if st.pending&pendingFin != 0 || st.s.unfinished != 0 {
 				t.Error("the end is still to be said")
 			}

@@ -3,9 +3,9 @@ package qmux
 import (
 	"fmt"
 	"net"
-	"strconv"
 
 	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/redact"
 )
 
 // Codes that QMux gives to streams, where their user gives none.
@@ -43,18 +43,12 @@ func (e *ConnectionError) Error() string {
 	if e.Application {
 		what = "application error"
 	}
-	reason := strconv.Quote(e.Reason)
-	if len(reason) > maxShown {
-		reason = reason[:maxShown] + "…"
-	}
+	reason := redact.Quote(e.Reason)
 	if name := codeNames[e.Code]; name != "" && !e.Application {
 		return fmt.Sprintf("%s%s: %s", who, name, reason)
 	}
 	return fmt.Sprintf("%s%s %#x: %s", who, what, e.Code, reason)
 }
-
-// maxShown is how many bytes an error text repeats of what a peer says.
-const maxShown = 200
 
 // Is reports whether target is [mux.ErrProtocol] and the error this end's.
 func (e *ConnectionError) Is(target error) bool { return target == mux.ErrProtocol && !e.Remote }
@@ -89,7 +83,6 @@ func violation(code uint64, frame frameType, format string, args ...any) error {
 }
 
 var (
-	errSessionClosed    = fmt.Errorf("qmux: session: %w", net.ErrClosed)
 	errStreamClosed     = fmt.Errorf("qmux: stream: %w", net.ErrClosed)
 	errStreamReset      = fmt.Errorf("qmux: stream: reset by this end: %w", net.ErrClosed)
 	errStreamHalfClosed = fmt.Errorf("qmux: stream: write after CloseWrite: %w", net.ErrClosed)

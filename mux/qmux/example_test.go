@@ -12,7 +12,7 @@ import (
 )
 
 // A stream is given up with a code that says why, and the peer finds it.
-func ExampleStream_ResetWithCode() {
+func Example_resetWithCode() {
 	const tooMany = 429
 
 	server, client := net.Pipe()
@@ -32,7 +32,7 @@ func ExampleStream_ResetWithCode() {
 		if err != nil {
 			return
 		}
-		st.(*qmux.Stream).ResetWithCode(tooMany)
+		st.(mux.CodeResetter).ResetWithCode(tooMany)
 	}()
 
 	st, err := dial.Open(context.Background())

@@ -16,10 +16,10 @@ import (
 //
 // So a stream may have little on its way, a quarter of what can still be lost, and what
 // has arrived is known by QX_PING: records are in order, so the answer says that all
-// before the request is there. Guarded by session.mu.
+// before the request is there. Guarded by session.Mu.
 type flight struct {
 	window  uint64    // of the peer's connection; 0 for one of this library, and nothing to look after
-	streams []*Stream // of which not all is known to have arrived
+	streams []*stream // of which not all is known to have arrived
 	sweepAt int       // how many of them are worth a look
 	unasked uint64    // bytes that were sent after the last request
 
@@ -39,7 +39,7 @@ type flown struct {
 }
 
 // joinLocked notes that st has been opened, of which the peer allows so much.
-func (f *flight) joinLocked(st *Stream, window uint64) {
+func (f *flight) joinLocked(st *stream, window uint64) {
 	st.limit = window
 	if f.window > 0 {
 		st.flown = &flown{window: window}
@@ -67,7 +67,7 @@ func (f *flight) fatal() uint64 { return f.window / 2 }
 
 // roomLocked is how much more of st may leave now. When it is less than is worth a frame
 // st is woken when there is more.
-func (f *flight) roomLocked(st *Stream) uint64 {
+func (f *flight) roomLocked(st *stream) uint64 {
 	if f.window == 0 {
 		return math.MaxUint64
 	}
@@ -76,7 +76,7 @@ func (f *flight) roomLocked(st *Stream) uint64 {
 }
 
 // departLocked notes that n bytes of st have been put into the batch.
-func (s *session) departLocked(st *Stream, n uint64) {
+func (s *session) departLocked(st *stream, n uint64) {
 	f := &s.flight
 	if f.window == 0 {
 		return
@@ -91,16 +91,16 @@ func (s *session) departLocked(st *Stream, n uint64) {
 	st.flown.sinceCredit += n
 	f.unasked += n
 	if f.unasked >= askEvery || len(f.streams) >= maxUnasked {
-		s.measureLocked()
+		s.MeasureLocked()
 	}
 }
 
 // remember notes that st has something on its way.
-func (f *flight) remember(st *Stream) {
+func (f *flight) remember(st *stream) {
 	if f.streams = append(f.streams, st); len(f.streams) <= max(f.sweepAt, maxUnanswered) {
 		return
 	}
-	f.streams = slices.DeleteFunc(f.streams, func(st *Stream) bool { return st.over && st.closed })
+	f.streams = slices.DeleteFunc(f.streams, func(st *stream) bool { return st.over && st.closed })
 	f.sweepAt = 2 * len(f.streams)
 }
 
@@ -116,7 +116,7 @@ func (f *flight) asked() {
 func (s *session) answeredLocked() {
 	f := &s.flight
 	answered := slices.Clone(f.streams)
-	f.streams = slices.DeleteFunc(f.streams, func(st *Stream) bool {
+	f.streams = slices.DeleteFunc(f.streams, func(st *stream) bool {
 		st.flown.arrived = max(st.flown.arrived, st.flown.asked)
 		st.flown.flies = st.flown.arrived < st.sent
 		return !st.flown.flies
@@ -125,13 +125,13 @@ func (s *session) answeredLocked() {
 		s.sendLocked(st)
 	}
 	if len(f.streams) > 0 {
-		s.measureLocked()
+		s.MeasureLocked()
 	}
 }
 
 // readLocked notes that the peer has let st have credit up to limit, as it does when it
 // has read what is a window less.
-func (f *flight) readLocked(st *Stream, limit uint64) {
+func (f *flight) readLocked(st *stream, limit uint64) {
 	if st.flown == nil {
 		return
 	}
@@ -141,8 +141,8 @@ func (f *flight) readLocked(st *Stream, limit uint64) {
 }
 
 // find returns the stream with this id of which not all is known to have arrived.
-func (f *flight) find(id uint64) *Stream {
-	i := slices.IndexFunc(f.streams, func(st *Stream) bool { return st.id == id })
+func (f *flight) find(id uint64) *stream {
+	i := slices.IndexFunc(f.streams, func(st *stream) bool { return st.id == id })
 	if i < 0 {
 		return nil
 	}
@@ -150,7 +150,7 @@ func (f *flight) find(id uint64) *Stream {
 }
 
 // stoppedLocked notes that the peer wants no more of st: what is on its way may be lost.
-func (s *session) stoppedLocked(st *Stream) {
+func (s *session) stoppedLocked(st *stream) {
 	f := &s.flight
 	if st == nil || f.window == 0 {
 		return

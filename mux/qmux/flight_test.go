@@ -3,14 +3,14 @@ package qmux
 import (
 	"testing"
 
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/test/leak"
 	"github.com/backdial/backdial/mux"
 )
 
 // underWay is how much of a stream that the session opens is on its way to the peer.
 func underWay(s *session) (n uint64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	for _, st := range s.flight.streams {
 		n += st.sent - st.flown.arrived
 	}
@@ -82,14 +82,14 @@ func TestLostAfterTheEnd(t *testing.T) {
 	stop := encode(frame{typ: frameStopSending, id: 1})
 	peer.say(fin(1, 0, nil))
 	until(t, "the stream is forgotten", func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
+		s.Mu.Lock()
+		defer s.Mu.Unlock()
 		return s.streams[1] == nil
 	})
 	peer.say(stop, stop)
 	until(t, "it may be lost", func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
+		s.Mu.Lock()
+		defer s.Mu.Unlock()
 		return s.flight.lost == size
 	})
 	peer.conn.Close()
@@ -98,10 +98,11 @@ func TestLostAfterTheEnd(t *testing.T) {
 // TestAsksAgain has answers come while there is more that has not been asked for.
 func TestAsksAgain(t *testing.T) {
 	var s session
+	s.Init(name, protocol{&s}, mux.Config{})
 	s.writer.Mute() // what is noted stays so
-	st := &Stream{s: &s, sent: 100, flown: &flown{flies: true}}
-	st.writable.L = &s.mu
-	s.flight = flight{window: 1 << 20, streams: []*Stream{st}}
+	st := &stream{s: &s, sent: 100, flown: &flown{flies: true}}
+	st.writable.L = &s.Mu
+	s.flight = flight{window: 1 << 20, streams: []*stream{st}}
 	for _, arrived := range []uint64{40, 100} {
 		s.control.ping = false
 		st.flown.asked = arrived
@@ -153,8 +154,8 @@ func TestFlightIsForgotten(t *testing.T) {
 		st.Close()
 	}
 	until(t, "few are remembered", func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
+		s.Mu.Lock()
+		defer s.Mu.Unlock()
 		return len(s.flight.streams) < maxUnasked
 	})
 	peer.conn.Close()
@@ -185,16 +186,16 @@ func TestUnanswered(t *testing.T) {
 		}
 		st.Close()
 		until(t, "few streams are in use", func() bool {
-			s.mu.Lock()
-			defer s.mu.Unlock()
+			s.Mu.Lock()
+			defer s.Mu.Unlock()
 			return len(s.streams) < 100
 		})
 	}
-	s.mu.Lock()
+	s.Mu.Lock()
 	if n := len(s.flight.streams); n > maxUnanswered+100 {
 		t.Errorf("%d streams are remembered", n)
 	}
-	s.mu.Unlock()
+	s.Mu.Unlock()
 	peer.conn.Close()
 	await(t, "what the session says", listening)
 }

@@ -14,9 +14,10 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/carrier"
-	"github.com/backdial/backdial/internal/echo"
-	"github.com/backdial/backdial/internal/testnet"
+	"github.com/backdial/backdial/internal/test/echo"
+	"github.com/backdial/backdial/internal/test/testnet"
 	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/mux/internal/life"
 )
 
 // The habits of the two ends of a session, besides what the peer says. They are
@@ -114,18 +115,18 @@ func FuzzSession(f *testing.F) {
 	p := greetings()
 	conversation := slices.Concat(
 		record(parametersFrame(p)),
-		record(stream(1, 0, []byte("hello")), encode(frame{typ: framePing, seq: 1})),
+		record(streamFrame(1, 0, []byte("hello")), encode(frame{typ: framePing, seq: 1})),
 		record(encode(frame{typ: frameMaxStreamData, id: 1, max: 1 << 21}), encode(frame{typ: frameMaxData, max: 1 << 40})),
 		record(encode(frame{typ: frameStopSending, id: 1, code: 3}), fin(1, 5, []byte("bye"))),
 		record(encode(frame{typ: frameResetStream, id: 5, code: 3, offset: 100})))
 	goodbye := record(encode(frame{typ: frameCloseApplication}))
 	f.Add(byte(0), byte(peerFinishes), conversation, []byte{}, uint16(0), goodbye)
-	f.Add(byte(dials|peerListens), byte(victimCloses), slices.Concat(record(parametersFrame(p)), record(stream(1, 0, []byte("x")), stream(5, 0, nil))), []byte{}, uint16(0), goodbye)
-	f.Add(byte(greets|extended), byte(peerCuts), record(encode(frame{typ: frameLeaving}), append(encode(frame{typ: frameMessage, length: 1}), 'x')), record(stream(1, 0, nil)), uint16(100), []byte{})
+	f.Add(byte(dials|peerListens), byte(victimCloses), slices.Concat(record(parametersFrame(p)), record(streamFrame(1, 0, []byte("x")), streamFrame(5, 0, nil))), []byte{}, uint16(0), goodbye)
+	f.Add(byte(greets|extended), byte(peerCuts), record(encode(frame{typ: frameLeaving}), append(encode(frame{typ: frameMessage, length: 1}), 'x')), record(streamFrame(1, 0, nil)), uint16(100), []byte{})
 	f.Add(byte(greets), byte(peerSilent), []byte{}, record(make([]byte, 1000)), uint16(1000), goodbye)
-	f.Add(byte(greets|neglects|forgets), byte(peerSilent), append([]byte{0x80, 0, 0xff, 0}, stream(1, 0, make([]byte, 1<<14))[:5]...), make([]byte, 1<<12), uint16(16), []byte{})
-	f.Add(byte(greets|peerListens|peerIsFar|hasRoom), byte(victimCloses), record(stream(1, 0, make([]byte, 4000))), []byte{0}, uint16(10), []byte("GET / HTTP/1.1\r\n\r\n"))
-	f.Add(byte(greets|extended|peerListens|hasRoom), byte(inMessages+peerFinishes), fin(1, 0, []byte("hello")), stream(5, 0, []byte("x")), uint16(1), encode(frame{typ: frameCloseApplication}))
+	f.Add(byte(greets|neglects|forgets), byte(peerSilent), append([]byte{0x80, 0, 0xff, 0}, streamFrame(1, 0, make([]byte, 1<<14))[:5]...), make([]byte, 1<<12), uint16(16), []byte{})
+	f.Add(byte(greets|peerListens|peerIsFar|hasRoom), byte(victimCloses), record(streamFrame(1, 0, make([]byte, 4000))), []byte{0}, uint16(10), []byte("GET / HTTP/1.1\r\n\r\n"))
+	f.Add(byte(greets|extended|peerListens|hasRoom), byte(inMessages+peerFinishes), fin(1, 0, []byte("hello")), streamFrame(5, 0, []byte("x")), uint16(1), encode(frame{typ: frameCloseApplication}))
 	f.Add(byte(dials), byte(inMessages+victimCloses), parametersFrame(p), []byte{}, uint16(0), unhex(f, "09 01 6869"))
 	f.Fuzz(func(t *testing.T, habits, ending byte, says, repeats []byte, times uint16, last []byte) {
 		repeated := bytes.Repeat(repeats, min(int(times), maxRepeated/max(len(repeats), 1)))
@@ -224,34 +225,39 @@ func (v *victim) hear(p []byte, size int) {
 	}
 }
 
+func live(s *session) []*stream {
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
+	return protocol{s}.LiveLocked()
+}
+
 func (v *victim) checkLimits() {
 	v.t.Helper()
 	s := v.session
 	buffered := 0
-	for _, st := range s.live() {
-		st.mu.Lock()
-		buffered += st.buffer.Memory()
-		if st.received > st.allowed {
-			v.t.Errorf("stream %d has received %d bytes, and was allowed %d", st.id, st.received, st.allowed)
+	for _, st := range live(s) {
+		st.in.Lock()
+		buffered += st.in.MemoryLocked()
+		if received, allowed := st.in.ReceivedLocked(), st.in.AllowedLocked(); received > allowed {
+			v.t.Errorf("stream %d has received %d bytes, and was allowed %d", st.id, received, allowed)
 		}
-		st.mu.Unlock()
+		st.in.Unlock()
 	}
-	if held := int(s.windows.Held.Load()); buffered > v.limits.ReceiveBuffer+arriving || buffered-held > arriving {
+	if held := int(s.budget.Windows.Held.Load()); buffered > v.limits.ReceiveBuffer+arriving || buffered-held > arriving {
 		v.t.Errorf("holds %d bytes and believes to hold %d, of %d", buffered, held, v.limits.ReceiveBuffer)
 	}
-	if grown := s.windows.Grown(); grown > int64(v.limits.ReceiveBuffer/2) {
+	if grown := s.budget.Windows.Grown(); grown > int64(v.limits.ReceiveBuffer/2) {
 		v.t.Errorf("windows have grown by %d bytes", grown)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	if queued := s.out.queued(); queued > maxBatch+maxQueue {
 		v.t.Errorf("%d bytes wait for the peer to read", queued)
 	}
-	in := &s.incoming
-	if in.open > max(v.limits.MaxStreams, 0) || len(in.accepts) > v.limits.AcceptBacklog {
-		v.t.Errorf("the peer has %d streams, of which %d wait to be accepted", in.open, len(in.accepts))
+	if open, waiting := s.FromPeerLocked(); open > max(v.limits.MaxStreams, 0) || waiting > v.limits.AcceptBacklog {
+		v.t.Errorf("the peer has %d streams, of which %d wait to be accepted", open, waiting)
 	}
-	if known, most := len(s.streams), v.user.Opens+max(v.limits.MaxStreams, 0)+v.limits.AcceptBacklog+maxRefused; known > most {
+	if known, most := len(s.streams), v.user.Opens+max(v.limits.MaxStreams, 0)+v.limits.AcceptBacklog+life.MaxUnwanted; known > most {
 		v.t.Errorf("%d streams are known, of %d at most", known, most)
 	}
 	if s.out.sent > s.out.maxData {
@@ -291,10 +297,10 @@ func (v *victim) end(how byte, last []byte) {
 	s.Close()
 	v.user.Wait()
 	buffered := 0
-	for _, st := range s.live() {
-		buffered += st.buffer.Memory()
+	for _, st := range live(s) {
+		buffered += st.in.MemoryLocked()
 	}
-	if held, grown := s.windows.Held.Load(), s.windows.Grown(); held != 0 || grown != 0 || buffered != 0 {
+	if held, grown := s.budget.Windows.Held.Load(), s.budget.Windows.Grown(); held != 0 || grown != 0 || buffered != 0 {
 		v.t.Errorf("after the end %d bytes are held, %d believed to be, and windows have grown by %d", buffered, held, grown)
 	}
 	if s.unfinished < 0 {

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/test/leak"
 	"github.com/backdial/backdial/mux"
 )
 
@@ -33,7 +33,7 @@ func TestPeerThatDoesNotRead(t *testing.T) {
 	p.initialMaxData = 1 << 40
 	p.backlog = 1
 	s, peer := meet(t, listenSide, mux.Config{AcceptBacklog: 2}, p)
-	peer.say(stream(1, 0, []byte("x")))
+	peer.say(streamFrame(1, 0, []byte("x")))
 	st := accept(t, s)
 	writing := start(func() error { // until the carrier takes no more
 		for buf := make([]byte, 64<<10); ; {
@@ -51,9 +51,9 @@ func TestPeerThatDoesNotRead(t *testing.T) {
 			if i > 300 {
 				id = 1
 			}
-			frames := [][]byte{encode(frame{typ: framePing, seq: i}), stream(1, offset, []byte("x"))}
+			frames := [][]byte{encode(frame{typ: framePing, seq: i}), streamFrame(1, offset, []byte("x"))}
 			if id != 1 { // streams that are refused
-				frames = append(frames, stream(id, 0, []byte("x")), encode(frame{typ: frameMaxStreamData, id: id, max: 1 << 40}))
+				frames = append(frames, streamFrame(id, 0, []byte("x")), encode(frame{typ: frameMaxStreamData, id: id, max: 1 << 40}))
 			}
 			peer.say(frames...)
 			offset++
@@ -64,18 +64,18 @@ func TestPeerThatDoesNotRead(t *testing.T) {
 		t.Error(err)
 	}
 	until(t, "all of it is heard", func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
+		s.Mu.Lock()
+		defer s.Mu.Unlock()
 		return s.control.pongSeq == 20_000
 	})
 	if grown := heap() - before; grown > 4<<20 {
 		t.Errorf("the heap has grown by %d KiB", grown>>10)
 	}
-	s.mu.Lock()
+	s.Mu.Lock()
 	if queued := s.out.queued(); queued > maxBatch+maxQueue {
 		t.Errorf("%d bytes are queued", queued)
 	}
-	s.mu.Unlock()
+	s.Mu.Unlock()
 	peer.conn.Close()
 	await(t, "Write", writing)
 }
@@ -109,13 +109,14 @@ func TestRapidReset(t *testing.T) {
 	for index := range uint64(5000) {
 		until(t, "another stream is allowed", func() bool { return index < maxStreams.Load() || s.Context().Err() != nil })
 		id := dialSide.id(index)
-		peer.say(stream(id, 0, []byte("x")), encode(frame{typ: frameResetStream, id: id, offset: 1}), encode(frame{typ: frameStopSending, id: id}))
+		peer.say(streamFrame(id, 0, []byte("x")), encode(frame{typ: frameResetStream, id: id, offset: 1}), encode(frame{typ: frameStopSending, id: id}))
 		if index%100 == 0 {
-			s.mu.Lock()
-			if n := len(s.streams); n > most || len(s.incoming.accepts) > 8 {
-				t.Errorf("%d streams are known, and %d wait to be accepted", n, len(s.incoming.accepts))
+			s.Mu.Lock()
+			_, waiting := s.FromPeerLocked()
+			if n := len(s.streams); n > most || waiting > 8 {
+				t.Errorf("%d streams are known, and %d wait to be accepted", n, waiting)
 			}
-			s.mu.Unlock()
+			s.Mu.Unlock()
 		}
 	}
 	if grown := heap() - before; grown > 1<<20 {
@@ -140,7 +141,7 @@ func TestBothWrite(t *testing.T) {
 	var moving []<-chan error
 	for range 2 {
 		st := open(t, d)
-		for _, end := range []*Stream{st, accept(t, l)} {
+		for _, end := range []*stream{st, accept(t, l)} {
 			moving = append(moving, start(func() error {
 				for range size / len(data) {
 					if _, err := end.Write(data); err != nil {
@@ -177,26 +178,30 @@ func TestBothWrite(t *testing.T) {
 // TestChaff floods a session with what says nothing.
 func TestChaff(t *testing.T) {
 	ping := uint64(0)
+	alone := func(f frame) []byte { // in a record
+		b := encode(f)
+		return append([]byte{byte(len(b))}, b...)
+	}
 	for name, next := range map[string]func() []byte{
 		"empty records":       func() []byte { return []byte{0} },
 		"PADDING":             func() []byte { return []byte{1, 0} },
-		"empty STREAM frames": func() []byte { return append([]byte{3}, stream(1, 0, nil)...) },
+		"empty STREAM frames": func() []byte { return append([]byte{3}, streamFrame(1, 0, nil)...) },
 		"blocked":             func() []byte { return []byte{2, byte(frameDataBlocked), 1} },
 		"limits":              func() []byte { return []byte{2, byte(frameMaxData), 1} },
 		"pings": func() []byte {
 			ping++
-			f := encode(frame{typ: framePing, seq: ping})
-			return append([]byte{byte(len(f))}, f...)
+			return alone(frame{typ: framePing, seq: ping})
 		},
-		"resets": func() []byte {
-			f := encode(frame{typ: frameResetStream, id: 5})
-			return append([]byte{byte(len(f))}, f...)
-		},
+		"leaving":  func() []byte { return alone(frame{typ: frameLeaving}) },
+		"accepted": func() []byte { return alone(frame{typ: frameAccepted}) },
+		"resets":   func() []byte { return alone(frame{typ: frameResetStream, id: 5}) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			leak.Check(t)
-			s, peer := meet(t, listenSide, mux.Config{}, greetings())
-			peer.say(stream(1, 0, nil))
+			p := greetings()
+			p.backlog = 256 // it has the extension
+			s, peer := meet(t, listenSide, mux.Config{}, p)
+			peer.say(streamFrame(1, 0, nil))
 			go io.Copy(io.Discard, peer.conn) // ends with the connection
 			var flood bytes.Buffer
 			for range 3 * maxChaff {
@@ -244,9 +249,9 @@ func TestImplicitStreams(t *testing.T) {
 		}
 		st.Close()
 	}
-	s.mu.Lock()
+	s.Mu.Lock()
 	holes := slices.Clone(s.incoming.arrived.holes)
-	s.mu.Unlock()
+	s.Mu.Unlock()
 	if want := []span{{1, 99}, {102, limit - 2}}; !slices.Equal(holes, want) {
 		t.Errorf("streams that have not been heard of: %v, want %v", holes, want)
 	}
@@ -280,12 +285,12 @@ func TestRecordSizes(t *testing.T) {
 	t.Run("received", func(t *testing.T) {
 		leak.Check(t)
 		s, peer := meet(t, listenSide, mux.Config{}, greetings())
-		overhead := len(stream(1, 0, make([]byte, maxRecordSize-10))) - (maxRecordSize - 10)
-		peer.say(stream(1, 0, make([]byte, maxRecordSize-overhead)))
+		overhead := len(streamFrame(1, 0, make([]byte, maxRecordSize-10))) - (maxRecordSize - 10)
+		peer.say(streamFrame(1, 0, make([]byte, maxRecordSize-overhead)))
 		if n, err := io.CopyN(io.Discard, accept(t, s), int64(maxRecordSize-overhead)); err != nil {
 			t.Errorf("read %d bytes, %v", n, err)
 		}
-		peer.say(stream(5, 0, make([]byte, maxRecordSize-overhead+1)))
+		peer.say(streamFrame(5, 0, make([]byte, maxRecordSize-overhead+1)))
 		peer.hearClose(frameEncodingError)
 		peer.conn.Close()
 		wantViolation(t, cause(t, s), frameEncodingError)
@@ -331,7 +336,7 @@ func TestUnreadStreams(t *testing.T) {
 	const window = 256 << 10
 	for i := range uint64(100) {
 		for offset := uint64(0); offset < window; offset += 64 << 10 {
-			peer.say(stream(dialSide.id(i), offset, make([]byte, 64<<10)))
+			peer.say(streamFrame(dialSide.id(i), offset, make([]byte, 64<<10)))
 		}
 		accept(t, s)
 	}
@@ -339,7 +344,7 @@ func TestUnreadStreams(t *testing.T) {
 	if got, err := io.ReadAll(accept(t, s)); string(got) != "hello" || err != nil {
 		t.Errorf("read %q, %v", got, err)
 	}
-	if held := s.windows.Held.Load(); held < 100*window {
+	if held := s.budget.Windows.Held.Load(); held < 100*window {
 		t.Errorf("streams that are not read hold %d bytes, want %d", held, 100*window)
 	}
 	peer.conn.Close()
@@ -347,24 +352,24 @@ func TestUnreadStreams(t *testing.T) {
 
 // TestCreditIsReturnedOnReceipt also for what is dropped.
 func TestCreditIsReturnedOnReceipt(t *testing.T) {
-	const window = 256 << 10
-	for name, prepare := range map[string]func(s *session, st *Stream){
-		"not read": func(*session, *Stream) {},
-		"closed":   func(_ *session, st *Stream) { st.Close() },
-		"reset":    func(_ *session, st *Stream) { st.Reset() },
+	const window, all = 256 << 10, 384 << 10
+	for name, prepare := range map[string]func(s *session, st *stream){
+		"not read": func(*session, *stream) {},
+		"closed":   func(_ *session, st *stream) { st.Close() },
+		"reset":    func(_ *session, st *stream) { st.Reset() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			leak.Check(t)
-			s, peer := meet(t, listenSide, mux.Config{ReceiveBuffer: window}, greetings())
-			peer.say(stream(1, 0, []byte("x")))
+			s, peer := meet(t, listenSide, mux.Config{}, greetings())
+			peer.say(streamFrame(1, 0, []byte("x")))
 			prepare(s, accept(t, s))
 			offset := uint64(1)
-			for ; offset < window/4; offset += 16 << 10 {
-				peer.say(stream(1, offset, make([]byte, 16<<10)))
+			for ; offset < all/4; offset += 16 << 10 {
+				peer.say(streamFrame(1, offset, make([]byte, 16<<10)))
 			}
 			for f := (frame{}); f.typ != frameMaxData; {
-				if f, _ = peer.hear(); f.typ == frameMaxData && f.max != offset+window {
-					t.Errorf("%d bytes may be sent after %d, want %d", f.max, offset, offset+window)
+				if f, _ = peer.hear(); f.typ == frameMaxData && f.max != offset+all {
+					t.Errorf("%d bytes may be sent after %d, want %d", f.max, offset, offset+all)
 				}
 			}
 			// What a reset says will never come comes back as well.
@@ -398,7 +403,7 @@ func TestDropByDrop(t *testing.T) {
 	s, peer := meet(t, listenSide, mux.Config{KeepAlive: 20 * time.Millisecond}, greetings())
 	go io.Copy(io.Discard, peer.conn) // ends with the connection
 	peer.write(appendVarint(nil, 60_000))
-	peer.write(stream(1, 0, make([]byte, 50_000))[:10])
+	peer.write(streamFrame(1, 0, make([]byte, 50_000))[:10])
 	for s.Context().Err() == nil {
 		peer.write([]byte{0})
 		<-time.After(time.Millisecond)
@@ -429,19 +434,71 @@ func TestIdleTimeout(t *testing.T) {
 func TestClosedStreamDropByDrop(t *testing.T) {
 	leak.Check(t)
 	s, peer := meet(t, listenSide, mux.Config{}, greetings())
-	peer.say(stream(1, 0, []byte("x")))
+	peer.say(streamFrame(1, 0, []byte("x")))
 	st := accept(t, s)
 	st.Close()
 	peer.write(appendVarint(nil, 10_000))
-	before := s.heard.Load()
-	peer.write(stream(1, 1, make([]byte, 9_900))[:100])
-	until(t, "the reader waits for the rest", func() bool { return s.heard.Load() > before })
+	before := s.Heard()
+	peer.write(streamFrame(1, 1, make([]byte, 9_900))[:100])
+	until(t, "the reader waits for the rest", func() bool { return s.Heard() > before })
 	for what, call := range map[string]func() error{
 		"Close":           st.Close,
 		"Read":            func() error { st.Read(make([]byte, 1)); return nil },
 		"SetReadDeadline": func() error { st.SetReadDeadline(time.Time{}); return nil },
 	} {
 		await(t, what, start(call))
+	}
+	peer.conn.Close()
+}
+
+// TestCreditWaitsForReaders: the peer may never send more than there is memory for, and may
+// send again when somebody has read.
+func TestCreditWaitsForReaders(t *testing.T) {
+	leak.Check(t)
+	const buffer, piece = 1 << 20, 16 << 10
+	s, peer := meet(t, listenSide, mux.Config{ReceiveBuffer: buffer}, greetings())
+	allowed, sent := s.inflow.told(), uint64(0)
+	limits := make(chan uint64)
+	go func() {
+		defer close(limits)
+		for {
+			switch f, _, err := peer.next(); {
+			case err != nil:
+				return
+			case f.typ == frameMaxData:
+				limits <- f.max
+			}
+		}
+	}()
+	credited := func() bool {
+		select {
+		case allowed = <-limits:
+			return true
+		case <-time.After(300 * time.Millisecond):
+			return false
+		}
+	}
+	var reader *stream
+	for i := uint64(0); ; i++ {
+		for sent+piece > allowed && credited() {
+		}
+		if sent+piece > allowed {
+			break
+		}
+		peer.say(streamFrame(dialSide.id(i), 0, make([]byte, piece)))
+		sent += piece
+		reader = accept(t, s)
+	}
+	if held := s.budget.Windows.Held.Load(); held > buffer || held < buffer/2 {
+		t.Errorf("%d bytes are held, of %d", held, buffer)
+	}
+	if allowed > buffer {
+		t.Errorf("the peer may send %d bytes, where there is memory for %d", allowed, buffer)
+	}
+	for st := reader; !credited(); {
+		if _, err := st.Read(make([]byte, piece)); err != nil {
+			t.Fatal("no credit comes after reading: ", err)
+		}
 	}
 	peer.conn.Close()
 }

@@ -1,11 +1,13 @@
 package qmux
 
-// Incoming are the streams that the peer opens. Guarded by session.mu.
+import (
+	"github.com/backdial/backdial/mux/internal/life"
+	"github.com/backdial/backdial/mux/internal/recv"
+)
+
+// Incoming are the streams that the peer opens. Guarded by session.Mu.
 type incoming struct {
 	arrived arrived
-	accepts []*Stream // to be accepted
-	open    int       // streams that are not closed, nor refused
-	refused int       // streams that the peer opened although it may open none
 
 	limit    uint64 // that the peer knows of, of streams that it opens, ever
 	accepted uint64 // streams that were accepted or refused
@@ -23,13 +25,12 @@ const maxRefused = 100
 // is when none are in use. A peer that knows the extension bounds by itself how many
 // wait to be accepted, and has those refused that are too many; for any other this is
 // what bounds them. Either way a stream makes room for another only when it has been
-// accepted and is over, so that to open and reset streams is no way to have more of
-// them here.
+// accepted and is over, so opening and resetting streams cannot exceed the limit.
 func (s *session) incomingLimitLocked() (limit, unused uint64) {
 	in := &s.incoming
-	streams, backlog := uint64(max(s.config.MaxStreams, 0)), uint64(max(s.config.AcceptBacklog, 0))
+	streams, backlog := uint64(max(s.Config.MaxStreams, 0)), uint64(max(s.Config.AcceptBacklog, 0))
 	if s.peer.extended() {
-		unused = streams + backlog + maxRefused
+		unused = streams + backlog + life.MaxUnwanted
 		return in.over + unused, unused
 	}
 	return min(in.over+streams, in.accepted+backlog), min(streams, backlog)
@@ -40,7 +41,7 @@ func (s *session) incomingLimitLocked() (limit, unused uint64) {
 func (s *session) grantStreamsLocked() {
 	in := &s.incoming
 	limit, unused := s.incomingLimitLocked()
-	enough := max(min(unused, uint64(max(s.config.AcceptBacklog, 0))), 1)
+	enough := max(min(unused, uint64(max(s.Config.AcceptBacklog, 0))), 1)
 	if s.peer == nil || limit < in.limit+max(unused/4, 1) || in.limit-in.arrived.next >= enough {
 		return
 	}
@@ -50,12 +51,12 @@ func (s *session) grantStreamsLocked() {
 }
 
 // acceptedLocked notes that the peer's stream st will never wait to be accepted again.
-func (s *session) acceptedLocked(st *Stream) {
+func (s *session) acceptedLocked(st *stream) {
 	in := &s.incoming
 	st.accepted = true
 	in.accepted++
 	if st.over {
-		in.over++
+		s.vacatedLocked(st)
 	}
 	if s.peer.extended() && in.accepted-in.reported >= in.reportEvery {
 		in.reported = in.accepted
@@ -65,9 +66,18 @@ func (s *session) acceptedLocked(st *Stream) {
 	s.grantStreamsLocked()
 }
 
+// vacatedLocked notes that neither end has more to say on the peer's stream st, which does
+// not wait to be accepted: the peer may open another before this end goes on to Close.
+func (s *session) vacatedLocked(st *stream) {
+	s.incoming.over++
+	if !st.closed {
+		s.VacatedLocked()
+	}
+}
+
 // streamLocked returns the stream that a frame of type typ is about, or nil if that is
 // over. The first frame of a stream that the peer opens makes it.
-func (s *session) streamLocked(id uint64, typ frameType) (*Stream, error) {
+func (s *session) streamLocked(id uint64, typ frameType) (*stream, error) {
 	if st := s.streams[id]; st != nil {
 		return st, nil
 	}
@@ -92,28 +102,22 @@ func (s *session) streamLocked(id uint64, typ frameType) (*Stream, error) {
 
 // arriveLocked makes a stream that the peer opens. If it is one too many, the peer is
 // told so.
-func (s *session) arriveLocked(id uint64, typ frameType) (*Stream, error) {
-	in := &s.incoming
+func (s *session) arriveLocked(id uint64, typ frameType) (*stream, error) {
+	admitted, err := s.AdmitLocked()
+	if err != nil {
+		return nil, violation(streamLimitError, typ, "%v", err)
+	}
 	s.grantStreamsLocked()
 	st := newStream(s)
 	st.id, st.named, st.announced, st.incoming = id, true, true, true
 	s.flight.joinLocked(st, s.peer.initialMaxStreamDataBidiLocal)
-	if s.err == nil && !s.closing && !s.draining && in.open < s.config.MaxStreams && len(in.accepts) < s.config.AcceptBacklog {
-		s.streams[id] = st
-		in.open++
-		in.accepts = append(in.accepts, st)
-		s.accepting.Broadcast()
+	s.streams[id] = st
+	if admitted {
+		s.ArrivedLocked(st)
 		return st, nil
 	}
-	if s.config.MaxStreams < 0 {
-		in.refused++
-	}
-	if in.refused > maxRefused {
-		return nil, violation(streamLimitError, typ, "%d streams, where none is allowed", in.refused)
-	}
-	s.streams[id] = st
 	st.closed, st.writeErr = true, errStreamClosed
-	st.discarding, st.readErr = true, errStreamClosed
+	st.in.EndLocked(recv.Discarding, errStreamClosed)
 	s.giveUpLocked(st, codeRefused)
 	s.acceptedLocked(st)
 	return st, nil

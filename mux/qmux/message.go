@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/backdial/backdial/mux"
 )
@@ -15,19 +14,15 @@ const maxMessages = 64 << 10
 
 // Send implements [mux.Session].
 func (s *session) Send(message []byte) error {
-	if len(message) > mux.MaxMessage {
-		return fmt.Errorf("qmux: send: a message of %d bytes, where %d are the most", len(message), mux.MaxMessage)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	c := &s.control
+	if err := s.SendErrLocked(message); err != nil {
+		return err
+	}
 	switch {
-	case s.err != nil:
-		return s.err
-	case s.closing:
-		return errSessionClosed
 	case s.writer.Muted():
-		return lost(errors.New("nothing more can be written"))
+		return s.lost(errMuted)
 	case s.peer != nil && !s.peer.extended():
 		return errors.New("qmux: send: the peer has no messages")
 	case c.inMessages >= maxMessages:
@@ -44,12 +39,8 @@ func (s *session) hearMessage(f frame, r *recordReader) error {
 	if f.length > mux.MaxMessage {
 		return violation(frameEncodingError, f.typ, "message of %d bytes", f.length)
 	}
-	message := make([]byte, f.length)
-	if _, err := io.ReadFull(r, message); err != nil {
+	if err := s.Deliver(f.length, r); err != nil {
 		return cut(err)
-	}
-	if s.config.OnMessage != nil {
-		s.config.OnMessage(message)
 	}
 	return nil
 }

@@ -5,23 +5,24 @@ import (
 	"slices"
 	"time"
 
-	"github.com/backdial/backdial/internal/writeloop"
+	"github.com/backdial/backdial/mux/internal/writeloop"
 )
 
-// An out is what waits for the carrier, and who writes it. Guarded by session.mu.
+// An out is what waits for the carrier, and who writes it. Guarded by session.Mu.
 //
 // A Write copies into the batch that leaves next: what is written while the writer is
 // busy leaves together. Everything that is not data is only noted, and becomes frames
 // when the writer takes the batch.
 type out struct {
-	batch   *batch // nil for none
-	limit   int    // of a record
-	payload int    // of a frame
-	sent    uint64 // payload of all streams
-	maxData uint64 // of that, as the peer allows
+	batch   *batch         // nil for none
+	limit   int            // of a record
+	payload int            // of a frame
+	sent    uint64         // payload of all streams
+	maxData uint64         // of that, as the peer allows
+	data    writeloop.Mark // after the last of it
 
-	unannounced []*Stream                // that have an id the peer has not heard of, in order
-	waiting     writeloop.Turns[*Stream] // who wait for room in the batch or credit of the connection
+	unannounced []*stream                // that have an id the peer has not heard of, in order
+	waiting     writeloop.Turns[*stream] // who wait for room in the batch or credit of the connection
 }
 
 // maxBatch is how many bytes a batch has before frames that are not data are left to the
@@ -60,8 +61,8 @@ func (o *out) room(most int) uint64 { return uint64(max(most-o.queued()-maxStrea
 func (s *session) fillLocked() {
 	o := &s.out
 	o.waiting.Serve(func() bool {
-		return o.room(maxQueue) >= minPayload && o.sent < o.maxData && s.err == nil && !s.writer.Muted()
-	}, func(st *Stream) bool {
+		return o.room(maxQueue) >= minPayload && o.sent < o.maxData && s.ErrLocked() == nil && !s.writer.Muted()
+	}, func(st *stream) bool {
 		return s.sendFrameLocked(st) && (st.early != nil || len(st.unsent) > 0)
 	})
 }
@@ -83,14 +84,16 @@ func (s written) Take() (writeloop.Batch, bool) {
 	return b, true
 }
 
-func (s written) Over() bool { return s.err != nil }
+func (s written) Over() bool { return s.ErrLocked() != nil }
+
+func (s written) Took(after time.Duration) { s.TookLocked(after) }
 
 func (s written) Flushed() { s.flushed.Broadcast() }
 
 // Failed lets the reader go on for a while: what has arrived may be complete. It gets at
 // it, and finds the end.
 func (s written) Failed(err error) {
-	time.AfterFunc(farewell, func() { s.end(lost(fmt.Errorf("write: %w", err))) })
+	time.AfterFunc(farewell, func() { s.End(s.lost(fmt.Errorf("write: %w", err))) })
 }
 
 // takeLocked returns the batch that leaves next, with all that is to be said, or nil if
@@ -111,7 +114,7 @@ func (s *session) takeLocked() *batch {
 // announceLocked has the peer hear of all new streams up to st, or of all if that is
 // nil, for which its own frames are enough if there are some. Ids reach the peer in
 // their order.
-func (s *session) announceLocked(st *Stream) {
+func (s *session) announceLocked(st *stream) {
 	if st != nil && st.announced {
 		return
 	}

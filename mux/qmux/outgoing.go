@@ -1,10 +1,13 @@
 package qmux
 
-import "slices"
+import (
+	"context"
+	"slices"
+)
 
-// Outgoing are the streams that are opened on this end. Guarded by session.mu.
+// Outgoing are the streams that are opened on this end. Guarded by session.Mu.
 type outgoing struct {
-	unnamed  []*Stream // that wait for an id, in order
+	unnamed  []*stream // that wait for an id, in order
 	named    uint64    // streams that have one; the index of the next
 	accepted uint64    // of those, as the peer says
 	unended  int       // streams that are closed, but the peer has not ended them
@@ -17,33 +20,30 @@ func (o *outgoing) opened() uint64 { return o.named + uint64(len(o.unnamed)) }
 // allow any number, and end none.
 const maxUnended = 1 << 15
 
-// mayOpenLocked reports whether the peer has room for another stream. One that does
+// MayOpenLocked reports whether the peer has room for another stream. One that does
 // not say what it has accepted says how many it takes instead, by MAX_STREAMS.
-func (s *session) mayOpenLocked() bool {
+func (s protocol) MayOpenLocked() (bool, error) {
 	o := &s.outgoing
-	backlog := uint64(max(s.config.AcceptBacklog, 0))
+	backlog := uint64(max(s.Config.AcceptBacklog, 0))
 	switch {
 	case s.peer == nil:
-		return o.opened() < backlog
-	case o.unended >= maxUnended:
-		return false
-	case o.opened() >= s.peer.maxStreams:
-		return false
+		return o.opened() < backlog, nil
+	case o.unended >= maxUnended, o.opened() >= s.peer.maxStreams:
+		return false, nil
 	case s.peer.extended():
-		return o.opened()-o.accepted < backlog
+		return o.opened()-o.accepted < backlog, nil
 	}
-	return true
+	return true, nil
 }
 
-func (s *session) openLocked() *Stream {
-	st := newStream(s)
-	s.inUse++
+// OpenLocked opens a stream. Before the peer's parameters are known it has no id.
+func (s protocol) OpenLocked(context.Context) (*stream, error) {
+	st := newStream(s.session)
 	s.outgoing.unnamed = append(s.outgoing.unnamed, st)
 	if s.peer != nil {
 		s.nameLocked()
 	}
-	s.measureFirstLocked()
-	return st
+	return st, nil
 }
 
 // nameLocked gives ids to the streams that wait for one, as far as the peer lets it.

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/test/leak"
 	"github.com/backdial/backdial/mux"
 )
 
@@ -44,11 +44,11 @@ func TestUnended(t *testing.T) {
 	if err := await(t, "Open", opening); err != nil {
 		t.Error("open:", err)
 	}
-	s.mu.Lock()
+	s.Mu.Lock()
 	if n := s.outgoing.unended; n != maxUnended-1 {
 		t.Errorf("%d streams are not ended, want %d", n, maxUnended-1)
 	}
-	s.mu.Unlock()
+	s.Mu.Unlock()
 	peer.conn.Close()
 	await(t, "what the session says", listening)
 }

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/backdial/backdial/internal/testnet"
+	"github.com/backdial/backdial/internal/test/testnet"
 	"github.com/backdial/backdial/mux"
 )
 
@@ -31,7 +31,7 @@ func meetPuppet(t *testing.T, side side, config mux.Config) (*session, *puppet) 
 	theirs.SetReadDeadline(time.Now().Add(patience))
 	s := newSession(draft02, ours, side, config)
 	t.Cleanup(func() { s.Close() })
-	return s, &puppet{t, theirs, theirs, newRecordReader(newRecordConn(theirs), func() {})}
+	return s, &puppet{t, theirs, theirs, newRecordReader(newRecordConn(theirs), func(int) {})}
 }
 
 // greetings are the parameters of a generous peer, which knows the extension only if
@@ -62,9 +62,9 @@ func meet(t *testing.T, side side, config mux.Config, p parameters) (*session, *
 		t.Fatalf("the first frame is %+v, want one of parameters", f)
 	}
 	until(t, "the session knows its peer", func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return s.peer != nil || s.err != nil
+		s.Mu.Lock()
+		defer s.Mu.Unlock()
+		return s.peer != nil || s.ErrLocked() != nil
 	})
 	return s, peer
 }
@@ -79,15 +79,15 @@ func (p *puppet) say(frames ...[]byte) {
 // write sends bytes. That they are not taken is for others to notice.
 func (p *puppet) write(b []byte) { p.w.Write(b) }
 
-// stream returns a STREAM frame with an offset and a length.
-func stream(id, offset uint64, data []byte) []byte {
+// streamFrame returns a STREAM frame with an offset and a length.
+func streamFrame(id, offset uint64, data []byte) []byte {
 	f := frame{typ: frameStream, id: id, offset: offset, length: len(data)}
 	return append(f.append(nil), data...)
 }
 
-// fin is stream of the last frame.
+// fin is streamFrame of the last frame.
 func fin(id, offset uint64, data []byte) []byte {
-	b := stream(id, offset, data)
+	b := streamFrame(id, offset, data)
 	b[0] |= byte(bitFin)
 	return b
 }
@@ -175,7 +175,7 @@ func cause(t *testing.T, s *session) error {
 	}
 }
 
-func open(t *testing.T, s *session) *Stream {
+func open(t *testing.T, s *session) *stream {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -183,10 +183,10 @@ func open(t *testing.T, s *session) *Stream {
 	if err != nil {
 		t.Fatal("open:", err)
 	}
-	return st.(*Stream)
+	return st.(*stream)
 }
 
-func accept(t *testing.T, s *session) *Stream {
+func accept(t *testing.T, s *session) *stream {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -194,7 +194,7 @@ func accept(t *testing.T, s *session) *Stream {
 	if err != nil {
 		t.Fatal("accept:", err)
 	}
-	return st.(*Stream)
+	return st.(*stream)
 }
 
 // start runs f beside the test, and returns where its error will be.

@@ -2,7 +2,7 @@
 // any connection that is reliable and keeps order.
 //
 // It speaks draft-ietf-quic-qmux-02, and can be the peer of other implementations,
-// such as the npm package @moq/qmux in a browser, which package internal/interop tests:
+// such as the npm package @moq/qmux in a browser, which package internal/test/interop tests:
 //
 //	new Session(url, {protocols: ["qmux-02.backdial.1"]})
 //
@@ -16,7 +16,7 @@
 // Close of a stream ends what this end sends (FIN); the peer is asked to stop
 // (STOP_SENDING, with code 0) if it waits for room, or when more arrives of what nobody
 // reads any more. A stream that is refused, reset by its user, or given up because it
-// is not read, is reset both ways with code 1, or that of [Stream.ResetWithCode]. The
+// is not read, is reset both ways with code 1, or that of ResetWithCode ([mux.CodeResetter]). The
 // peer's code is in a [*mux.ResetError].
 //
 // Close of a session sends CONNECTION_CLOSE of the application, with code 0; one that
@@ -47,9 +47,10 @@
 // It is returned on receipt and not when something is read, so that streams which are
 // not read do not stop those that are: it bounds what is under way, for all streams
 // together, and so how long a small write waits behind large ones. What nobody reads is
-// bounded by [mux.Config.ReceiveBuffer]: the window shrinks to what is free of it, but not
-// below that of one stream, and beyond it streams are reset. Towards a peer that has
-// another policy, streams that it does not read may stop all others.
+// bounded by [mux.Config.ReceiveBuffer]: credit is returned only as far as there is memory,
+// and an eighth of that stays apart for buffers that are not full. So the peer waits for
+// readers when there is none. Towards a peer that has another policy, streams that it does
+// not read may stop all others.
 //
 // # Peers that lose credit
 //
@@ -91,7 +92,7 @@ import (
 const name = "qmux"
 
 // New returns the multiplexer. Its name is "qmux", its protocol "qmux-02.backdial.1",
-// and its streams are a [*Stream].
+// and its streams are a [*stream].
 func New() mux.Muxer { return muxer{draft02} }
 
 type muxer struct{ version *version }

@@ -3,7 +3,7 @@ package qmux
 import (
 	"testing"
 
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/test/leak"
 	"github.com/backdial/backdial/mux"
 )
 
@@ -26,8 +26,8 @@ func TestSmallWritesAreBounded(t *testing.T) {
 		})
 	}
 	until(t, "all of them wait", func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
+		s.Mu.Lock()
+		defer s.Mu.Unlock()
 		waiting := 0
 		for _, st := range s.streams {
 			if st.waits || st.sent == st.limit {
@@ -36,11 +36,11 @@ func TestSmallWritesAreBounded(t *testing.T) {
 		}
 		return waiting == streams && s.writer.Stuck() > 0
 	})
-	s.mu.Lock()
+	s.Mu.Lock()
 	if queued := s.out.queued(); queued > maxQueue+roomForSmall {
 		t.Errorf("%d bytes are queued, want %d at most", queued, maxQueue+roomForSmall)
 	}
-	s.mu.Unlock()
+	s.Mu.Unlock()
 	peer.conn.Close()
 	for _, w := range writing {
 		await(t, "Write", w)

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"io"
+
+	"github.com/backdial/backdial/mux/internal/life"
 )
 
 // readLoop takes records from the carrier until the session ends. It waits for nothing
@@ -11,23 +13,23 @@ import (
 func (s *session) readLoop() {
 	defer close(s.read)
 	err := s.readRecords()
-	s.mu.Lock()
-	closing := s.closing
-	s.mu.Unlock()
+	s.Mu.Lock()
+	closes := s.StateLocked() == life.Closing
+	s.Mu.Unlock()
 	e, ok := errors.AsType[*ConnectionError](err)
 	switch {
-	case closing: // Close ends the session when it is done
+	case closes: // Close ends the session when it is done
 	case ok && !e.Remote:
 		s.violation(e)
 	case ok:
-		err = lost(closedByPeer(e))
+		err = s.lost(closedByPeer(e))
 		s.answerEnd(err)
-		s.end(err)
+		s.End(err)
 	case err == io.EOF:
-		s.answerEnd(lost(err))
-		s.end(lost(err))
+		s.answerEnd(s.lost(err))
+		s.End(s.lost(err))
 	default:
-		s.end(lost(err))
+		s.End(s.lost(err))
 	}
 }
 
@@ -104,13 +106,11 @@ func (s *session) handle(f frame, r *recordReader) error {
 	case framePing:
 		err = s.handlePing(f)
 	case framePong:
-		useful = true
-		err = s.handlePong(f)
+		useful, err = s.handlePong(f)
 	case frameClose, frameCloseApplication:
 		err = s.handleClose(f, r)
 	case frameAccepted, frameMessage, frameLeaving:
-		useful = true
-		err = s.handleExtension(f, r)
+		useful, err = s.handleExtension(f, r)
 	case s.version.parameters:
 		useful = true
 		err = s.handleParameters(f, r)
@@ -138,20 +138,24 @@ func (s *session) handleParameters(f frame, r *recordReader) error {
 	if err != nil {
 		return err
 	}
-	s.mu.Lock()
+	s.Mu.Lock()
 	s.writer.Hold()
 	s.meetLocked(p)
-	s.writer.Release(true)
-	s.mu.Unlock()
+	s.writer.Release()
+	s.Mu.Unlock()
 	s.keepBusy(p.maxIdleTimeout)
 	return nil
 }
 
 // lookUp is streamLocked for the reader.
-func (s *session) lookUp(f *frame) (*Stream, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.streamLocked(f.id, f.typ)
+func (s *session) lookUp(f *frame) (*stream, error) {
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
+	st, err := s.streamLocked(f.id, f.typ)
+	if st != nil && f.length > 0 {
+		st.heardLocked()
+	}
+	return st, err
 }
 
 func (s *session) handleStream(f frame, r *recordReader) error {
@@ -205,17 +209,17 @@ func (s *session) handleReset(f frame) (bool, error) {
 }
 
 func (s *session) overflow(typ frameType) error {
-	return violation(flowControlError, typ, "more than the %d bytes that are allowed on all streams", s.inflow.allowed)
+	return violation(flowControlError, typ, "more than the %d bytes that are allowed on all streams", s.inflow.told())
 }
 
-// extendInflow returns to the peer the connection's credit for what has arrived.
+// extendInflow returns to the peer the connection's credit for what has arrived, as far as
+// there is memory.
 func (s *session) extendInflow() {
-	if !s.inflow.extend(s.pings.Shortest()) {
+	if !s.inflow.extend(s.Pings.Shortest()) {
 		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.inflow.told = s.inflow.allowed
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	s.control.maxData = true
 	s.flushLocked()
 }
@@ -223,8 +227,8 @@ func (s *session) extendInflow() {
 // handleSending is about what this end sends on a stream. It reports whether it says
 // anything.
 func (s *session) handleSending(f frame) (bool, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	st, err := s.streamLocked(f.id, f.typ)
 	if f.typ == frameStopSending && err == nil {
 		s.stoppedLocked(cmp.Or(st, s.flight.find(f.id)))
@@ -249,8 +253,8 @@ func (s *session) handleSending(f frame) (bool, error) {
 }
 
 func (s *session) handleMaxData(limit uint64) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	if limit <= s.out.maxData {
 		return false
 	}
@@ -261,14 +265,14 @@ func (s *session) handleMaxData(limit uint64) bool {
 }
 
 func (s *session) handleMaxStreams(limit uint64) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	if limit <= s.peer.maxStreams {
 		return false
 	}
 	s.peer.maxStreams = limit
 	s.nameLocked()
-	s.opening.Broadcast()
+	s.WakeOpenLocked()
 	return true
 }
 
@@ -282,24 +286,27 @@ func (s *session) handleClose(f frame, r *recordReader) error {
 	return e
 }
 
-func (s *session) handleExtension(f frame, r *recordReader) error {
+// handleExtension reports whether the frame says anything new.
+func (s *session) handleExtension(f frame, r *recordReader) (bool, error) {
 	if !s.peer.extended() {
-		return violation(frameEncodingError, f.typ, "frame of an extension that the peer has not declared")
+		return false, violation(frameEncodingError, f.typ, "frame of an extension that the peer has not declared")
 	}
 	if f.typ == frameMessage {
-		return s.hearMessage(f, r)
+		return true, s.hearMessage(f, r)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
+	if f.typ == frameLeaving {
+		return s.PeerLeavesLocked(), nil
+	}
 	o := &s.outgoing
 	switch {
-	case f.typ == frameLeaving:
-		s.peer.leaving = true
 	case f.max > o.named:
-		return violation(protocolViolation, f.typ, "%d streams accepted, of %d", f.max, o.named)
-	default:
-		o.accepted = max(o.accepted, f.max)
+		return false, violation(protocolViolation, f.typ, "%d streams accepted, of %d", f.max, o.named)
+	case f.max <= o.accepted:
+		return false, nil
 	}
-	s.opening.Broadcast()
-	return nil
+	o.accepted = f.max
+	s.WakeOpenLocked()
+	return true, nil
 }

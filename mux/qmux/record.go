@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/internal/powers"
 )
 
 // Frames travel in records (the draft, section 4). On a byte stream a record begins
@@ -31,14 +32,13 @@ const (
 // A recordConn is a connection and how records are put onto it.
 type recordConn struct {
 	net.Conn
-	messages carrier.MessageConn  // nil for a byte stream
-	prompt   carrier.PromptReader // nil if it is none
+	messages powers.Messenger    // nil for a byte stream
+	prompt   powers.PromptReader // nil if it cannot be read without waiting
 }
 
 func newRecordConn(conn net.Conn) recordConn {
-	messages, _ := conn.(carrier.MessageConn)
-	prompt, _ := conn.(carrier.PromptReader)
-	return recordConn{conn, messages, prompt}
+	p := powers.OfConn(conn)
+	return recordConn{conn, p.Messenger, p.PromptReader}
 }
 
 // A recordReader takes records off a connection, from one goroutine.
@@ -47,13 +47,13 @@ type recordReader struct {
 	limit int
 	left  int // bytes of the record that have not been taken
 	buf   *bufio.Reader
-	heard func() // is called when something has arrived
+	heard func(n int) // is called when so many bytes have arrived, or a message
 
 	begun   uint64        // records
 	current atomic.Uint64 // the number of the record that is under way, or 0
 }
 
-func newRecordReader(conn recordConn, heard func()) *recordReader {
+func newRecordReader(conn recordConn, heard func(n int)) *recordReader {
 	r := &recordReader{conn: conn, limit: maxRecordSize, heard: heard}
 	r.buf = bufio.NewReaderSize(arrivals{r}, readBuffer)
 	return r
@@ -64,7 +64,7 @@ type arrivals struct{ r *recordReader }
 
 func (a arrivals) Read(p []byte) (int, error) {
 	n, err := a.r.conn.Read(p)
-	a.r.heard()
+	a.r.heard(n)
 	return n, err
 }
 
@@ -73,7 +73,7 @@ func (a arrivals) Read(p []byte) (int, error) {
 func (r *recordReader) next() (err error) {
 	if r.conn.messages != nil {
 		r.left, err = r.conn.messages.NextMessage(r.limit)
-		r.heard()
+		r.heard(0)
 		if errors.Is(err, carrier.ErrMessageSize) {
 			return tooLarge(r.limit)
 		}
@@ -132,14 +132,14 @@ func (r *recordReader) Read(p []byte) (int, error) {
 	return n, cut(err)
 }
 
-// readNow is Read of what has arrived, which may be nothing.
-func (r *recordReader) readNow(p []byte) (n int) {
+// ReadNow is Read of what has arrived, which may be nothing.
+func (r *recordReader) ReadNow(p []byte) (n int) {
 	p = p[:min(len(p), r.left)]
 	if r.buf.Buffered() > 0 {
 		n, _ = r.buf.Read(p)
 	} else if r.conn.prompt != nil {
 		if n = r.conn.prompt.ReadNow(p); n > 0 {
-			r.heard()
+			r.heard(n)
 		}
 	}
 	r.left -= n

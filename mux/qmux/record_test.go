@@ -55,7 +55,7 @@ type heardFrame struct {
 
 // readFrames reads frames until there is an error.
 func readFrames(conn net.Conn) (frames []heardFrame, err error) {
-	r := newRecordReader(newRecordConn(conn), func() {})
+	r := newRecordReader(newRecordConn(conn), func(int) {})
 	for {
 		if err := r.next(); err != nil {
 			return frames, err
@@ -133,7 +133,7 @@ func TestBatch(t *testing.T) {
 			b := newBatch(sized)
 			b.limit = minRecordSize + r.IntN(sendRecordSize-minRecordSize)
 			var want []heardFrame
-			st := new(Stream)
+			st := new(stream)
 			for range r.IntN(50) {
 				payload := make([]byte, r.IntN(1<<r.IntN(14)))
 				switch r.IntN(4) {
@@ -148,7 +148,7 @@ func TestBatch(t *testing.T) {
 				default:
 					f := frame{typ: frameStream, id: r.Uint64N(1 << 62), offset: r.Uint64N(1 << 61), length: len(payload)}
 					b.data(st, f, payload)
-					if f.fin = r.IntN(4) == 0; f.fin && (b.finish(new(Stream)) || !b.finish(st)) {
+					if f.fin = r.IntN(4) == 0; f.fin && (b.finish(new(stream)) || !b.finish(st)) {
 						t.Error("the last frame is of another stream")
 					}
 					want = append(want, heardFrame{f, string(payload)})

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/test/leak"
 	"github.com/backdial/backdial/mux"
 )
 
@@ -18,15 +18,15 @@ func TestShedDuringWrite(t *testing.T) {
 		t.Fatal("write:", err)
 	}
 	full := errors.New("the receive buffer is full")
-	st.mu.Lock() // as one that reads, so that the stream is given up half way
-	refused := start(func() error { st.refuse(full); return nil })
+	st.in.Lock() // as one that reads, so that the stream is given up half way
+	abandoned := start(func() error { owner{st}.Abandon(full); return nil })
 	for f := (frame{}); f.typ != frameResetStream; {
 		f, _ = peer.hear()
 	}
 	if _, err := st.Write([]byte("late")); err != full {
 		t.Errorf("a Write after RESET_STREAM: %v, want %v", err, full)
 	}
-	st.mu.Unlock()
-	await(t, "refuse", refused)
+	st.in.Unlock()
+	await(t, "Abandon", abandoned)
 	peer.conn.Close()
 }

@@ -2,57 +2,46 @@ package qmux
 
 import (
 	"cmp"
+	"errors"
 	"net"
 	"sync"
 	"time"
 
-	"github.com/backdial/backdial/internal/deadline"
-	"github.com/backdial/backdial/internal/readbuf"
-	"github.com/backdial/backdial/internal/window"
 	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/mux/internal/deadline"
+	"github.com/backdial/backdial/mux/internal/recv"
+	"github.com/backdial/backdial/mux/internal/writeloop"
 )
 
-// A Stream implements [mux.Stream]. What a session of this package opens and accepts
-// is one.
+// A stream implements [mux.Stream]. Its two halves have locks of their own: sending has
+// that of the session, which is taken after that of the receiving half.
 //
-// Its two halves have locks of their own: receiving has mu, sending the session's.
 // The session knows it until neither end has more to say and its user has closed it.
-type Stream struct {
-	s *session
+type stream struct {
+	s  *session
+	in recv.Pushed
 
-	mu           sync.Mutex     // guards below
-	readable     sync.Cond      // Read may go on
-	buffer       readbuf.Buffer // what has arrived
-	received     uint64         // bytes in all
-	allowed      uint64         // bytes that the peer may send in all
-	window       window.Window  // how many more than consumed that is
-	into         []byte         // of a Read that waits, to be filled at once
-	readErr      error          // what Read returns after the buffer
-	readDeadline deadline.Deadline
-	filled       int32 // of into, by who receives
-	accounted    int32 // memory of buffer that is in session.windows
-	finished     bool  // all has arrived
-	wasReset     bool  // the peer sends no more, although that is not all
-	discarding   bool  // nobody reads any more
+	final bool // how much the peer sends in all is known; guarded by in's lock
 
-	// Guarded by session.mu.
-	named     bool // it has an id
-	announced bool // the peer knows of it
-	incoming  bool // the peer has opened it
-	accepted  bool // and it does not wait to be accepted
-	closed    bool // by its user, or refused
-	recvDone  bool // the peer has finished or reset it
-	sendDone  bool // this end has
-	over      bool // both
-	ended     bool // the peer is told, or about to be, that this end has finished or reset it
-	stopped   bool // the peer is asked, or about to be, to send no more
-	writing   bool // a Write is under way
-	waits     bool // it has a turn in out.waiting
-	pending   pending
-	id        uint64
-	resetCode uint64
-	stopCode  uint32
-	granted   uint64 // bytes that it may send in all, as the peer is to be told
+	// Guarded by session.Mu.
+	named      bool // it has an id
+	announced  bool // the peer knows of it
+	incoming   bool // the peer has opened it
+	accepted   bool // and it does not wait to be accepted
+	closed     bool // by its user, or refused
+	recvDone   bool // the peer has finished or reset it
+	sendDone   bool // this end has
+	over       bool // both
+	ended      bool // the peer is told, or about to be, that this end has finished or reset it
+	stopped    bool // the peer is asked, or about to be, to send no more
+	writing    bool // a Write is under way
+	waits      bool // it has a turn in out.waiting
+	pending    pending
+	id         uint64
+	resetCode  uint64
+	stopCode   uint32
+	unanswered writeloop.Mark // after the last of sent; 0 if the peer has answered that
+	granted    uint64         // bytes that it may send in all, as the peer is to be told
 
 	writable      sync.Cond // Write may go on
 	sent          uint64    // bytes in all
@@ -65,47 +54,36 @@ type Stream struct {
 }
 
 var (
-	_ mux.CodeResetter = (*Stream)(nil)
-	_ mux.WriterTo     = (*Stream)(nil)
-	_ mux.Checker      = (*Stream)(nil)
+	_ mux.CodeResetter = (*stream)(nil)
+	_ mux.WriterTo     = (*stream)(nil)
+	_ mux.Checker      = (*stream)(nil)
 )
 
-func newStream(s *session) *Stream {
-	st := &Stream{s: s, allowed: uint64(s.config.Window), window: s.windows.New()}
-	st.readable.L = &st.mu
-	st.writable.L = &s.mu
+func newStream(s *session) *stream {
+	st := &stream{s: s, unanswered: 1}
+	st.in.Init(&s.budget, owner{st})
+	st.writable.L = &s.Mu
 	return st
 }
 
 // LocalAddr returns that of the session's connection.
-func (st *Stream) LocalAddr() net.Addr { return st.s.conn.LocalAddr() }
+func (st *stream) LocalAddr() net.Addr { return st.s.conn.LocalAddr() }
 
 // RemoteAddr returns that of the session's connection.
-func (st *Stream) RemoteAddr() net.Addr { return st.s.conn.RemoteAddr() }
+func (st *stream) RemoteAddr() net.Addr { return st.s.conn.RemoteAddr() }
 
 // SetDeadline implements [net.Conn].
-func (st *Stream) SetDeadline(t time.Time) error {
+func (st *stream) SetDeadline(t time.Time) error {
 	if err := st.SetReadDeadline(t); err != nil {
 		return err
 	}
 	return st.SetWriteDeadline(t)
 }
 
-// SetReadDeadline implements [net.Conn].
-func (st *Stream) SetReadDeadline(t time.Time) error {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if st.discarding {
-		return st.readErr
-	}
-	st.readDeadline.Set(t, &st.readable)
-	return nil
-}
-
 // SetWriteDeadline implements [net.Conn].
-func (st *Stream) SetWriteDeadline(t time.Time) error {
-	st.s.mu.Lock()
-	defer st.s.mu.Unlock()
+func (st *stream) SetWriteDeadline(t time.Time) error {
+	st.s.Mu.Lock()
+	defer st.s.Mu.Unlock()
 	if st.closed {
 		return st.writeErr
 	}
@@ -114,104 +92,110 @@ func (st *Stream) SetWriteDeadline(t time.Time) error {
 }
 
 // CloseWrite implements [mux.Stream].
-func (st *Stream) CloseWrite() error {
+func (st *stream) CloseWrite() error {
 	s := st.s
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case st.writeErr == errStreamHalfClosed:
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
+	switch err := cmp.Or(st.writeErr, s.ErrLocked()); {
+	case err == errStreamHalfClosed:
+	case errors.Is(err, mux.ErrReset): // which Write and Read tell
 		return nil
-	case st.writeErr != nil:
-		return st.writeErr
+	case err != nil:
+		return err
+	default:
+		s.writer.Hold()
+		s.finishLocked(st)
+		st.writeErr = errStreamHalfClosed
+		st.writable.Broadcast()
+		s.writer.Release()
 	}
-	s.finishLocked(st)
-	st.writeErr = errStreamHalfClosed
-	st.writable.Broadcast()
-	return nil
+	return s.awaitEndLocked(st)
 }
 
 // Close implements [mux.Stream]. A peer that goes on sending is told to stop with
 // code 0, when it does: usually what it has to say is on its way already. One that
 // waits for room cannot find out, and is told at once.
-func (st *Stream) Close() error {
-	st.leave(errStreamClosed, func() {
+func (st *stream) Close() error {
+	return st.leave(errStreamClosed, true, func() {
 		if st.writeErr == nil { // otherwise that is not all, unless it has been said
 			st.s.finishLocked(st)
 		}
-		if st.received == st.allowed {
+		if st.in.ReceivedLocked() == st.in.AllowedLocked() {
 			st.s.stopLocked(st, codeClosed)
 		}
 	})
-	return nil
 }
 
 // Reset implements [mux.Stream]. The peer gets the code 1.
-func (st *Stream) Reset() error { return st.ResetWithCode(codeRefused) }
+func (st *stream) Reset() error { return st.ResetWithCode(codeRefused) }
 
 // ResetWithCode is Reset with a code that says why. The peer finds it in a
 // [*mux.ResetError].
-func (st *Stream) ResetWithCode(code uint32) error {
-	st.leave(errStreamReset, func() { st.s.giveUpLocked(st, code) })
-	return nil
+func (st *stream) ResetWithCode(code uint32) error {
+	return st.leave(errStreamReset, false, func() { st.s.giveUpLocked(st, code) })
 }
 
 // leave ends the use of the stream on this end, for which err is why, unless it has
-// ended. It calls tellLocked to have the peer told.
-func (st *Stream) leave(err error, tellLocked func()) {
-	st.mu.Lock()
-	defer st.mu.Unlock()
+// ended. It calls tellLocked to have the peer told. With await it then waits until the end
+// of the stream has left, if the peer may wait for it.
+func (st *stream) leave(err error, await bool, tellLocked func()) error {
+	st.in.Lock() // until it is over: what the peer answers must not be why
+	left, waits := st.leaveSendingLocked(err, await, tellLocked)
+	if left {
+		st.in.EndLocked(recv.Discarding, err)
+	}
+	st.in.Unlock()
+	if !waits {
+		return nil
+	}
+	st.s.Mu.Lock()
+	defer st.s.Mu.Unlock()
+	st.s.writer.Release()
+	return st.s.awaitEndLocked(st)
+}
+
+// leaveSendingLocked is leave for the sending half. It reports whether the stream had not
+// been left before, and whether the end of the stream is to be waited for, which the writer
+// holds then. The receiving half is locked.
+func (st *stream) leaveSendingLocked(err error, await bool, tellLocked func()) (left, waits bool) {
 	s := st.s
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	if st.closed {
-		return
+		return false, false
 	}
 	st.closed = true
-	s.inUse--
-	s.drained.Broadcast()
-	if st.incoming {
-		s.incoming.open--
-	} else {
+	s.LeftLocked(st.incoming && !st.over)
+	if !st.incoming {
 		s.outgoing.unended++
+	}
+	sound := st.writeErr == nil || st.writeErr == errStreamHalfClosed
+	waits = await && sound && (st.unanswered != 0 || st.early != nil)
+	if waits {
+		s.writer.Hold()
 	}
 	tellLocked()
 	st.writeDeadline.Stop()
 	st.writeErr = err
 	st.writable.Broadcast()
-	st.discardLocked(err)
 	s.settleLocked(st)
+	return true, waits
 }
 
-// abort ends both halves for the reason err, which did not come from the
-// stream's user. What the peer had finished before can still be read, unless
-// discard says otherwise.
-func (st *Stream) abort(err error, discard bool) {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if discard {
-		st.discardLocked(err)
-	} else {
-		st.readErr = cmp.Or(st.readErr, err)
-		st.s.windows.Shrink(&st.window)
-		st.readable.Broadcast()
-	}
-	st.s.mu.Lock()
-	defer st.s.mu.Unlock()
+// abort ends both halves for the reason err, which did not come from the stream's user. The
+// receiving one comes to the state as, unless it is beyond that.
+func (st *stream) abort(as recv.State, err error) {
+	st.in.Lock()
+	defer st.in.Unlock()
+	st.in.EndLocked(as, err)
+	st.s.Mu.Lock()
+	defer st.s.Mu.Unlock()
 	st.writeErr = cmp.Or(st.writeErr, err)
 	st.writable.Broadcast()
 }
 
-// refuse gives the stream up for the reason err, and has the peer told.
-func (st *Stream) refuse(err error) {
-	st.s.mu.Lock()
-	st.s.giveUpLocked(st, codeRefused)
-	st.writeErr = cmp.Or(st.writeErr, err) // at once: no data may follow RESET_STREAM
-	st.s.mu.Unlock()
-	st.abort(err, true)
-}
-
 // finishLocked has the peer told that this end has sent all.
-func (s *session) finishLocked(st *Stream) {
+func (s *session) finishLocked(st *stream) {
 	switch {
 	case st.ended:
 	case st.early == nil && s.out.batch != nil && s.out.batch.finish(st):
@@ -225,7 +209,7 @@ func (s *session) finishLocked(st *Stream) {
 
 // giveUpLocked has the peer told that this end neither reads nor writes any more, and
 // that this is not how it should end.
-func (s *session) giveUpLocked(st *Stream, code uint32) {
+func (s *session) giveUpLocked(st *stream, code uint32) {
 	s.resetLocked(st, uint64(code))
 	s.stopLocked(st, code)
 }
@@ -233,7 +217,7 @@ func (s *session) giveUpLocked(st *Stream, code uint32) {
 // resetLocked has the peer told that this end sends no more, and reports whether that is
 // news. It is not if the peer has been told that this end has sent all: it may have read
 // that.
-func (s *session) resetLocked(st *Stream, code uint64) bool {
+func (s *session) resetLocked(st *stream, code uint64) bool {
 	if st.ended && st.early == nil {
 		return false
 	}
@@ -245,7 +229,7 @@ func (s *session) resetLocked(st *Stream, code uint64) bool {
 }
 
 // stopLocked asks the peer to send no more.
-func (s *session) stopLocked(st *Stream, code uint32) {
+func (s *session) stopLocked(st *stream, code uint32) {
 	if st.recvDone || st.stopped {
 		return
 	}
@@ -255,11 +239,11 @@ func (s *session) stopLocked(st *Stream, code uint32) {
 
 // settleLocked notes it if neither end has more to say on st, and forgets st if its
 // user has not either.
-func (s *session) settleLocked(st *Stream) {
+func (s *session) settleLocked(st *stream) {
 	if st.recvDone && st.sendDone && !st.over {
 		st.over = true
 		if st.incoming && st.accepted {
-			s.incoming.over++
+			s.vacatedLocked(st)
 			s.grantStreamsLocked()
 		}
 	}
@@ -271,7 +255,7 @@ func (s *session) settleLocked(st *Stream) {
 	if !st.incoming {
 		s.outgoing.unended--
 		if s.outgoing.unended == maxUnended-1 {
-			s.opening.Broadcast()
+			s.WakeOpenLocked()
 		}
 	}
 }

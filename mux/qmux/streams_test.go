@@ -8,9 +8,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/backdial/backdial/internal/leak"
-	"github.com/backdial/backdial/internal/testnet"
+	"github.com/backdial/backdial/internal/test/leak"
+	"github.com/backdial/backdial/internal/test/testnet"
 	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/mux/internal/life"
 )
 
 // pair makes a session between two of ours.
@@ -30,7 +31,7 @@ func pair(t *testing.T, dial, listen mux.Config) (d, l *session) {
 func TestResetWithCode(t *testing.T) {
 	leak.Check(t)
 	d, l := pair(t, mux.Config{}, mux.Config{})
-	check := func(st, peer *Stream, code uint32) {
+	check := func(st, peer *stream, code uint32) {
 		t.Helper()
 		reading := start(func() error { _, err := peer.Read(make([]byte, 1)); return err })
 		if err := st.ResetWithCode(code); err != nil {
@@ -65,8 +66,8 @@ func TestResetWithCode(t *testing.T) {
 	wantReset(t, "Write after Close", err, codeClosed)
 	for _, s := range []*session{d, l} {
 		until(t, "streams are forgotten", func() bool {
-			s.mu.Lock()
-			defer s.mu.Unlock()
+			s.Mu.Lock()
+			defer s.Mu.Unlock()
 			for _, st := range s.streams {
 				if st.closed {
 					return false
@@ -129,8 +130,8 @@ func TestStopSendingWakesWrite(t *testing.T) {
 				}
 			})
 			until(t, "Write waits", func() bool {
-				s.mu.Lock()
-				defer s.mu.Unlock()
+				s.Mu.Lock()
+				defer s.Mu.Unlock()
 				return st.sent == 10 || s.writer.Stuck() > 0 && s.out.queued() > maxQueue/2
 			})
 			peer.say(encode(frame{typ: frameStopSending, id: 1, code: 55}))
@@ -153,13 +154,13 @@ func TestCloseAsksToStop(t *testing.T) {
 	const window = 256 << 10
 	fill := func(peer *puppet, id uint64) {
 		for offset := uint64(0); offset < window; offset += 16 << 10 {
-			peer.say(stream(id, offset, make([]byte, 16<<10)))
+			peer.say(streamFrame(id, offset, make([]byte, 16<<10)))
 		}
 	}
 	leak.Check(t)
 	s, peer := meet(t, listenSide, mux.Config{}, greetings())
 
-	peer.say(stream(1, 0, []byte("hi"))) // one that has finished when it hears of it
+	peer.say(streamFrame(1, 0, []byte("hi"))) // one that has finished when it hears of it
 	st := accept(t, s)
 	st.Close()
 	peer.wants(frame{typ: frameStream, id: 1, fin: true})
@@ -172,21 +173,21 @@ func TestCloseAsksToStop(t *testing.T) {
 	peer.wants(frame{typ: frameStream, id: 5, fin: true})
 	peer.wants(frame{typ: frameStopSending, id: 5, code: codeClosed})
 
-	peer.say(stream(9, 0, []byte("hi"))) // one that goes on
+	peer.say(streamFrame(9, 0, []byte("hi"))) // one that goes on
 	st = accept(t, s)
 	st.Close()
 	peer.wants(frame{typ: frameStream, id: 9, fin: true})
-	peer.say(stream(9, 2, []byte("more")))
+	peer.say(streamFrame(9, 2, []byte("more")))
 	peer.wants(frame{typ: frameStopSending, id: 9, code: codeClosed})
-	peer.say(stream(9, 6, []byte("and more"))) // is not told again
+	peer.say(streamFrame(9, 6, []byte("and more"))) // is not told again
 	peer.say(encode(frame{typ: frameResetStream, id: 9, offset: 14}))
 
-	peer.say(stream(13, 0, []byte("hi")))
+	peer.say(streamFrame(13, 0, []byte("hi")))
 	st = accept(t, s)
 	st.ResetWithCode(7) // one that is given up
 	peer.wants(frame{typ: frameResetStream, id: 13, code: 7})
 	peer.wants(frame{typ: frameStopSending, id: 13, code: 7})
-	if held := s.windows.Held.Load(); held != 0 {
+	if held := s.budget.Windows.Held.Load(); held != 0 {
 		t.Errorf("streams that nobody reads hold %d bytes", held)
 	}
 	peer.conn.Close()
@@ -196,7 +197,7 @@ func TestCloseAsksToStop(t *testing.T) {
 func TestZeroFinalSize(t *testing.T) {
 	leak.Check(t)
 	s, peer := meet(t, listenSide, mux.Config{}, greetings())
-	peer.say(stream(1, 0, []byte("hi")), encode(frame{typ: frameResetStream, id: 1, code: 9}))
+	peer.say(streamFrame(1, 0, []byte("hi")), encode(frame{typ: frameResetStream, id: 1, code: 9}))
 	_, err := io.ReadAll(accept(t, s))
 	wantReset(t, "Read", err, 9)
 	peer.conn.Close()
@@ -214,7 +215,7 @@ func TestUnknownPeer(t *testing.T) {
 	}
 	opened := uint64(0)
 	next := func() {
-		peer.say(stream(dialSide.id(opened), 0, []byte("x")))
+		peer.say(streamFrame(dialSide.id(opened), 0, []byte("x")))
 		opened++
 	}
 	maxStreams := func(max uint64) {
@@ -302,7 +303,7 @@ func TestEarly(t *testing.T) {
 	if _, err := first.Write([]byte("hello")); err != nil {
 		t.Fatal("write:", err)
 	}
-	first.CloseWrite()
+	ending := start(first.CloseWrite)
 	data := bytes.Repeat([]byte("0123456789"), 1000)
 	writing := start(func() error { _, err := second.Write(data); return err })
 	third.Reset()
@@ -312,9 +313,9 @@ func TestEarly(t *testing.T) {
 		t.Fatalf("the first frame is %+v, want one of parameters", f)
 	}
 	until(t, "Write waits", func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return second.early != nil && len(*second.early) == maxEarly
+		s.Mu.Lock()
+		defer s.Mu.Unlock()
+		return first.ended && second.early != nil && len(*second.early) == maxEarly
 	})
 	peer.say(parametersFrame(p))
 
@@ -345,6 +346,9 @@ func TestEarly(t *testing.T) {
 	if err := await(t, "Write", writing); err != nil {
 		t.Error("write:", err)
 	}
+	if err := await(t, "CloseWrite", ending); err != nil {
+		t.Error("close write:", err)
+	}
 	peer.conn.Close()
 }
 
@@ -355,7 +359,8 @@ func TestEarlyBeforeClose(t *testing.T) {
 	s, peer := meetPuppet(t, dialSide, mux.Config{})
 	st := open(t, s)
 	st.Write([]byte("hello"))
-	st.Close()
+	ending := start(st.Close)
+	until(t, "Close of the stream has begun", func() bool { return s.Streams() == 0 })
 	closing := start(s.Close)
 	until(t, "Close has begun", func() bool { return s.Send(nil) != nil })
 	peer.say(parametersFrame(greetings()))
@@ -372,6 +377,28 @@ func TestEarlyBeforeClose(t *testing.T) {
 	peer.wants(frame{typ: frameCloseApplication})
 	peer.conn.Close()
 	await(t, "Close", closing)
+	if err := await(t, "Close of the stream", ending); err != nil {
+		t.Error("close of the stream:", err)
+	}
+}
+
+// TestEarlyIsUnsent ends streams while the peer does not say who it is.
+func TestEarlyIsUnsent(t *testing.T) {
+	leak.Check(t)
+	const linger = 50 * time.Millisecond
+	for name, end := range map[string]func(*stream) error{"CloseWrite": (*stream).CloseWrite, "Close": (*stream).Close} {
+		s, peer := meetPuppet(t, dialSide, mux.Config{Linger: linger})
+		st := open(t, s)
+		st.Write([]byte("hello"))
+		began := time.Now()
+		if err := await(t, name, start(func() error { return end(st) })); !errors.Is(err, mux.ErrUnsent) {
+			t.Errorf("%s: %v, want mux.ErrUnsent", name, err)
+		}
+		if took := time.Since(began); took < linger {
+			t.Errorf("%s gives up after %v, want %v", name, took, linger)
+		}
+		peer.conn.Close()
+	}
 }
 
 // TestClosedByPeer tells apart how sessions end.
@@ -390,7 +417,7 @@ func TestClosedByPeer(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			leak.Check(t)
 			s, peer := meet(t, listenSide, mux.Config{}, greetings())
-			peer.say(stream(1, 0, []byte("half of")), fin(5, 0, []byte("all of it")))
+			peer.say(streamFrame(1, 0, []byte("half of")), fin(5, 0, []byte("all of it")))
 			half, all := accept(t, s), accept(t, s)
 			peer.say(test.says)
 			peer.conn.CloseWrite()
@@ -422,9 +449,9 @@ func TestMessageBeforeClose(t *testing.T) {
 	}
 	closed := start(s.Close)
 	until(t, "the session closes", func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return s.closing
+		s.Mu.Lock()
+		defer s.Mu.Unlock()
+		return s.StateLocked() == life.Closing
 	})
 	p := greetings()
 	p.backlog = 1
@@ -457,13 +484,13 @@ func TestCloseDuringLastFrame(t *testing.T) {
 	const window = 256 << 10
 	leak.Check(t)
 	s, peer := meet(t, listenSide, mux.Config{}, greetings())
-	peer.say(stream(1, 0, []byte("hi")))
+	peer.say(streamFrame(1, 0, []byte("hi")))
 	st := accept(t, s)
 	sent := uint64(2)
 	for ; sent < window-60_000; sent += 10_000 {
-		peer.say(stream(1, sent, make([]byte, 10_000)))
+		peer.say(streamFrame(1, sent, make([]byte, 10_000)))
 	}
-	last := stream(1, sent, make([]byte, window-sent))
+	last := streamFrame(1, sent, make([]byte, window-sent))
 	peer.write(appendVarint(nil, uint64(len(last))))
 	most := len(last) - 100
 	peer.write(last[:most])

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/test/leak"
 	"github.com/backdial/backdial/mux"
 )
 
@@ -23,7 +23,7 @@ func TestGreetingViolations(t *testing.T) {
 		code  uint64
 	}{
 		{"first frame is PADDING", record([]byte{0}, own), protocolViolation},
-		{"first frame is STREAM", record(stream(0, 0, []byte("x")), own), protocolViolation},
+		{"first frame is STREAM", record(streamFrame(0, 0, []byte("x")), own), protocolViolation},
 		{"first frame is QX_PING", record(encode(frame{typ: framePing, seq: 1})), protocolViolation},
 		{"parameters of another draft", record(unhex(t, "ff514d580d0a0d0a 00")), protocolViolation},
 		{"another protocol", []byte("GET / HTTP/1.1\r\n\r\n"), protocolViolation},
@@ -65,7 +65,7 @@ func TestViolations(t *testing.T) {
 	full := func() (frames frames) { // the rest of the window of stream 1
 		for offset := uint64(2); offset < window; {
 			n := min(window-offset, 16<<10)
-			frames = append(frames, stream(1, offset, make([]byte, n)))
+			frames = append(frames, streamFrame(1, offset, make([]byte, n)))
 			offset += n
 		}
 		return frames
@@ -85,28 +85,28 @@ func TestViolations(t *testing.T) {
 		{"frame longer than its record", frames{{0x05, 0x01}}, frameEncodingError},
 		{"datagram", frames{{0x30, 'x'}}, protocolViolation},
 
-		{"gap", frames{stream(1, 3, []byte("x"))}, protocolViolation},
-		{"overlap", frames{stream(1, 1, []byte("x"))}, protocolViolation},
-		{"gap on a new stream", frames{stream(5, 1, []byte("x"))}, protocolViolation},
-		{"data after FIN", frames{fin(1, 2, nil), stream(1, 2, []byte("x"))}, finalSizeError},
+		{"gap", frames{streamFrame(1, 3, []byte("x"))}, protocolViolation},
+		{"overlap", frames{streamFrame(1, 1, []byte("x"))}, protocolViolation},
+		{"gap on a new stream", frames{streamFrame(5, 1, []byte("x"))}, protocolViolation},
+		{"data after FIN", frames{fin(1, 2, nil), streamFrame(1, 2, []byte("x"))}, finalSizeError},
 		{"other final size after FIN", frames{fin(1, 2, nil), fin(1, 3, nil)}, finalSizeError},
 		{"RESET_STREAM with another final size after FIN", frames{fin(1, 2, nil), reset(1, 0, 3)}, finalSizeError},
-		{"data after RESET_STREAM", frames{reset(1, 0, 2), stream(1, 2, []byte("x"))}, finalSizeError},
+		{"data after RESET_STREAM", frames{reset(1, 0, 2), streamFrame(1, 2, []byte("x"))}, finalSizeError},
 		{"RESET_STREAM twice, with another final size", frames{reset(1, 0, 2), reset(1, 0, 3)}, finalSizeError},
 		{"RESET_STREAM with too small a final size", frames{reset(1, 0, 1)}, finalSizeError},
 		{"RESET_STREAM with a final size above the window", frames{reset(1, 0, window+1)}, flowControlError},
-		{"above the window by 1", append(full(), stream(1, window, []byte("x"))), flowControlError},
-		{"data at 2^62-1", frames{stream(5, maxVarint, nil)}, protocolViolation},
-		{"data beyond 2^62-1", frames{stream(5, maxVarint, []byte("x"))}, frameEncodingError},
+		{"above the window by 1", append(full(), streamFrame(1, window, []byte("x"))), flowControlError},
+		{"data at 2^62-1", frames{streamFrame(5, maxVarint, nil)}, protocolViolation},
+		{"data beyond 2^62-1", frames{streamFrame(5, maxVarint, []byte("x"))}, frameEncodingError},
 
-		{"STREAM on one of ours that was not opened", frames{stream(0, 0, nil)}, streamStateError},
+		{"STREAM on one of ours that was not opened", frames{streamFrame(0, 0, nil)}, streamStateError},
 		{"RESET_STREAM on one of ours that was not opened", frames{reset(4, 0, 0)}, streamStateError},
 		{"STOP_SENDING on one of ours that was not opened", frames{stop(0)}, streamStateError},
 		{"MAX_STREAM_DATA on one of ours that was not opened", frames{maxData(0)}, streamStateError},
-		{"stream at the limit", frames{stream(dialSide.id(10), 0, nil)}, streamLimitError},
+		{"stream at the limit", frames{streamFrame(dialSide.id(10), 0, nil)}, streamLimitError},
 		{"stream far beyond the limit", frames{reset(maxVarint/4*4-3, 0, 0)}, streamLimitError},
-		{"unidirectional stream", frames{stream(3, 0, []byte("x"))}, streamLimitError},
-		{"unidirectional stream of ours", frames{stream(2, 0, []byte("x"))}, streamStateError},
+		{"unidirectional stream", frames{streamFrame(3, 0, []byte("x"))}, streamLimitError},
+		{"unidirectional stream of ours", frames{streamFrame(2, 0, []byte("x"))}, streamStateError},
 		{"STOP_SENDING on a unidirectional stream", frames{stop(3)}, streamStateError},
 		{"MAX_STREAM_DATA on a unidirectional stream", frames{maxData(3)}, streamStateError},
 		{"2^60+1 streams", frames{unhex(t, "12 d000000000000001")}, frameEncodingError},
@@ -120,7 +120,7 @@ func TestViolations(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			leak.Check(t)
 			s, peer := meet(t, listenSide, mux.Config{AcceptBacklog: 10}, greetings())
-			peer.say(stream(1, 0, []byte("hi")))
+			peer.say(streamFrame(1, 0, []byte("hi")))
 			st := accept(t, s)
 			for _, f := range test.frames {
 				peer.say(f)
@@ -154,7 +154,7 @@ func TestViolations(t *testing.T) {
 		leak.Check(t)
 		s, peer := meet(t, listenSide, mux.Config{ReceiveBuffer: window}, greetings())
 		for offset := uint64(0); offset < 60<<10; offset += 10 << 10 { // less than a quarter
-			peer.say(stream(1, offset, make([]byte, 10<<10)))
+			peer.say(streamFrame(1, offset, make([]byte, 10<<10)))
 		}
 		peer.say(reset(5, 0, window-60<<10+1)) // less than the stream's
 		peer.hearClose(flowControlError)
@@ -171,7 +171,7 @@ func TestHarmless(t *testing.T) {
 	peer.say(make([]byte, 1000))                  // PADDING
 	peer.write(unhex(t, "8000 0002 0000"))        // a Size that is longer than need be
 	peer.write(unhex(t, "c000000000000002 0000")) // longer still
-	peer.say(stream(1, 0, nil), stream(1, 0, nil), stream(1, 0, []byte("hello")))
+	peer.say(streamFrame(1, 0, nil), streamFrame(1, 0, nil), streamFrame(1, 0, []byte("hello")))
 	st := accept(t, s)
 	for _, f := range []frame{
 		{typ: frameMaxStreamData, id: 1, max: 0}, // limits that go down
@@ -187,8 +187,8 @@ func TestHarmless(t *testing.T) {
 	} {
 		peer.say(encode(f))
 	}
-	peer.say(fin(1, 5, nil), fin(1, 5, nil), stream(1, 5, nil)) // an end, again
-	peer.say(unhex(t, "09 05 6c617374"))                        // data up to the end of the record, and that of stream 5
+	peer.say(fin(1, 5, nil), fin(1, 5, nil), streamFrame(1, 5, nil)) // an end, again
+	peer.say(unhex(t, "09 05 6c617374"))                             // data up to the end of the record, and that of stream 5
 	got := make([]byte, 5)
 	if n, err := st.Read(got); string(got[:n]) != "hello" || err != nil {
 		t.Errorf("read %q, %v", got[:n], err)
@@ -204,7 +204,7 @@ func TestHarmless(t *testing.T) {
 	for f := (frame{}); !f.fin; { // until the stream is over
 		f, _ = peer.hear()
 	}
-	peer.say(stream(1, 5, []byte("x")), encode(frame{typ: frameStopSending, id: 1}), encode(frame{typ: framePing, seq: 1<<61 + 1}))
+	peer.say(streamFrame(1, 5, []byte("x")), encode(frame{typ: frameStopSending, id: 1}), encode(frame{typ: framePing, seq: 1<<61 + 1}))
 	for f := (frame{}); f.seq != 1<<61+1; {
 		f, _ = peer.hear()
 	}
@@ -216,8 +216,8 @@ func TestBytewise(t *testing.T) {
 	leak.Check(t)
 	var says bytes.Buffer
 	for _, record := range [][]byte{
-		parametersFrame(greetings()), stream(1, 0, []byte("one ")), encode(frame{typ: framePing, seq: 1 << 20}),
-		slices.Concat([]byte{0, 0}, stream(1, 4, []byte("two "))), fin(1, 8, []byte("three")),
+		parametersFrame(greetings()), streamFrame(1, 0, []byte("one ")), encode(frame{typ: framePing, seq: 1 << 20}),
+		slices.Concat([]byte{0, 0}, streamFrame(1, 4, []byte("two "))), fin(1, 8, []byte("three")),
 	} {
 		says.Write(appendVarint(nil, uint64(len(record))))
 		says.Write(record)

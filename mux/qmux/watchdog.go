@@ -16,7 +16,7 @@ import (
 //
 // A peer that merely does not read stops no streams, and one that counts has to
 // return credit for what it stopped. Both at once, in such amounts and for so long, is
-// not told from a loss. Guarded by session.mu.
+// not told from a loss. Guarded by session.Mu.
 type watchdog struct {
 	timer *time.Timer // while there is no credit; or nil
 }
@@ -36,19 +36,19 @@ func (w *watchdog) rest() {
 // watchCreditLocked looks whether there is credit, and how much can be lost.
 func (s *session) watchCreditLocked() {
 	f, w := &s.flight, &s.watchdog
-	if s.err != nil || w.timer != nil || f.lost <= f.fatal() || !s.dryLocked() {
+	if s.ErrLocked() != nil || w.timer != nil || f.lost <= f.fatal() || !s.dryLocked() {
 		return
 	}
 	var timer *time.Timer
 	timer = time.AfterFunc(creditPatience, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
+		s.Mu.Lock()
+		defer s.Mu.Unlock()
 		if w.timer != timer { // credit came at the last moment
 			return
 		}
 		w.timer = nil
-		if lost := f.lost; s.err == nil && !s.closing && s.dryLocked() {
-			s.wg.Go(func() { s.starve(lost) })
+		if lost := f.lost; s.UseErrLocked() == nil && s.dryLocked() {
+			s.WG.Go(func() { s.starve(lost) })
 		}
 	})
 	w.timer = timer
@@ -76,8 +76,6 @@ func (s *session) starve(credit uint64) {
 			"if they were not counted, there will be none; a larger initial_max_data than %d helps",
 			creditPatience, credit, s.flight.window),
 	}
-	s.mu.Lock()
-	s.verdict = lost(e) // whatever the peer does when it hears of it
-	s.mu.Unlock()
+	s.Condemn(s.lost(e)) // whatever the peer does when it hears of it
 	s.reproach(e, func() { <-s.read })
 }

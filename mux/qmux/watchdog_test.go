@@ -26,9 +26,9 @@ func lose(t *testing.T, s *session) (stopped int) {
 	for {
 		wantReset(t, "Write", s.write(t, stops, 1<<20), 7)
 		stopped++
-		s.mu.Lock()
+		s.Mu.Lock()
 		lost, fatal := s.flight.lost, s.flight.fatal()
-		s.mu.Unlock()
+		s.Mu.Unlock()
 		if lost > fatal {
 			return stopped
 		}
@@ -37,8 +37,8 @@ func lose(t *testing.T, s *session) (stopped int) {
 
 // dry reports whether a Write waits for credit.
 func dry(s *session) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	return s.dryLocked()
 }
 
@@ -116,8 +116,8 @@ func TestStoppedStreams(t *testing.T) {
 		if err := s.write(t, reads, 10<<20); err != nil {
 			t.Error("write:", err)
 		}
-		s.mu.Lock()
-		defer s.mu.Unlock()
+		s.Mu.Lock()
+		defer s.Mu.Unlock()
 		if s.flight.lost > s.flight.fatal() {
 			t.Errorf("%d bytes are taken for lost", s.flight.lost)
 		}
@@ -158,9 +158,9 @@ func TestCreditComesLate(t *testing.T) {
 		for range 5 {
 			awaitDry(t, s)
 			time.Sleep(creditPatience - time.Second)
-			s.mu.Lock()
+			s.Mu.Lock()
 			more := s.out.maxData + 100<<10
-			s.mu.Unlock()
+			s.Mu.Unlock()
 			s.handleMaxData(more)
 		}
 		if err := s.Context().Err(); err != nil {

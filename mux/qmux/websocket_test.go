@@ -15,7 +15,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/backdial/backdial/carrier/ws"
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/test/leak"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/qmux"
 )
@@ -151,7 +151,7 @@ func TestWebSocket(t *testing.T) {
 	} else if e, ok := errors.AsType[*mux.ResetError](err); !ok || e.Code != 26 {
 		t.Errorf("read: error %v, want code 26", err)
 	}
-	st.(*qmux.Stream).ResetWithCode(44)
+	st.(mux.CodeResetter).ResetWithCode(44)
 	page.hear("04 00 2c 00")
 
 	page.say("1d 4063 03 627965")

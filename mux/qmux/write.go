@@ -34,12 +34,12 @@ const (
 	recordOverhead = 30
 )
 
-// Write implements [mux.Stream]. It returns when the last of p is in the
-// session's queue.
-func (st *Stream) Write(p []byte) (n int, err error) {
+// Write implements [mux.Stream]. It returns when the last of p is in the session's
+// queue, or, if no data of a stream was in front of it, with the carrier.
+func (st *stream) Write(p []byte) (n int, err error) {
 	s := st.s
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	for st.writing {
 		if err := st.writeErrLocked(); err != nil {
 			return 0, err
@@ -51,24 +51,29 @@ func (st *Stream) Write(p []byte) (n int, err error) {
 		st.writing, st.unsent = false, nil
 		st.writable.Broadcast()
 	}()
+	first := s.writer.Left(s.out.data)
 	for {
 		if err := st.writeErrLocked(); err != nil {
 			return len(p) - len(st.unsent), err
 		}
 		s.writer.Hold()
 		s.sendLocked(st)
-		unlocked := s.writer.Release(s.writer.Prompt(len(p), s.heard.Load()))
+		unlocked := s.writer.Release()
 		if len(st.unsent) > 0 && !unlocked {
 			st.writable.Wait()
 		}
 		if len(st.unsent) == 0 {
-			return len(p), nil
+			break
 		}
 	}
+	if first && s.writer.SendsAtOnce(len(p)) {
+		s.writer.Await(s.out.data, &st.writable, st.writeErrLocked)
+	}
+	return len(p), nil
 }
 
-func (st *Stream) writeErrLocked() error {
-	if err := cmp.Or(st.writeErr, st.s.err); err != nil {
+func (st *stream) writeErrLocked() error {
+	if err := cmp.Or(st.writeErr, st.s.ErrLocked()); err != nil {
 		return err
 	}
 	if st.writeDeadline.Passed() {
@@ -80,7 +85,7 @@ func (st *Stream) writeErrLocked() error {
 // sendLocked sends what st has to send, as far as there is room. It is called again
 // when there is more: who makes room also fills it, from where the Write that waits has
 // its bytes, so that nobody is woken but for having sent all.
-func (s *session) sendLocked(st *Stream) {
+func (s *session) sendLocked(st *stream) {
 	if !st.named {
 		var early []byte
 		if st.early != nil {
@@ -97,7 +102,7 @@ func (s *session) sendLocked(st *Stream) {
 
 // sendFrameLocked sends a frame of what st has to send, and reports whether there was
 // something, and room for it.
-func (s *session) sendFrameLocked(st *Stream) bool {
+func (s *session) sendFrameLocked(st *stream) bool {
 	if st.early != nil {
 		n := s.sendDataLocked(st, *st.early)
 		s.setEarlyLocked(st, (*st.early)[n:])
@@ -115,7 +120,7 @@ func (s *session) sendFrameLocked(st *Stream) bool {
 }
 
 // setEarlyLocked sets what is kept of st to be sent as soon as it can.
-func (s *session) setEarlyLocked(st *Stream, early []byte) {
+func (s *session) setEarlyLocked(st *stream, early []byte) {
 	before := st.early != nil
 	if st.early = nil; len(early) > 0 {
 		st.early = &early
@@ -132,9 +137,9 @@ func (s *session) setEarlyLocked(st *Stream, early []byte) {
 // sendDataLocked queues as much of p as the peer allows and the queue has room for, as
 // one frame, and returns how much that was. It claims credit of the stream and of the
 // connection together, so nobody waits for one while holding the other.
-func (s *session) sendDataLocked(st *Stream, p []byte) int {
+func (s *session) sendDataLocked(st *stream, p []byte) int {
 	o := &s.out
-	if s.err != nil || s.writer.Muted() {
+	if s.ErrLocked() != nil || s.writer.Muted() {
 		return 0
 	}
 	n := min(uint64(len(p)), uint64(o.payload), st.limit-st.sent)
@@ -143,7 +148,7 @@ func (s *session) sendDataLocked(st *Stream, p []byte) int {
 	}
 	path := s.flight.roomLocked(st)
 	if path < min(n, minPayload) {
-		s.measureLocked()
+		s.MeasureLocked()
 		return 0 // until the answer
 	}
 	if n = min(n, path, o.maxData-o.sent); n == 0 {
@@ -170,12 +175,14 @@ func (s *session) sendDataLocked(st *Stream, p []byte) int {
 	o.sent += n
 	s.departLocked(st, n)
 	s.flushLocked()
+	st.unanswered = s.writer.Mark()
+	o.data = st.unanswered
 	return int(n)
 }
 
 // addCreditLocked notes that the peer takes up to limit bytes of st, and reports
 // whether that is worth anything. Limits only grow.
-func (s *session) addCreditLocked(st *Stream, limit uint64) bool {
+func (s *session) addCreditLocked(st *stream, limit uint64) bool {
 	if limit <= st.limit {
 		return false
 	}

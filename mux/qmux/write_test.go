@@ -9,13 +9,13 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/test/leak"
 	"github.com/backdial/backdial/mux"
 )
 
 // blockWrite has a Write of 20 bytes wait, after 10 of them, for credit of the stream or
 // of the connection. The frame gives that.
-func blockWrite(t *testing.T, limit string) (st *Stream, p *puppet, writing <-chan error, credit frame) {
+func blockWrite(t *testing.T, limit string) (st *stream, p *puppet, writing <-chan error, credit frame) {
 	t.Helper()
 	limits := greetings()
 	if limit == "stream" {
@@ -76,12 +76,12 @@ func TestNothingAfterDeadline(t *testing.T) {
 					st.SetWriteDeadline(time.Time{})
 					p.say(encode(credit))
 					until(t, "there is credit", func() bool {
-						st.s.mu.Lock()
-						defer st.s.mu.Unlock()
+						st.s.Mu.Lock()
+						defer st.s.Mu.Unlock()
 						return st.limit > 10 && st.s.out.maxData > 10
 					})
 				} else { // both at once
-					st.s.mu.Lock()
+					st.s.Mu.Lock()
 					st.writeDeadline.Set(time.Now(), &st.writable)
 					if limit == "stream" {
 						st.s.addCreditLocked(st, credit.max)
@@ -89,9 +89,10 @@ func TestNothingAfterDeadline(t *testing.T) {
 						st.s.out.maxData = credit.max
 						st.s.fillLocked()
 					}
-					st.s.mu.Unlock()
+					st.s.Mu.Unlock()
 					late()
 				}
+				st.SetWriteDeadline(time.Time{})
 				if err := st.CloseWrite(); err != nil {
 					t.Error("close write:", err)
 				}
