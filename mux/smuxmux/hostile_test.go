@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/backdial/backdial/internal/leak"
-	"github.com/backdial/backdial/internal/testnet"
+	"github.com/backdial/backdial/internal/test/leak"
+	"github.com/backdial/backdial/internal/test/testnet"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/smuxmux"
 )

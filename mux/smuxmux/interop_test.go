@@ -10,8 +10,8 @@ import (
 
 	"github.com/xtaci/smux"
 
-	"github.com/backdial/backdial/internal/leak"
-	"github.com/backdial/backdial/internal/testnet"
+	"github.com/backdial/backdial/internal/test/leak"
+	"github.com/backdial/backdial/internal/test/testnet"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/smuxmux"
 )

@@ -14,9 +14,10 @@
 // 0; and a receiver that reads no more claims to have consumed 2³⁰ bytes more than
 // it did. A peer that uses the library does not answer the ping; its own NOPs,
 // each 10 s by default, have to come more often than
-// [mux.Config.KeepAliveTimeout]. Nor does the library say that it has accepted
-// a stream before it has read from it: of streams that wait for its side to
-// speak, no more than [mux.Config.AcceptBacklog] can be open at a time.
+// [mux.Config.KeepAliveTimeout]. So a peer that goes on sending, and has never answered
+// a ping, keeps its session, although it may read nothing. Nor does the library say that
+// it has accepted a stream before it has read from it: of streams that wait for its side
+// to speak, no more than [mux.Config.AcceptBacklog] can be open at a time.
 //
 // A reset is the claim that makes a sender give up, and then the end of what this end
 // sends. The library takes the latter for an orderly end: the protocol has no word
@@ -26,8 +27,8 @@
 package smuxmux
 
 import (
-	"github.com/backdial/backdial/internal/engine"
 	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/mux/internal/engine"
 )
 
 const (

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/backdial/backdial/internal/engine"
 	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/mux/internal/engine"
 )
 
 // The frame header: version, command, length (2 bytes), stream id (4), all
@@ -50,6 +50,9 @@ const beyond = 1 << 30
 type wire struct{}
 
 func (wire) Name() string { return name }
+
+// Answers is false: the library takes a ping for any other cmdNOP.
+func (wire) Answers() bool { return false }
 
 func (wire) Read(r *bufio.Reader) (engine.Frame, error) {
 	// The first byte tells whether there is any point in waiting for the rest.

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/backdial/backdial/internal/engine"
 	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/mux/internal/engine"
 )
 
 // The frame header: version, type, flags (2 bytes), stream id (4), length (4),
@@ -42,6 +42,8 @@ const (
 type wire struct{}
 
 func (wire) Name() string { return name }
+
+func (wire) Answers() bool { return true }
 
 func (wire) Read(r *bufio.Reader) (engine.Frame, error) {
 	// The first byte tells whether there is any point in waiting for the rest.

@@ -3,7 +3,7 @@ package yamuxmux
 import (
 	"testing"
 
-	"github.com/backdial/backdial/internal/engine/wiretest"
+	"github.com/backdial/backdial/mux/internal/engine/wiretest"
 )
 
 func FuzzFrames(f *testing.F) { wiretest.Fuzz(f, wire{}) }

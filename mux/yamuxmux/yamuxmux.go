@@ -15,8 +15,8 @@
 package yamuxmux
 
 import (
-	"github.com/backdial/backdial/internal/engine"
 	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/mux/internal/engine"
 )
 
 const (
