@@ -1,6 +1,7 @@
 package nativemux_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -8,8 +9,8 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/carrier"
-	"github.com/backdial/backdial/internal/faultnet"
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/test/faultnet"
+	"github.com/backdial/backdial/internal/test/leak"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/nativemux"
 )
@@ -156,5 +157,50 @@ func TestDeadlineDoesNotUndoCloseWrite(t *testing.T) {
 		await(t, "CloseWrite during a Write", writer.CloseWrite)
 		writer.Close()
 		reader.Close()
+	}
+}
+
+// TestCloseTells closes a session in which no stream was opened, after the peer has said
+// hello: it hears of that.
+func TestCloseTells(t *testing.T) {
+	leak.Check(t)
+	p := connect(t, mux.Config{}, mux.Config{})
+	defer p.Listen.Close()
+	p.Dial.Close()
+	<-p.Listen.Context().Done()
+	if err := context.Cause(p.Listen.Context()); !errors.Is(err, mux.ErrClosedByPeer) {
+		t.Errorf("the session ends with %v, want mux.ErrClosedByPeer", err)
+	}
+}
+
+// TestMessageBeforeHello closes a session before the peer has said hello, with something to
+// be told.
+func TestMessageBeforeHello(t *testing.T) {
+	leak.Check(t)
+	server, client, _ := connection(t)
+	dial, err := nativemux.New().DialSide(server, mux.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := dial.Send([]byte("why")); err != nil {
+		t.Fatal("send:", err)
+	}
+	closed := make(chan error, 1)
+	go func() { closed <- dial.Close() }()
+	if _, err := dial.Accept(t.Context()); !errors.Is(err, net.ErrClosed) { // when Close is under way
+		t.Error("accept:", err)
+	}
+	heard := make(chan string, 1)
+	listen, err := nativemux.New().ListenSide(client, mux.Config{OnMessage: func(m []byte) { heard <- string(m) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listen.Close()
+	if err := <-closed; err != nil {
+		t.Error("close:", err)
+	}
+	<-listen.Context().Done()
+	if len(heard) == 0 {
+		t.Error("the message is lost:", context.Cause(listen.Context()))
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/backdial/backdial/internal/keepalive"
 	"github.com/backdial/backdial/mux"
 )
 
@@ -20,6 +19,9 @@ const (
 	kindClosing
 	kindClosed
 	kindMessage
+	kindCredit
+	kindEnded
+	kindDemands
 )
 
 // maxUnfinished limits the streams that a closing message names: more than a
@@ -38,6 +40,9 @@ type control struct {
 
 	// To be said. Zero means nothing, but for accepted.
 	hello    bool
+	counts   bool   // with it, that this end counts bytes
+	credit   bool   // what this end has read
+	demands  bool   // what this end has sent, and wants to send
 	ping     uint64 // the number of the last one
 	asks     bool   // that is to be said
 	asked    func() // called then
@@ -57,6 +62,13 @@ type control struct {
 	answered chan struct{} // closed by its closed
 }
 
+// init has this end say that it may have so many streams wait to be accepted. asked is
+// called when a ping is written.
+func (c *control) init(backlog int, asked func()) {
+	c.ownBacklog, c.asked = uint64(backlog), asked
+	c.greeted, c.answered = make(chan struct{}), make(chan struct{})
+}
+
 // A closing is the content of a message.
 type closing struct {
 	opened     uint64
@@ -67,9 +79,9 @@ type closing struct {
 func (s *session) sayLocked(change func(*control)) {
 	c := &s.control
 	change(c)
-	if c.open && !c.writing && s.err == nil {
+	if c.open && !c.writing && s.ErrLocked() == nil {
 		c.writing = true
-		s.wg.Go(s.writeControl)
+		s.WG.Go(s.writeControl)
 	}
 }
 
@@ -92,34 +104,34 @@ func (s *session) writeControl() {
 			return
 		}
 		if _, err := s.conn.Write(b); err != nil {
-			s.end(s.lost(err))
+			s.End(s.lost(err))
 			return
 		}
-		s.mu.Lock()
+		s.Mu.Lock()
 		s.control.spoken = true
-		s.accepting.Broadcast()
-		s.mu.Unlock()
+		s.WakeAcceptLocked()
+		s.Mu.Unlock()
 	}
 }
 
 func (s *session) nextMessages(b []byte) []byte {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	b = s.control.appendMessages(b)
+	b = s.appendCounts(b)
 	s.control.writing = len(b) > 0
 	return b
 }
 
 // appendMessages appends all that is to be said.
 func (c *control) appendMessages(b []byte) []byte {
-	message := func(values ...uint64) {
-		for _, v := range values {
-			b = binary.AppendUvarint(b, v)
-		}
-	}
+	message := func(values ...uint64) { b = appendUvarints(b, values...) }
 	if c.hello {
 		c.hello = false
 		message(kindHello, c.ownBacklog)
+		if c.counts {
+			message(kindPing, pingCounts)
+		}
 	}
 	if c.accepted > c.told {
 		c.told = c.accepted
@@ -157,15 +169,22 @@ func (c *control) appendMessages(b []byte) []byte {
 	return b
 }
 
+func appendUvarints(b []byte, values ...uint64) []byte {
+	for _, v := range values {
+		b = binary.AppendUvarint(b, v)
+	}
+	return b
+}
+
 // readControl reads messages until the session ends.
 func (s *session) readControl() {
 	r := bufio.NewReaderSize(s.conn, 512)
 	for {
 		if err := s.readMessage(r); err != nil {
-			s.end(s.lost(err))
+			s.End(s.lost(err))
 			return
 		}
-		s.heard.Add(1)
+		s.Hear(0)
 	}
 }
 
@@ -174,8 +193,12 @@ func (s *session) readMessage(r *bufio.Reader) error {
 	if err != nil {
 		return err
 	}
-	if !s.isHeard() != (kind == kindHello) {
+	heard := s.isHeard()
+	if !heard != (kind == kindHello) {
 		return fmt.Errorf("%w: control message %d where the first is %d, and no other", mux.ErrProtocol, kind, kindHello)
+	}
+	if heard && kind != kindPing {
+		s.peerDoesNotCount() // or has said so already
 	}
 	switch kind {
 	case kindHello:
@@ -183,14 +206,9 @@ func (s *session) readMessage(r *bufio.Reader) error {
 	case kindAccepted:
 		return with(r, s.peerAccepted)
 	case kindPing:
-		return with(r, func(n uint64) error {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			s.sayLocked(func(c *control) { c.pong = n })
-			return nil
-		})
+		return with(r, s.peerPings)
 	case kindPong:
-		return with(r, s.answered)
+		return with(r, s.peerAnswers)
 	case kindLeaving:
 		s.peerIsLeaving()
 		return nil
@@ -204,6 +222,12 @@ func (s *session) readMessage(r *bufio.Reader) error {
 		return s.peerHasAll()
 	case kindMessage:
 		return s.hearMessage(r)
+	case kindCredit:
+		return s.readCredit(r)
+	case kindEnded:
+		return s.readEnded(r)
+	case kindDemands:
+		return s.readDemands(r)
 	}
 	return fmt.Errorf("%w: control message of unknown kind %d", mux.ErrProtocol, kind)
 }
@@ -236,42 +260,46 @@ func with(r *bufio.Reader, handle func(uint64) error) error {
 }
 
 func (s *session) isHeard() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	return s.control.heard
 }
 
 func (s *session) greet(backlog uint64) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	if !s.listenSide { // which has begun before
+		s.KeepAlive(s.Config)
+	}
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
+	s.control.counts = !s.inflows.off
 	s.control.heard = true
 	close(s.control.greeted)
 	s.control.backlog = backlog
 	s.control.open = true
-	if s.keepalive == nil && s.err == nil {
-		s.keepalive = keepalive.Start(s.config, kept{s})
-	}
 	s.sayLocked(func(*control) {})
-	s.opening.Broadcast()
+	s.WakeOpenLocked()
 	return nil
 }
 
 func (s *session) peerAccepted(total uint64) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	if total < s.control.taken || total > s.opened {
 		return fmt.Errorf("%w: peer has accepted %d streams, after %d, of %d", mux.ErrProtocol, total, s.control.taken, s.opened)
 	}
 	s.control.taken = total
-	s.opening.Broadcast()
+	s.WakeOpenLocked()
 	return nil
 }
 
 func (s *session) peerIsLeaving() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.peerLeaves = true
-	s.opening.Broadcast()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
+	s.peerLeavesLocked()
+}
+
+func (s *session) peerLeavesLocked() {
+	s.PeerLeavesLocked()
 	s.shut()
 }
 

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/carrier"
-	"github.com/backdial/backdial/internal/echo"
+	"github.com/backdial/backdial/internal/test/echo"
 	"github.com/backdial/backdial/mux"
 )
 
@@ -250,17 +250,17 @@ func (v *victim) checkLimits() {
 	s := v.session
 	buffered := 0
 	for _, st := range s.live() {
-		st.mu.Lock()
-		buffered += st.buffer.Memory()
-		st.mu.Unlock()
+		st.in.Lock()
+		buffered += st.in.MemoryLocked()
+		st.in.Unlock()
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if buffered > int(s.budget)+arriving {
-		v.t.Errorf("holds %d bytes of %d", buffered, s.budget)
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
+	if buffered > s.Config.ReceiveBuffer+arriving {
+		v.t.Errorf("holds %d bytes of %d", buffered, s.Config.ReceiveBuffer)
 	}
-	if s.fromPeer > max(s.config.MaxStreams, 0) || len(s.accepts) > s.config.AcceptBacklog {
-		v.t.Errorf("the peer has %d streams, of which %d wait to be accepted", s.fromPeer, len(s.accepts))
+	if open, waiting := s.FromPeerLocked(); open > max(s.Config.MaxStreams, 0) || waiting > s.Config.AcceptBacklog {
+		v.t.Errorf("the peer has %d streams, of which %d wait to be accepted", open, waiting)
 	}
 	if n := runtime.NumGoroutine() - v.goroutines - len(v.streams); n > maxGoroutines {
 		v.t.Errorf("%d goroutines", n)
@@ -287,7 +287,7 @@ func (v *victim) end(how byte, last []byte) {
 	case peerCuts:
 		v.peer.Close()
 	case peerSilent:
-		within += s.config.KeepAlive + s.config.KeepAliveTimeout
+		within += s.Config.KeepAlive + s.Config.KeepAliveTimeout
 		if !s.isHeard() && v.has(dials) {
 			// It may be a peer that does not have a control stream. Whether it is
 			// still there is for its carrier to find out.
@@ -296,9 +296,9 @@ func (v *victim) end(how byte, last []byte) {
 			within += time.Hour
 		}
 	case victimCloses:
-		within += s.config.Linger
+		within += s.Config.Linger
 	}
-	<-s.ctx.Done()
+	<-s.Context().Done()
 	if took := time.Since(began); took > within {
 		v.t.Errorf("takes %v to end, want %v at most", took, within)
 	}
@@ -316,7 +316,7 @@ func (v *victim) end(how byte, last []byte) {
 
 func (v *victim) checkCause(byUs bool) {
 	v.t.Helper()
-	err := context.Cause(v.session.ctx)
+	err := context.Cause(v.session.Context())
 	if errors.Is(err, io.EOF) || !errors.Is(err, mux.ErrSessionEnded) && !(byUs && errors.Is(err, net.ErrClosed)) {
 		v.t.Errorf("the session ended with %v", err)
 	}

@@ -49,7 +49,7 @@ func newMemConns() (*memConn, *memConn) {
 	return a, b
 }
 
-func (*memConn) Protocol() string { return protocol }
+func (*memConn) Protocol() string { return token }
 
 func (*memConn) Windows() carrier.Windows {
 	return carrier.Windows{Stream: 4 << 10, MaxStream: 16 << 10, All: 256 << 10}
@@ -161,8 +161,12 @@ func (c *memConn) newStream() (ours, theirs *memStream) {
 
 func (s *memStream) ID() uint64 { return s.id }
 
-func (s *memStream) Read(p []byte) (int, error) {
-	n, err := s.in.reader.Read(p)
+func (s *memStream) Read(p []byte) (n int, err error) {
+	if len(p) > 0 {
+		n, err = s.in.reader.Read(p)
+	} else if s.in.dropped.Load() != nil {
+		err = io.EOF
+	}
 	if canceled := s.in.dropped.Load(); err == io.EOF && canceled != nil {
 		err = canceled
 	}

@@ -4,8 +4,6 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
-	"io"
-	"time"
 
 	"github.com/backdial/backdial/mux"
 )
@@ -18,17 +16,13 @@ var errDeaf = errors.New("native: send: the peer has not opened the stream for m
 
 // Send implements [mux.Session].
 func (s *session) Send(message []byte) error {
-	if len(message) > mux.MaxMessage {
-		return fmt.Errorf("native: send: a message of %d bytes, where %d are the most", len(message), mux.MaxMessage)
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
+	if err := s.SendErrLocked(message); err != nil {
+		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	switch {
-	case s.err != nil:
-		return s.err
-	case s.closing:
-		return errSessionClosed
-	case !s.listenSide && !s.control.heard && time.Since(s.started) >= helloWait:
+	case s.deafLocked():
 		return errDeaf
 	case len(s.control.messages) == maxMessages:
 		return fmt.Errorf("native: send: %d messages wait for the peer to take them", maxMessages)
@@ -47,12 +41,5 @@ func (s *session) hearMessage(r *bufio.Reader) error {
 	if n > mux.MaxMessage {
 		return fmt.Errorf("%w: message of %d bytes", mux.ErrProtocol, n)
 	}
-	message := make([]byte, n)
-	if _, err := io.ReadFull(r, message); err != nil {
-		return err
-	}
-	if s.config.OnMessage != nil {
-		s.config.OnMessage(message)
-	}
-	return nil
+	return s.Deliver(int(n), r)
 }

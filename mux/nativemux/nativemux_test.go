@@ -10,8 +10,9 @@ import (
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/carrier/carriertest"
 	"github.com/backdial/backdial/carrier/webtransport"
-	"github.com/backdial/backdial/internal/faultnet"
-	"github.com/backdial/backdial/internal/testnet"
+	"github.com/backdial/backdial/internal/test/faultnet"
+	"github.com/backdial/backdial/internal/test/long"
+	"github.com/backdial/backdial/internal/test/testnet"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/muxtest"
 	"github.com/backdial/backdial/mux/nativemux"
@@ -20,6 +21,7 @@ import (
 const patience = 20 * time.Second
 
 func TestContract(t *testing.T) {
+	long.Shorten(t)
 	muxtest.TestSessions(t, connect)
 }
 
@@ -45,9 +47,11 @@ func connect(t *testing.T, dial, listen mux.Config) (p muxtest.Pair) {
 	if p.Listen, err = nativemux.New().ListenSide(client, listen); err != nil {
 		t.Fatal(err)
 	}
-	st, peer := openPair(t, p.Listen, p.Dial)
-	st.Close()
-	peer.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := p.Dial.Ping(ctx); err != nil {
+		t.Fatal("ping:", err)
+	}
 	return p
 }
 

@@ -2,28 +2,23 @@ package nativemux
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/backdial/backdial/internal/shed"
-	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/mux/internal/recv"
 )
 
 // Usually a Read takes what it returns from the carrier itself, and what nobody
-// reads stays there. But the carrier says neither how much that is, nor that a
-// stream is what fills the window of all, and throws it away when the session
-// ends. So a stream that nobody has read for a while, or never to its end, is
-// pumped: the session fetches its data, as far as its budget goes and up to
-// 32 KiB. That is enough to know that it is not read, and little enough for the
-// carrier not to take it for one that needs a larger window. When the peer
-// closes the session, all streams are pumped dry, as far as the budget goes.
+// reads stays there. But the carrier throws it away when the session ends, and does not
+// say how much it is. So a stream that nobody has read for a while, or never to its end,
+// is pumped: the session fetches its data, up to 32 KiB if there is room. That is little
+// enough for the carrier not to take it for a stream that needs a larger window. When the
+// peer closes the session, all streams are pumped dry, if there is room.
 
-// neglect is how long a stream is not read, at least, before it is pumped. It
-// is short because a stream that is not read may be what stops the others.
+// neglect is how long a stream is not read, at least, before it is pumped.
 const neglect = 100 * time.Millisecond
 
 // enough is how much a pump fetches of a stream that is not read.
@@ -38,45 +33,34 @@ const (
 
 // Read implements [mux.Stream].
 func (st *stream) Read(p []byte) (int, error) {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	for {
-		switch {
-		case st.discarding:
-			return 0, st.readErr
-		case st.readDeadline.Passed():
-			return 0, os.ErrDeadlineExceeded
-		case st.buffer.Len() > 0 || len(p) == 0:
-			n := st.buffer.Read(p)
-			st.readAt = time.Now()
-			st.accountLocked()
-			st.readable.Broadcast() // there is room
-			return n, nil
-		case st.finished:
-			return 0, io.EOF
-		case st.readErr != nil:
-			return 0, st.readErr
-		case st.reading, st.pumped:
-			st.readable.Wait()
-		default:
-			if n := st.readCarrierLocked(p); n > 0 {
-				st.readAt = time.Now()
-				return n, nil
-			}
-		}
-	}
+	st.in.Lock()
+	defer st.in.Unlock()
+	n, err := st.in.ReadLocked(p, supply{st})
+	st.awaited = false
+	st.settleLocked()
+	return n, err
 }
 
-// readCarrierLocked reads what the carrier has, which nobody else does.
-func (st *stream) readCarrierLocked(p []byte) int {
-	st.forwardLocked(st.readDeadline.At())
+// A supply is a stream as its receiving half sees it.
+type supply struct{ *stream }
+
+var _ recv.Supply = supply{}
+
+// AwaitLocked implements [recv.Supply]. It reads the carrier unless somebody else does.
+func (st supply) AwaitLocked(p []byte) (filled int) {
+	st.awaited = true
+	if st.reading || st.pumped {
+		st.in.WaitLocked()
+		return 0
+	}
+	st.forwardLocked(st.in.DeadlineLocked())
 	st.reading = true
 	n, err := st.fetchLocked(p)
 	st.reading = false
 	st.touched = st.touched || n < len(p) // otherwise there may be more
 	st.s.watch.look(st.s)
 	st.arrivedLocked(n, err)
-	if st.discarding {
+	if st.in.StateLocked() == recv.Discarding {
 		return 0
 	}
 	return n
@@ -84,34 +68,34 @@ func (st *stream) readCarrierLocked(p []byte) int {
 
 // fetchLocked calls cs.Read, without the lock.
 func (st *stream) fetchLocked(p []byte) (int, error) {
-	st.mu.Unlock()
-	defer st.mu.Lock()
+	st.in.Unlock()
+	defer st.in.Lock()
 	return st.cs.Read(p)
 }
 
-// arrivedLocked notes what a fetch has returned.
+// arrivedLocked notes what a fetch has returned. How it ends is no news if the stream was
+// given up before.
 func (st *stream) arrivedLocked(n int, err error) {
 	st.received += uint64(n)
 	if n > 0 {
-		st.s.heard.Add(1)
+		st.s.Hear(n)
 	}
 	switch {
 	case err == nil, errors.Is(err, os.ErrDeadlineExceeded):
-	case st.readErr != nil: // it was given up before it was complete
 	case err == io.EOF:
-		st.finished = true
+		st.in.EndLocked(recv.Finished, nil)
 	default:
-		st.readErr = streamErr(err)
+		st.in.EndLocked(recv.Failed, st.s.streamErr(err))
 	}
-	st.readable.Broadcast()
+	st.in.WakeLocked()
 }
 
 // unread reports whether st has to be looked at again, and has it pumped if it
 // was not read since it was looked at before.
 func (st *stream) unread() bool {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if st.reading || st.pumped || st.doneLocked() {
+	st.in.Lock()
+	defer st.in.Unlock()
+	if st.reading || st.pumped || st.in.StateLocked() != recv.Open {
 		return false
 	}
 	if st.touched {
@@ -122,25 +106,22 @@ func (st *stream) unread() bool {
 	return false
 }
 
-// doneLocked reports whether nothing more is to be fetched.
-func (st *stream) doneLocked() bool { return st.finished || st.readErr != nil }
-
 // await has everything fetched, and waits until want bytes have arrived in all
 // or the stream is finished.
 func (st *stream) await(want uint64) {
 	defer st.s.arrivedWhole()
-	st.mu.Lock()
-	defer st.mu.Unlock()
+	st.in.Lock()
+	defer st.in.Unlock()
 	st.unlimited = true
 	st.pumpLocked()
-	for !st.doneLocked() && st.received < want {
-		st.readable.Wait()
+	for st.in.StateLocked() == recv.Open && st.received < want {
+		st.in.WaitLocked()
 	}
 }
 
 // pumpLocked starts the pump, unless it runs.
 func (st *stream) pumpLocked() {
-	st.readable.Broadcast()
+	st.in.WakeLocked()
 	if !st.pumped {
 		st.pumped = true
 		st.s.spawn(st.pump)
@@ -149,35 +130,24 @@ func (st *stream) pumpLocked() {
 
 // pump fetches data until the stream is done.
 func (st *stream) pump() {
-	st.mu.Lock()
-	defer st.mu.Unlock()
+	st.in.Lock()
+	defer st.in.Unlock()
 	for st.reading { // which comes to its end as if there were no pump
-		st.readable.Wait()
+		st.in.WaitLocked()
 	}
-	if !st.discarding {
+	if st.in.StateLocked() != recv.Discarding {
 		st.forwardLocked(time.Time{})
 	}
-	for size := smallFetch; !st.doneLocked(); {
+	for size := smallFetch; st.in.StateLocked() == recv.Open; {
 		st.stalled = st.hasEnoughLocked()
 		st.accountLocked()
-		if st.s.held.Load() > st.s.budget {
-			st.mu.Unlock()
-			freed := st.s.shed()
-			st.mu.Lock()
-			if freed {
-				continue
-			}
-		}
-		if st.hasEnoughLocked() {
-			st.readable.Wait()
+		if st.stalled {
+			st.in.WaitLocked()
 			continue
 		}
-		free := st.buffer.Space(size)
+		free := st.in.SpaceLocked(st.reserveLocked(size))
 		n, err := st.fetchLocked(free)
-		st.buffer.Commit(n)
-		if st.discarding {
-			st.buffer.Drop()
-		}
+		st.in.CommitLocked(n)
 		st.arrivedLocked(n, err)
 		if n == len(free) {
 			size = min(2*size, largeFetch)
@@ -185,27 +155,58 @@ func (st *stream) pump() {
 			size = smallFetch // what waits for the next byte is small
 		}
 	}
+	st.stalled = false
 	st.accountLocked()
+	st.settleLocked()
 }
 
-// hasEnoughLocked reports whether the pump has fetched what it may. A peer that says
+// reserveLocked returns how much the pump may fetch now: size, or little if the session would
+// hold too much then. It counts as held until accountLocked knows better, because the pumps
+// of other streams look at the same time.
+func (st *stream) reserveLocked(size int) int {
+	if size == smallFetch {
+		return size
+	}
+	if st.s.held.Add(int64(size)) > int64(st.s.Config.ReceiveBuffer) {
+		st.s.held.Add(int64(-size))
+		return smallFetch
+	}
+	st.accounted += size
+	return size
+}
+
+// hasEnoughLocked reports whether the pump has fetched what it may. If the session holds
+// too much, that is so little that a reader does not wait for others. A peer that says
 // that it closes the session may go on all the same.
 func (st *stream) hasEnoughLocked() bool {
-	return st.buffer.Len() >= enough && (!st.unlimited || st.s.held.Load() > st.s.budget)
+	switch {
+	case st.in.BufferedLocked() == 0:
+		return false
+	case st.s.held.Load() > int64(st.s.Config.ReceiveBuffer):
+		return true
+	}
+	return !st.unlimited && st.in.BufferedLocked() >= enough
 }
 
 // accountLocked tells the session how much memory the stream holds now. If the
-// pump stands still, the carrier is taken to hold a window more.
+// pump stands still, the carrier may hold a window more.
 func (st *stream) accountLocked() {
 	holds := 0
-	if st.buffer.Len() > 0 { // otherwise there is only what the pump waits with
-		holds = st.buffer.Memory()
+	if st.in.BufferedLocked() > 0 { // otherwise there is only what the pump waits with
+		holds = st.in.MemoryLocked()
 	}
-	if st.stalled && !st.doneLocked() {
-		holds += st.windowLocked()
+	if holds != st.accounted {
+		st.s.held.Add(int64(holds - st.accounted))
+		st.accounted = holds
 	}
-	st.s.held.Add(int64(holds - st.accounted))
-	st.accounted = holds
+	guess := 0
+	if st.stalled && st.in.StateLocked() != recv.Discarding {
+		guess = holds + st.windowLocked()
+	}
+	if guess != st.guess {
+		st.s.guess(guess - st.guess)
+		st.guess = guess
+	}
 }
 
 // windowLocked is what the carrier may hold of the stream: its window, if that has
@@ -218,42 +219,14 @@ func (st *stream) windowLocked() int {
 	return min(size, most)
 }
 
-// load is what the stream holds, and when it was read.
-func (st *stream) load() shed.Load {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	return shed.Load{Holds: st.accounted, Read: st.readAt}
-}
-
-// discardLocked throws away what has arrived and what will, and makes Read
-// fail with err.
-func (st *stream) discardLocked(err error) {
-	st.discarding = true
-	st.readErr = err
-	st.buffer.Drop()
-	st.accountLocked()
-	st.readDeadline.Stop()
-	st.readable.Broadcast()
-	st.forwardLocked(past) // wakes the fetcher
-}
-
-// shed resets streams until a quarter of the session's memory is free: looking at
-// all of them has to be worth it. One that holds all there is may stay. It reports
-// whether there was any other.
-func (s *session) shed() bool {
-	loaded := shed.Order(s.live(), (*stream).load)
-	if len(loaded) < 2 {
-		return false
+// endReceivingLocked ends the receiving half for a reason that did not come from the carrier.
+func (st *stream) endReceivingLocked(as recv.State, err error) {
+	st.in.EndLocked(as, err)
+	if as == recv.Discarding {
+		st.accountLocked()
+		st.settleLocked()
+		st.forwardLocked(past) // wakes the fetcher
 	}
-	err := fmt.Errorf("native: %w: it was read too slowly, and the session's receive buffer of %d bytes is full",
-		mux.ErrReset, s.budget)
-	for _, st := range loaded[:len(loaded)-1] {
-		if s.held.Load() <= s.budget/4*3 {
-			break
-		}
-		st.refuse(err)
-	}
-	return true
 }
 
 // A watch looks at a session's streams now and then, while there are any that

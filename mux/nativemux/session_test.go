@@ -8,13 +8,15 @@ import (
 	"io"
 	"net"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/backdial/backdial/carrier"
-	"github.com/backdial/backdial/internal/leak"
-	"github.com/backdial/backdial/internal/testnet"
+	"github.com/backdial/backdial/internal/test/leak"
+	"github.com/backdial/backdial/internal/test/testnet"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/nativemux"
 )
@@ -61,13 +63,18 @@ func TestHostileControl(t *testing.T) {
 	hello := message(0, 256)
 	for name, says := range map[string][]byte{
 		"no hello":                  message(2, 1),
-		"hello twice":               append(hello, hello...),
-		"unknown kind":              append(hello, 99),
-		"accepts what was not open": append(hello, message(1, 1)...),
-		"accepts 2^63":              append(hello, message(1, 1<<63)...),
-		"answers what was not said": append(hello, message(6)...),
-		"closes twice":              append(hello, message(5, 1<<40, 0, 5, 0, 0)...),
-		"too many unfinished":       append(hello, message(5, 0, 1<<40)...),
+		"hello twice":               slices.Concat(hello, hello),
+		"unknown kind":              slices.Concat(hello, message(99)),
+		"accepts what was not open": slices.Concat(hello, message(1, 1)),
+		"accepts 2^63":              slices.Concat(hello, message(1, 1<<63)),
+		"answers what was not said": slices.Concat(hello, message(6)),
+		"closes twice":              slices.Concat(hello, message(5, 1<<40, 0, 5, 0, 0)),
+		"too many unfinished":       slices.Concat(hello, message(5, 0, 1<<40)),
+		"credit nobody agreed to":   slices.Concat(hello, message(8, 1<<20, 0)),
+		"reads what was not sent":   slices.Concat(hello, message(2, 1<<63, 8, 1<<20, 1, 4, 1)),
+		"takes less than before":    slices.Concat(hello, message(2, 1<<63, 8, 1<<20, 0, 8, 1<<10, 0)),
+		"ends what was not open":    slices.Concat(hello, message(2, 1<<63, 9, 1, 4, 1)),
+		"too many demands":          slices.Concat(hello, message(2, 1<<63, 10, 1<<40)),
 		"a number too long":         bytes.Repeat([]byte{0xff}, 100),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -286,28 +293,23 @@ func TestBothClose(t *testing.T) {
 	}
 }
 
-// TestIdleStreamsCostNoGoroutine has streams whose readers wait.
-func TestIdleStreamsCostNoGoroutine(t *testing.T) {
-	p := connect(t, mux.Config{}, mux.Config{})
-	defer p.Listen.Close()
-	defer p.Dial.Close()
-	const n = 100
+// TestIdleStreamsCostNoGoroutine has streams whose readers wait. In a bubble no time passes
+// until they do: a stream whose reader is late is neglected, and has a goroutine that fetches.
+func TestIdleStreamsCostNoGoroutine(t *testing.T) { synctest.Test(t, idleStreamsCostNoGoroutine) }
+
+func idleStreamsCostNoGoroutine(t *testing.T) {
+	p := newNetwork(t, conditions{}).sessions(t, mux.Config{})
 	var streams []mux.Stream
-	for range n {
-		st, err := p.Dial.Open(t.Context())
-		if err != nil {
-			t.Fatal("open:", err)
-		}
-		accepted := await(t, "Accept", func() mux.Stream { st, _ := p.Listen.Accept(t.Context()); return st })
-		streams = append(streams, st, accepted)
-	}
 	before := runtime.NumGoroutine()
-	for _, st := range streams {
-		go io.Copy(io.Discard, st)
+	for range 100 {
+		st, peer := openPair(t, p.dial, p.listen)
+		for _, st := range []mux.Stream{st, peer} {
+			streams = append(streams, st)
+			go io.Copy(io.Discard, st)
+		}
 	}
-	// Longer than it takes to find a stream neglected: each has its reader,
-	// and needs no other.
-	<-time.After(500 * time.Millisecond)
+	<-time.After(2 * neglected) // longer than it takes to find a stream neglected
+	synctest.Wait()
 	if n := runtime.NumGoroutine() - before; n > len(streams)+10 {
 		t.Errorf("%d goroutines for %d streams that are read", n, len(streams))
 	}

@@ -10,9 +10,8 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/carrier"
-	"github.com/backdial/backdial/internal/deadline"
-	"github.com/backdial/backdial/internal/readbuf"
 	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/mux/internal/recv"
 )
 
 // A stream implements [mux.Stream] on a stream of the carrier.
@@ -23,36 +22,36 @@ type stream struct {
 
 	writing sync.Mutex // held while cs.Write or cs.CloseWrite is called
 
-	mu     sync.Mutex // guards below
-	closed bool       // Close or Reset was called
+	in     recv.Half // its lock guards below
+	closed bool      // Close or Reset was called
 
 	// Receiving.
-	readable     sync.Cond      // Read may go on, or the pump
-	reading      bool           // a Read is in cs.Read
-	pumped       bool           // from now on only the pump calls it
-	readAt       time.Time      // when a Read returned the last bytes
-	touched      bool           // a Read has returned since the session looked
-	buffer       readbuf.Buffer // what the session has fetched
-	accounted    int            // memory of buffer that is in session.held
-	stalled      bool           // the pump stands still: it has fetched enough
-	unlimited    bool           // everything is fetched that the budget has room for
-	received     uint64         // bytes in all
-	finished     bool           // the peer writes no more
-	discarding   bool           // nobody reads any more
-	readErr      error          // what Read returns after the buffer
-	readDeadline deadline.Deadline
-	forwarded    time.Time // the deadline of cs.Read
+	reading   bool          // a Read is in cs.Read
+	pumped    bool          // from now on only the pump calls it
+	awaited   bool          // a Read waits for bytes
+	touched   bool          // a Read has returned since the session looked
+	stalled   bool          // the pump stands still: it has fetched enough
+	unlimited bool          // everything is fetched that the budget has room for
+	inflow    inflow        // how much was read
+	readAt    time.Duration // of the session, when a Read returned the last bytes
+	accounted int           // memory of the buffer that is in session.held
+	guess     int           // bytes that the stream may hold, in session.guessed
+	received  uint64        // bytes in all
+	forwarded time.Time     // the deadline of cs.Read
 
 	// Sending.
-	sent     uint64 // bytes in all
-	finSent  bool   // CloseWrite, Close or Reset was called, and the peer told
-	over     bool   // the session gave it up: the peer must not see an end
-	writeErr error  // what Write returns
+	out           *outflow   // what took credit
+	sent          uint64     // bytes in all
+	finSent       bool       // CloseWrite, Close or Reset was called, and the peer told
+	over          bool       // the session gave it up: the peer must not see an end
+	writeErr      error      // what Write returns
+	writeDeadline *time.Time // of cs.Write, and of the wait for credit; or nil
 }
 
 var (
 	_ mux.CodeResetter = (*stream)(nil)
 	_ mux.WriterTo     = (*stream)(nil)
+	_ mux.Checker      = (*stream)(nil)
 )
 
 var (
@@ -61,9 +60,9 @@ var (
 	errStreamHalfClosed = fmt.Errorf("stream: write after CloseWrite: %w", net.ErrClosed)
 )
 
-func newStream(s *session, cs carrier.Stream) *stream {
-	st := &stream{s: s, cs: cs, touched: true}
-	st.readable.L = &st.mu
+func newStream(s *session, cs carrier.Stream, out *outflow) *stream {
+	st := &stream{s: s, cs: cs, out: out, touched: true}
+	st.in.Init()
 	return st
 }
 
@@ -83,16 +82,13 @@ func (st *stream) SetDeadline(t time.Time) error {
 
 // SetReadDeadline implements [net.Conn].
 func (st *stream) SetReadDeadline(t time.Time) error {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if st.discarding {
-		return st.readErr
-	}
-	st.readDeadline.Set(t, &st.readable)
-	if st.reading {
+	st.in.Lock()
+	defer st.in.Unlock()
+	err := st.in.SetDeadlineLocked(t)
+	if err == nil && st.reading {
 		st.forwardLocked(t)
 	}
-	return nil
+	return err
 }
 
 // forwardLocked makes t the deadline of cs.Read.
@@ -105,30 +101,50 @@ func (st *stream) forwardLocked(t time.Time) {
 
 // SetWriteDeadline implements [net.Conn].
 func (st *stream) SetWriteDeadline(t time.Time) error {
-	st.mu.Lock()
-	defer st.mu.Unlock()
+	st.in.Lock()
+	defer st.in.Unlock()
 	if st.closed {
 		return st.writeErr
 	}
 	if st.writeErr == nil { // otherwise the deadline is what wakes Write
+		if st.writeDeadline = nil; !t.IsZero() {
+			at := t // which is not to escape if it is zero
+			st.writeDeadline = &at
+		}
 		st.cs.SetWriteDeadline(t)
+		st.s.outflows.rouse(st.out)
 	}
 	return nil
 }
 
 // Write implements [mux.Stream].
-func (st *stream) Write(p []byte) (int, error) {
+func (st *stream) Write(p []byte) (n int, err error) {
 	st.writing.Lock()
 	defer st.writing.Unlock()
-	st.mu.Lock()
-	err := st.writeErr
-	st.mu.Unlock()
-	if err != nil {
-		return 0, err
+	st.in.Lock()
+	err = st.writeErr
+	st.in.Unlock()
+	for err == nil {
+		var size, wrote int
+		if size, err = st.takeCredit(len(p) - n); err != nil {
+			break
+		}
+		wrote, err = st.writeCarrier(p[n : n+size])
+		if n += wrote; n == len(p) {
+			break
+		}
 	}
+	return n, err
+}
+
+// writeCarrier writes p, for which there is credit.
+func (st *stream) writeCarrier(p []byte) (int, error) {
 	n, err := st.cs.Write(p)
-	st.mu.Lock()
-	defer st.mu.Unlock()
+	if n < len(p) {
+		st.s.outflows.giveBack(st.out, len(p)-n)
+	}
+	st.in.Lock()
+	defer st.in.Unlock()
 	st.sent += uint64(n)
 	switch {
 	case err == nil:
@@ -137,17 +153,17 @@ func (st *stream) Write(p []byte) (int, error) {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return n, os.ErrDeadlineExceeded
 	default:
-		st.writeErr = streamErr(err)
+		st.writeErr = st.s.streamErr(err)
 	}
 	return n, st.writeErr
 }
 
 // streamErr is what the user of a stream is told, which the carrier reports err of.
-func streamErr(err error) error {
+func (s *session) streamErr(err error) error {
 	if e, ok := errors.AsType[*carrier.CanceledError](err); ok {
 		return fmt.Errorf("native: %w", &mux.ResetError{Code: uint64(e.Code)})
 	}
-	return lost(err)
+	return s.lost(err)
 }
 
 // unfinished waits until a Write that was woken has returned, and returns how
@@ -155,8 +171,8 @@ func streamErr(err error) error {
 func (st *stream) unfinished() (written uint64, ok bool) {
 	st.writing.Lock()
 	defer st.writing.Unlock()
-	st.mu.Lock()
-	defer st.mu.Unlock()
+	st.in.Lock()
+	defer st.in.Unlock()
 	return st.sent, !st.finSent
 }
 
@@ -165,25 +181,26 @@ func (st *stream) unfinished() (written uint64, ok bool) {
 func (st *stream) wakeWriteLocked(err error) {
 	st.writeErr = cmp.Or(st.writeErr, err)
 	st.cs.SetWriteDeadline(past)
+	st.s.outflows.rouse(st.out)
 }
 
 // CloseWrite implements [mux.Stream].
 func (st *stream) CloseWrite() error {
-	st.mu.Lock()
+	st.in.Lock()
 	switch {
 	case st.closed:
-		defer st.mu.Unlock()
+		defer st.in.Unlock()
 		return st.writeErr
-	case st.finSent:
-		st.mu.Unlock()
+	case st.finSent, errors.Is(st.writeErr, mux.ErrReset): // which Write and Read tell
+		st.in.Unlock()
 		return nil
 	case st.writeErr != nil:
-		defer st.mu.Unlock()
+		defer st.in.Unlock()
 		return st.writeErr
 	}
 	st.finSent = true
 	st.wakeWriteLocked(errStreamHalfClosed)
-	st.mu.Unlock()
+	st.in.Unlock()
 	return st.finish()
 }
 
@@ -192,22 +209,23 @@ func (st *stream) finish() error {
 	st.writing.Lock()
 	defer st.writing.Unlock()
 	if err := st.cs.CloseWrite(); err != nil {
-		return lost(err)
+		return st.s.lost(err)
 	}
 	return nil
 }
 
 // Close implements [mux.Stream].
 func (st *stream) Close() error {
-	st.mu.Lock()
+	st.in.Lock()
 	if st.closed {
-		st.mu.Unlock()
+		st.in.Unlock()
 		return nil
 	}
-	finish, stop := !st.finSent && !st.over, !st.finished
+	// Not after a Write that failed: what was written must not look like all.
+	finish, stop := !st.finSent && !st.over && st.writeErr == nil, st.in.StateLocked() != recv.Finished
 	st.finSent = st.finSent || finish
 	st.leaveLocked(errStreamClosed)
-	st.mu.Unlock()
+	st.in.Unlock()
 	if stop {
 		st.cs.CancelRead(codeClosed)
 	}
@@ -224,15 +242,15 @@ func (st *stream) Reset() error { return st.ResetWithCode(codeRefused) }
 // ResetWithCode implements [mux.CodeResetter]. It does not wait for a Write that it
 // wakes.
 func (st *stream) ResetWithCode(code uint32) error {
-	st.mu.Lock()
+	st.in.Lock()
 	if st.closed {
-		st.mu.Unlock()
+		st.in.Unlock()
 		return nil
 	}
 	tell := !st.over // otherwise the session has, or is about to
 	st.finSent = st.finSent || tell
 	st.leaveLocked(errStreamReset)
-	st.mu.Unlock()
+	st.in.Unlock()
 	if tell {
 		reset(st.cs, code)
 	}
@@ -245,27 +263,21 @@ func (st *stream) leaveLocked(err error) {
 	st.closed = true
 	st.writeErr = nil // whatever it was
 	st.wakeWriteLocked(err)
-	st.discardLocked(err)
+	st.endReceivingLocked(recv.Discarding, err)
 }
 
 // refuse gives the stream up for the reason err and tells the peer.
 func (st *stream) refuse(err error) {
-	st.abort(err, true)
+	st.abort(recv.Discarding, err)
 	reset(st.cs, codeRefused)
 }
 
-// abort ends both halves for the reason err, which did not come from the
-// stream's user. What has arrived can still be read, unless discard says
-// otherwise.
-func (st *stream) abort(err error, discard bool) {
-	st.mu.Lock()
-	defer st.mu.Unlock()
+// abort ends both halves for the reason err, which did not come from the stream's user. The
+// receiving one comes to the state as, unless it is beyond that.
+func (st *stream) abort(as recv.State, err error) {
+	st.in.Lock()
+	defer st.in.Unlock()
 	st.over = true
-	if discard {
-		st.discardLocked(err)
-	} else {
-		st.readErr = cmp.Or(st.readErr, err)
-		st.readable.Broadcast()
-	}
+	st.endReceivingLocked(as, err)
 	st.wakeWriteLocked(err)
 }

@@ -4,7 +4,7 @@ import (
 	"io"
 	"sync"
 
-	"github.com/backdial/backdial/internal/readbuf"
+	"github.com/backdial/backdial/mux/internal/readbuf"
 )
 
 // large has the buffers of a WriteTo that is busy.

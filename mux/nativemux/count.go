@@ -1,0 +1,191 @@
+package nativemux
+
+import (
+	"bufio"
+	"fmt"
+	"time"
+
+	"github.com/backdial/backdial/mux"
+)
+
+// pingCounts is the number of a ping by which an end says that it counts bytes. It comes
+// right after hello. A peer that does not know of that answers it as any other ping.
+const pingCounts = 1 << 63
+
+// maxListed limits the streams that a message lists: more than a session can have.
+const maxListed = 1 << 17
+
+// appendCounts appends what is to be said of the bytes that were read and sent.
+func (s *session) appendCounts(b []byte) []byte {
+	c, in := &s.control, &s.inflows
+	if !in.counted {
+		return b
+	}
+	if len(in.ended) >= endedAtOnce || c.credit && len(in.ended) > 0 {
+		b = appendUvarints(b, kindEnded, uint64(len(in.ended)))
+		for _, st := range in.ended {
+			b = appendUvarints(b, st.id, st.read)
+		}
+		in.ended = in.ended[:0]
+	}
+	if c.credit {
+		c.credit = false
+		limit, streams := s.creditLocked()
+		b = appendUvarints(b, kindCredit, limit, uint64(len(streams)))
+		for _, st := range streams {
+			b = appendUvarints(b, st.id, st.read)
+		}
+	}
+	if c.demands {
+		c.demands = false
+		demands := s.outflows.demands()
+		b = appendUvarints(b, kindDemands, uint64(len(demands)))
+		for _, d := range demands {
+			b = appendUvarints(b, d.id, d.sent, d.wants)
+		}
+	}
+	return b
+}
+
+// peerPings has the peer's ping answered, unless it says that the peer counts.
+func (s *session) peerPings(number uint64) error {
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
+	if in := &s.inflows; number == pingCounts && !in.off {
+		in.counted = true
+		s.sayReadLocked()
+		return nil
+	}
+	if !s.inflows.counted {
+		s.doNotCountLocked()
+	}
+	s.sayLocked(func(c *control) { c.pong = number })
+	return nil
+}
+
+// peerDoesNotCount turns counting off, unless the peer has said that it counts.
+func (s *session) peerDoesNotCount() {
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
+	if !s.inflows.counted {
+		s.doNotCountLocked()
+	}
+}
+
+func (s *session) doNotCountLocked() {
+	s.inflows.off = true
+	s.inflows.ended = nil
+	s.outflows.turnOff()
+}
+
+// countStreamLocked begins to count for a stream, whatever becomes of it.
+func (s *session) countStreamLocked(id uint64) *outflow {
+	if s.deafLocked() && !s.inflows.off {
+		s.doNotCountLocked()
+	}
+	out, n := s.outflows.add(id)
+	switch {
+	case n <= maxCounted || s.ErrLocked() != nil:
+	case s.inflows.counted:
+		err := fmt.Errorf("%w: peer does not say that streams have ended, of %d", mux.ErrProtocol, n)
+		s.WG.Go(func() { s.End(s.lost(err)) })
+	default: // it has not said that it counts either
+		s.doNotCountLocked()
+	}
+	return out
+}
+
+// deafLocked reports whether the peer is one without a control stream, as far as one can
+// know.
+func (s *session) deafLocked() bool {
+	return !s.listenSide && !s.control.heard && time.Since(s.started) >= helloWait
+}
+
+// sayDemands has the peer told which streams wait for credit.
+func (s *session) sayDemands() {
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
+	s.sayLocked(func(c *control) { c.demands = true })
+}
+
+// readCredit takes the peer's limit off r, and what it has read of streams.
+func (s *session) readCredit(r *bufio.Reader) error {
+	if err := with(r, s.outflows.raise); err != nil {
+		return err
+	}
+	if err := readList(r, 2, func(v []uint64) error { return s.outflows.hasRead(v[0], v[1]) }); err != nil {
+		return err
+	}
+	if s.outflows.settle(true) {
+		s.sayDemands()
+	}
+	return nil
+}
+
+// readEnded takes off r which streams the peer is done with.
+func (s *session) readEnded(r *bufio.Reader) error {
+	err := readList(r, 2, func(v []uint64) error { return s.outflows.hasEnded(v[0], v[1]) })
+	s.outflows.settle(false)
+	return err
+}
+
+// readDemands takes off r what the peer has sent and wants to send.
+func (s *session) readDemands(r *bufio.Reader) error {
+	s.Mu.Lock()
+	s.inflows.demands++
+	number := s.inflows.demands
+	s.Mu.Unlock()
+	listed := false
+	err := readList(r, 3, func(v []uint64) error {
+		listed = true
+		s.peerDemands(demand{v[0], v[1], v[2], number})
+		return nil
+	})
+	s.peerWaits(listed)
+	return err
+}
+
+// peerDemands notes what the peer says of a stream. It may be one that is not known here
+// yet, or any more.
+func (s *session) peerDemands(d demand) {
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
+	if st := s.streams[d.id]; st != nil {
+		st.inflow.demand = &d
+	}
+}
+
+// peerWaits notes whether the peer waits for credit, and has its streams watched while it
+// does.
+func (s *session) peerWaits(waits bool) {
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
+	s.inflows.peerWaits = waits
+	if waits {
+		s.relieveLocked()
+	}
+}
+
+// readList takes a list off r: how many entries follow, and of each its values. handle
+// must not keep them.
+func readList(r *bufio.Reader, values int, handle func([]uint64) error) error {
+	n, err := readUvarint(r)
+	if err != nil {
+		return err
+	}
+	if n > maxListed {
+		return fmt.Errorf("%w: control message that lists %d streams", mux.ErrProtocol, n)
+	}
+	entry := make([]uint64, values)
+	for range n {
+		for i := range entry {
+			if entry[i], err = readUvarint(r); err != nil {
+				return err
+			}
+		}
+		if err := handle(entry); err != nil {
+			return err
+		}
+	}
+	return nil
+}

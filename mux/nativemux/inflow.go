@@ -1,0 +1,110 @@
+package nativemux
+
+import (
+	"math"
+	"sync/atomic"
+	"time"
+
+	"github.com/backdial/backdial/mux/internal/recv"
+)
+
+// What the applications of this end have read is credit that its peer gets back. It is
+// told when that is worth a message: when a quarter of the window has been read, or, while
+// the peer waits, every few milliseconds.
+
+// endedAtOnce is how many streams end before the peer is told, unless it waits.
+const endedAtOnce = 64
+
+// inflows is what has been read of all streams of a session.
+type inflows struct {
+	window uint64        // bytes that may be unread
+	read   atomic.Uint64 // bytes in all
+	due    atomic.Uint64 // so many make it worth a message, if the peer counts
+
+	// Guarded by life.Session.Mu.
+	off       bool       // the peer does not count
+	counted   bool       // the peer counts, and has been told the limit
+	ended     []readSize // streams of which the peer has to know
+	peerWaits bool       // for credit
+	demands   uint64     // messages in which it said so
+}
+
+// A readSize is how many bytes of a stream have been read.
+type readSize struct{ id, read uint64 }
+
+// An inflow is what has been read of one stream.
+type inflow struct {
+	read  atomic.Uint64 // bytes
+	ended atomic.Bool   // nothing more will be
+
+	// Guarded by life.Session.Mu.
+	told   uint64  // of read, what the peer knows
+	demand *demand // the last one of the peer, while it waits for credit
+}
+
+func (in *inflows) init(window int) {
+	in.window = uint64(window)
+	in.due.Store(math.MaxUint64)
+}
+
+// TakenLocked implements [recv.Supply]. What the application has read is credit.
+func (st supply) TakenLocked(n int) {
+	st.accountLocked()
+	st.in.WakeLocked() // there is room
+	if n == 0 {
+		return
+	}
+	st.readAt = time.Since(st.s.started)
+	st.inflow.read.Add(uint64(n))
+	if in := &st.s.inflows; in.read.Add(uint64(n)) >= in.due.Load() {
+		st.s.sayRead()
+	}
+}
+
+// settleLocked has the peer told, once, that nothing more of st will be read, if that is
+// so.
+func (st *stream) settleLocked() {
+	over := st.in.StateLocked() != recv.Open && st.in.BufferedLocked() == 0
+	if over && !st.inflow.ended.Swap(true) {
+		st.s.Mu.Lock()
+		defer st.s.Mu.Unlock()
+		st.s.endedLocked(st.cs.ID(), st.inflow.read.Load())
+	}
+}
+
+// endedLocked notes that nothing more will be read of a stream.
+func (s *session) endedLocked(id, read uint64) {
+	in := &s.inflows
+	if in.off {
+		return
+	}
+	in.ended = append(in.ended, readSize{id, read})
+	if in.counted && len(in.ended) >= endedAtOnce {
+		s.sayLocked(func(*control) {})
+	}
+}
+
+// sayRead has the peer told how much has been read, if it counts.
+func (s *session) sayRead() {
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
+	s.sayReadLocked()
+}
+
+func (s *session) sayReadLocked() {
+	if s.inflows.counted {
+		s.inflows.due.Store(s.inflows.read.Load() + max(s.inflows.window/4, 1))
+		s.sayLocked(func(c *control) { c.credit = true })
+	}
+}
+
+// creditLocked is the peer's new limit, and what it does not know yet of the streams.
+func (s *session) creditLocked() (limit uint64, streams []readSize) {
+	for id, st := range s.streams {
+		if read := st.inflow.read.Load(); read != st.inflow.told && !st.inflow.ended.Load() {
+			st.inflow.told = read
+			streams = append(streams, readSize{id, read})
+		}
+	}
+	return s.inflows.read.Load() + s.inflows.window, streams
+}

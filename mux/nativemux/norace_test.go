@@ -1,0 +1,5 @@
+//go:build !race
+
+package nativemux_test
+
+const raceDetector = false

@@ -1,0 +1,341 @@
+package nativemux
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/backdial/backdial/mux"
+)
+
+// The peer bounds what this end has sent on all streams and its applications have not
+// read. That is credit: a Write takes it before it hands bytes to the carrier, the peer
+// returns it when its application reads, and when it drops a stream it says how much of
+// it was read, so that the rest is returned as well. The carrier's window of all streams
+// never fills up, and what is said on the control stream always gets through.
+//
+// A stream may have as much unread as there is credit left. So a few streams that are
+// not read take most of it, many share it evenly, and there is always some for one more.
+
+const (
+	// chunk is how much a Write hands to the carrier at a time. More would be credit
+	// that the stream has and cannot use while its own window is full.
+	chunk = 64 << 10
+
+	// least is what a Write waits for, if it wants that much: less is not worth a turn.
+	least = 4 << 10
+
+	// maxCounted limits the streams that the peer has not ended, and maxEarly those that it
+	// has ended before they are known here. Both are more than a session has.
+	maxCounted = 1 << 17
+	maxEarly   = 1 << 16
+)
+
+// An outflow is what has been sent on one stream. Guarded by outflows.mu.
+type outflow struct {
+	id    uint64
+	sent  uint64        // bytes that have taken credit
+	read  uint64        // of them, bytes that the peer has read, as far as it has said
+	wake  chan struct{} // has a value when the Write that waits has to look again
+	wants int32         // bytes that it waits for, a chunk at most
+	given int32         // of them, bytes that it may send
+	ended bool          // the peer drops what else is sent
+}
+
+// outflows are those of a session.
+type outflows struct {
+	mu      sync.Mutex // guards below
+	off     bool       // the peer does not count
+	limited bool       // the peer has told its limit
+	limit   uint64     // bytes that may be used
+	used    uint64     // bytes sent in all, less those that were dropped unread
+	streams map[uint64]*outflow
+	early   map[uint64]struct{} // streams that ended before they were known here
+	waiting []*outflow
+	said    bool // the peer was told that some wait
+}
+
+// add begins to count for a stream, and returns for how many that is.
+func (f *outflows) add(id uint64) (o *outflow, counted int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	o = &outflow{id: id}
+	if _, early := f.early[id]; early || f.off {
+		delete(f.early, id)
+		o.ended = true
+		return o, len(f.streams)
+	}
+	if f.streams == nil {
+		f.streams = make(map[uint64]*outflow)
+	}
+	f.streams[id] = o
+	return o, len(f.streams)
+}
+
+// turnOff ends all counting: the peer does none.
+func (f *outflows) turnOff() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.off = true
+	f.streams, f.early = nil, nil
+}
+
+// take returns how many of want bytes may be sent now. If that is none, the stream waits,
+// and say tells that the peer has to know.
+func (f *outflows) take(o *outflow, want int) (n int, say bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.off {
+		return want, false
+	}
+	if n = f.roomLocked(o, want); n > 0 || want == 0 {
+		f.chargeLocked(o, n)
+		return n, false
+	}
+	o.wants = int32(min(want, chunk))
+	if o.wake == nil {
+		o.wake = make(chan struct{}, 1)
+	}
+	f.waiting = append(f.waiting, o)
+	say = !f.said || len(f.waiting) <= 2 // one that waits alone harms no other
+	f.said = true
+	return 0, say
+}
+
+// roomLocked is how many of want bytes may be sent.
+func (f *outflows) roomLocked(o *outflow, want int) int {
+	want = min(want, chunk)
+	if !f.limited || o.ended {
+		return want
+	}
+	left, unread := int64(f.limit-f.used), int64(o.sent-o.read)
+	room := (left - unread) / 2 // what is left then is as much as is unread then
+	if room < int64(min(want, least)) {
+		return 0
+	}
+	return int(min(int64(want), room))
+}
+
+func (f *outflows) chargeLocked(o *outflow, n int) {
+	if !o.ended {
+		o.sent += uint64(n)
+		f.used += uint64(n)
+	}
+}
+
+// giveBack returns n bytes of what was taken and not sent.
+func (f *outflows) giveBack(o *outflow, n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.off && !o.ended {
+		o.sent -= uint64(n)
+		f.used -= uint64(n)
+		f.grantLocked()
+	}
+}
+
+// granted returns what a Write that waits may send. If that is something, it waits no
+// longer.
+func (f *outflows) granted(o *outflow) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := o.given
+	o.given = 0
+	return int(n)
+}
+
+// leave ends the wait of a Write that sends nothing more.
+func (f *outflows) leave(o *outflow) {
+	f.mu.Lock()
+	if i := slices.Index(f.waiting, o); i >= 0 {
+		f.waiting = slices.Delete(f.waiting, i, i+1)
+		o.wants = 0
+	}
+	given := o.given
+	o.given = 0
+	f.mu.Unlock()
+	if given > 0 {
+		f.giveBack(o, int(given))
+	}
+}
+
+// rouse has a Write that waits look again.
+func (f *outflows) rouse(o *outflow) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	o.rouseLocked()
+}
+
+func (o *outflow) rouseLocked() {
+	select {
+	case o.wake <- struct{}{}:
+	default: // it is about to, or nobody waits
+	}
+}
+
+// grantLocked gives those that wait what there is room for.
+func (f *outflows) grantLocked() {
+	f.waiting = slices.DeleteFunc(f.waiting, func(o *outflow) bool {
+		n := f.roomLocked(o, int(o.wants))
+		if n == 0 {
+			return false
+		}
+		f.chargeLocked(o, n)
+		o.given, o.wants = int32(n), 0
+		o.rouseLocked()
+		return true
+	})
+}
+
+// raise notes the limit that the peer has told. Each stream's part of the message follows
+// with hasRead, and then settle.
+func (f *outflows) raise(limit uint64) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.off {
+		return fmt.Errorf("%w: peer counts bytes, and has not said that it would", mux.ErrProtocol)
+	}
+	limit = min(limit, 1<<62) // for the arithmetic
+	if f.limited && limit < f.limit {
+		return fmt.Errorf("%w: peer takes %d bytes in all, after it took %d", mux.ErrProtocol, limit, f.limit)
+	}
+	f.limited, f.limit = true, limit
+	return nil
+}
+
+// hasRead notes how many bytes of a stream the peer has read.
+func (f *outflows) hasRead(id, read uint64) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	o := f.streams[id]
+	if o == nil {
+		return fmt.Errorf("%w: peer has read %d bytes of stream %d, which it does not have", mux.ErrProtocol, read, id)
+	}
+	return o.hasReadLocked(read)
+}
+
+func (o *outflow) hasReadLocked(read uint64) error {
+	if read < o.read || read > o.sent {
+		return fmt.Errorf("%w: peer has read %d bytes of stream %d, after %d, of %d", mux.ErrProtocol, read, o.id, o.read, o.sent)
+	}
+	o.read = read
+	return nil
+}
+
+// hasEnded notes that the peer is done with a stream, of which it has read so many bytes.
+func (f *outflows) hasEnded(id, read uint64) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.off {
+		return nil
+	}
+	o := f.streams[id]
+	if o == nil {
+		return f.endsEarlyLocked(id, read)
+	}
+	if err := o.hasReadLocked(read); err != nil {
+		return err
+	}
+	f.used -= o.sent - o.read
+	o.ended = true
+	delete(f.streams, id)
+	return nil
+}
+
+// endsEarlyLocked remembers a stream that has ended before it was known here.
+func (f *outflows) endsEarlyLocked(id, read uint64) error {
+	if read > 0 || len(f.early) == maxEarly {
+		return fmt.Errorf("%w: peer has ended stream %d after %d bytes, which it does not have", mux.ErrProtocol, id, read)
+	}
+	if f.early == nil {
+		f.early = make(map[uint64]struct{})
+	}
+	f.early[id] = struct{}{}
+	return nil
+}
+
+// settle gives what the peer has returned to those that wait, and reports whether it has
+// to know who still does. It asked, with a limit, or did not.
+func (f *outflows) settle(asked bool) (say bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.grantLocked()
+	if !asked {
+		return false
+	}
+	say = f.said
+	f.said = len(f.waiting) > 0
+	return say || f.said
+}
+
+// A demand is what a stream has sent, and what it wants to send.
+type demand struct {
+	id, sent, wants uint64
+	number          uint64 // of the peer's message
+}
+
+// demands are those of all streams of which something is not read, if any waits.
+func (f *outflows) demands() (all []demand) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.waiting) == 0 {
+		return nil
+	}
+	for _, o := range f.streams {
+		if o.sent > o.read || o.wants > 0 {
+			all = append(all, demand{id: o.id, sent: o.sent, wants: uint64(o.wants)})
+		}
+	}
+	return all
+}
+
+// takeCredit waits until some of want bytes may be sent, and returns how many.
+func (st *stream) takeCredit(want int) (int, error) {
+	n, say := st.s.outflows.take(st.out, want)
+	if n > 0 || want == 0 {
+		return n, nil
+	}
+	if say {
+		st.s.sayDemands()
+	}
+	for {
+		deadline, err := st.writeLimits()
+		if err != nil {
+			st.s.outflows.leave(st.out)
+			return 0, err
+		}
+		if n := st.s.outflows.granted(st.out); n > 0 {
+			return n, nil
+		}
+		waitUntil(st.out.wake, deadline)
+	}
+}
+
+// writeLimits returns the deadline of Write, and with which error it has to end.
+func (st *stream) writeLimits() (deadline time.Time, err error) {
+	st.in.Lock()
+	defer st.in.Unlock()
+	if st.writeDeadline == nil || st.writeErr != nil {
+		return time.Time{}, st.writeErr
+	}
+	if !time.Now().Before(*st.writeDeadline) {
+		err = os.ErrDeadlineExceeded
+	}
+	return *st.writeDeadline, err
+}
+
+// waitUntil waits for wake, or for a deadline, if there is one.
+func waitUntil(wake <-chan struct{}, deadline time.Time) {
+	if deadline.IsZero() {
+		<-wake
+		return
+	}
+	timer := time.NewTimer(time.Until(deadline))
+	defer timer.Stop()
+	select {
+	case <-wake:
+	case <-timer.C:
+	}
+}
