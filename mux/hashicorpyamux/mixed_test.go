@@ -1,0 +1,71 @@
+package hashicorpyamux_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/backdial/backdial/carrier/carriertest"
+	"github.com/backdial/backdial/carrier/ws"
+	"github.com/backdial/backdial/internal/test/long"
+	"github.com/backdial/backdial/internal/test/mixed"
+	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/mux/hashicorpyamux"
+	"github.com/backdial/backdial/mux/muxtest"
+	"github.com/backdial/backdial/mux/yamuxmux"
+	"github.com/backdial/backdial/transport/transporttest"
+)
+
+// without returns the deviations but for those from what is kept if an end is ours.
+func without(kept ...string) []muxtest.Deviation {
+	return slices.DeleteFunc(slices.Clone(deviations), func(d muxtest.Deviation) bool {
+		return slices.Contains(kept, string(d.Promise)) || slices.Contains(kept, d.Part)
+	})
+}
+
+// Our engine is at the end that opens streams, or at the other.
+var (
+	oursDials   = mixed.Muxer{Dial: yamuxmux.New(), Listen: hashicorpyamux.New()}
+	oursListens = mixed.Muxer{Dial: hashicorpyamux.New(), Listen: yamuxmux.New()}
+
+	ofOursDials   = without("OpenIsImmediate", "Session with a stuck carrier")
+	ofOursListens = without("abandoned", "BoundedMemory", "MaxStreams", "MaxWindow")
+)
+
+func TestOursDials(t *testing.T) {
+	long.Only(t)
+	undetected(t)
+	muxtest.Test(t, oursDials, ofOursDials...)
+}
+
+func TestOursListens(t *testing.T) {
+	long.Only(t)
+	undetected(t)
+	muxtest.Test(t, oursListens, ofOursListens...)
+}
+
+// undetected skips a test under the race detector, where what deviations measure, such as
+// memory beside slow readers, is not what it usually is.
+func undetected(t *testing.T) {
+	if raceDetector {
+		t.Skip("run it without the race detector")
+	}
+}
+
+// TestStack has the library at one end of a WebSocket, or at both.
+func TestStack(t *testing.T) {
+	long.Only(t)
+	undetected(t)
+	for _, test := range []struct {
+		muxer      mux.Muxer
+		deviations []muxtest.Deviation
+	}{
+		{hashicorpyamux.New(), deviations},
+		{oursDials, ofOursDials},
+		{oursListens, ofOursListens},
+	} {
+		t.Run(test.muxer.Name(), func(t *testing.T) {
+			transporttest.Test(t, transporttest.Stack{Target: carriertest.Target{Carrier: ws.New()}, Muxer: test.muxer},
+				slices.DeleteFunc(slices.Clone(test.deviations), func(d muxtest.Deviation) bool { return d.Promise == muxtest.Distance })...)
+		})
+	}
+}

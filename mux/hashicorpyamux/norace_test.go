@@ -1,0 +1,5 @@
+//go:build !race
+
+package hashicorpyamux_test
+
+const raceDetector = false

@@ -1,0 +1,5 @@
+//go:build !race
+
+package libp2ptest
+
+const raceDetector = false

@@ -1,0 +1,100 @@
+package muxlib
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/backdial/backdial/mux/internal/life"
+)
+
+// A protocol is a session as package life sees it.
+type protocol struct{ *session }
+
+var _ life.Protocol[*stream] = protocol{}
+
+// PingLocked asks one question at a time.
+func (s protocol) PingLocked() {
+	pinger, ok := s.inner.(Pinger)
+	if !ok || s.pinging || s.StateLocked() == life.Ended {
+		return
+	}
+	s.pinging = true
+	s.Pings.Asked()
+	s.WG.Go(func() {
+		err := pinger.Ping()
+		s.Mu.Lock()
+		defer s.Mu.Unlock()
+		s.pinging = false
+		if err == nil {
+			s.AnsweredLocked(true)
+		}
+	})
+}
+
+// MustAnswerLocked allows for a peer of another library.
+func (s protocol) MustAnswerLocked() bool { return s.HasAnsweredLocked() }
+
+func (s protocol) StuckLocked() error { return s.Stuck(s.end.stuck()) }
+
+func (s protocol) LeaveLocked() {
+	leaver, ok := s.inner.(Leaver)
+	if !ok {
+		return
+	}
+	s.goLocked(func() { leaver.Leave() })
+}
+
+func (s protocol) Refuse(st *stream, err error) { st.refuse(err) }
+
+func (s protocol) LiveLocked() []*stream { return slices.Collect(maps.Keys(s.streams)) }
+
+func (s protocol) Abort(st *stream, err error) { st.abort(err) }
+
+// Farewell waits until all has left and, if the connection can say that nothing more
+// follows, until the peer has taken it and closes its end.
+func (s protocol) Farewell(ctx context.Context, _ []*stream) {
+	s.await(ctx, func() bool { return s.ending == 0 })
+	if f, ok := s.inner.(Flusher); ok {
+		f.Flush()
+	}
+	if ctx.Err() != nil || !s.end.closeWrite() {
+		return
+	}
+	select {
+	case <-s.end.read:
+	case <-ctx.Done():
+	}
+}
+
+func (s protocol) WakeLocked() {
+	s.opens.overLocked()
+	s.changed.Broadcast()
+}
+
+func (s protocol) EndedLocked() {
+	if s.watch != nil {
+		s.watch.Stop()
+	}
+}
+
+// Cut closes the connection, upon which the library lets go of what has arrived, and then
+// the library.
+func (s protocol) Cut(live []*stream, err error) {
+	s.end.Conn.Close()
+	for _, st := range live {
+		st.lose(err)
+	}
+	s.Mu.Lock()
+	inner := s.inner
+	s.Mu.Unlock()
+	if inner == nil {
+		return // it has not started, and will be closed if it does
+	}
+	s.WG.Go(func() {
+		for _, st := range live {
+			st.drain()
+		}
+		inner.Close()
+	})
+}

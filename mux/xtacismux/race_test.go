@@ -1,0 +1,5 @@
+//go:build race
+
+package xtacismux_test
+
+const raceDetector = true

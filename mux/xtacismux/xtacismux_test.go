@@ -1,0 +1,64 @@
+package xtacismux_test
+
+import (
+	"testing"
+
+	"github.com/backdial/backdial/internal/test/doctable"
+	"github.com/backdial/backdial/internal/test/long"
+	"github.com/backdial/backdial/mux/muxtest"
+	"github.com/backdial/backdial/mux/xtacismux"
+)
+
+// deviations are what the library cannot promise.
+var deviations = []muxtest.Deviation{{
+	Promise: muxtest.OpenIsImmediate,
+	Because: "Open waits until the connection has taken the frame that opens the stream. While it takes nothing, Open ends with its context.",
+}, {
+	Promise: muxtest.SteadyReaders,
+	Part:    "abandoned",
+	Because: "no stream is reset for those beside it, as there is memory for all.",
+}, {
+	Promise: muxtest.SteadyReaders,
+	Part:    "memory",
+	Because: "the library has no limit for all streams that it lives with: each may hold a Window. Slow readers hold 90 MiB where 24 are the most.",
+}, {
+	Promise: muxtest.BoundedMemory,
+	Because: "the same. 16 streams that nobody reads hold 4.5 MiB where ReceiveBuffer is 1 MiB.",
+}, {
+	Promise: muxtest.CloseWakes,
+	Part:    "Session with a stuck carrier",
+	Because: "Open waits for the connection, as above. Close wakes it.",
+}, {
+	Promise: muxtest.ResetWithCode,
+	Because: "the protocol has no codes.",
+}, {
+	Promise: muxtest.WriteTo,
+	Because: "streams are no [mux.WriterTo]: io.Copy has a buffer of its own.",
+}, {
+	Promise: muxtest.Check,
+	Because: "streams are no [mux.Checker]: only Read tells that a stream was cut.",
+}, {
+	Promise: muxtest.Distance,
+	Part:    "MaxWindow",
+	Because: "windows do not grow. A stream carries [mux.Config.Window] per round trip: 12 MB/s at 20 ms with the default.",
+}}
+
+func TestContract(t *testing.T) {
+	long.Only(t)
+	undetected(t)
+	muxtest.Test(t, xtacismux.New(), deviations...)
+}
+
+// TestDocumented expects that the documentation says what is tested.
+func TestDocumented(t *testing.T) {
+	var items [][2]string
+	for _, d := range deviations {
+		name := string(d.Promise)
+		if d.Part != "" {
+			name += "/" + d.Part
+		}
+		items = append(items, [2]string{name, d.Because})
+	}
+	doctable.Check(t, "doc.go", "promise of what package mux says:", items)
+	doctable.Check(t, "../../README.md", "| `xtacismux` does not promise | since |", items)
+}
