@@ -4,19 +4,23 @@
 // A [Carrier] has two halves. On the client, Dial connects and offers the
 // protocols that may run on the connection. On the server, a carrier is met as
 // an HTTP request: Offer reads what the client asks for, and Upgrade answers
-// and takes the connection over. The package holds no implementation.
-// [github.com/backdial/backdial/carrier/ws] and
-// [github.com/backdial/backdial/carrier/mem] are two, and
+// and takes the connection over. The package holds no implementation: see
+// [github.com/backdial/backdial/carrier/ws],
+// [github.com/backdial/backdial/carrier/webtransport], and
+// [github.com/backdial/backdial/carrier/mem], which is the shortest.
 // [github.com/backdial/backdial/carrier/carriertest] is this contract,
 // executed: run it on a carrier of your own.
 //
-// What a carrier may have besides are interfaces of their own: [Listener], for
-// one that does not arrive at an HTTP server's TCP port, [Legacy], for one with
-// peers that do not negotiate, [StreamCarrier], for one whose connections have
-// streams, [CloseWriter], for a [Conn] that can end one direction, [MessageConn], for
-// one that carries messages, and [PromptWriter] and [PromptReader], for one that can be
-// written and read without waiting. What wraps a Conn has to offer what that does: both
-// ends must take it for the same.
+// Other interfaces are optional. A carrier may be a [Listener], if it does not use an HTTP
+// server's TCP port, a [Legacy], if some of its peers do not negotiate, and a
+// [StreamCarrier], if its connections have streams. An [Endpoint] may be [Advertised], and
+// a [HandshakeLimiter]. A [Conn] may be a [StreamConn], a [CloseWriter], if it can end one
+// direction, a [MessageConn], if it carries messages, and a [PromptWriter] or
+// [PromptReader], if it can be written or read without waiting.
+//
+// Multiplexers look for those of a Conn with type assertions, and both ends have to agree on
+// whether there are messages or streams. So a wrapper of a Conn implements those that the
+// Conn implements, and no others.
 package carrier
 
 import (
@@ -28,7 +32,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 )
 
@@ -43,9 +46,18 @@ type Carrier interface {
 	Name() string
 
 	// Dial connects to the server that r names, and returns when both ends
-	// have agreed upon a protocol, or upon none. ctx bounds the call, not the
-	// connection: whoever waits for Dial relies on that. A server that answers
-	// with a refusal gives a [*RejectedError].
+	// have agreed upon a protocol, or upon none. A server that answers with a
+	// refusal gives a [*RejectedError]. A Dial that fails leaves no socket and
+	// no goroutine behind.
+	//
+	// ctx bounds the call, not the connection. Dial returns when ctx ends,
+	// whatever the server does. If ctx has no deadline, a Dial that uses a network
+	// gives up a server that has not finished the handshake after 30 s at the
+	// latest. It also gives up one whose answer does not end, before it has read
+	// 16 MiB.
+	//
+	// With TLS, Dial verifies the server's certificate as package crypto/tls
+	// does, and sends nothing of r before it has.
 	Dial(ctx context.Context, r *Request) (Conn, error)
 
 	// Offer reports whether r asks for a connection of this carrier, and
@@ -53,9 +65,17 @@ type Carrier interface {
 	Offer(r *http.Request) (protocols []string, ok bool)
 
 	// Upgrade answers a request for which Offer reported true, tells the
-	// client that protocol was chosen and returns the connection, which
-	// outlives the request. protocol is one of the client's offers, or "" for
-	// none. If Upgrade fails, it has answered with the status that says why.
+	// client that protocol was chosen and returns the connection. protocol is
+	// one of the client's offers, or "" for none. If Upgrade fails, it has
+	// answered with the status that says why.
+	//
+	// The client's Dial succeeds even if the server calls Close right after
+	// Upgrade: the answer must not be lost with the connection.
+	//
+	// The connection goes on when the handler has returned. A stream of HTTP/2
+	// does not: the server of package net/http ends it with its handler. A
+	// carrier on HTTP/2 therefore has to be a [Listener] whose own server keeps
+	// the stream, and its Upgrade fails for requests of other servers.
 	Upgrade(w http.ResponseWriter, r *http.Request, protocol string) (Conn, error)
 }
 
@@ -70,7 +90,9 @@ type Request struct {
 	// Protocols that may run on the connection, the preferred one first.
 	Protocols []string
 
-	// TLS settings; nil means the defaults. Dial must not change it.
+	// TLS settings. nil means the defaults. Dial must not change it: it uses a
+	// copy, in which it sets NextProtos. All other fields count, such as
+	// ServerName, VerifyConnection and the client's certificates.
 	TLS *tls.Config
 }
 
@@ -79,10 +101,17 @@ type Request struct {
 //
 // At most one goroutine reads and one writes at a time; Close may come from
 // another and at any time. Nobody sets its deadlines, so it need not have
-// any. Close returns at once, without waiting for the peer, and ends a blocked
+// any. Write keeps nothing of its argument. A Read or Write of no bytes returns
+// at once and changes nothing.
+//
+// Close returns at once, without waiting for the peer, and ends a blocked
 // Read or Write; what is called after it fails with an error that matches
-// [net.ErrClosed]. Read returns [io.EOF] only if the peer ended the connection
-// on purpose, which Close alone need not show.
+// [net.ErrClosed].
+//
+// Read returns [io.EOF] only if the peer ended the connection on purpose, which
+// Close alone need not show. The end of a TCP connection does not show it: the
+// kernel sends the same for a program that has crashed, and so does a proxy that
+// restarts. A carrier on TCP has to say in its own bytes that nothing follows.
 type Conn interface {
 	net.Conn
 
@@ -94,6 +123,12 @@ type Conn interface {
 // the peer's Read returns [io.EOF] after the rest. Reading goes on, and has to
 // until the peer is done as well: Close may throw away what is still on its
 // way if there is input that nobody has read.
+//
+// If there is none, what was written before CloseWrite arrives although Close
+// follows, and returns, at once. On TCP the kernel sees to that. A carrier for
+// which nobody does may start a goroutine in Close that outlives it. That
+// goroutine ends by itself, when the peer has everything or is gone, and 10 s
+// after Close at the latest.
 type CloseWriter interface {
 	// CloseWrite is called after the last Write. It does not wait for the
 	// peer, unless the peer takes so little that there is no room to say it.
@@ -155,8 +190,18 @@ var ErrMessageSize = errors.New("message is too large")
 // port.
 type Listener interface {
 	// Listen announces addr and returns an endpoint whose Serve hands every
-	// request to h. config holds the server's certificate; a carrier without
-	// TLS may ignore it.
+	// request to h. config holds the server's certificate, and may require one
+	// of clients; a carrier without TLS may ignore it.
+	//
+	// The endpoint does for h what the server of package net/http does. Every
+	// request has a goroutine of its own. Its Host is that of the URL that was
+	// dialed, its RemoteAddr that of the connection, and its TLS the state of
+	// the connection, with the client's certificates, or nil without TLS. If h
+	// panics, its client gets no connection, and the program goes on.
+	//
+	// The endpoint also bounds handshakes, as the HTTP server does for other
+	// carriers. It ends one that a client has not finished after 30 s at the
+	// latest, or before 16 MiB, and meanwhile accepts others.
 	Listen(addr string, config *tls.Config, h http.Handler) (Endpoint, error)
 }
 
@@ -169,7 +214,10 @@ type Endpoint interface {
 	// Addr is the address that is listened on.
 	Addr() net.Addr
 
-	// Close stops listening. Connections that were made live on.
+	// Close stops listening. It ends the handshakes that are under way, and the
+	// requests that have not been answered. Connections that were made live on.
+	// The address is free soon after, or if connections share the endpoint's
+	// socket, as on UDP, soon after the last of them has ended.
 	Close() error
 }
 
@@ -178,6 +226,16 @@ type Endpoint interface {
 type Advertised interface {
 	// AltSvc is the value of an Alt-Svc header (RFC 7838).
 	AltSvc() string
+}
+
+// A HandshakeLimiter is an [Endpoint] that knows clients before they have asked for a
+// connection, and whose limits for them can be changed.
+type HandshakeLimiter interface {
+	// LimitHandshakes has the endpoint end a client that does not ask for a connection
+	// within timeout. If more than most clients have not asked yet, the endpoint ends
+	// the ones that have waited longest. Both limits are more than 0. It is called
+	// before Serve.
+	LimitHandshakes(most int, timeout time.Duration)
 }
 
 // Legacy is a [Carrier] some of whose peers do not negotiate.
@@ -226,7 +284,12 @@ type Windows struct {
 	// half of it has been read, up to MaxStream.
 	Stream, MaxStream int
 
-	// All is for all streams together. With more than that unread, all may wait.
+	// All is for all streams together. With more than that unread, all may wait,
+	// also those that are read. It has to hold a Stream for each of the streams
+	// that may stop being read at a time, and some more: 16 MiB with a Stream of
+	// 512 KiB are used up by 32 of them. The native multiplexer stays below All
+	// and below its own ReceiveBuffer, which is 64 MiB by default, so that buffer
+	// is used in full only if All is larger.
 	All int
 }
 
@@ -237,7 +300,9 @@ type Windows struct {
 type Stream interface {
 	// Read returns [io.EOF] only after the peer's CloseWrite, and an error
 	// that matches [*CanceledError] after its CancelWrite, or
-	// [os.ErrDeadlineExceeded] at the deadline.
+	// [os.ErrDeadlineExceeded] at the deadline. A Read into no bytes waits for
+	// nothing, and tells of a CancelWrite that has arrived before all that was
+	// written has been read.
 	io.Reader
 
 	// Write fails with an error that matches [*CanceledError] after the peer's
@@ -292,34 +357,3 @@ var ErrOrigin = errors.New("origin not allowed")
 func OriginAllowed(r *http.Request) bool { return r.Context().Value(originAllowed{}) != nil }
 
 type originAllowed struct{}
-
-// A RejectedError is the error of Dial when the server answered, but not with
-// a connection. On the server, it is how a client is to be refused.
-type RejectedError struct {
-	// StatusCode of the answer, such as 403.
-	StatusCode int
-
-	// Header of the answer.
-	Header http.Header
-
-	// Body of the answer, cut to its first KiB.
-	Body []byte
-}
-
-// maxShown is how many bytes an error text repeats of something in an answer.
-const maxShown = 200
-
-func (e *RejectedError) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "server answered %d %s", e.StatusCode, http.StatusText(e.StatusCode))
-	if to := e.Header.Get("Location"); to != "" {
-		fmt.Fprintf(&b, " to %.*q (redirects are not followed)", maxShown, to)
-	}
-	if body := strings.TrimSpace(string(e.Body)); body != "" {
-		if len(body) > maxShown {
-			body = body[:maxShown] + "…"
-		}
-		fmt.Fprintf(&b, ": %q", body)
-	}
-	return b.String()
-}

@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"github.com/backdial/backdial/carrier"
-	"github.com/backdial/backdial/internal/suite"
+	"github.com/backdial/backdial/internal/test/suite"
 )
 
 // A Target is a carrier, and where its servers are.
@@ -22,8 +22,14 @@ type Target struct {
 	// from.
 	Carrier carrier.Carrier
 
+	// Impatient is Carrier with a handshake timeout of a second or less. Only
+	// the promise BoundsHandshakes uses it. nil means Carrier itself, whose own
+	// timeout the suite then waits for.
+	Impatient carrier.Carrier
+
 	// TLS secures the connections. The suite makes a certificate for
-	// 127.0.0.1, and gives each end the configuration that goes with it.
+	// 127.0.0.1, ::1 and localhost, and gives each end the configuration that
+	// goes with it.
 	TLS bool
 
 	// Scheme of the URLs to dial. "" means https with TLS, or else http.
@@ -38,6 +44,11 @@ type Target struct {
 // be true: if the promise is kept after all, the suite fails.
 type Deviation struct {
 	Promise Promise
+
+	// Part is the name of the subtest of the promise that fails. "" means that the promise
+	// fails before any of its parts, or has none.
+	Part string
+
 	// Because is for the reader of the carrier's documentation.
 	Because string
 }
@@ -52,7 +63,7 @@ func Test(t *testing.T, target Target, deviations ...Deviation) {
 	}
 	excused := make([]suite.Deviation, len(deviations))
 	for i, d := range deviations {
-		excused[i] = suite.Deviation{Promise: string(d.Promise), Because: d.Because}
+		excused[i] = suite.Deviation{Promise: string(d.Promise), Part: d.Part, Because: d.Because}
 	}
 	suite.Run(t, promises, excused)
 }

@@ -7,7 +7,8 @@ import (
 	"testing"
 
 	. "github.com/backdial/backdial/carrier/carriertest"
-	"github.com/backdial/backdial/internal/suite"
+	"github.com/backdial/backdial/internal/test/long"
+	"github.com/backdial/backdial/internal/test/suite"
 )
 
 // plantedEnv makes TestFaults run the suite, and fail, in a process of its own.
@@ -23,7 +24,8 @@ func TestMain(m *testing.M) {
 }
 
 func TestFaults(t *testing.T) {
-	for _, f := range slices.Concat(faults, streamFaults) {
+	long.Only(t)
+	for _, f := range slices.Concat(faults, tlsFaults, handshakeFaults, connFaults, endpointFaults, streamFaults) {
 		t.Run(f.name, func(t *testing.T) {
 			if os.Getenv(plantedEnv) != "" {
 				Test(t, f.target)

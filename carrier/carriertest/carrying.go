@@ -2,6 +2,7 @@ package carriertest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -10,24 +11,107 @@ import (
 	"testing"
 
 	"github.com/backdial/backdial/carrier"
-	"github.com/backdial/backdial/internal/faultnet"
-	"github.com/backdial/backdial/internal/testnet"
+	"github.com/backdial/backdial/internal/test/faultnet"
+	"github.com/backdial/backdial/internal/test/testnet"
 )
 
+// plenty is how many bytes are carried: enough for what goes wrong late.
+const plenty = 16 << 20
+
 func carriesBytes(t *testing.T, target Target) {
-	p := plain(t, target)
-	up, down := noise(1), noise(2)
-	results := []<-chan error{
-		start(func() error { return writeAll(p.client, up, rand.New(rand.NewPCG(3, 3))) }),
-		start(func() error { return writeAll(p.server, down, rand.New(rand.NewPCG(4, 4))) }),
-		start(func() error { return readAll(p.server, up, rand.New(rand.NewPCG(5, 5))) }),
-		start(func() error { return readAll(p.client, down, rand.New(rand.NewPCG(6, 6))) }),
+	p := opened(t, target)
+	carriesNothing(t, p)
+	const up, down = 1, 2
+	results := make(chan error)
+	for name, direct := range map[string]func() error{
+		"client's Write": func() error { return writeNoise(p.client, up, plenty) },
+		"server's Write": func() error { return writeNoise(p.server, down, plenty) },
+		"server's Read":  func() error { return readNoise(p.server, up, plenty) },
+		"client's Read":  func() error { return readNoise(p.client, down, plenty) },
+	} {
+		go func() {
+			err := direct()
+			if err != nil {
+				err = fmt.Errorf("%s: %w", name, err)
+			}
+			select {
+			case results <- err:
+			case <-t.Context().Done():
+			}
+		}()
 	}
-	for _, r := range results {
-		if err := receive(t, "a direction", r); err != nil {
-			t.Error(err)
+	for range 4 {
+		if err := receiveWithin(t, 6*patience, "a direction", results); err != nil {
+			t.Fatal(err) // the others may wait for this one
 		}
 	}
+}
+
+// carriesNothing has calls with no bytes wait for nothing and change nothing.
+func carriesNothing(t *testing.T, p pair) {
+	for _, ends := range [][2]carrier.Conn{{p.client, p.server}, {p.server, p.client}} {
+		from, to := ends[0], ends[1]
+		pass := func(message string) {
+			passed := start(func() error { return passes(from, to, message) })
+			if err := receive(t, "passing on", passed); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pass("before nothing")
+		for name, call := range map[string]func([]byte) (int, error){"Read": to.Read, "Write": from.Write} {
+			called := start(func() error {
+				if n, err := call(nil); n != 0 || err != nil {
+					return fmt.Errorf("%d, %w", n, err)
+				}
+				return nil
+			})
+			if err := receiveWithin(t, atOnce, name+" of no bytes", called); err != nil {
+				t.Errorf("%s of no bytes returned %v", name, err)
+			}
+		}
+		pass("after nothing")
+	}
+}
+
+// noiseReader returns an endless [noise].
+func noiseReader(seed byte) *rand.ChaCha8 { return rand.NewChaCha8([32]byte{seed}) }
+
+// writeNoise writes that many bytes of noise, in pieces of all sizes. What has been
+// written is the caller's again, who overwrites it.
+func writeNoise(conn carrier.Conn, seed byte, size int) error {
+	noise, r := noiseReader(seed), rand.New(rand.NewPCG(uint64(seed), 3))
+	p, before := make([]byte, maxSize), make([]byte, maxSize)
+	for size > 0 {
+		n := min(size, randomSize(r))
+		noise.Read(p[:n])
+		copy(before, p[:n])
+		if written, err := conn.Write(p[:n]); written != n || err != nil {
+			return fmt.Errorf("write of %d bytes returned %d, %w", n, written, err)
+		}
+		if !bytes.Equal(p[:n], before[:n]) {
+			return errors.New("write changed its argument")
+		}
+		clear(p[:n])
+		size -= n
+	}
+	return nil
+}
+
+// readNoise reads what writeNoise writes, and compares.
+func readNoise(conn carrier.Conn, seed byte, size int) error {
+	noise, r := noiseReader(seed), rand.New(rand.NewPCG(uint64(seed), 5))
+	p, want := make([]byte, maxSize), make([]byte, maxSize)
+	for at := 0; at < size; {
+		n, err := conn.Read(p[:min(size-at, randomSize(r))])
+		noise.Read(want[:n])
+		if !bytes.Equal(p[:n], want[:n]) {
+			return fmt.Errorf("bytes %d to %d are not what was written", at, at+n)
+		}
+		if at += n; err != nil {
+			return fmt.Errorf("read after %d of %d bytes: %w", at, size, err)
+		}
+	}
+	return nil
 }
 
 // noise returns 1 MiB that is the same for the same seed.
@@ -37,8 +121,10 @@ func noise(seed byte) []byte {
 	return b
 }
 
-// randomSize returns a size that is often small and at times larger than any
-// buffer of a carrier.
+// maxSize is larger than any buffer of a carrier.
+const maxSize = 1 << 17
+
+// randomSize returns a size that is often small and at times maxSize.
 func randomSize(r *rand.Rand) int { return 1 + r.IntN(1<<r.IntN(18)) }
 
 func writeAll(conn carrier.Conn, data []byte, r *rand.Rand) error {
@@ -52,20 +138,6 @@ func writeAll(conn carrier.Conn, data []byte, r *rand.Rand) error {
 			return fmt.Errorf("write changed its argument")
 		}
 		data = data[len(chunk):]
-	}
-	return nil
-}
-
-func readAll(conn carrier.Conn, want []byte, r *rand.Rand) error {
-	for at := 0; at < len(want); {
-		p := make([]byte, min(len(want)-at, randomSize(r)))
-		n, err := conn.Read(p)
-		if !bytes.Equal(p[:n], want[at:at+n]) {
-			return fmt.Errorf("bytes %d to %d are not what was written", at, at+n)
-		}
-		if at += n; err != nil {
-			return fmt.Errorf("read after %d of %d bytes: %w", at, len(want), err)
-		}
 	}
 	return nil
 }
@@ -133,9 +205,6 @@ func wantAll(t *testing.T, conn carrier.Conn, want string) {
 }
 
 func cutIsNoEOF(t *testing.T, target Target) {
-	if _, ok := target.Carrier.(carrier.Listener); ok {
-		t.Skip("only the connections of an HTTP server can be cut from outside")
-	}
 	accepted := make(chan carrier.Conn, 1)
 	s := serve(t, target, func(w http.ResponseWriter, r *http.Request) {
 		conn, err := target.Carrier.Upgrade(w, r, protocol)
@@ -145,6 +214,7 @@ func cutIsNoEOF(t *testing.T, target Target) {
 		}
 		accepted <- conn
 	})
+	s.needNetwork(t, "tcp") // of which the network can end a connection
 	network := testnet.TCP(t, s.addr, 0)
 	s.addr = network.Addr()
 	client := s.dial(t, s.request(protocol))

@@ -3,6 +3,7 @@ package carriertest
 import (
 	"io"
 	"testing"
+	"time"
 
 	"github.com/backdial/backdial/carrier"
 )
@@ -85,25 +86,44 @@ func closeIsFinal(t *testing.T, target Target) {
 	})
 }
 
-func endpointCloses(t *testing.T, target Target) {
-	if _, ok := target.Carrier.(carrier.Listener); !ok {
-		t.Skip("not a Listener")
-	}
-	p := plain(t, target)
-	p.on.close()
-	if err := receive(t, "Serve", p.on.serveErr); !isClosed(err) {
-		t.Errorf("Serve of a closed endpoint returned %v, want net.ErrClosed", err)
-	}
-	p.on.close()
+// prompt is how long the fastest of a few Closes may take, none of which waits.
+const prompt = 100 * time.Millisecond
 
-	echoed := start(func() error { _, err := io.CopyN(p.server, p.server, 5); return err })
-	if err := echo(p.client, "hello"); err != nil {
-		t.Errorf("after the endpoint closed: %v", err)
+func closeIsPrompt(t *testing.T, target Target) {
+	for name, end := range map[string]func(pair) carrier.Conn{
+		"Client": func(p pair) carrier.Conn { return p.client },
+		"Server": func(p pair) carrier.Conn { return p.server },
+	} {
+		t.Run(name+"/Idle", func(t *testing.T) {
+			checkPrompt(t, target, end, func(carrier.Conn) {})
+		})
+		t.Run(name+"/AfterCloseWrite", func(t *testing.T) {
+			checkPrompt(t, target, end, func(conn carrier.Conn) {
+				if _, err := io.WriteString(conn, "the last words"); err != nil {
+					t.Fatalf("Write: %v", err)
+				}
+				if err := closeWriter(t, conn).CloseWrite(); err != nil {
+					t.Fatalf("CloseWrite: %v", err)
+				}
+			})
+		})
 	}
-	if err := receive(t, "echoing", echoed); err != nil {
-		t.Errorf("server, after the endpoint closed: %v", err)
+}
+
+// checkPrompt closes an end of a few connections, before which it calls prepare.
+func checkPrompt(t *testing.T, target Target, end func(pair) carrier.Conn, prepare func(carrier.Conn)) {
+	t.Helper()
+	fastest := patience
+	for range 3 {
+		p := opened(t, target)
+		conn := end(p)
+		prepare(conn)
+		began := time.Now()
+		conn.Close()
+		fastest = min(fastest, time.Since(began))
+		p.on.close() // whose address the next one may need
 	}
-	if err := p.on.try(t.Context()); err == nil {
-		t.Error("Dial connected to a closed endpoint")
+	if fastest > prompt {
+		t.Errorf("Close takes %v, want it to return at once", fastest)
 	}
 }

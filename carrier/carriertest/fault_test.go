@@ -26,92 +26,92 @@ type fault struct {
 
 var faults = []fault{{
 	"OfferSorts",
-	Target{Carrier: &faulty{offer: func(protocols []string, ok bool) ([]string, bool) {
+	untimed(&faulty{offer: func(protocols []string, ok bool) ([]string, bool) {
 		return slices.Sorted(slices.Values(protocols)), ok
-	}}},
+	}}),
 	[]Promise{AgreesUponProtocol},
 }, {
 	"OfferTakesAll",
-	Target{Carrier: &faulty{offer: func(protocols []string, _ bool) ([]string, bool) {
+	untimed(&faulty{offer: func(protocols []string, _ bool) ([]string, bool) {
 		return protocols, true
-	}}},
+	}}),
 	[]Promise{IgnoresOthers},
 }, {
 	"ProtocolIsWrong",
-	Target{Carrier: &faulty{wrap: func(c carrier.Conn) carrier.Conn { return wrongProtocol{half(c)} }}},
+	untimed(&faulty{wrap: func(c carrier.Conn) carrier.Conn { return wrongProtocol{half(c)} }}),
 	[]Promise{AgreesUponProtocol, AgreesUponNone},
 }, {
 	"DialAddsHeader",
-	Target{Carrier: &faulty{dial: func(ctx context.Context, r *carrier.Request) (carrier.Conn, error) {
+	untimed(&faulty{dial: func(ctx context.Context, r *carrier.Request) (carrier.Conn, error) {
 		if r.Header != nil {
 			r.Header.Set("User-Agent", "faulty")
 		}
 		return sound.Dial(ctx, r)
-	}}},
+	}}),
 	[]Promise{CarriesRequest},
 }, {
 	"DialIgnoresContext",
-	Target{Carrier: &faulty{dial: func(ctx context.Context, r *carrier.Request) (carrier.Conn, error) {
+	untimed(&faulty{dial: func(ctx context.Context, r *carrier.Request) (carrier.Conn, error) {
 		return sound.Dial(context.WithoutCancel(ctx), r)
-	}}},
+	}}),
 	[]Promise{DialEndsWithContext},
 }, {
 	"DialHidesCause",
-	Target{Carrier: &faulty{dial: func(ctx context.Context, r *carrier.Request) (carrier.Conn, error) {
+	untimed(&faulty{dial: func(ctx context.Context, r *carrier.Request) (carrier.Conn, error) {
 		conn, err := sound.Dial(ctx, r)
 		if err != nil {
 			return nil, errors.New(err.Error())
 		}
 		return conn, nil
-	}}},
+	}}),
 	[]Promise{ReportsRejection, ReportsScheme, DialEndsWithContext},
 }, {
 	"CloseWriteLosesWrite",
-	Target{Carrier: &faulty{wrap: func(c carrier.Conn) carrier.Conn { return &tardy{closeWriter: half(c)} }}},
+	untimed(&faulty{wrap: func(c carrier.Conn) carrier.Conn { return &tardy{closeWriter: half(c)} }}),
 	[]Promise{EndsOneDirection, DeliversBeforeClose},
 }, {
 	"MessagesJoined",
-	Target{Carrier: &faulty{wrap: func(c carrier.Conn) carrier.Conn { return joining{c.(messageConn)} }}},
+	untimed(&faulty{wrap: func(c carrier.Conn) carrier.Conn { return joining{c.(messageConn)} }}),
 	[]Promise{KeepsMessages},
 }, {
 	"MessageSizeIgnored",
-	Target{Carrier: &faulty{wrap: func(c carrier.Conn) carrier.Conn { return boundless{c.(messageConn)} }}},
+	untimed(&faulty{wrap: func(c carrier.Conn) carrier.Conn { return boundless{c.(messageConn)} }}),
 	[]Promise{KeepsMessages},
 }, {
 	"PromptWaits",
-	Target{Carrier: &faulty{wrap: func(c carrier.Conn) carrier.Conn { return waiting{c.(promptConn)} }}},
+	untimed(&faulty{wrap: func(c carrier.Conn) carrier.Conn { return waiting{c.(promptConn)} }}),
 	[]Promise{WritesNow},
 }, {
 	"PromptRetains",
-	Target{Carrier: &faulty{wrap: func(c carrier.Conn) carrier.Conn { return &retaining{promptConn: c.(promptConn)} }}},
+	untimed(&faulty{wrap: func(c carrier.Conn) carrier.Conn { return &retaining{promptConn: c.(promptConn)} }}),
 	[]Promise{WritesNow},
 }, {
 	"KeptIsLost",
-	Target{Carrier: &faulty{wrap: func(c carrier.Conn) carrier.Conn { return forgetful{c.(promptConn)} }}},
+	untimed(&faulty{wrap: func(c carrier.Conn) carrier.Conn { return forgetful{c.(promptConn)} }}),
 	[]Promise{WritesNow},
 }, {
 	"ReadNowWaits",
-	Target{Carrier: &faulty{wrap: func(c carrier.Conn) carrier.Conn { return blocking{c.(promptReadConn)} }}},
+	untimed(&faulty{wrap: func(c carrier.Conn) carrier.Conn { return blocking{c.(promptReadConn)} }}),
 	[]Promise{ReadsNow},
 }, {
 	"ReadNowGarbles",
-	Target{Carrier: &faulty{wrap: func(c carrier.Conn) carrier.Conn { return garbling{c.(promptReadConn)} }}},
+	untimed(&faulty{wrap: func(c carrier.Conn) carrier.Conn { return garbling{c.(promptReadConn)} }}),
 	[]Promise{ReadsNow},
 }, {
 	"CutIsEnd",
-	Target{Carrier: &faulty{wrap: func(c carrier.Conn) carrier.Conn {
+	untimed(&faulty{wrap: func(c carrier.Conn) carrier.Conn {
 		return readErr{half(c), func(err error) bool { return !errors.Is(err, net.ErrClosed) }}
-	}}},
+	}}),
 	[]Promise{CutIsNoEOF},
 }, {
 	"ClosedIsEnd",
-	Target{Carrier: &faulty{wrap: func(c carrier.Conn) carrier.Conn {
+	untimed(&faulty{wrap: func(c carrier.Conn) carrier.Conn {
 		return readErr{half(c), func(err error) bool { return errors.Is(err, net.ErrClosed) }}
-	}}},
+	}}),
 	[]Promise{CloseWakesRead, CloseIsFinal},
 }, {
 	"CloseWaitsForWrite",
-	Target{Carrier: &faulty{wrap: func(c carrier.Conn) carrier.Conn { return &polite{closeWriter: half(c)} }}},
+	untimed(&faulty{wrap: func(c carrier.Conn) carrier.Conn { return &polite{closeWriter: half(c)} }}),
 	[]Promise{CloseWakesWrite},
 }, {
 	"ServeReturnsNil",
@@ -127,6 +127,8 @@ type faulty struct {
 	offer func(protocols []string, ok bool) ([]string, bool)
 	dial  func(context.Context, *carrier.Request) (carrier.Conn, error)
 	wrap  func(carrier.Conn) carrier.Conn
+
+	writer func(http.ResponseWriter) http.ResponseWriter // that Upgrade is given
 }
 
 func (f *faulty) Name() string { return "faulty" }
@@ -148,6 +150,9 @@ func (f *faulty) Offer(r *http.Request) ([]string, bool) {
 }
 
 func (f *faulty) Upgrade(w http.ResponseWriter, r *http.Request, protocol string) (carrier.Conn, error) {
+	if f.writer != nil {
+		w = f.writer(w)
+	}
 	return f.wrapped(sound.Upgrade(w, r, protocol))
 }
 
@@ -288,6 +293,9 @@ type tardy struct {
 func (c *tardy) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if len(p) == 0 {
+		return 0, nil
+	}
 	all := slices.Concat(c.held, p)
 	last := len(all) - 1
 	c.held = all[last:]

@@ -5,8 +5,10 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"reflect"
 	"slices"
 	"sync"
@@ -46,13 +48,14 @@ func checkAgreement(t *testing.T, target Target, offered []string, chosen string
 }
 
 func carriesRequest(t *testing.T, target Target) {
-	requests := make(chan *http.Request, 1)
+	requests, addrs := make(chan *http.Request, enough), make(chan net.Addr, enough)
 	s := serve(t, target, func(w http.ResponseWriter, r *http.Request) {
 		requests <- r
 		if conn, err := target.Carrier.Upgrade(w, r, protocol); err != nil {
 			t.Errorf("Upgrade: %v", err)
 		} else {
-			conn.Close()
+			addrs <- conn.RemoteAddr()
+			t.Cleanup(func() { conn.Close() })
 		}
 	})
 	request := func() *carrier.Request {
@@ -73,6 +76,15 @@ func carriesRequest(t *testing.T, target Target) {
 		if seen := got.Header.Values(key); !slices.Equal(seen, want) {
 			t.Errorf("server sees header %s %q, want %q", key, seen, want)
 		}
+	}
+	if got.Host != s.addr {
+		t.Errorf("server sees host %q, want that of the URL, %q", got.Host, s.addr)
+	}
+	if want := receive(t, "Upgrade", addrs).String(); got.RemoteAddr != want {
+		t.Errorf("the request's RemoteAddr is %q, that of its connection %q", got.RemoteAddr, want)
+	}
+	if (got.TLS != nil) != target.TLS {
+		t.Errorf("the request's TLS is %v; with TLS: %v", got.TLS, target.TLS)
 	}
 	if want := request(); *r.URL != *want.URL || !reflect.DeepEqual(r.Header, want.Header) || !slices.Equal(r.Protocols, want.Protocols) {
 		t.Errorf("Dial changed the request to %+v", r)
@@ -143,13 +155,46 @@ func echo(conn carrier.Conn, message string) error {
 
 func hasAddresses(t *testing.T, target Target) {
 	p := plain(t, target)
-	for end, conn := range map[string]carrier.Conn{"client": p.client, "server": p.server} {
-		if a := conn.LocalAddr(); a == nil || a.String() == "" || a.Network() == "" {
-			t.Errorf("%s has local address %v", end, a)
+	for _, conn := range []carrier.Conn{p.client, p.server} {
+		for _, a := range []net.Addr{conn.LocalAddr(), conn.RemoteAddr()} {
+			if a == nil || a.String() == "" || a.Network() == "" {
+				t.Fatalf("an end has address %v", a)
+			}
 		}
-		if a := conn.RemoteAddr(); a == nil || a.String() == "" || a.Network() == "" {
-			t.Errorf("%s has remote address %v", end, a)
+	}
+	if a := p.client.RemoteAddr(); a.String() != p.on.addr {
+		t.Errorf("client's remote address is %v, want that of the server, %v", a, p.on.addr)
+	}
+	if a := p.server.LocalAddr(); !sameAddr(a, p.client.RemoteAddr()) {
+		t.Errorf("server's local address is %v, client's remote address %v", a, p.client.RemoteAddr())
+	}
+	if a := p.client.LocalAddr(); !sameAddr(a, p.server.RemoteAddr()) {
+		t.Errorf("client's local address is %v, server's remote address %v", a, p.server.RemoteAddr())
+	}
+}
+
+// sameAddr reports whether local may be what the other end sees as remote. A socket that
+// is bound to no address in particular knows its port alone.
+func sameAddr(local, remote net.Addr) bool {
+	l, err := netip.ParseAddrPort(local.String())
+	r, err2 := netip.ParseAddrPort(remote.String())
+	if err == nil && err2 == nil && l.Addr().IsUnspecified() {
+		return l.Port() == r.Port()
+	}
+	return local.String() == remote.String()
+}
+
+func answersBeforeClose(t *testing.T, target Target) {
+	s := serve(t, target, func(w http.ResponseWriter, r *http.Request) {
+		if conn, err := target.Carrier.Upgrade(w, r, protocol); err == nil {
+			conn.Close()
 		}
+	})
+	for range 10 {
+		conn := s.dial(t, s.request(protocol))
+		read := start(func() error { _, err := io.Copy(io.Discard, conn); return err })
+		receive(t, "Read of a connection that the server has closed", read)
+		conn.Close()
 	}
 }
 

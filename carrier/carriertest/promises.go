@@ -14,9 +14,20 @@ const (
 	// AgreesUponNone: if nothing was offered or chosen, both ends report "".
 	AgreesUponNone Promise = "AgreesUponNone"
 
-	// CarriesRequest: the URL's path and query and the header arrive, and
-	// Dial does not change what it was given.
+	// CarriesRequest: the URL's host, path and query and the header arrive, the
+	// handler's request has the RemoteAddr of the connection, and TLS if there is
+	// any, and Dial does not change what it was given.
 	CarriesRequest Promise = "CarriesRequest"
+
+	// VerifiesServer: Dial fails with a *tls.CertificateVerificationError, before the
+	// request is sent, if the server's certificate is of an authority that the
+	// request's TLS settings do not trust, of another name, or not for servers. The
+	// settings' ServerName and VerifyConnection count. With TLS only.
+	VerifiesServer Promise = "VerifiesServer"
+
+	// PresentsCertificate: the client's certificate reaches a server that requires
+	// one, whose request has it, and without it Dial fails. With TLS only.
+	PresentsCertificate Promise = "PresentsCertificate"
 
 	// IgnoresOthers: Offer reports false for a request that does not ask for
 	// a connection.
@@ -25,18 +36,24 @@ const (
 	// ServesMany: one value makes several connections at the same time.
 	ServesMany Promise = "ServesMany"
 
-	// HasAddresses: both ends have both addresses.
+	// HasAddresses: both ends have both addresses, and what is local to one is
+	// remote to the other.
 	HasAddresses Promise = "HasAddresses"
 
 	// OutlivesRequest: the connection goes on when the handler has returned
 	// and Dial's context is cancelled.
 	OutlivesRequest Promise = "OutlivesRequest"
+
+	// AnswersBeforeClose: Dial returns the connection although the server closes
+	// it right after Upgrade.
+	AnswersBeforeClose Promise = "AnswersBeforeClose"
 )
 
 // How connections are not made.
 const (
 	// ReportsRejection: an answer that is no connection becomes a
-	// RejectedError with its status, its header and the first KiB of its body.
+	// RejectedError with its status, its header and the first KiB of its body,
+	// for whose end Dial does not wait. The client's socket is closed.
 	ReportsRejection Promise = "ReportsRejection"
 
 	// ReportsUnreachable: Dial fails if nothing listens, and not with a
@@ -47,8 +64,15 @@ const (
 	ReportsScheme Promise = "ReportsScheme"
 
 	// DialEndsWithContext: Dial returns when its context ends, with an error
-	// that matches the context's, although the server does not answer.
+	// that matches the context's, although the server does not answer, or does
+	// not say anything at all. The client's socket is closed.
 	DialEndsWithContext Promise = "DialEndsWithContext"
+
+	// BoundsHandshakes: a Dial without a deadline gives up a server that is silent,
+	// says a byte now and then, or does not come to an end, within 30 s and 16 MiB.
+	// So does a Listener's endpoint with clients, and others need not wait for them.
+	// Tested on TCP, and a silent server on UDP.
+	BoundsHandshakes Promise = "BoundsHandshakes"
 
 	// UpgradeFails: Upgrade on a ResponseWriter without a connection answers
 	// with an error status and returns an error.
@@ -57,7 +81,9 @@ const (
 
 // What connections do.
 const (
-	// CarriesBytes: bytes arrive in order, in both directions at once.
+	// CarriesBytes: bytes arrive in order, in both directions at once, though the
+	// caller overwrites what Write has returned for. A Read or Write of no bytes
+	// returns at once, and changes nothing.
 	CarriesBytes Promise = "CarriesBytes"
 
 	// KeepsMessages: what was written as a message arrives as one, of which Read
@@ -81,8 +107,7 @@ const (
 	DeliversBeforeClose Promise = "DeliversBeforeClose"
 
 	// CutIsNoEOF: when the network ends a connection, in the orderly manner
-	// of TCP even, Read fails with another error than io.EOF. Not tested for a
-	// Listener.
+	// of TCP even, Read fails with another error than io.EOF. Tested on TCP.
 	CutIsNoEOF Promise = "CutIsNoEOF"
 
 	// CloseEndsPeer: after Close the peer's Read ends, and its Write fails
@@ -96,13 +121,21 @@ const (
 	// net.ErrClosed, although the peer reads nothing.
 	CloseWakesWrite Promise = "CloseWakesWrite"
 
+	// CloseIsPrompt: Close returns at once, after CloseWrite too.
+	CloseIsPrompt Promise = "CloseIsPrompt"
+
 	// CloseIsFinal: Close may be repeated, and what is called after it fails
 	// with net.ErrClosed.
 	CloseIsFinal Promise = "CloseIsFinal"
 
-	// EndpointCloses: Close of an endpoint ends Serve with net.ErrClosed, and
-	// leaves connections alone. For a Listener only.
+	// EndpointCloses: Close of an endpoint ends Serve with net.ErrClosed, the
+	// handshakes that are under way, and the Dials that wait for a handler. It
+	// leaves connections alone. Without any, the address is free soon. For a
+	// Listener only.
 	EndpointCloses Promise = "EndpointCloses"
+
+	// SurvivesPanic: a handler that panics loses its client, and nothing else.
+	SurvivesPanic Promise = "SurvivesPanic"
 )
 
 // What streams do. All are for a StreamCarrier only.
@@ -120,7 +153,12 @@ const (
 	// Read, with the code, and no other direction.
 	StreamsCancel Promise = "StreamsCancel"
 
-	// StreamsHaveDeadlines: a deadline ends a blocked Read and a blocked Write.
+	// StreamsTell: a Read into no bytes waits for nothing, and tells of a CancelWrite to
+	// an end that has not read what was written before.
+	StreamsTell Promise = "StreamsTell"
+
+	// StreamsHaveDeadlines: a deadline ends a blocked Read and a blocked Write, not
+	// before it comes and within 100 ms after it.
 	StreamsHaveDeadlines Promise = "StreamsHaveDeadlines"
 
 	// StreamsEnd: Close ends everything on its end with net.ErrClosed, and on
@@ -144,14 +182,18 @@ var contract = []struct {
 	{AgreesUponProtocol, agreesUponProtocol},
 	{AgreesUponNone, agreesUponNone},
 	{CarriesRequest, carriesRequest},
+	{VerifiesServer, verifiesServer},
+	{PresentsCertificate, presentsCertificate},
 	{IgnoresOthers, ignoresOthers},
 	{ServesMany, servesMany},
 	{HasAddresses, hasAddresses},
 	{OutlivesRequest, outlivesRequest},
+	{AnswersBeforeClose, answersBeforeClose},
 	{ReportsRejection, reportsRejection},
 	{ReportsUnreachable, reportsUnreachable},
 	{ReportsScheme, reportsScheme},
 	{DialEndsWithContext, dialEndsWithContext},
+	{BoundsHandshakes, boundsHandshakes},
 	{UpgradeFails, upgradeFails},
 	{CarriesBytes, carriesBytes},
 	{KeepsMessages, keepsMessages},
@@ -163,11 +205,14 @@ var contract = []struct {
 	{CloseEndsPeer, closeEndsPeer},
 	{CloseWakesRead, closeWakesRead},
 	{CloseWakesWrite, closeWakesWrite},
+	{CloseIsPrompt, closeIsPrompt},
 	{CloseIsFinal, closeIsFinal},
 	{EndpointCloses, endpointCloses},
+	{SurvivesPanic, survivesPanic},
 	{StreamsAnnounced, streamsAnnounced},
 	{StreamsCarryBytes, streamsCarryBytes},
 	{StreamsCancel, streamsCancel},
+	{StreamsTell, streamsTell},
 	{StreamsHaveDeadlines, streamsHaveDeadlines},
 	{StreamsEnd, streamsEnd},
 	{StreamsEndWithContext, streamsEndWithContext},

@@ -65,14 +65,9 @@ func fill(t *testing.T, conn carrier.PromptWriter) (written []byte) {
 			messages = append(messages, m)
 			written = append(written, m...)
 		}
-		within(t, atOnce, "WriteNow", func() {
-			var err error
-			if kept, err = conn.WriteNow(messages...); err != nil {
-				t.Errorf("WriteNow: %v", err)
-			}
-		})
-		if t.Failed() {
-			t.FailNow()
+		wrote := start(func() (err error) { kept, err = conn.WriteNow(messages...); return err })
+		if err := receiveWithin(t, atOnce, "WriteNow", wrote); err != nil {
+			t.Fatalf("WriteNow: %v", err)
 		}
 		for _, m := range messages { // which are not the connection's any more
 			clear(m)

@@ -19,20 +19,33 @@ func reportsRejection(t *testing.T, target Target) {
 		http.StatusNotFound:   "",
 		http.StatusBadGateway: strings.Repeat("long ", 2000),
 	} {
-		t.Run(http.StatusText(status), func(t *testing.T) { checkRejection(t, target, status, body) })
+		if !t.Run(http.StatusText(status), func(t *testing.T) { checkRejection(t, target, status, body, nil) }) {
+			return // the others may take as long to fail
+		}
 	}
+	t.Run("BodyThatDoesNotEnd", func(t *testing.T) {
+		release := make(chan struct{})
+		defer close(release)
+		checkRejection(t, target, http.StatusForbidden, strings.Repeat("long ", 20_000), release)
+	})
 }
 
-// checkRejection dials a server that answers with status and body.
-func checkRejection(t *testing.T, target Target, status int, body string) {
+// checkRejection dials a server that answers with status and body. If release is not nil,
+// the answer does not end before it is closed.
+func checkRejection(t *testing.T, target Target, status int, body string, release <-chan struct{}) {
 	t.Helper()
 	const shown = 1 << 10
 	s := serve(t, target, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Reason", "several")
 		w.WriteHeader(status)
 		w.Write([]byte(body))
+		if release != nil {
+			<-release
+		}
 	})
+	tap := tapped(t, s)
 	err := s.try(t.Context())
+	tap.wantHungUp(t)
 	rejected, ok := errors.AsType[*carrier.RejectedError](err)
 	if !ok {
 		t.Fatalf("Dial returned %v, want a RejectedError", err)
@@ -74,6 +87,12 @@ func reportsScheme(t *testing.T, target Target) {
 }
 
 func dialEndsWithContext(t *testing.T, target Target) {
+	t.Run("Handler", func(t *testing.T) { dialEndsInHandler(t, target) })
+	t.Run("Silence", func(t *testing.T) { dialEndsInSilence(t, target) })
+}
+
+// dialEndsInHandler has a server whose handler does not answer.
+func dialEndsInHandler(t *testing.T, target Target) {
 	entered, release := make(chan struct{}, 3), make(chan struct{})
 	s := serve(t, target, func(http.ResponseWriter, *http.Request) {
 		entered <- struct{}{}
@@ -95,6 +114,22 @@ func dialEndsWithContext(t *testing.T, target Target) {
 	defer cancel()
 	dialled = start(func() error { return s.try(late) })
 	wantContextError(t, "by a deadline", dialled, context.DeadlineExceeded)
+}
+
+// dialEndsInSilence has a server that says nothing at all, during the handshake of TLS or
+// QUIC for instance.
+func dialEndsInSilence(t *testing.T, target Target) {
+	s := serve(t, target, http.NotFound)
+	silent := silence(t, s)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	dialled := start(func() error { return s.try(ctx) })
+	receive(t, "Dial's first message", silent.heard)
+	cancel()
+	wantContextError(t, "while the server was silent", dialled, context.Canceled)
+	if silent.hungUp != nil {
+		receive(t, "closing of the socket of a Dial that has given up", silent.hungUp)
+	}
 }
 
 func wantContextError(t *testing.T, when string, dialled <-chan error, want error) {

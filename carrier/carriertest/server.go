@@ -15,12 +15,18 @@ import (
 	"testing"
 
 	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/internal/test/testcert"
 )
+
+// enough is more requests than a Dial makes.
+const enough = 16
 
 // A server is where the connections of a test arrive.
 type server struct {
 	target   Target
 	addr     string
+	network  string      // of addr, such as "tcp"
+	config   *tls.Config // its own
 	tls      *tls.Config // for clients
 	close    func()      // stops listening; may be repeated
 	serveErr chan error  // of a Listener's Serve
@@ -35,55 +41,95 @@ func (target Target) Serve(t *testing.T, h http.Handler) (url string, client *tl
 	return s.request().URL.String(), s.tls, s.close
 }
 
+// hosts are what a server's certificate is for.
+var hosts = []string{"127.0.0.1", "::1", "localhost"}
+
 // serve starts a server that h answers for, until t ends.
 func serve(t *testing.T, target Target, h http.HandlerFunc) *server {
 	t.Helper()
-	s := &server{target: target}
+	if !target.TLS {
+		return serveTLS(t, target, nil, nil, h)
+	}
+	ca := testcert.NewCA(t)
+	config := &tls.Config{Certificates: []tls.Certificate{ca.Issue(t, hosts...)}}
+	return serveTLS(t, target, config, &tls.Config{RootCAs: ca.Pool()}, h)
+}
+
+// serveTLS is serve with the TLS settings of each side, which are nil without TLS.
+func serveTLS(t *testing.T, target Target, config, client *tls.Config, h http.HandlerFunc) *server {
+	t.Helper()
+	s := &server{target: target, config: config, tls: client}
 	if l, ok := target.Carrier.(carrier.Listener); ok {
-		s.listen(t, l, h)
+		s.listen(t, l, config, h)
 	} else {
-		s.serveHTTP(h)
+		s.serveHTTP(config, h)
 	}
 	t.Cleanup(s.close)
 	return s
 }
 
-func (s *server) serveHTTP(h http.Handler) {
+func (s *server) serveHTTP(config *tls.Config, h http.Handler) {
 	srv := httptest.NewUnstartedServer(h)
 	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
-	if s.target.TLS {
+	if config != nil {
+		srv.TLS = config
 		srv.StartTLS()
-		s.tls = trust(srv)
 	} else {
 		srv.Start()
 	}
-	s.addr = srv.Listener.Addr().String()
+	s.setAddr(srv.Listener.Addr())
 	s.close = srv.Close
 }
 
-func (s *server) listen(t *testing.T, l carrier.Listener, h http.Handler) {
+func (s *server) listen(t *testing.T, l carrier.Listener, config *tls.Config, h http.Handler) {
 	t.Helper()
-	var certificate *tls.Config
-	if s.target.TLS {
-		srv := httptest.NewTLSServer(nil)
-		certificate = &tls.Config{Certificates: srv.TLS.Certificates}
-		s.tls = trust(srv)
-		srv.Close()
-	}
-	e, err := l.Listen(cmp.Or(s.target.Addr, "127.0.0.1:0"), certificate, h)
+	e, err := l.Listen(cmp.Or(s.target.Addr, "127.0.0.1:0"), config, h)
 	if err != nil {
 		t.Fatalf("Listen: %v", err)
 	}
-	s.addr = e.Addr().String()
+	s.setAddr(e.Addr())
 	s.serveErr = make(chan error, 1)
 	go func() { s.serveErr <- e.Serve() }()
 	s.close = func() { e.Close() }
 }
 
-// trust returns the configuration of a client that trusts srv.
-func trust(srv *httptest.Server) *tls.Config {
-	roots := srv.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
-	return &tls.Config{RootCAs: roots}
+func (s *server) setAddr(a net.Addr) { s.addr, s.network = a.String(), a.Network() }
+
+// clientTLS returns the TLS settings of a client that dials the server's address by itself.
+func (s *server) clientTLS(t *testing.T) *tls.Config {
+	t.Helper()
+	if s.tls == nil {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := s.tls.Clone()
+	config.ServerName = host
+	return config
+}
+
+// welcome is a handler whose connections close when their clients do.
+func welcome(target Target) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		conn, err := target.Carrier.Upgrade(w, r, protocol)
+		if err != nil {
+			return
+		}
+		go func() {
+			defer conn.Close()
+			io.Copy(io.Discard, conn)
+		}()
+	}
+}
+
+// needNetwork skips t if the server is not on that network.
+func (s *server) needNetwork(t *testing.T, network string) {
+	t.Helper()
+	if s.network != network {
+		t.Skipf("the suite knows how to do this on a %s network, not on one called %q", network, s.network)
+	}
 }
 
 // request returns a request for the server.
@@ -116,6 +162,11 @@ func (s *server) dial(t *testing.T, r *carrier.Request) carrier.Conn {
 func (s *server) try(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	return s.tryUnbounded(ctx)
+}
+
+// tryUnbounded is try that waits for as long as the carrier does.
+func (s *server) tryUnbounded(ctx context.Context) error {
 	conn, err := s.target.Carrier.Dial(ctx, s.request(protocol))
 	if err == nil {
 		conn.Close()
@@ -132,7 +183,7 @@ type pair struct {
 // connect connects with the protocol that choose returns, given the offers.
 func connect(t *testing.T, target Target, r func(*server) *carrier.Request, choose func(offers []string) string) pair {
 	t.Helper()
-	accepted := make(chan carrier.Conn, 1)
+	accepted := make(chan carrier.Conn, enough)
 	s := serve(t, target, func(w http.ResponseWriter, r *http.Request) {
 		offers, ok := target.Carrier.Offer(r)
 		if !ok {

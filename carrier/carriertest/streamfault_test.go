@@ -28,8 +28,20 @@ var streamFaults = []fault{{
 	faultyStreams(nil, func(s carrier.Stream) carrier.Stream { return uncanceled{s} }),
 	[]Promise{StreamsCancel},
 }, {
+	"StreamsTellNothing",
+	faultyStreams(nil, func(s carrier.Stream) carrier.Stream { return mute{s} }),
+	[]Promise{StreamsTell},
+}, {
 	"StreamsHaveNoDeadlines",
 	faultyStreams(nil, func(s carrier.Stream) carrier.Stream { return timeless{s} }),
+	[]Promise{StreamsHaveDeadlines},
+}, {
+	"DeadlinesAreLate",
+	faultyStreams(nil, func(s carrier.Stream) carrier.Stream { return shifted{s, 300 * time.Millisecond} }),
+	[]Promise{StreamsHaveDeadlines},
+}, {
+	"DeadlinesAreEarly",
+	faultyStreams(nil, func(s carrier.Stream) carrier.Stream { return shifted{s, -20 * time.Millisecond} }),
 	[]Promise{StreamsHaveDeadlines},
 }, {
 	"ClosedStreamsEnd",
@@ -76,7 +88,8 @@ type streamingConn interface {
 // faultyStreams is a target with a mistake in its connections, the streams
 // that they open, or both.
 func faultyStreams(conn func(carrier.StreamConn) carrier.StreamConn, opened func(carrier.Stream) carrier.Stream) Target {
-	return Target{TLS: true, Carrier: streaming{webtransport.New(), func(c carrier.Conn) carrier.Conn {
+	impatient := webtransport.New(webtransport.WithHandshakeTimeout(time.Second))
+	return Target{TLS: true, Impatient: impatient, Carrier: streaming{webtransport.New(), func(c carrier.Conn) carrier.Conn {
 		sound := c.(streamingConn)
 		faulty := faultyConn{sound, sound, opened}
 		if conn != nil {
@@ -117,10 +130,36 @@ type uncanceled struct{ carrier.Stream }
 func (uncanceled) CancelRead(uint32)  {}
 func (uncanceled) CancelWrite(uint32) {}
 
+// A mute stream tells nothing to an end that does not read.
+type mute struct{ carrier.Stream }
+
+func (s mute) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	return s.Stream.Read(p)
+}
+
 type timeless struct{ carrier.Stream }
 
 func (s timeless) SetReadDeadline(time.Time) error  { return s.Stream.SetReadDeadline(time.Time{}) }
 func (s timeless) SetWriteDeadline(time.Time) error { return s.Stream.SetWriteDeadline(time.Time{}) }
+
+// A shifted stream has deadlines that come by so much later.
+type shifted struct {
+	carrier.Stream
+	by time.Duration
+}
+
+func (s shifted) SetReadDeadline(t time.Time) error  { return s.Stream.SetReadDeadline(s.shift(t)) }
+func (s shifted) SetWriteDeadline(t time.Time) error { return s.Stream.SetWriteDeadline(s.shift(t)) }
+
+func (s shifted) shift(t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return t.Add(s.by)
+}
 
 type ending struct{ carrier.Stream }
 

@@ -146,20 +146,14 @@ func sendAll(s carrier.Stream, data []byte) error {
 func streamsCancel(t *testing.T, target Target) {
 	eachStreamWay(t, target, func(t *testing.T, end, peer carrier.StreamConn) {
 		opened, accepted := openPair(t, end, peer)
-		read := start(func() error { _, err := accepted.Read(make([]byte, 1)); return err })
+		read := start(func() error { return readOne(accepted) })
 		opened.CancelWrite(9)
 		wantCanceled(t, "Read", receive(t, "Read that CancelWrite should wake", read), 9)
 		if err := passes(accepted, opened, "the other direction goes on"); err != nil {
 			t.Error(err)
 		}
-		read = start(func() error { _, err := opened.Read(make([]byte, 1)); return err })
-		written := start(func() error {
-			for p := make([]byte, 4<<10); ; {
-				if _, err := accepted.Write(p); err != nil {
-					return err
-				}
-			}
-		})
+		read = start(func() error { return readOne(opened) })
+		written := start(func() error { return writeOn(accepted) })
 		opened.CancelRead(1<<32 - 1)
 		wantCanceled(t, "Write", receive(t, "failing of the peer's Write after CancelRead", written), 1<<32-1)
 		// What arrived before may be read.
@@ -167,6 +161,36 @@ func streamsCancel(t *testing.T, target Target) {
 			t.Errorf("Read of the end that canceled it returned %v", err)
 		}
 		openPair(t, end, peer) // the connection goes on
+	})
+}
+
+func streamsTell(t *testing.T, target Target) {
+	eachStreamWay(t, target, func(t *testing.T, end, peer carrier.StreamConn) {
+		opened, accepted := openPair(t, end, peer)
+		ask := func() error {
+			return receive(t, "Read into no bytes", start(func() error { _, err := opened.Read(nil); return err }))
+		}
+		if err := ask(); err != nil {
+			t.Errorf("Read into no bytes of a stream without any: %v", err)
+		}
+		if err := passes(accepted, opened, "some bytes"); err != nil {
+			t.Error(err)
+		}
+		if _, err := accepted.Write(make([]byte, 64<<10)); err != nil { // which nobody reads
+			t.Error("write:", err)
+		}
+		if err := ask(); err != nil {
+			t.Errorf("Read into no bytes of a stream with some: %v", err)
+		}
+		accepted.CancelWrite(9)
+		err := ask()
+		for deadline := time.Now().Add(patience); err == nil && time.Now().Before(deadline); err = ask() {
+			time.Sleep(time.Millisecond)
+		}
+		wantCanceled(t, "Read into no bytes", err, 9)
+		if _, err := opened.Write([]byte("the other direction goes on")); err != nil {
+			t.Error("write:", err)
+		}
 	})
 }
 
@@ -180,23 +204,14 @@ func wantCanceled(t *testing.T, what string, err error, code uint32) {
 func streamsHaveDeadlines(t *testing.T, target Target) {
 	eachStreamWay(t, target, func(t *testing.T, end, peer carrier.StreamConn) {
 		opened, accepted := openPair(t, end, peer)
-		read := start(func() error { _, err := opened.Read(make([]byte, 1)); return err })
-		written := start(func() error {
-			for p := make([]byte, 1<<20); ; {
-				if _, err := opened.Write(p); err != nil {
-					return err
-				}
-			}
-		})
+		read := start(func() error { return readOne(opened) })
+		written := start(func() error { return writeOn(opened) })
 		past := time.Now().Add(-time.Second)
 		if err := errors.Join(opened.SetReadDeadline(past), opened.SetWriteDeadline(past)); err != nil {
 			t.Fatal(err)
 		}
-		for what, result := range map[string]<-chan error{"Read": read, "Write": written} {
-			if err := receive(t, what+" after its deadline", result); !errors.Is(err, os.ErrDeadlineExceeded) {
-				t.Errorf("%s after its deadline returned %v, want os.ErrDeadlineExceeded", what, err)
-			}
-		}
+		wantDeadline(t, "Read", receive(t, "Read after its deadline", read))
+		wantDeadline(t, "Write", receive(t, "Write after its deadline", written))
 		if err := opened.SetReadDeadline(time.Time{}); err != nil {
 			t.Fatal(err)
 		}
@@ -204,6 +219,58 @@ func streamsHaveDeadlines(t *testing.T, target Target) {
 			t.Error(err)
 		}
 	})
+	eachStreamWay(t, target, deadlinesAreExact)
+}
+
+// readOne reads a byte.
+func readOne(s carrier.Stream) error {
+	_, err := s.Read(make([]byte, 1))
+	return err
+}
+
+// writeOn writes until that fails.
+func writeOn(s carrier.Stream) error {
+	for p := make([]byte, 1<<20); ; {
+		if _, err := s.Write(p); err != nil {
+			return err
+		}
+	}
+}
+
+func wantDeadline(t *testing.T, what string, err error) {
+	t.Helper()
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%s after its deadline returned %v, want os.ErrDeadlineExceeded", what, err)
+	}
+}
+
+// An outcome is how a call with a deadline has ended, and how long after it.
+type outcome struct {
+	err  error
+	late time.Duration
+}
+
+// deadlinesAreExact has deadlines end what waits neither before they come nor, unless the
+// machine is busy, long after.
+func deadlinesAreExact(t *testing.T, end, peer carrier.StreamConn) {
+	const exact = 100 * time.Millisecond
+	opened, _ := openPair(t, end, peer)
+	for what, wait := range map[string]func(carrier.Stream) error{"Read": readOne, "Write": writeOn} {
+		soonest := patience
+		for range 5 {
+			deadline := time.Now().Add(exact)
+			if err := errors.Join(opened.SetReadDeadline(deadline), opened.SetWriteDeadline(deadline)); err != nil {
+				t.Fatal(err)
+			}
+			ended := start(func() outcome { return outcome{wait(opened), time.Since(deadline)} })
+			o := receive(t, what+" with a deadline", ended)
+			wantDeadline(t, what, o.err)
+			soonest = min(soonest, o.late)
+		}
+		if soonest < 0 || soonest > exact {
+			t.Errorf("%s ends %v after its deadline at best, want between 0 and %v", what, soonest, exact)
+		}
+	}
 }
 
 func streamsEnd(t *testing.T, target Target) {

@@ -17,11 +17,17 @@ const (
 // receive returns what c sends, or fails t if that takes too long.
 func receive[T any](t *testing.T, what string, c <-chan T) T {
 	t.Helper()
+	return receiveWithin(t, patience, what, c)
+}
+
+// receiveWithin is receive that waits for d.
+func receiveWithin[T any](t *testing.T, d time.Duration, what string, c <-chan T) T {
+	t.Helper()
 	select {
 	case v := <-c:
 		return v
-	case <-time.After(patience):
-		t.Fatalf("%s is not done after %v", what, patience)
+	case <-time.After(d):
+		t.Fatalf("%s is not done after %v", what, d)
 		panic("unreachable")
 	}
 }

@@ -2,6 +2,7 @@ package mem
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -9,25 +10,26 @@ import (
 
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/internal/ctxerr"
-	"github.com/backdial/backdial/internal/redact"
+	"github.com/backdial/backdial/redact"
 )
 
 // Dial connects to the endpoint that is the host of r.URL, whose scheme is
 // mem. If there is none, the error matches [syscall.ECONNREFUSED]. The
 // endpoint's handler sees the request that a server would see, with a context
-// that ends when the handler returns or Dial gives up. A handler that panics
-// before it has upgraded the request has answered with status 500.
+// that ends when the handler returns, Dial gives up, or the handler has refused
+// the client with a KiB of text. A handler that panics before it has upgraded
+// the request has answered with status 500.
 func (c *Carrier) Dial(ctx context.Context, r *carrier.Request) (carrier.Conn, error) {
 	conn, err := c.dial(ctx, r)
 	if err != nil {
-		return nil, fmt.Errorf("mem: dial %s: %w", redact.URL(r.URL), err)
+		return nil, redact.Dial("mem", r.URL, r.Header, err)
 	}
 	return conn, nil
 }
 
 func (c *Carrier) dial(ctx context.Context, r *carrier.Request) (carrier.Conn, error) {
 	if r.URL.Scheme != "mem" {
-		return nil, fmt.Errorf("%w %q, want mem", carrier.ErrScheme, r.URL.Scheme)
+		return nil, fmt.Errorf("%w %s, want mem", carrier.ErrScheme, redact.Quote(r.URL.Scheme))
 	}
 	if ctx.Err() != nil {
 		return nil, ctxerr.Of(ctx)
@@ -46,6 +48,8 @@ func (c *Carrier) dial(ctx context.Context, r *carrier.Request) (carrier.Conn, e
 	}
 	select {
 	case <-x.settled:
+	case <-e.closed:
+		x.giveUp(errEndpointClosed)
 	case <-ctx.Done():
 		x.giveUp(ctxerr.Of(ctx))
 	}
@@ -54,6 +58,8 @@ func (c *Carrier) dial(ctx context.Context, r *carrier.Request) (carrier.Conn, e
 	}
 	return x.conn, nil
 }
+
+var errEndpointClosed = errors.New("endpoint closed before its handler had answered")
 
 // clientAddr returns an address that no other client has.
 func (c *Carrier) clientAddr() Addr {

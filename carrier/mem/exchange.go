@@ -2,6 +2,7 @@ package mem
 
 import (
 	"context"
+	"fmt"
 	"log"
 	"net"
 	"net/http"
@@ -9,11 +10,12 @@ import (
 	"sync"
 
 	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/redact"
 )
 
 // An exchange is one Dial and the handler that answers it. It ends in one of
-// three ways, whichever is first: the handler upgrades the request, it returns
-// without, or the client gives up.
+// three ways, whichever is first: the handler upgrades the request, it answers
+// otherwise, or the client gives up.
 type exchange struct {
 	protocols      []string
 	server, client net.Addr
@@ -64,7 +66,7 @@ func (x *exchange) serve(h http.Handler) {
 	defer func() {
 		if v := recover(); v != nil {
 			if v != http.ErrAbortHandler { // as net/http does
-				log.Printf("mem: panic serving %v: %v\n%s", x.client, v, debug.Stack())
+				log.Printf("mem: panic serving %v: %s\n%s", x.client, redact.Text(fmt.Sprint(v)), debug.Stack())
 			}
 			w = &response{status: http.StatusInternalServerError}
 		}

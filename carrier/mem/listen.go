@@ -48,8 +48,8 @@ func (c *Carrier) lookup(name string) (*endpoint, error) {
 	return e, nil
 }
 
-// endpoint is where a handler listens. As with net/http, Close does not wait
-// for the handlers that Serve has started.
+// endpoint is where a handler listens. As with net/http, Close ends the Dials that
+// wait for an answer, and does not wait for the handlers that Serve has started.
 type endpoint struct {
 	network  *Carrier
 	name     string

@@ -15,7 +15,7 @@ import (
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/carrier/carriertest"
 	"github.com/backdial/backdial/carrier/mem"
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/test/leak"
 )
 
 func TestContract(t *testing.T) {
@@ -90,7 +90,7 @@ func TestDialFails(t *testing.T) {
 		"mem://server":                 `mem: dial mem://server: server answered 200 OK`,
 		"mem://server/missing":         `mem: dial mem://server/missing: server answered 404 Not Found: "404 page not found"`,
 		"mem://server/late":            `mem: dial mem://server/late: server answered 200 OK: "an answerInternal Server Error"`,
-		"mem://me:secret@server/panic": `mem: dial mem://me:xxxxx@server/panic: server answered 500 Internal Server Error`,
+		"mem://me:secret@server/panic": `mem: dial mem://xxxxx@server/panic: server answered 500 Internal Server Error`,
 	} {
 		u, err := url.Parse(rawURL)
 		if err != nil {

@@ -32,6 +32,9 @@ func (w *response) WriteHeader(status int) {
 func (w *response) Write(p []byte) (int, error) {
 	w.WriteHeader(http.StatusOK)
 	w.body = append(w.body, p[:min(len(p), maxBody-len(w.body))]...)
+	if len(w.body) == maxBody { // the client waits for nothing more
+		w.exchange.giveUp(w.rejection())
+	}
 	return len(p), nil
 }
 

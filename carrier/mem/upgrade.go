@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/redact"
 )
 
 // Offer reports whether r comes from a Dial of this package, and the protocols
@@ -44,7 +45,7 @@ func upgrade(w http.ResponseWriter, protocol string) (carrier.Conn, error) {
 	}
 	x := answer.exchange
 	if protocol != "" && !slices.Contains(x.protocols, protocol) {
-		return nil, fmt.Errorf("protocol %q was not offered", protocol)
+		return nil, fmt.Errorf("protocol %s was not offered", redact.Quote(protocol))
 	}
 	server, client := newPipe(protocol, x.server, x.client)
 	if !x.settle(client, nil) {

@@ -15,7 +15,7 @@ import (
 
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/carrier/webtransport"
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/test/leak"
 )
 
 // wantLost fails t if err does not say want, or says that this end closed, or
@@ -97,7 +97,7 @@ func TestPeerResets(t *testing.T) {
 
 func TestSilentPeer(t *testing.T) {
 	leak.Check(t)
-	client, server := connect(t, webtransport.New(webtransport.WithIdleTimeout(300*time.Millisecond), webtransport.WithKeepAlive(0)))
+	client, server := connect(t, webtransport.New(webtransport.WithIdleTimeout(300*time.Millisecond), webtransport.WithKeepAlive(-1)))
 	opened, err := server.OpenStream(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -123,6 +123,13 @@ func TestKeepAlive(t *testing.T) {
 	if _, err := client.AcceptStream(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("silent connection ended with %v", err)
 	}
+	checkEcho(t, client, server)
+}
+
+// TestNoIdleTimeout has ends that do not time out.
+func TestNoIdleTimeout(t *testing.T) {
+	leak.Check(t)
+	client, server := connect(t, webtransport.New(webtransport.WithIdleTimeout(-1)))
 	checkEcho(t, client, server)
 }
 

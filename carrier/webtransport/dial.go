@@ -20,7 +20,7 @@ import (
 
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/internal/ctxerr"
-	"github.com/backdial/backdial/internal/redact"
+	"github.com/backdial/backdial/redact"
 )
 
 // maxBody is how much a [carrier.RejectedError] keeps of an answer's body.
@@ -35,12 +35,12 @@ const maxBody = 1 << 10
 // Host. What concerns HTTP/1.1 connections in it, such as Upgrade, is not sent
 // (RFC 9114, section 4.2).
 //
-// Errors keep their cause, such as an x509 error or that of ctx, and never
-// show a password.
+// Errors keep their cause, such as an x509 error or that of ctx, and show
+// neither the URL's user, password and query nor r.Header.
 func (c *Carrier) Dial(ctx context.Context, r *carrier.Request) (carrier.Conn, error) {
 	conn, err := c.dial(ctx, r)
 	if err != nil {
-		return nil, fmt.Errorf("webtransport: dial %s: %w", redact.URL(r.URL), err)
+		return nil, redact.Dial("webtransport", r.URL, r.Header, err)
 	}
 	return conn, nil
 }
@@ -108,7 +108,7 @@ func (c *Carrier) silence() time.Duration {
 // target returns the URL to dial, without what is not sent.
 func target(u *url.URL) (*url.URL, error) {
 	if u.Scheme != "https" && u.Scheme != "wss" {
-		return nil, fmt.Errorf("%w %q, want https or wss", carrier.ErrScheme, u.Scheme)
+		return nil, fmt.Errorf("%w %s, want https or wss", carrier.ErrScheme, redact.Quote(u.Scheme))
 	}
 	if u.Hostname() == "" {
 		return nil, errors.New("URL has no host")
@@ -127,7 +127,7 @@ func header(r *carrier.Request) (http.Header, error) {
 		}
 	}
 	if host := h.Get("Host"); host != "" && !strings.EqualFold(host, r.URL.Host) {
-		return nil, fmt.Errorf("header has Host %.*q, which cannot differ from the URL's", maxShown, host)
+		return nil, fmt.Errorf("header has Host %s, which cannot differ from the URL's", redact.Quote(host))
 	}
 	if r.URL.User != nil && h.Get("Authorization") == "" {
 		password, _ := r.URL.User.Password()
@@ -168,8 +168,8 @@ func request(ctx context.Context, qconn *quic.Conn, target string, h http.Header
 	case isPage(answer):
 		// Its body has gone to the session, which takes it for capsules.
 		session.CloseWithError(0, "")
-		return nil, fmt.Errorf("not a WebTransport endpoint: %w",
-			&carrier.RejectedError{StatusCode: answer.StatusCode, Header: answer.Header})
+		rejected := &carrier.RejectedError{StatusCode: answer.StatusCode, Header: answer.Header}
+		return nil, fmt.Errorf("not a WebTransport endpoint: %w", rejected)
 	}
 	return session, nil
 }

@@ -19,7 +19,7 @@ import (
 
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/carrier/webtransport"
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/test/leak"
 )
 
 // A failure is a Dial that cannot succeed, and what a user is told.
@@ -135,7 +135,7 @@ var failures = []failure{{
 	name:  "Silence",
 	start: silent,
 	url:   "https://me:secret@ADDR/?token=secret",
-	want:  `webtransport: dial https://me:xxxxx@ADDR/: ADDR: no answer: does a server listen on this UDP port, and does UDP pass on the way?`,
+	want:  `webtransport: dial https://xxxxx@ADDR/: ADDR: no answer: does a server listen on this UDP port, and does UDP pass on the way?`,
 	match: isA[*quic.IdleTimeoutError],
 }, {
 	name:  "UnknownCertificate",

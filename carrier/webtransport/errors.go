@@ -16,10 +16,8 @@ import (
 	"github.com/quic-go/webtransport-go"
 
 	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/redact"
 )
-
-// maxShown is how many bytes an error text repeats of what a peer said.
-const maxShown = 200
 
 // noALPN is the alert of a server that does not speak what was offered (RFC
 // 9001, section 8.1).
@@ -48,7 +46,7 @@ func explain(err error) string {
 		if e.ErrorCode == 0 && e.Message == "" {
 			return "peer closed the session"
 		}
-		return fmt.Sprintf("peer closed the session with code %d %.*q", e.ErrorCode, maxShown, e.Message)
+		return fmt.Sprintf("peer closed the session with code %d %s", e.ErrorCode, redact.Quote(e.Message))
 	}
 	if _, ok := errors.AsType[*quic.IdleTimeoutError](err); ok {
 		return "no sign of life from the peer until the idle timeout"
@@ -57,12 +55,12 @@ func explain(err error) string {
 		return "peer does not know the connection any more: it may have restarted"
 	}
 	if e, ok := errors.AsType[*quic.ApplicationError](err); ok && e.Remote {
-		return fmt.Sprintf("peer closed the QUIC connection with code %#x %.*q", uint64(e.ErrorCode), maxShown, e.ErrorMessage)
+		return fmt.Sprintf("peer closed the QUIC connection with code %#x %s", uint64(e.ErrorCode), redact.Quote(e.ErrorMessage))
 	}
 	if e, ok := errors.AsType[*http3.Error](err); ok {
-		return fmt.Sprintf("session was cut off: %.*s", maxShown, e.ErrorMessage)
+		return fmt.Sprintf("session was cut off: %s", redact.Text(e.ErrorMessage))
 	}
-	return fmt.Sprintf("%.*s", maxShown, err.Error())
+	return redact.Text(err.Error())
 }
 
 // handshakeError returns err of a Dial, told in plain words.

@@ -11,7 +11,7 @@ import (
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
 
-	"github.com/backdial/backdial/internal/suite"
+	"github.com/backdial/backdial/internal/test/suite"
 )
 
 // copyServer must not forget a field that a new version brings.

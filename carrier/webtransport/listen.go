@@ -8,8 +8,6 @@ import (
 	"maps"
 	"net"
 	"net/http"
-	"sync"
-	"time"
 
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
@@ -19,14 +17,9 @@ import (
 )
 
 const (
-	// idleRequest is how long a client may stay that asks for nothing.
-	idleRequest = 30 * time.Second
-
-	maxHeaderBytes = 64 << 10
-
-	// grace is how long a closed endpoint keeps a QUIC connection whose
-	// session has ended, so that the client gets to know.
-	grace = 100 * time.Millisecond
+	// maxHeaderBytes limits the header of a request. A client that is not authorized
+	// can send one on each of its streams.
+	maxHeaderBytes = 16 << 10
 
 	// unlimited is for limits that QUIC has already, and that WebTransport has
 	// once more. Some clients want to see one.
@@ -34,18 +27,19 @@ const (
 )
 
 var (
-	_ carrier.Endpoint   = (*endpoint)(nil)
-	_ carrier.Advertised = (*endpoint)(nil)
+	_ carrier.Endpoint         = (*endpoint)(nil)
+	_ carrier.Advertised       = (*endpoint)(nil)
+	_ carrier.HandshakeLimiter = (*endpoint)(nil)
 )
 
 // Listen announces a UDP address, such as ":8443", and returns an endpoint that
 // hands the requests of HTTP/3 clients to h. config has to have a certificate:
 // there is no QUIC without TLS. It is not changed.
 //
-// The endpoint is a [carrier.Advertised]. Its Close leaves connections alone;
-// it lets go of the UDP port when the last one has ended. Close cuts the QUIC
-// connections that carry no session, and what requests they may carry, after
-// 100 ms.
+// The endpoint is a [carrier.Advertised] and a [carrier.HandshakeLimiter]. Its Close
+// leaves connections alone; it lets go of the UDP port when the last one has
+// ended. Close cuts the QUIC connections that carry no session, and what
+// requests they may carry, after 100 ms.
 func (c *Carrier) Listen(addr string, config *tls.Config, h http.Handler) (carrier.Endpoint, error) {
 	e, err := c.listen(addr, config, h)
 	if err != nil {
@@ -83,8 +77,8 @@ func checkTLS(config *tls.Config) error {
 // The server is not changed, nor started: the endpoint works with a copy that
 // it makes of its fields. Close the endpoint instead of the server. In the
 // copy the settings are added that WebTransport needs, the values of
-// [Carrier]'s options take the place of QUICConfig's zero values, and
-// IdleTimeout and MaxHeaderBytes are 30 s and 64 KiB if they are zero.
+// [Carrier]'s options take the place of QUICConfig's zero values, Allow0RTT is
+// false, and IdleTimeout and MaxHeaderBytes are 10 s and 16 KiB if they are zero.
 // ConnContext is called as ever.
 func (c *Carrier) ListenHTTP3(server *http3.Server, conn net.PacketConn) (carrier.Endpoint, error) {
 	err := checkTLS(server.TLSConfig)
@@ -100,20 +94,17 @@ func (c *Carrier) ListenHTTP3(server *http3.Server, conn net.PacketConn) (carrie
 // serve returns the endpoint of a server that has a certificate. It owns
 // socket.
 func (c *Carrier) serve(server *http3.Server, socket net.PacketConn) (carrier.Endpoint, error) {
-	e := &endpoint{
-		socket:    socket,
-		transport: &quic.Transport{Conn: quiet(socket)},
-		conns:     make(map[*quic.Conn]int),
-	}
+	e := newEndpoint(socket, server.IdleTimeout)
 	h3 := copyServer(server)
-	fill(&h3.IdleTimeout, idleRequest)
 	fill(&h3.MaxHeaderBytes, maxHeaderBytes)
+	fill[http.Handler](&h3.Handler, http.DefaultServeMux)
+	h3.Handler = reception{h3.Handler, c}
 	connContext := h3.ConnContext
 	h3.ConnContext = func(ctx context.Context, qconn *quic.Conn) context.Context {
 		if connContext != nil {
 			ctx = connContext(ctx, qconn)
 		}
-		return context.WithValue(ctx, arrivalKey{}, &arrival{e, qconn})
+		return context.WithValue(ctx, arrivalKey{}, arrivalOf(qconn.Context()))
 	}
 	e.server = &webtransport.Server{
 		H3: h3,
@@ -125,7 +116,11 @@ func (c *Carrier) serve(server *http3.Server, socket net.PacketConn) (carrier.En
 		CheckOrigin: func(*http.Request) bool { return true }, // Upgrade does
 	}
 	q := c.quicConfig(h3.QUICConfig, c.serverStreams)
+	q.Allow0RTT = false // somebody else may send it again
 	e.windows = windowsOf(q)
+	q.GetConfigForClient = e.configOf(q)
+	// Early means that the server's settings are on their way before the client has
+	// finished the handshake, which saves a round trip.
 	var err error
 	e.listener, err = e.transport.ListenEarly(http3.ConfigureTLSConfig(h3.TLSConfig), q)
 	if err != nil {
@@ -150,138 +145,4 @@ func copyServer(s *http3.Server) *http3.Server {
 		ConnContext:        s.ConnContext,
 		Logger:             s.Logger,
 	}
-}
-
-// An arrival is where a request comes from. It is in the request's context.
-type arrival struct {
-	endpoint *endpoint
-	quic     *quic.Conn
-}
-
-type arrivalKey struct{}
-
-// endpoint is a UDP port. It outlives Close, until its last connection ends.
-type endpoint struct {
-	socket    net.PacketConn
-	transport *quic.Transport
-	listener  *quic.EarlyListener
-	server    *webtransport.Server
-	windows   carrier.Windows // of its connections
-
-	mu     sync.Mutex // guards below
-	closed bool
-	conns  map[*quic.Conn]int // how many sessions each one carries
-}
-
-func (e *endpoint) Serve() error {
-	for {
-		qconn, err := e.listener.Accept(context.Background())
-		if err != nil {
-			if e.isClosed() {
-				err = net.ErrClosed
-			} else {
-				err = lost(err)
-			}
-			return fmt.Errorf("webtransport: serve %v: %w", e.Addr(), err)
-		}
-		if e.add(qconn) {
-			go func() {
-				defer hangUp(qconn)
-				e.server.ServeQUICConn(qconn) // fails if the connection does
-			}()
-		}
-	}
-}
-
-func (e *endpoint) isClosed() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.closed
-}
-
-// add takes qconn in, unless the endpoint has closed.
-func (e *endpoint) add(qconn *quic.Conn) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.closed {
-		go hangUp(qconn)
-		return false
-	}
-	e.conns[qconn] = 0
-	context.AfterFunc(qconn.Context(), func() { e.remove(qconn) })
-	return true
-}
-
-func (e *endpoint) remove(qconn *quic.Conn) {
-	e.mu.Lock()
-	delete(e.conns, qconn)
-	last := e.closed && len(e.conns) == 0
-	e.mu.Unlock()
-	if last {
-		e.release()
-	}
-}
-
-// count adds n to the sessions of qconn.
-func (e *endpoint) count(qconn *quic.Conn, n int) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if _, ok := e.conns[qconn]; !ok {
-		return
-	}
-	e.conns[qconn] += n
-	if e.closed {
-		e.retire(qconn)
-	}
-}
-
-// retire closes qconn in a while, if it carries no session then. The caller
-// holds mu.
-func (e *endpoint) retire(qconn *quic.Conn) {
-	if e.conns[qconn] > 0 {
-		return
-	}
-	time.AfterFunc(grace, func() {
-		e.mu.Lock()
-		idle := e.conns[qconn] == 0
-		e.mu.Unlock()
-		if idle {
-			hangUp(qconn)
-		}
-	})
-}
-
-func (e *endpoint) Addr() net.Addr { return e.socket.LocalAddr() }
-
-// AltSvc advertises the port for a day, such as `h3=":8443"; ma=86400`.
-func (e *endpoint) AltSvc() string {
-	_, port, err := net.SplitHostPort(e.Addr().String())
-	if err != nil {
-		return "clear" // not an IP address: there is nothing to advertise
-	}
-	return fmt.Sprintf(`%s=":%s"; ma=%d`, http3.NextProtoH3, port, int((24 * time.Hour).Seconds()))
-}
-
-func (e *endpoint) Close() error {
-	e.mu.Lock()
-	if e.closed {
-		e.mu.Unlock()
-		return nil
-	}
-	e.closed = true
-	last := len(e.conns) == 0
-	for qconn := range e.conns {
-		e.retire(qconn)
-	}
-	e.mu.Unlock()
-	err := e.listener.Close()
-	if last {
-		return errors.Join(err, e.release())
-	}
-	return err
-}
-
-// release lets go of the port. There are no connections any more.
-func (e *endpoint) release() error {
-	return errors.Join(e.transport.Close(), e.socket.Close())
 }

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/dunglas/httpsfv"
+
+	"github.com/backdial/backdial/redact"
 )
 
 // FuzzOffer has a client offer anything. What a server chooses of it is what the
@@ -31,7 +33,7 @@ func FuzzOffer(f *testing.F) {
 					t.Errorf("the choice of %q is answered with %v, %v", p, h, err)
 				}
 			default:
-				if err == nil || len(h) > 0 || len(err.Error()) > 100+maxShown*len(`\U0010ffff`) {
+				if err == nil || len(h) > 0 || len(err.Error()) > 100+redact.MaxText+len("…") {
 					t.Errorf("the choice of %q is answered with %v, %v", p, h, err)
 				}
 			}

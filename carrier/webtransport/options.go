@@ -1,6 +1,7 @@
 package webtransport
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"net/http"
@@ -10,10 +11,13 @@ import (
 	"github.com/quic-go/quic-go"
 
 	"github.com/backdial/backdial/internal/origin"
+	"github.com/backdial/backdial/internal/setting"
 )
 
 const (
 	defaultHandshakeTimeout = 10 * time.Second
+	defaultKeepAlive        = 10 * time.Second
+	defaultIdleTimeout      = 45 * time.Second
 
 	// maxSilence is how long a handshake waits for a server from which nothing
 	// has come.
@@ -64,9 +68,9 @@ func WithHandshakeTimeout(d time.Duration) Option {
 // WithKeepAlive sets how long a connection may be silent before this end sends
 // a packet that shows the peer, and the NATs on the way, that it is in use. It
 // has to be shorter than the idle timeout, of which quic-go makes it half at
-// most. The default is 10 s; 0 means that none is sent.
+// most. 0 means the default, which is 10 s; negative means that none is sent.
 func WithKeepAlive(d time.Duration) Option {
-	return func(c *Carrier) { c.keepAlive = max(d, 0) }
+	return func(c *Carrier) { c.keepAlive = max(cmp.Or(d, defaultKeepAlive), 0) }
 }
 
 // WithIdleTimeout sets after how long without a packet of the peer a
@@ -74,14 +78,10 @@ func WithKeepAlive(d time.Duration) Option {
 // counts. It begins anew with the first packet that is sent in vain: an idle
 // connection fails within the time of [WithKeepAlive] and this one after the
 // path has died, a busy one within twice this one. Multiplexers have a
-// keepalive of their own, which is sooner. The default, which 0 means as well,
-// is 45 s.
+// keepalive of their own, which is sooner. 0 means the default, which is 45 s;
+// negative means that this end does not time out.
 func WithIdleTimeout(d time.Duration) Option {
-	return func(c *Carrier) {
-		if c.idleTimeout = 45 * time.Second; d > 0 {
-			c.idleTimeout = d
-		}
-	}
+	return func(c *Carrier) { c.idleTimeout = setting.Timeout(d, defaultIdleTimeout) }
 }
 
 // WithWindows sets how many bytes that nobody has read this end takes from its
@@ -89,11 +89,11 @@ func WithIdleTimeout(d time.Duration) Option {
 // window is what a peer can make this end hold. A stream's window bounds its
 // throughput, to the window per round trip. It grows while the stream is read
 // faster than that, so far that it takes no more than a quarter of the
-// connection's. Three quarters of that should be as much as all streams need that
-// may stop being read at a time without holding up the others. The defaults are
-// 512 KiB, 2 MiB, which is 20 MB/s at a round trip of 100 ms, and 96 MiB, which is
-// 144 streams that are not read, or 36 that have been read fast before. 0 means
-// the default.
+// connection's. Three quarters of that are for what is not read: with more, all
+// streams wait. The native multiplexer keeps below that, if its peer has it too. The
+// defaults are 512 KiB, 2 MiB, which is 20 MB/s at a round trip of 100 ms, and 96 MiB,
+// three quarters of which are more than the receive buffer of a session. 0 means the
+// default.
 func WithWindows(stream, maxStream, connection int) Option {
 	return func(c *Carrier) {
 		if stream > 0 {

@@ -134,8 +134,12 @@ func (s *stream) ended() error {
 
 func (s *stream) CloseWrite() error {
 	s.end(outbound)
-	if err := s.ended(); err != nil {
+	switch err := s.ended(); {
+	case err != nil:
 		return fmt.Errorf("webtransport: close write: %w", err)
+	case s.conn.closed.Load(): // Write has failed: what was written must not look like all
+		s.str.CancelWrite(0)
+		return fmt.Errorf("webtransport: close write: %w", net.ErrClosed)
 	}
 	s.str.Close() // fails only if the direction was canceled, by either end
 	return nil

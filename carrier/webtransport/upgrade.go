@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/dunglas/httpsfv"
 	"github.com/quic-go/quic-go/http3"
 
 	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/redact"
 )
 
 // The headers in which application protocols are negotiated
@@ -62,14 +64,17 @@ func (c *Carrier) Upgrade(w http.ResponseWriter, r *http.Request, protocol strin
 }
 
 func (c *Carrier) upgrade(w http.ResponseWriter, r *http.Request, protocol string) (_ carrier.Conn, status int, _ error) {
+	if decided, ok := r.Context().Value(decidedKey{}).(func()); ok {
+		defer decided()
+	}
 	if _, ok := c.Offer(r); !ok {
-		return nil, http.StatusBadRequest, fmt.Errorf("request is not for WebTransport: method %.*q, protocol %.*q", maxShown, r.Method, maxShown, r.Proto)
+		return nil, http.StatusBadRequest, fmt.Errorf("request is not for WebTransport: method %s, protocol %s", redact.Quote(r.Method), redact.Quote(r.Proto))
 	}
 	if !carrier.OriginAllowed(r) && !c.checkOrigin(r) {
-		return nil, http.StatusForbidden, fmt.Errorf("%w: %.*q", carrier.ErrOrigin, maxShown, r.Header.Get("Origin"))
+		return nil, http.StatusForbidden, fmt.Errorf("%w: %s", carrier.ErrOrigin, redact.Quote(r.Header.Get("Origin")))
 	}
-	from, ok := r.Context().Value(arrivalKey{}).(*arrival)
-	if !ok {
+	from := arrivalOf(r.Context())
+	if from == nil {
 		return nil, http.StatusInternalServerError, errors.New("request did not come through an endpoint of this carrier: make one with Listen, or with ListenHTTP3 for an http3.Server of your own")
 	}
 	answer, ok := unwrap(w)
@@ -79,30 +84,31 @@ func (c *Carrier) upgrade(w http.ResponseWriter, r *http.Request, protocol strin
 	if err := choose(answer.Header(), r, protocol); err != nil {
 		return nil, http.StatusInternalServerError, err
 	}
-	// The session may end before Upgrade does.
-	from.endpoint.count(from.quic, 1)
+	select {
+	case <-answer.ReceivedSettings():
+	default: // do not wait: the caller has other clients to serve
+		return nil, http.StatusServiceUnavailable, fmt.Errorf("client's SETTINGS did not arrive within %v of its request", settingsTimeout)
+	}
+	answer.SetWriteDeadline(time.Now().Add(answerTimeout))
+	from.count(1, 0) // the session may end before Upgrade does
 	session, err := from.endpoint.server.Upgrade(answer, r)
 	if err != nil {
-		from.endpoint.count(from.quic, -1)
+		from.count(-1, 0)
 		answer.Header().Del(chosenProtocol)
 		return nil, unfit(answer), lost(err)
 	}
-	context.AfterFunc(session.Context(), func() { from.endpoint.count(from.quic, -1) })
+	answer.SetWriteDeadline(time.Time{})
+	context.AfterFunc(session.Context(), func() { from.count(-1, 0) })
 	// The stream was taken over above. To ask again changes nothing.
 	return newServerConn(from.quic, session, protocol, answer.HTTPStream(), from.endpoint.windows), http.StatusOK, nil
 }
 
-// unfit is the status for a client of which no session could be made: it is its
-// fault if it cannot send datagrams, and otherwise that of the path, on which its
-// settings did not arrive in time, or of a server that is about to close. A client
-// that is told 400 has no reason to come again.
+// unfit returns the status for a client that got no session: 400 if the client cannot
+// send datagrams, and 503 if the server is about to close. A client that gets 400 has no
+// reason to come again.
 func unfit(answer response) int {
-	select {
-	case <-answer.ReceivedSettings():
-		if !answer.Settings().EnableDatagrams {
-			return http.StatusBadRequest
-		}
-	default:
+	if !answer.Settings().EnableDatagrams {
+		return http.StatusBadRequest
 	}
 	return http.StatusServiceUnavailable
 }
@@ -116,11 +122,11 @@ func choose(h http.Header, r *http.Request, protocol string) error {
 		return nil
 	}
 	if !slices.Contains(offered(r), protocol) {
-		return fmt.Errorf("protocol %.*q was not offered", maxShown, protocol)
+		return fmt.Errorf("protocol %s was not offered", redact.Quote(protocol))
 	}
 	value, err := httpsfv.Marshal(httpsfv.NewItem(protocol))
 	if err != nil {
-		return fmt.Errorf("protocol %.*q: %w", maxShown, protocol, err)
+		return fmt.Errorf("protocol %s: %w", redact.Quote(protocol), redact.Error(err))
 	}
 	h.Set(chosenProtocol, value)
 	return nil
@@ -132,6 +138,7 @@ type response interface {
 	http.Flusher
 	http3.HTTPStreamer
 	http3.Settingser
+	SetWriteDeadline(time.Time) error
 }
 
 // unwrap finds the response in what middleware has made of it.

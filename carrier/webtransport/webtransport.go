@@ -23,13 +23,34 @@
 // because a peer closed otherwise has the code and the message in a
 // *SessionError of [github.com/quic-go/webtransport-go].
 //
+// What was written is in the memory of this process until the peer has acknowledged it,
+// because QUIC is not in the kernel. A process that ends before loses it. It can wait by
+// CloseWrite of the connection, and then a Read that returns [io.EOF] when the peer has
+// ended its direction as well. The sessions of package mux do so when they are closed, and
+// with them Close of a Listener, Dialer or Server of package transport.
+//
 // # Limits
 //
 // A peer can make an end hold no more than the connection's window of bytes
 // that nobody has read ([WithWindows], 96 MiB), and no more than so many
-// streams ([WithMaxStreams], 65,536 on a client and 64 on a server). On a
-// server, a request's header has at most 64 KiB, and a client without a
-// request is sent away after 30 s, unless the [http3.Server] says otherwise.
+// streams ([WithMaxStreams], 65,536 on a client and 64 on a server).
+//
+// A connection on which nothing happens costs each end 80 to 110 KiB of memory and some 12
+// goroutines, which are those of QUIC and HTTP/3.
+//
+// On a server, the header of a request has at most 16 KiB, unless the [http3.Server]
+// says otherwise. A QUIC connection that carries no session, and has no request that is
+// being answered, is ended after 10 s, or after the IdleTimeout of an http3.Server once
+// it has had one. There are at most 1,024 of these: for another, the one that has waited
+// longest is ended. With 64 of them, another is admitted only if its source address is
+// not forged (RFC 9000, section 8.1.2), which costs it a round trip. A client that falls
+// silent in the middle of the QUIC handshake keeps its place for 5 s, or 2 s if half of the
+// places were taken by such clients when it came. While all of them are, newcomers are
+// refused. The server of package transport sets its own limits ([carrier.HandshakeLimiter]).
+//
+// A client gets one session after the other: while a request for one is being decided,
+// another on the same QUIC connection is answered with status 503. A request gets to the
+// handler when the client's SETTINGS are there, or after 2 s without them.
 package webtransport
 
 import (
@@ -68,8 +89,8 @@ func New(opts ...Option) *Carrier {
 	c := &Carrier{
 		checkOrigin:     origin.Same,
 		listenPacket:    new(net.ListenConfig).ListenPacket,
-		keepAlive:       10 * time.Second,
-		idleTimeout:     45 * time.Second,
+		keepAlive:       defaultKeepAlive,
+		idleTimeout:     defaultIdleTimeout,
 		streamWindow:    512 << 10,
 		maxStreamWindow: 2 << 20,
 		connWindow:      96 << 20,

@@ -11,7 +11,8 @@ import (
 	"testing"
 
 	"github.com/backdial/backdial/carrier"
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/test/leak"
+	"github.com/backdial/backdial/internal/test/long"
 )
 
 // The cases of the Autobahn test suite, by their numbers, as far as they concern what
@@ -252,13 +253,13 @@ func sizeCases() (cases []autobahn) {
 	}
 	random := string(noise(9, 16<<20))
 	for i, size := range []int{64 << 10, 256 << 10, 1 << 20, 4 << 20, 8 << 20, 16 << 20} {
-		if size > 1<<20 && testing.Short() {
+		if size > 1<<20 && !long.Asked() {
 			break
 		}
 		add(fmt.Sprintf("9.2.%d", i+1), random[:size], size, atOnce)
 	}
 	for i, fragment := range []int{64, 256, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20} {
-		size := min(4<<20, fragment<<12)
+		size := min(1<<10, fragment) << 12
 		add(fmt.Sprintf("9.4.%d", i+1), random[:size], fragment, 64<<10)
 	}
 	for i, chop := range []int{64, 128, 256, 512, 1024, 2048} {

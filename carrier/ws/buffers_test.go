@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"github.com/backdial/backdial/carrier"
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/test/leak"
 )
 
 // A countingPool knows how many buffers are in use.

@@ -6,6 +6,8 @@ import (
 	"io"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/backdial/backdial/redact"
 )
 
 var errText = &refusal{websocket.CloseUnsupportedData, errors.New("peer sent a text message")}
@@ -80,5 +82,5 @@ func onPurpose(status int) bool {
 
 // peerClosed is the error of what the peer did not end on purpose.
 func peerClosed(status int, reason string) error {
-	return fmt.Errorf("peer closed with status %d %q", status, reason)
+	return fmt.Errorf("peer closed with status %d %s", status, redact.Quote(reason))
 }

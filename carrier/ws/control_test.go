@@ -61,6 +61,7 @@ func TestPongUnderLoad(t *testing.T) {
 		for i := range 50 {
 			payload := fmt.Sprint("ping ", i)
 			p.send(atOnce, p.frame(fin|ping, payload))
+			began := time.Now()
 			for messages := 0; ; messages++ {
 				op, got, err := p.next()
 				if op == pong {
@@ -72,8 +73,9 @@ func TestPongUnderLoad(t *testing.T) {
 				if op != binary2 || string(got) != message || err != nil {
 					t.Fatalf("a frame of opcode %d with %d bytes, %v", op, len(got), err)
 				}
-				// What is on its way is some MiB at most.
-				if messages > 5000 {
+				// What is on its way is some MiB at most. On one processor more of it passes
+				// before the end that was pinged has its turn.
+				if messages > 5000 && time.Since(began) > time.Second {
 					t.Fatalf("%d messages, and no answer to a ping", messages)
 				}
 			}

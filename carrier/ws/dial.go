@@ -16,19 +16,19 @@ import (
 
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/internal/ctxerr"
-	"github.com/backdial/backdial/internal/redact"
+	"github.com/backdial/backdial/redact"
 )
 
 // Dial connects to a URL with the scheme ws or http, or over TLS with wss or
 // https. A user name and password in it become a Basic Authorization header,
 // unless r.Header has an Authorization. Redirects are not followed.
 //
-// Errors keep their cause, such as an x509 error or that of ctx, and never
-// show a password.
+// Errors keep their cause, such as an x509 error or that of ctx, and show
+// neither the URL's user, password and query nor r.Header.
 func (c *Carrier) Dial(ctx context.Context, r *carrier.Request) (carrier.Conn, error) {
 	conn, err := c.dial(ctx, r)
 	if err != nil {
-		return nil, fmt.Errorf("ws: dial %s: %w", redact.URL(r.URL), err)
+		return nil, redact.Dial("ws", r.URL, r.Header, err)
 	}
 	return conn, nil
 }
@@ -69,13 +69,13 @@ func (c *Carrier) dial(ctx context.Context, r *carrier.Request) (carrier.Conn, e
 	case ctx.Err() != nil && (err != nil || !inTime):
 		return nil, ctxerr.Of(ctx)
 	case err != nil && h.connected:
-		return nil, fmt.Errorf("handshake: %w", clip(err))
+		return nil, fmt.Errorf("handshake: %w", redact.Error(err))
 	case err != nil:
 		return nil, err
 	}
 	if ext := answer.Header.Get("Sec-Websocket-Extensions"); ext != "" {
 		h.conn.Close()
-		return nil, fmt.Errorf("handshake: %w", clip(fmt.Errorf("server chose extension %q, which was not offered", ext)))
+		return nil, fmt.Errorf("handshake: server chose extension %s, which was not offered", redact.Quote(ext))
 	}
 	if c.gorilla {
 		return newGorillaConn(ws, h.conn), nil
@@ -96,7 +96,7 @@ func target(u *url.URL) (*url.URL, error) {
 	schemes := map[string]string{"ws": "ws", "http": "ws", "wss": "wss", "https": "wss"}
 	scheme, ok := schemes[u.Scheme]
 	if !ok {
-		return nil, fmt.Errorf("%w %q, want ws, wss, http or https", carrier.ErrScheme, u.Scheme)
+		return nil, fmt.Errorf("%w %s, want ws, wss, http or https", carrier.ErrScheme, redact.Quote(u.Scheme))
 	}
 	if u.Hostname() == "" {
 		return nil, errors.New("URL has no host")

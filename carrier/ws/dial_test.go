@@ -16,7 +16,7 @@ import (
 
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/carrier/ws"
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/test/leak"
 )
 
 // A failure is a Dial that cannot succeed, and what a user is told.
@@ -77,7 +77,7 @@ var failures = []failure{{
 	name:  "PasswordIsNotShown",
 	start: closedAddr,
 	url:   "ws://me:secret@ADDR/",
-	want:  `ws: dial ws://me:xxxxx@ADDR/: dial tcp ADDR: connect: connection refused`,
+	want:  `ws: dial ws://xxxxx@ADDR/: dial tcp ADDR: connect: connection refused`,
 }, {
 	name:  "UnknownCertificate",
 	start: func(t *testing.T) string { return serveTLS(t, echoHandler) },

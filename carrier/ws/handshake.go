@@ -135,20 +135,3 @@ func (c *limitedConn) Read(p []byte) (int, error) {
 	c.left -= n
 	return n, err
 }
-
-// maxShown is how many bytes of an error's text are shown if a server has a
-// say in it.
-const maxShown = 300
-
-// clip returns err with a text of bounded length.
-func clip(err error) error {
-	if len(err.Error()) <= maxShown {
-		return err
-	}
-	return clipped{err}
-}
-
-type clipped struct{ error }
-
-func (e clipped) Error() string { return e.error.Error()[:maxShown] + "…" }
-func (e clipped) Unwrap() error { return e.error }

@@ -38,9 +38,9 @@ func TestHostile(t *testing.T) {
 		err    error
 		memory uint64
 	}{
-		{"AnnouncedFrame", masked.frameOf(fin|binary2, 1<<62, "x"), math.MaxInt, 0, io.ErrUnexpectedEOF, 16 << 10},
-		{"AnnouncedPiece", masked.frameOf(binary2, 1<<62, "x"), math.MaxInt, 0, io.ErrUnexpectedEOF, 16 << 10},
-		{"AnnouncedContinuation", slices.Concat(start, masked.frameOf(continuation, math.MaxInt64, "x")), math.MaxInt, 0, io.ErrUnexpectedEOF, 16 << 10},
+		{"AnnouncedFrame", masked.frameOf(fin|binary2, math.MaxInt, "x"), math.MaxInt, 0, io.ErrUnexpectedEOF, 16 << 10},
+		{"AnnouncedPiece", masked.frameOf(binary2, math.MaxInt, "x"), math.MaxInt, 0, io.ErrUnexpectedEOF, 16 << 10},
+		{"AnnouncedContinuation", slices.Concat(start, masked.frameOf(continuation, math.MaxInt, "x")), math.MaxInt, 0, io.ErrUnexpectedEOF, 16 << 10},
 		{"EmptyPieces", repeated(start, empty), 64 << 10, 0, io.ErrUnexpectedEOF, 16 << 10},
 		{"BytePieces", repeated(start, one), 64 << 10, 0, carrier.ErrMessageSize, 256 << 10},
 		{"Pings", repeated(message, masked.frame(fin|ping, xs(125))), 64 << 10, 1, io.ErrUnexpectedEOF, n * 8},

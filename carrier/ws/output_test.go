@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/backdial/backdial/carrier"
-	"github.com/backdial/backdial/internal/testnet"
+	"github.com/backdial/backdial/internal/test/testnet"
 )
 
 // TestWritesAtOnce counts the writes to a connection that has no gathering ones: frames

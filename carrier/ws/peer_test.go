@@ -16,7 +16,7 @@ import (
 
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/carrier/ws"
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/test/leak"
 )
 
 // What frames begin with, when they are not fragments.
@@ -121,11 +121,11 @@ func newPeer(t *testing.T, conn net.Conn, r *bufio.Reader, masks bool) *peer {
 
 // frame returns a frame, with a length that takes as few bytes as it can.
 func (p *peer) frame(first byte, payload string) []byte {
-	return p.frameOf(first, len(payload), payload)
+	return p.frameOf(first, int64(len(payload)), payload)
 }
 
 // frameOf is frame with a payload that has been cut.
-func (p *peer) frameOf(first byte, size int, payload string) []byte {
+func (p *peer) frameOf(first byte, size int64, payload string) []byte {
 	b := []byte{first, 0}
 	switch {
 	case size <= 125:

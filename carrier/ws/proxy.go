@@ -11,6 +11,8 @@ import (
 	"net/url"
 
 	netproxy "golang.org/x/net/proxy"
+
+	"github.com/backdial/backdial/redact"
 )
 
 // proxyFor returns the proxy on the way to target, or nil.
@@ -37,10 +39,10 @@ func (h *handshake) throughProxy(ctx context.Context, network, addr string) (net
 	case "socks5", "socks5h":
 		conn, err = h.socks5(ctx, network, addr)
 	default:
-		err = fmt.Errorf("unsupported scheme %q, want http, https or socks5", h.proxy.Scheme)
+		err = fmt.Errorf("unsupported scheme %s, want http, https or socks5", redact.Quote(h.proxy.Scheme))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("proxy %s: %w", h.proxy.Redacted(), clip(err))
+		return nil, fmt.Errorf("proxy %s: %w", redact.URL(h.proxy), redact.Error(err))
 	}
 	return conn, nil
 }

@@ -14,8 +14,8 @@ import (
 
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/carrier/ws"
-	"github.com/backdial/backdial/internal/leak"
-	"github.com/backdial/backdial/internal/suite"
+	"github.com/backdial/backdial/internal/test/leak"
+	"github.com/backdial/backdial/internal/test/suite"
 )
 
 // hostname is a name that the proxies of these tests resolve to loopback, and
@@ -140,10 +140,10 @@ func TestProxyFails(t *testing.T) {
 		want  string
 	}{{
 		"Refuses", raw(httpProxy), "http://me:wrong@ADDR",
-		`proxy http://me:xxxxx@ADDR: answered 407 Proxy Authentication Required to CONNECT`,
+		`proxy http://xxxxx@ADDR: answered 407 Proxy Authentication Required to CONNECT`,
 	}, {
 		"DoesNotKnowHost", raw(httpProxy), "http://me:secret@ADDR",
-		`proxy http://me:xxxxx@ADDR: answered 502 Bad Gateway to CONNECT`,
+		`proxy http://xxxxx@ADDR: answered 502 Bad Gateway to CONNECT`,
 	}, {
 		"SpeaksFirst", raw(answering("HTTP/1.1 200 OK\r\n\r\nhello")), "http://ADDR",
 		`proxy http://ADDR: sent data before the server could`,

@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/backdial/backdial/redact"
 )
 
 // FuzzProxyAnswer has a proxy answer anything, once or without end. Either what
@@ -25,8 +27,8 @@ func FuzzProxyAnswer(f *testing.F) {
 		}
 		checkRequest(t, &proxy.heard, addr)
 		if err != nil {
-			text := clip(err).Error()
-			if len(text) > maxShown+len("…") || strings.Contains(text, password) && !bytes.Contains(answer, []byte(password)) {
+			text := redact.Error(err).Error()
+			if len(text) > redact.MaxError+len("…") || strings.Contains(text, password) && !bytes.Contains(answer, []byte(password)) {
 				t.Errorf("error %s", text)
 			}
 			return

@@ -13,6 +13,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/redact"
 )
 
 // Offer reports whether r asks for a WebSocket, and the subprotocols that it
@@ -32,7 +33,7 @@ func (*Carrier) Offer(r *http.Request) (protocols []string, ok bool) {
 func (c *Carrier) Upgrade(w http.ResponseWriter, r *http.Request, protocol string) (carrier.Conn, error) {
 	if !carrier.OriginAllowed(r) && !c.checkOrigin(r) {
 		http.Error(w, http.StatusText(http.StatusForbidden), http.StatusForbidden)
-		return nil, fmt.Errorf("ws: upgrade: %w: %.200q", carrier.ErrOrigin, r.Header.Get("Origin"))
+		return nil, fmt.Errorf("ws: upgrade: %w: %s", carrier.ErrOrigin, redact.Quote(r.Header.Get("Origin")))
 	}
 	u := websocket.Upgrader{
 		HandshakeTimeout: max(cmp.Or(c.handshakeTimeout, defaultHandshakeTimeout), 0),
@@ -44,13 +45,13 @@ func (c *Carrier) Upgrade(w http.ResponseWriter, r *http.Request, protocol strin
 	if protocol != "" {
 		if !slices.Contains(websocket.Subprotocols(r), protocol) {
 			http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
-			return nil, fmt.Errorf("ws: upgrade: protocol %.200q was not offered", protocol)
+			return nil, fmt.Errorf("ws: upgrade: protocol %s was not offered", redact.Quote(protocol))
 		}
 		u.Subprotocols = []string{protocol}
 	}
 	ws, err := u.Upgrade(hijacker{w}, r, sendable(w.Header()))
 	if err != nil {
-		return nil, fmt.Errorf("ws: upgrade: %w", err)
+		return nil, fmt.Errorf("ws: upgrade: %w", redact.Error(err))
 	}
 	inner := ws.NetConn()
 	if c.gorilla {

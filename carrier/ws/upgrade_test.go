@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"github.com/backdial/backdial/carrier/ws"
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/test/leak"
 )
 
 // opening returns a request that opens a WebSocket, changed by changes: a

@@ -65,6 +65,9 @@ func New(opts ...Option) *Carrier {
 // Name is "ws".
 func (*Carrier) Name() string { return "ws" }
 
-// LegacyProtocol is "backdial.v1.yamux": what the peers speak that predate
-// negotiation.
-func (*Carrier) LegacyProtocol() string { return "backdial.v1.yamux" }
+// legacyProtocol is the token of package yamuxmux. A carrier knows no multiplexer, so it
+// is repeated here; a test of package transport compares the two.
+const legacyProtocol = "backdial.v1.yamux"
+
+// LegacyProtocol is "backdial.v1.yamux", which peers that predate negotiation speak.
+func (*Carrier) LegacyProtocol() string { return legacyProtocol }

@@ -3,11 +3,12 @@ package ws_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/carrier/carriertest"
 	"github.com/backdial/backdial/carrier/ws"
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/test/leak"
 )
 
 // framings are what reads and writes the frames of a connection.
@@ -39,6 +40,7 @@ func TestContract(t *testing.T) {
 			{Scheme: "https", TLS: true},
 		} {
 			target.Carrier = ws.New(framing.options...)
+			target.Impatient = ws.New(append(framing.options, ws.WithHandshakeTimeout(time.Second))...)
 			t.Run(framing.name+"/"+target.Scheme, func(t *testing.T) { carriertest.Test(t, target) })
 		}
 	}
@@ -60,7 +62,9 @@ func TestContractMixed(t *testing.T) {
 		"OwnDials":     {Carrier: gorilla, dials: own},
 		"GorillaDials": {Carrier: own, dials: gorilla},
 	} {
-		t.Run(name, func(t *testing.T) { carriertest.Test(t, carriertest.Target{Carrier: c}) })
-		t.Run(name+"/TLS", func(t *testing.T) { carriertest.Test(t, carriertest.Target{Carrier: c, TLS: true}) })
+		target := carriertest.Target{Carrier: c, Impatient: ws.New(ws.WithHandshakeTimeout(time.Second))}
+		t.Run(name, func(t *testing.T) { carriertest.Test(t, target) })
+		target.TLS = true
+		t.Run(name+"/TLS", func(t *testing.T) { carriertest.Test(t, target) })
 	}
 }

@@ -1,0 +1,152 @@
+package webtransport
+
+import (
+	"cmp"
+	"container/list"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
+	"github.com/quic-go/webtransport-go"
+
+	"github.com/backdial/backdial/carrier"
+)
+
+// grace is how long a closed endpoint keeps a QUIC connection whose session has
+// ended, so that the client gets to know.
+const grace = 100 * time.Millisecond
+
+// endpoint is a UDP port. It outlives Close, until its last connection ends.
+type endpoint struct {
+	socket    net.PacketConn
+	transport *quic.Transport
+	listener  *quic.EarlyListener
+	server    *webtransport.Server
+	windows   carrier.Windows // of its connections
+
+	mu               sync.Mutex // guards below
+	closed           bool
+	opening          int // arrivals that have not been accepted
+	arrivals         map[*arrival]struct{}
+	waiting          list.List // of *arrival, the one that has waited longest first
+	maxWaiting       int
+	handshakeTimeout time.Duration
+	idleTimeout      time.Duration // 0: the handshake timeout, negative: none
+}
+
+// newEndpoint returns an endpoint that does not listen yet. It owns socket.
+func newEndpoint(socket net.PacketConn, idleTimeout time.Duration) *endpoint {
+	e := &endpoint{
+		socket:           socket,
+		arrivals:         make(map[*arrival]struct{}),
+		maxWaiting:       maxWaiting,
+		handshakeTimeout: handshakeTimeout,
+		idleTimeout:      idleTimeout,
+	}
+	e.transport = &quic.Transport{
+		Conn:                quiet(socket),
+		ConnContext:         e.arrive,
+		VerifySourceAddress: e.crowded,
+	}
+	return e
+}
+
+func (e *endpoint) LimitHandshakes(most int, timeout time.Duration) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.maxWaiting, e.handshakeTimeout = most, timeout
+}
+
+// idleTimeoutLocked is how long a connection may wait that has not come just now.
+func (e *endpoint) idleTimeoutLocked() time.Duration {
+	return cmp.Or(e.idleTimeout, e.handshakeTimeout)
+}
+
+// answerTimeout is how long it may take to decide a request for a session, and to
+// send the answer.
+func (e *endpoint) answerTimeout() time.Duration {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.handshakeTimeout + answerTimeout
+}
+
+func (e *endpoint) Serve() error {
+	for {
+		qconn, err := e.listener.Accept(context.Background())
+		if err != nil {
+			if e.isClosed() {
+				err = net.ErrClosed
+			} else {
+				err = lost(err)
+			}
+			return fmt.Errorf("webtransport: serve %v: %w", e.Addr(), err)
+		}
+		if e.accept(qconn) {
+			go func() {
+				defer hangUp(qconn)
+				e.server.ServeQUICConn(qconn) // fails if the connection does
+			}()
+		}
+	}
+}
+
+func (e *endpoint) isClosed() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.closed
+}
+
+// retireLocked closes the connection in a while, if it carries no session then.
+func (e *endpoint) retireLocked(a *arrival) {
+	if a.sessions > 0 {
+		return
+	}
+	time.AfterFunc(grace, func() {
+		e.mu.Lock()
+		idle := a.sessions == 0
+		e.mu.Unlock()
+		if idle {
+			hangUp(a.quic)
+		}
+	})
+}
+
+func (e *endpoint) Addr() net.Addr { return e.socket.LocalAddr() }
+
+// AltSvc advertises the port for a day, such as `h3=":8443"; ma=86400`.
+func (e *endpoint) AltSvc() string {
+	_, port, err := net.SplitHostPort(e.Addr().String())
+	if err != nil {
+		return "clear" // not an IP address: there is nothing to advertise
+	}
+	return fmt.Sprintf(`%s=":%s"; ma=%d`, http3.NextProtoH3, port, int((24 * time.Hour).Seconds()))
+}
+
+func (e *endpoint) Close() error {
+	e.mu.Lock()
+	if e.closed {
+		e.mu.Unlock()
+		return nil
+	}
+	e.closed = true
+	last := len(e.arrivals) == 0
+	for a := range e.arrivals {
+		e.retireLocked(a)
+	}
+	e.mu.Unlock()
+	err := e.listener.Close()
+	if last {
+		return errors.Join(err, e.release())
+	}
+	return err
+}
+
+// release lets go of the port. There are no connections any more.
+func (e *endpoint) release() error {
+	return errors.Join(e.transport.Close(), e.socket.Close())
+}

@@ -1,0 +1,220 @@
+package webtransport_test
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/quic-go/qpack"
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
+
+	"github.com/backdial/backdial/carrier/webtransport"
+	"github.com/backdial/backdial/internal/test/await"
+	"github.com/backdial/backdial/internal/test/leak"
+)
+
+// A mouthpiece lets as many packets of a client through as it is told to, and hands over
+// the first of the others.
+type mouthpiece struct {
+	net.PacketConn
+	held chan []byte
+
+	mu      sync.Mutex // guards below
+	through int
+}
+
+// newMouthpiece returns one at a UDP port, which is closed when t is done.
+func newMouthpiece(t *testing.T, through int) *mouthpiece {
+	t.Helper()
+	socket, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { socket.Close() })
+	return &mouthpiece{PacketConn: socket, held: make(chan []byte, 1), through: through}
+}
+
+func (m *mouthpiece) WriteTo(p []byte, to net.Addr) (int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.through > 0 {
+		m.through--
+		return m.PacketConn.WriteTo(p, to)
+	}
+	select {
+	case m.held <- slices.Clone(p):
+	default:
+	}
+	return len(p), nil
+}
+
+// Without these quic-go says on standard error that it cannot have larger buffers.
+func (*mouthpiece) SetReadBuffer(int) error  { return nil }
+func (*mouthpiece) SetWriteBuffer(int) error { return nil }
+
+// begin has a client of s begin a handshake that it does not finish. end ends it.
+func (s *server) begin(t *testing.T, socket net.PacketConn) (end func()) {
+	t.Helper()
+	config := s.tls.Clone()
+	config.NextProtos, config.ServerName = []string{http3.NextProtoH3}, "127.0.0.1"
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := start(func() error { _, err := quic.Dial(ctx, socket, s.Addr(), config, nil); return err })
+	return func() {
+		cancel()
+		if receive(t, "Dial", ended) == nil {
+			t.Error("a client that does not finish its handshake is connected")
+		}
+	}
+}
+
+// initials are the first packets of n clients.
+func (s *server) initials(t *testing.T, n int) [][]byte {
+	t.Helper()
+	packets := make([][]byte, n)
+	for i := range packets {
+		client := newMouthpiece(t, 0)
+		end := s.begin(t, client)
+		packets[i] = await.From(t, "the first packet of a client", client.held)
+		end()
+		client.Close()
+	}
+	return packets
+}
+
+// A footprint is what the process holds.
+type footprint struct {
+	memory     int64 // of the heap and of stacks, in bytes
+	goroutines int
+}
+
+func measure() footprint {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return footprint{int64(m.HeapAlloc + m.StackInuse), runtime.NumGoroutine()}
+}
+
+// TestFloodOfInitials has somebody send 1,500 first packets of a connection each second,
+// which is 15 Mbit/s. They may have any source address. Honest clients get in meanwhile.
+func TestFloodOfInitials(t *testing.T) {
+	leak.Check(t)
+	const each, seconds = 1500, 3
+	const memory, goroutines = 64 << 20, 1000
+	c := webtransport.New()
+	s := listenLimited(t, c, 1024, 10*time.Second)
+	dials := func(goesOn func(n int) bool) (took []time.Duration) {
+		for n := 0; goesOn(n); n++ {
+			began := time.Now()
+			s.dial(t, c).Close()
+			took = append(took, time.Since(began))
+			<-time.After(50 * time.Millisecond)
+		}
+		slices.Sort(took)
+		return took
+	}
+	calm := dials(func(n int) bool { return n < 30 })
+	packets := s.initials(t, each)
+	attacker := newMouthpiece(t, each*seconds)
+	runtime.GC()
+	before := measure()
+	flood := start(func() (most footprint) {
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for sent := 0; sent < each*seconds; <-tick.C {
+			for range each / 100 {
+				attacker.WriteTo(packets[sent%each], s.Addr())
+				sent++
+			}
+			now := measure()
+			most = footprint{max(most.memory, now.memory), max(most.goroutines, now.goroutines)}
+		}
+		return most
+	})
+	var most footprint
+	took := dials(func(int) bool {
+		select {
+		case most = <-flood:
+			return false
+		default:
+			return true
+		}
+	})
+	usual, half, nearlyAll := calm[len(calm)/2], took[len(took)/2], took[len(took)*99/100]
+	t.Logf("%d MiB and %d goroutines; half of %d clients get in within %v, 99 %% within %v, where half take %v without the flood",
+		(most.memory-before.memory)>>20, most.goroutines-before.goroutines, len(took), half, nearlyAll, usual)
+	if more := most.memory - before.memory; more > memory {
+		t.Errorf("%d MiB of memory, want %d at most", more>>20, memory>>20)
+	}
+	if more := most.goroutines - before.goroutines; more > goroutines {
+		t.Errorf("%d goroutines, want %d at most", more, goroutines)
+	}
+	if limit := 3*usual + 100*time.Millisecond; half > limit {
+		t.Errorf("half of the honest clients take more than %v, want %v at most", half, limit)
+	}
+}
+
+// TestHalfHellos has clients stop in the middle of the first message of their handshake, in
+// all the places that there are. Others get in when half of these have had their time.
+func TestHalfHellos(t *testing.T) {
+	leak.Check(t)
+	const places, soon = 20, 4 * time.Second
+	c := webtransport.New()
+	s := listenLimited(t, c, places, 10*time.Second)
+	halves := s.initials(t, places) // a ClientHello is two packets long
+	attacker := newMouthpiece(t, places)
+	began := time.Now()
+	for _, half := range halves {
+		attacker.WriteTo(half, s.Addr())
+	}
+	if _, err := dial(t, c, s.url, nil, s.tls); err == nil {
+		t.Error("a client gets in at once")
+	}
+	await.Until(t, "a client gets in", func() bool {
+		_, err := dial(t, c, s.url, nil, s.tls)
+		return err == nil
+	})
+	took := time.Since(began)
+	t.Logf("newcomers get in after %v", took)
+	if took > soon {
+		t.Errorf("newcomers get in after %v, want %v at most", took, soon)
+	}
+}
+
+// TestHeaderBombs has a client send requests that are small, but name a header that is not:
+// two bytes refer to a field of 60 or so. None of them gets to the handler.
+func TestHeaderBombs(t *testing.T) {
+	leak.Check(t)
+	const requests, memory = 60, 8 << 20
+	c := webtransport.New()
+	var entered atomic.Int32
+	s := listen(t, c, func(http.ResponseWriter, *http.Request) { entered.Add(1) })
+	bomb := slices.Repeat([]qpack.HeaderField{
+		{Name: "content-security-policy", Value: "script-src 'none'; object-src 'none'; base-uri 'none'"},
+	}, 7000)
+	conn := s.dialQUIC(t)
+	runtime.GC()
+	before := measure()
+	answers := make(chan string, requests)
+	for range requests {
+		request := ask(t, conn, "other", bomb...)
+		go func() { answers <- statusOf(request) }()
+	}
+	for range requests {
+		if got := await.From(t, "the answer to a header that is too large", answers); got != "431" {
+			t.Errorf("a header that is too large is answered %s, want 431", got)
+		}
+	}
+	runtime.GC()
+	if more := measure().memory - before.memory; more > memory {
+		t.Errorf("%d KiB of memory are left, want %d at most", more>>10, memory>>10)
+	}
+	if n := entered.Load(); n > 0 {
+		t.Errorf("%d of these requests got to the handler", n)
+	}
+}
