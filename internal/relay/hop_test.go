@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/internal/relay"
-	"github.com/backdial/backdial/internal/testnet"
+	"github.com/backdial/backdial/internal/test/testnet"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/muxtest"
 	"github.com/backdial/backdial/mux/qmux"

@@ -36,6 +36,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/backdial/backdial/internal/powers"
 	"github.com/backdial/backdial/mux"
 )
 
@@ -97,8 +98,10 @@ func (d *direction) Write(p []byte) (written int, err error) {
 		case n > 0, !d.hurried.Load():
 			stood = 0
 		}
-		if c, ok := d.from.(mux.Checker); ok && c.Check() != nil {
-			return written, c.Check()
+		if c := powers.OfStream(d.from).Checker; c != nil {
+			if err := c.Check(); err != nil {
+				return written, err
+			}
 		}
 	}
 }
@@ -198,7 +201,7 @@ func (p *pair) cut(d *direction, err error) {
 	p.failed(fmt.Errorf("relay: read: %w", err))
 	d.from.Reset()
 	if e, ok := errors.AsType[*mux.ResetError](err); ok && e.Code <= math.MaxUint32 {
-		if c, ok := d.to.(mux.CodeResetter); ok {
+		if c := powers.OfStream(d.to).CodeResetter; c != nil {
 			c.ResetWithCode(uint32(e.Code))
 			return
 		}

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Defaults of an [http.Transport] that clients are reached by. It bounds no answer: that
-// is for the context of a request.
+// Defaults of an [http.Transport] that clients are reached by. It does not bound how long
+// an answer takes: that is for the context of a request.
 const (
 	DialTimeout         = 30 * time.Second // for a client that accepts no more connections
 	tlsHandshakeTimeout = 10 * time.Second
@@ -25,7 +25,9 @@ func NewTransport(dial func(ctx context.Context, network, addr string) (net.Conn
 		ExpectContinueTimeout: time.Second,
 		IdleConnTimeout:       idleConnTimeout,
 		MaxIdleConnsPerHost:   maxIdleConnsPerHost,
-		ForceAttemptHTTP2:     true,
+
+		MaxResponseHeaderBytes: maxHeaderBytes,
+		ForceAttemptHTTP2:      true,
 	}
 	for _, c := range configure {
 		c(t)
