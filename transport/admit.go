@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"maps"
 	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/internal/ctxerr"
+	"github.com/backdial/backdial/redact"
 )
 
 // ErrServerFull is matched by the error that [Trace.HandshakeFailed] is told when a
@@ -23,11 +26,15 @@ var ErrNotHandshake = errors.New("not a request of the carriers here")
 
 // handshake makes a session of r, and registers it. If it fails, it has answered.
 func (s *Server) handshake(w http.ResponseWriter, r *http.Request) (*Dialer, error) {
-	if err := s.beginHandshake(); err != nil {
+	if err := checkHeader(r); err != nil {
 		return nil, answer(w, err)
 	}
-	defer s.endHandshake() // also if a function of the user panics
-	d, err := s.accept(w, r)
+	from := s.config.address.sourceOf(r)
+	if err := s.beginHandshake(from); err != nil {
+		return nil, answer(w, err)
+	}
+	defer s.endHandshake(from) // also if a function of the user panics
+	d, err := s.accept(w, r, from)
 	if err != nil {
 		return nil, err
 	}
@@ -39,9 +46,9 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request) (*Dialer, err
 }
 
 // beginHandshake takes a place for a handshake, which endHandshake frees. There is
-// none when the server has enough to do, or is not to have clients any more. Close
-// and Shutdown wait for it.
-func (s *Server) beginHandshake() error {
+// none when the server has enough to do, or enough of this source, or is not to have
+// clients any more. Close and Shutdown wait for it.
+func (s *Server) beginHandshake(from source) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -52,30 +59,39 @@ func (s *Server) beginHandshake() error {
 	case len(s.dialers)+s.handshakes >= s.config.maxSessions:
 		return unavailable(fmt.Errorf("transport: %w: it has %d clients", ErrServerFull, len(s.dialers)), sessionsRetryAfter)
 	}
-	s.handshakes++
+	if err := s.checkSourceLocked(from); err != nil {
+		return err
+	}
+	s.takeHandshakeLocked(from)
 	s.sessions.Add(1)
 	return nil
 }
 
-func (s *Server) endHandshake() {
-	s.freeHandshake()
+func (s *Server) endHandshake(from source) {
+	s.freeHandshake(from)
 	s.sessions.Done()
 }
 
-func (s *Server) freeHandshake() {
+func (s *Server) takeHandshakeLocked(from source) {
+	s.handshakes++
+	s.useLocked(from, 1, 0)
+}
+
+func (s *Server) freeHandshake(from source) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.handshakes--
+	s.useLocked(from, -1, 0)
 }
 
 // admit asks the user's functions whether a client may connect. It returns the
 // request with the values that they have added to its context.
-func (s *Server) admit(r *http.Request) (*http.Request, error) {
+func (s *Server) admit(r *http.Request, from source) (*http.Request, error) {
 	if check := s.config.checkOrigin; check != nil {
 		if !check(r) {
 			return r, &refusal{
 				carrier.RejectedError{StatusCode: http.StatusForbidden},
-				fmt.Errorf("transport: %w: %.*q", carrier.ErrOrigin, maxShown, r.Header.Get("Origin")),
+				fmt.Errorf("transport: %w: %s", carrier.ErrOrigin, redact.Quote(r.Header.Get("Origin"))),
 			}
 		}
 		r = carrier.AllowOrigin(r)
@@ -98,22 +114,23 @@ func (s *Server) admit(r *http.Request) (*http.Request, error) {
 		}
 		return r.WithContext(withValuesOf(r.Context(), asked.Context())), nil
 	case <-ctx.Done():
-		s.keepHandshakeUntil(answered)
+		s.keepHandshakeUntil(answered, from)
 		return r, unavailable(fmt.Errorf("transport: authorize: %w", ctxerr.Of(ctx)), handshakesRetryAfter)
 	case <-s.refusing:
-		s.keepHandshakeUntil(answered)
+		s.keepHandshakeUntil(answered, from)
 		return r, unavailable(ErrServerClosed, drainRetryAfter)
 	}
 }
 
 // authorize asks the user's function, in a goroutine that ends with it.
 func (s *Server) authorize(r *http.Request, answered chan<- error) {
-	err := errors.New("transport: authorize: it has ended without an answer")
+	err := errors.New("it has ended without an answer")
 	defer func() {
 		if v := recover(); v != nil {
-			s.panicked(v, r.RemoteAddr)
-			err = fmt.Errorf("transport: authorize: panic: %v", v)
-			err = &refusal{carrier.RejectedError{StatusCode: http.StatusInternalServerError}, err}
+			s.panicked(v, func(l *slog.Logger) *slog.Logger {
+				return clientOf(r.Context()).label(l).With("remote", r.RemoteAddr)
+			})
+			err = &refusal{carrier.RejectedError{StatusCode: http.StatusInternalServerError}, fmt.Errorf("panic: %s", redact.Text(fmt.Sprint(v)))}
 		}
 		answered <- err
 	}()
@@ -122,13 +139,13 @@ func (s *Server) authorize(r *http.Request, answered chan<- error) {
 
 // keepHandshakeUntil takes another place for what goes on although its handshake
 // does not: there are to be no more of these either.
-func (s *Server) keepHandshakeUntil(done <-chan error) {
+func (s *Server) keepHandshakeUntil(done <-chan error, from source) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.handshakes++
+	s.takeHandshakeLocked(from)
 	go func() { // ends with the user's function
 		<-done
-		s.freeHandshake()
+		s.freeHandshake(from)
 	}()
 }
 
@@ -146,26 +163,15 @@ func (r *refusal) Unwrap() []error { return []error{&r.answer, r.cause} }
 
 // unavailable is the refusal of a client that may come back after a while.
 func unavailable(cause error, retryAfter time.Duration) error {
-	seconds := strconv.Itoa(int(retryAfter.Seconds()))
-	return &refusal{carrier.RejectedError{
-		StatusCode: http.StatusServiceUnavailable,
-		Header:     http.Header{"Retry-After": {seconds}},
-	}, cause}
+	return later(http.StatusServiceUnavailable, cause, retryAfter)
 }
 
-// rejection is the refusal of a client that the user's function does not want.
-func rejection(err error) error {
-	if already, ok := err.(*refusal); ok {
-		return already
-	}
-	r := &refusal{carrier.RejectedError{StatusCode: http.StatusForbidden}, fmt.Errorf("transport: authorize: %w", err)}
-	if rejected, ok := errors.AsType[*carrier.RejectedError](err); ok {
-		r.answer = *rejected
-	}
-	if r.answer.StatusCode < 400 || r.answer.StatusCode > 599 {
-		r.answer.StatusCode = http.StatusForbidden
-	}
-	return r
+func later(status int, cause error, retryAfter time.Duration) error {
+	seconds := strconv.Itoa(int(retryAfter.Seconds()))
+	return &refusal{carrier.RejectedError{
+		StatusCode: status,
+		Header:     http.Header{"Retry-After": {seconds}},
+	}, cause}
 }
 
 // answer answers a request as err says, a refusal, and returns err.
@@ -174,9 +180,7 @@ func answer(w http.ResponseWriter, err error) error {
 	if !ok {
 		return refuse(w, http.StatusInternalServerError, err)
 	}
-	for name, values := range r.answer.Header {
-		w.Header()[http.CanonicalHeaderKey(name)] = values
-	}
+	maps.Copy(w.Header(), canonical(r.answer.Header))
 	if r.answer.Body == nil {
 		http.Error(w, http.StatusText(r.answer.StatusCode), r.answer.StatusCode)
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -17,8 +18,8 @@ import (
 	"github.com/backdial/backdial/carrier/mem"
 	"github.com/backdial/backdial/carrier/webtransport"
 	"github.com/backdial/backdial/carrier/ws"
-	"github.com/backdial/backdial/internal/await"
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/test/await"
+	"github.com/backdial/backdial/internal/test/leak"
 	"github.com/backdial/backdial/mux/yamuxmux"
 	"github.com/backdial/backdial/transport"
 )
@@ -77,12 +78,23 @@ func TestAuthorize(t *testing.T) {
 		header string // one of the answer, and its value
 		body   string
 	}{
-		{"any error", reason, 403, "", "Forbidden\n"},
+		{"any error", reason, 503, "Retry-After: 1", "Service Unavailable\n"},
+		{"a verdict", fmt.Errorf("%w: %w", reason, transport.ErrForbidden), 403, "Backdial-Rejected: 1", "Forbidden\n"},
+		{"another", transport.ErrUnauthorized, 401, "Backdial-Rejected: 1", "Unauthorized\n"},
+		{"that caches are not to keep", transport.ErrUnauthorized, 401, "Cache-Control: no-store", "Unauthorized\n"},
+		{"not there", &carrier.RejectedError{StatusCode: 404}, 404, "Backdial-Rejected: 1", "Not Found\n"},
+		{"gone", &carrier.RejectedError{StatusCode: 410}, 410, "Backdial-Rejected: 1", "Gone\n"},
+		{"of the user's", &carrier.RejectedError{StatusCode: 451, Header: http.Header{"backdial-rejected": {"1"}}},
+			451, "Backdial-Rejected: 1", "Unavailable For Legal Reasons\n"},
+		{"for a while", &carrier.RejectedError{StatusCode: 403, Header: http.Header{"retry-after": {"60"}}}, 403, "Backdial-Rejected: ", "Forbidden\n"},
+		{"about the request", &carrier.RejectedError{StatusCode: 400}, 400, "Backdial-Rejected: ", "Bad Request\n"},
+		{"about a conflict", &carrier.RejectedError{StatusCode: 409}, 409, "Backdial-Rejected: ", "Conflict\n"},
+		{"about the server", &carrier.RejectedError{StatusCode: 500}, 500, "Backdial-Rejected: ", "Internal Server Error\n"},
 		{"a status", &carrier.RejectedError{StatusCode: 429, Header: http.Header{"retry-after": {"7"}}}, 429, "Retry-After: 7", "Too Many Requests\n"},
 		{"all of it", &carrier.RejectedError{StatusCode: 401, Header: http.Header{"Www-Authenticate": {"Bearer"}}, Body: []byte("token?")},
 			401, "WWW-Authenticate: Bearer", "token?"},
 		{"wrapped", errors.Join(reason, &carrier.RejectedError{StatusCode: 503}), 503, "", "Service Unavailable\n"},
-		{"no such status", &carrier.RejectedError{StatusCode: 200}, 403, "", "Forbidden\n"},
+		{"no such status", &carrier.RejectedError{StatusCode: 200}, 403, "Backdial-Rejected: ", "Forbidden\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			leak.Check(t)
@@ -367,6 +379,7 @@ func TestCheckOrigin(t *testing.T) {
 				header := http.Header{"Origin": {origin}}
 				client := transport.NewClient("https://"+s.Addr, header, transport.WithCarriers(c),
 					transport.WithReconnect(transport.Backoff{Min: time.Millisecond, Max: time.Millisecond}), // it may not listen yet
+					transport.WithRetry(func(err error) bool { return !rejectedWith(http.StatusForbidden)(err) }),
 					transport.WithMuxes(yamuxmux.New()), transport.WithTLSConfig(&tls.Config{RootCAs: roots}))
 				lis, err := client.DialAndListenContext(within(t))
 				if err == nil {

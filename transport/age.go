@@ -27,16 +27,16 @@ func (s *Server) expire(d *Dialer) {
 	}
 	defer s.sessions.Done()
 	ctx, patience := d.session.mux.Context(), time.Duration(math.MaxInt64)
+	var asking *probe // if its answer makes a difference
 	insists := s.options.maxAge > 0
 	if insists {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, d.session.info.Since.Add(s.config.maxAge))
 		defer cancel()
-		patience = moveGrace
+		patience, asking = moveGrace, d.session.probe()
 	}
-	if d.askToMove(ctx, 0, patience) || insists {
-		d.leaving.start(errLeaving)
-		d.session.mux.Shutdown(ctx)
+	if moved := d.askToMove(ctx, 0, patience, nil); moved || insists {
+		d.retire(ctx, moved, asking, EndTooOld)
 		return
 	}
 	d.leaving.asked.Store(false) // it stays, and whoever comes is not its next session

@@ -70,6 +70,9 @@ func (l *lifecycle) arrived() (conn net.Conn, sources []*session, changed contex
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	a := &l.arrivals
+	if l.closed {
+		return nil, nil, nil, errListenerClosed
+	}
 	if len(a.spare) > 0 {
 		conn = a.spare[0]
 		a.spare = slices.Delete(a.spare, 0, 1)

@@ -2,28 +2,46 @@ package transport
 
 import (
 	"cmp"
-	"errors"
 	"math/rand/v2"
 	"net/http"
-	"slices"
 	"strconv"
 	"time"
-
-	"github.com/backdial/backdial/carrier"
 )
 
 // A Backoff says when a client connects again. The zero value means the defaults.
 //
 // The client waits for a random part of a time that begins with Min and doubles
 // with each attempt in a row, up to Max, so that the clients of a server which was
-// away come back one by one ("full jitter"). A server that answers with a
-// Retry-After header adds that to it, an hour at most.
+// away come back one by one ("full jitter"). The time is never longer than the server has
+// been away, and Min: when a server comes back that was away for 5 s, it has its clients
+// again within 5.5 s, and what a handshake takes. But it also doubles with each session in a
+// row that has not lasted for Stable. A server that answers with a Retry-After header adds
+// that to the wait, an hour at most.
+//
+// A server that asks its client to move, or closes the session without a reason
+// ([Server.Close]), is well: such a session is taken for stable once it has lasted for the
+// time above, and a move waits for as long as the server says.
+//
+// A client that is refused, in a way that has nothing to do with time, comes back more
+// and more seldom. It waits for half of a time that begins with Max and doubles with
+// each refusal, up to MaxRefused, and for a random part of the other half. A Retry-After
+// can make that longer, but not than MaxRefused. Refusals are
+// the answers of a server, or of something on the way to it, but for the statuses 408,
+// 409, 421, 425, 429 and 5xx; no multiplexer in common ([ErrNoCommonMux]); and sessions
+// of no use, because there is another to the same server ([ErrAlreadyConnected]), or
+// because the server does not speak yamux when nothing was offered. They are counted
+// until there is a session of use.
 type Backoff struct {
 	// Min is the longest wait before the first attempt. 0 means 500 ms.
 	Min time.Duration
 
-	// Max is the longest wait at all. 0 means 30 s; less than Min means Min.
+	// Max is the longest wait but for refusals. 0 means 30 s; less than Min means Min.
 	Max time.Duration
+
+	// MaxRefused is the longest wait after a refusal: so long it may take until a client
+	// is back when what refused it does not any more. 0 means 5 min; less than Max means
+	// Max.
+	MaxRefused time.Duration
 
 	// Stable is how long a session has to last for the next wait to be as if it
 	// was the first. 0 means 30 s.
@@ -35,6 +53,10 @@ const (
 	defaultBackoffMax    = 30 * time.Second
 	defaultBackoffStable = 30 * time.Second
 
+	// defaultBackoffMaxRefused makes 220 requests a second of 50,000 clients that are
+	// refused.
+	defaultBackoffMaxRefused = 5 * time.Minute
+
 	// maxRetryAfter is how long a server can make a client wait.
 	maxRetryAfter = time.Hour
 )
@@ -42,28 +64,45 @@ const (
 func (b Backoff) withDefaults() Backoff {
 	b.Min = cmp.Or(max(b.Min, 0), defaultBackoffMin)
 	b.Max = max(cmp.Or(b.Max, defaultBackoffMax), b.Min)
+	b.MaxRefused = max(cmp.Or(b.MaxRefused, defaultBackoffMaxRefused), b.Max)
 	b.Stable = cmp.Or(max(b.Stable, 0), defaultBackoffStable)
 	return b
 }
 
 // bound is the longest wait before attempt n, the first of which is 0.
-func (b Backoff) bound(n int) time.Duration {
-	d := b.Min
-	for ; n > 0 && d <= b.Max/2; n-- { // so that it does not overflow
+func (b Backoff) bound(n int) time.Duration { return doubled(b.Min, n, b.Max) }
+
+// boundRefused is the longest wait after refusal n, the first of which is 0.
+func (b Backoff) boundRefused(n int) time.Duration { return doubled(b.Max, n, b.MaxRefused) }
+
+// doubled is d doubled n times, or most if that is less.
+func doubled(d time.Duration, n int, most time.Duration) time.Duration {
+	for ; n > 0 && d <= most/2; n-- { // so that it does not overflow
 		d *= 2
 	}
 	if n > 0 {
-		return b.Max
+		return most
 	}
 	return d
 }
 
-// wait is how long to wait before attempt n, after one that failed with err.
-func (b Backoff) wait(n int, err error) time.Duration {
-	return rand.N(b.bound(n)) + retryAfter(err, time.Now())
+// wait is how long to wait before attempt n, after one that failed with err and so many
+// short sessions, when the server has been away for so long.
+func (b Backoff) wait(n, short int, away time.Duration, err error) time.Duration {
+	bound := max(b.Min+min(b.bound(n)-b.Min, away), b.bound(short))
+	return rand.N(bound) + retryAfter(err, time.Now())
 }
 
-// retryAfter is what the server in err asks for (RFC 9110, section 10.2.3).
+// waitRefused is how long to wait after refusal n, which is err. It is never more than
+// MaxRefused: the answer, and its Retry-After, may be somebody else's.
+func (b Backoff) waitRefused(n int, err error) time.Duration {
+	bound := b.boundRefused(n)
+	asked := min(retryAfter(err, time.Now()), b.MaxRefused/2)
+	return max(bound/2+rand.N(bound-bound/2), asked+rand.N(asked+1))
+}
+
+// retryAfter is what the server in err asks for (RFC 9110, section 10.2.3). A date is one
+// of the clock that the answer has its Date from, if it has one.
 func retryAfter(err error, now time.Time) (wait time.Duration) {
 	for _, rejected := range rejections(err) {
 		text := rejected.Header.Get("Retry-After")
@@ -71,66 +110,13 @@ func retryAfter(err error, now time.Time) (wait time.Duration) {
 		if seconds, err := strconv.ParseUint(text, 10, 32); err == nil {
 			d = time.Duration(seconds) * time.Second
 		} else if at, err := http.ParseTime(text); err == nil {
-			d = at.Sub(now)
+			sent, err := http.ParseTime(rejected.Header.Get("Date"))
+			if err != nil {
+				sent = now
+			}
+			d = at.Sub(sent)
 		}
 		wait = max(wait, d)
 	}
 	return min(wait, maxRetryAfter)
-}
-
-// rejections are those among the errors of all carriers.
-func rejections(err error) (all []*carrier.RejectedError) {
-	for _, one := range carrierErrors(err) {
-		if r, ok := errors.AsType[*carrier.RejectedError](one); ok {
-			all = append(all, r)
-		}
-	}
-	return all
-}
-
-// carrierErrors are the errors of each carrier that was tried.
-func carrierErrors(err error) []error {
-	if several, ok := errors.AsType[*attempts](err); ok {
-		return several.Unwrap()
-	}
-	return []error{err}
-}
-
-// Retryable reports whether it makes sense to connect again after err, the error
-// of DialAndListen or the end of a session. It does, but for answers that a later
-// attempt will get as well: 401 and 403 from any carrier, and if no carrier met
-// with anything else, another refusal with a status of 4xx, except those that
-// speak of time (408, 409, 425 and 429) or of another server (421: the next attempt may
-// be led elsewhere, see RFC 9110, section 15.5.20, and [WithSessions]), a redirect for
-// good (301 and 308), no protocol in common, and a URL that is invalid or of a scheme
-// that no carrier knows. Nor does it after a session that was given up because there is
-// another to the same server ([ErrAlreadyConnected]).
-// It is what a client with [WithReconnect] goes by if it has no [WithRetry].
-func Retryable(err error) bool {
-	for _, r := range rejections(err) {
-		if r.StatusCode == http.StatusUnauthorized || r.StatusCode == http.StatusForbidden {
-			return false
-		}
-	}
-	return slices.ContainsFunc(carrierErrors(err), func(one error) bool { return !final(one) })
-}
-
-// final reports whether err is an answer that will not change.
-func final(err error) bool {
-	if errors.Is(err, ErrNoCommonMux) || errors.Is(err, carrier.ErrScheme) || errors.Is(err, errURL) ||
-		errors.Is(err, ErrAlreadyConnected) {
-		return true
-	}
-	rejected, ok := errors.AsType[*carrier.RejectedError](err)
-	if !ok {
-		return false
-	}
-	switch rejected.StatusCode {
-	case http.StatusRequestTimeout, http.StatusConflict, http.StatusMisdirectedRequest, http.StatusTooEarly,
-		http.StatusTooManyRequests:
-		return false
-	case http.StatusMovedPermanently, http.StatusPermanentRedirect: // which are not followed
-		return true
-	}
-	return rejected.StatusCode >= 400 && rejected.StatusCode < 500
 }

@@ -1,7 +1,6 @@
 package transport_test
 
 import (
-	"bufio"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -21,8 +20,8 @@ import (
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/carrier/mem"
 	"github.com/backdial/backdial/carrier/ws"
-	"github.com/backdial/backdial/internal/await"
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/test/await"
+	"github.com/backdial/backdial/internal/test/leak"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/smuxmux"
 	"github.com/backdial/backdial/mux/yamuxmux"
@@ -73,11 +72,11 @@ func TestDialErrors(t *testing.T) {
 	}{{
 		name: "broken URL",
 		url:  func(*testing.T) string { return "ws://host:port" },
-		text: `transport: the URL is invalid: parse "ws://host:port": invalid port ":port" after host`,
+		text: `transport: the URL is invalid: invalid port \(it is not shown, .*`,
 	}, {
 		name: "broken URL with a password",
 		url:  func(*testing.T) string { return "ws://device:se%cret@host/" },
-		text: `transport: the URL is invalid, and not shown because it may hold a password; is that escaped\?`,
+		text: `transport: the URL is invalid: invalid URL escape \(it is not shown, because it may hold a secret; are its user and password escaped\?\)`,
 	}, {
 		name: "token in the URL",
 		url:  func(t *testing.T) string { return "ws://" + freeAddr(t) + "/x?token=secret" },
@@ -85,7 +84,7 @@ func TestDialErrors(t *testing.T) {
 	}, {
 		name: "endless Location",
 		url:  answer(302, http.Header{"Location": {strings.Repeat("x", 50<<10)}}, ""),
-		text: `transport: ws: dial http://127.0.0.1:\d+: server answered 302 Found to "x{200}" \(redirects are not followed\)`,
+		text: `transport: ws: dial http://127.0.0.1:\d+: server answered 302 Found to "x{200}…" \(redirects are not followed\)`,
 	}, {
 		name: "hanging carrier",
 		url: func(t *testing.T) string {
@@ -112,7 +111,7 @@ func TestDialErrors(t *testing.T) {
 	}, {
 		name: "nobody listens",
 		url:  func(t *testing.T) string { return "ws://device:secret@" + freeAddr(t) },
-		text: `transport: ws: dial ws://device:xxxxx@127.0.0.1:\d+: dial tcp 127.0.0.1:\d+: connect: connection refused`,
+		text: `transport: ws: dial ws://xxxxx@127.0.0.1:\d+: dial tcp 127.0.0.1:\d+: connect: connection refused`,
 		is:   func(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) },
 	}, {
 		name: "unknown certificate",
@@ -195,71 +194,6 @@ func rejectedWith(status int) func(error) bool {
 	}
 }
 
-// stripping is a reverse proxy in front of backend that removes the
-// subprotocol from answers.
-func stripping(t *testing.T, backend string) string {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ln.Close() })
-	go func() {
-		client, err := ln.Accept()
-		if err != nil {
-			return
-		}
-		defer client.Close()
-		server, err := net.Dial("tcp", backend)
-		if err != nil {
-			return
-		}
-		defer server.Close()
-		go io.Copy(server, client)
-		for r := bufio.NewReader(server); ; {
-			line, err := r.ReadString('\n')
-			if err != nil {
-				return
-			}
-			if !strings.HasPrefix(line, "Sec-WebSocket-Protocol:") {
-				io.WriteString(client, line)
-			}
-			if line == "\r\n" {
-				io.Copy(client, r)
-				return
-			}
-		}
-	}()
-	return "http://" + ln.Addr().String()
-}
-
-func TestStrippedProtocol(t *testing.T) {
-	leak.Check(t)
-	muxes := transport.WithMuxes(smuxmux.New(), yamuxmux.New())
-	srv := httptest.NewServer(serverFunc(t, func(d *transport.Dialer) { d.Dial() }, muxes))
-	defer srv.Close()
-	url := stripping(t, srv.Listener.Addr().String())
-	lis, err := transport.DialAndListen(url, nil, muxes)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer lis.Close()
-	_, err = lis.Accept()
-	want := "transport: accept: yamux: session ended: protocol violation: " +
-		"frame of version 2 instead of 0: the peer does not speak yamux " +
-		"(nothing was negotiated: a proxy may have removed the Sec-WebSocket-Protocol header)"
-	if err == nil || err.Error() != want {
-		t.Errorf("error\n\t%v\nwant\n\t%s", err, want)
-	}
-	if !errors.Is(err, mux.ErrProtocol) {
-		t.Error("the error does not match mux.ErrProtocol")
-	}
-
-	_, err = transport.DialAndListen(stripping(t, srv.Listener.Addr().String()), nil, muxes, transport.WithRequireNegotiation())
-	if !errors.Is(err, transport.ErrNoCommonMux) {
-		t.Errorf("error %v, want transport.ErrNoCommonMux", err)
-	}
-}
-
 func TestPlainRequests(t *testing.T) {
 	told := make(chan error, 1)
 	srv := httptest.NewServer(serverFunc(t, nil, transport.WithTrace(transport.Trace{
@@ -273,8 +207,8 @@ func TestPlainRequests(t *testing.T) {
 		body   string
 		err    error // that the trace is told, or nil for any
 	}{
-		{"GET", nil, 426, "GET / is not a request of the carriers here (ws)", transport.ErrNotHandshake},
-		{"POST", nil, 426, "POST / is not a request of the carriers here (ws)", transport.ErrNotHandshake},
+		{"GET", nil, 426, `GET "/" is not a request of the carriers here (ws)`, transport.ErrNotHandshake},
+		{"POST", nil, 426, `POST "/" is not a request of the carriers here (ws)`, transport.ErrNotHandshake},
 		{"GET", upgrade("backdial.v9.future"), 400, "client offers backdial.v9.future, server has qmux-02.backdial.1, backdial.v1.yamux", transport.ErrNoCommonMux},
 		{"GET", http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}}, 400, "Bad Request", nil},
 		{"GET", http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Origin": {"https://evil.example"}}, 403, "Forbidden", carrier.ErrOrigin},

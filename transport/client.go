@@ -7,8 +7,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
+
+	"github.com/backdial/backdial/redact"
 )
 
 // A Client connects to a server and listens for what the server dials. It may be
@@ -22,7 +23,7 @@ type Client struct {
 	URL string
 
 	// Header is sent with the request. The server finds it in
-	// [Dialer.Header].
+	// [Dialer.Header], and refuses more than 100 fields or 16 KiB.
 	Header http.Header
 
 	// HandshakeTimeout bounds what it takes to make a session. 0 or less means
@@ -31,6 +32,8 @@ type Client struct {
 
 	config config
 	paths  paths
+
+	stripped stripped
 }
 
 // NewClient returns a client with options.
@@ -90,8 +93,10 @@ func (c *Client) DialAndListen() (net.Listener, error) {
 // [carrier.ErrScheme] for a URL that no carrier knows, or [ErrNoCommonMux].
 //
 // With [WithReconnect] the first session is awaited in the same way as the later
-// ones: it is tried again until there is one, ctx ends, or an attempt fails in a
-// way that will not change.
+// ones: it is tried again until there is one, ctx ends, or it makes no sense to try
+// ([Retryable]). So a wrong path in the URL, which is answered with status 404, is tried
+// again too: [WithLogger] and [Trace.DialFailed] tell of it, and so does the error when
+// ctx ends. Without WithReconnect the first answer is the error.
 //
 // [*carrier.RejectedError]: https://pkg.go.dev/github.com/backdial/backdial/carrier#RejectedError
 // [carrier.ErrScheme]: https://pkg.go.dev/github.com/backdial/backdial/carrier#ErrScheme
@@ -118,12 +123,12 @@ func (c *Client) session(ctx context.Context, config *config, held []string) (*s
 	var err error
 	if config.url != nil {
 		if address, err = config.url(bounded); err != nil {
-			return nil, fmt.Errorf("URL: %w", err)
+			return nil, fmt.Errorf("URL: %w", redact.Error(err))
 		}
 	}
 	if config.header != nil {
 		if header, err = config.header(bounded); err != nil {
-			return nil, fmt.Errorf("header: %w", err)
+			return nil, fmt.Errorf("header: %w", redact.Error(err))
 		}
 	}
 	u, err := parseURL(address)
@@ -134,10 +139,7 @@ func (c *Client) session(ctx context.Context, config *config, held []string) (*s
 }
 
 func parseURL(address string) (*url.URL, error) {
-	u, err := url.Parse(address)
-	if err != nil && strings.Contains(address, "@") {
-		return nil, fmt.Errorf("%w, and not shown because it may hold a password; is that escaped?", errURL)
-	}
+	u, err := redact.Parse(address)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errURL, err)
 	}

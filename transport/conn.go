@@ -15,7 +15,8 @@ import (
 //	...
 //	conn.(transport.Conn).CloseWrite()
 //
-// What it promises is written in package mux, of a Stream.
+// What it promises is written in package mux, of a Stream. It has the optional methods
+// that the multiplexer's streams have, with [WithTrace] and without.
 //
 // [http.Transport]: https://pkg.go.dev/net/http#Transport
 type Conn interface {
@@ -35,13 +36,4 @@ type Conn interface {
 	Reset() error
 }
 
-var (
-	_ Conn = mux.Stream(nil)
-	_ Conn = (*tracedConn)(nil)
-
-	_ mux.CodeResetter = (*codedConn)(nil)
-	_ mux.WriterTo     = (*tracedConn)(nil)
-	_ mux.WriterTo     = (*codedConn)(nil)
-	_ mux.Checker      = (*tracedConn)(nil)
-	_ mux.Checker      = (*codedConn)(nil)
-)
+var _ Conn = mux.Stream(nil)

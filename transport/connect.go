@@ -13,7 +13,7 @@ import (
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/internal/ctxerr"
 	"github.com/backdial/backdial/internal/race"
-	"github.com/backdial/backdial/internal/redact"
+	"github.com/backdial/backdial/redact"
 )
 
 // ErrLostRace is matched by the error of a carrier's attempt that was given up
@@ -35,6 +35,7 @@ func (c *Client) connect(ctx, bounded context.Context, timeout time.Duration, co
 			by:      by,
 			path:    newPath(i, u.Host),
 			request: carrier.Request{URL: u, Header: header, TLS: config.tls},
+			mute:    c.stripped.has(newPath(i, u.Host), time.Now()),
 			explain: func(err error) error {
 				if bounded.Err() != nil && ctx.Err() == nil {
 					return fmt.Errorf("no session within %v: %w", timeout, err)
@@ -61,10 +62,13 @@ func (c *Client) connect(ctx, bounded context.Context, timeout time.Duration, co
 	var failed attempts
 	for _, t := range tries {
 		if bounded.Err() != nil { // which not every carrier heeds
-			t.end(t.explain(fmt.Errorf("%s: dial %s: %w", t.by.Name(), redact.URL(u), ctxerr.Of(bounded))))
+			t.end(t.explain(t.failed(ctxerr.Of(bounded))))
 		}
 		if t.err != nil {
 			failed = append(failed, t.err)
+			if t.mute && isRefused(t.err) { // perhaps for lack of an offer
+				c.stripped.forget(t.path)
+			}
 		}
 	}
 	if len(failed) == 0 { // ctx had ended before
@@ -123,11 +127,15 @@ func (c *Client) won(winner *try, tries []*try) *session {
 	if len(preferred) > 0 {
 		session.info.Fallback = &preferred
 	}
+	path := winner.path
+	session.settle = func() {
+		c.paths.settle(time.Now())
+		c.stripped.settle(path, session, time.Now())
+	}
 	if last := tries[len(tries)-1]; winner != last { // there is another to use instead
 		// Silence takes that long to be noticed.
 		short := shortLife + max(config.session.KeepAlive, 0) + max(config.session.KeepAliveTimeout, 0)
 		c.paths.connected(winner.path, now, session.mux.Context(), short)
-		session.settle = func() { c.paths.settle(time.Now()) }
 	}
 	return session
 }
@@ -139,6 +147,7 @@ type try struct {
 	path    path
 	request carrier.Request
 	explain func(error) error // adds what the carrier does not know
+	mute    bool              // offer nothing
 	passed  *failure          // why it is no more than a reserve, or nil
 	session *session          // once run has succeeded
 
@@ -174,22 +183,21 @@ func (t *try) run(ctx context.Context) (*try, error) {
 }
 
 func (t *try) dial(ctx context.Context) error {
-	failed := func(err error) error {
-		return fmt.Errorf("%s: dial %s: %w", t.by.Name(), redact.URL(t.request.URL), err)
-	}
 	muxes, err := t.config.muxesOn(t.by)
 	if err != nil {
-		return failed(err)
+		return t.failed(err)
 	}
-	t.request.Protocols = muxes.protocols()
+	if !t.mute {
+		t.request.Protocols = muxes.protocols()
+	}
 	conn, err := t.by.Dial(ctx, &t.request)
 	if err != nil {
 		return err
 	}
-	m, err := t.config.agreed(t.by, muxes, conn.Protocol())
+	m, err := t.config.agreed(t.by, muxes, t.request.Protocols, conn.Protocol())
 	if err != nil {
 		conn.Close()
-		return failed(err)
+		return t.failed(err)
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() }) // ListenSide may wait for the peer
 	session, err := startSession(t.config, t.by, conn, m, m.ListenSide, t.config.session)
@@ -200,8 +208,9 @@ func (t *try) dial(ctx context.Context) error {
 		err = fmt.Errorf("start %s: %w", m.Name(), ctxerr.Of(ctx))
 	}
 	if err != nil {
-		return failed(err)
+		return t.failed(err)
 	}
+	session.mute = t.mute
 	t.session = session
 	return nil
 }
@@ -233,8 +242,12 @@ func (t *try) end(err error) {
 func (t *try) endLost() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.endLocked(fmt.Errorf("%s: dial %s: no session within %v: %w",
-		t.by.Name(), redact.URL(t.request.URL), time.Since(t.began).Round(time.Millisecond), ErrLostRace))
+	t.endLocked(t.failed(fmt.Errorf("no session within %v: %w", time.Since(t.began).Round(time.Millisecond), ErrLostRace)))
+}
+
+// failed says what was tried when err came of it.
+func (t *try) failed(err error) error {
+	return redact.Dial(t.by.Name(), t.request.URL, t.request.Header, err)
 }
 
 func (t *try) endLocked(err error) {

@@ -16,8 +16,8 @@ import (
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/carrier/mem"
 	"github.com/backdial/backdial/carrier/ws"
-	"github.com/backdial/backdial/internal/await"
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/test/await"
+	"github.com/backdial/backdial/internal/test/leak"
 	"github.com/backdial/backdial/transport"
 )
 

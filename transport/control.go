@@ -18,6 +18,8 @@ const (
 	controlLeaving = 4
 	controlClosing = 5
 	controlServer  = 6
+	controlFailed  = 7
+	controlEnding  = 8
 )
 
 // maxReason is how many bytes of a reason are sent and shown.
@@ -27,7 +29,7 @@ const maxReason = 256
 type controlMessage struct {
 	kind  uint64
 	delay time.Duration // of a move, in whole milliseconds
-	text  string        // the reason of a closing; the ID of a server
+	text  string        // of a closing; the ID of a server; the EndReason of an ending
 }
 
 func (m controlMessage) encode() []byte {
@@ -35,7 +37,7 @@ func (m controlMessage) encode() []byte {
 	switch m.kind {
 	case controlMove:
 		b = binary.AppendUvarint(b, uint64(m.delay.Milliseconds()))
-	case controlClosing, controlServer:
+	case controlClosing, controlServer, controlEnding:
 		text := m.text[:min(len(m.text), maxReason)]
 		b = binary.AppendUvarint(b, uint64(len(text)))
 		b = append(b, text...)
@@ -50,14 +52,14 @@ func decodeControl(b []byte) (m controlMessage, ok bool) {
 		return m, false
 	}
 	switch m.kind {
-	case controlMoved, controlStaying, controlLeaving:
+	case controlMoved, controlStaying, controlLeaving, controlFailed:
 		return m, true
 	case controlMove:
 		delay, _, ok := cutUvarint(b)
 		const most = math.MaxInt64 / uint64(time.Millisecond)
 		m.delay = time.Duration(min(delay, most)) * time.Millisecond
 		return m, ok
-	case controlClosing, controlServer:
+	case controlClosing, controlServer, controlEnding:
 		n, text, ok := cutUvarint(b)
 		if !ok || n > uint64(len(text)) {
 			return m, false
@@ -123,4 +125,11 @@ func (s *session) say(m controlMessage) error {
 		return errNoControl
 	}
 	return s.mux.Send(m.encode())
+}
+
+// sayMoved tells the server that the client has another session, because of which it
+// closes this one.
+func (s *session) sayMoved() {
+	s.hear(EndMoved)
+	s.say(controlMessage{kind: controlMoved})
 }

@@ -20,6 +20,8 @@ func TestControlMessages(t *testing.T) {
 		{controlMessage{kind: controlLeaving}, []byte{4}},
 		{controlMessage{kind: controlClosing, text: "ok"}, []byte{5, 2, 'o', 'k'}},
 		{controlMessage{kind: controlServer, text: "r-1"}, []byte{6, 3, 'r', '-', '1'}},
+		{controlMessage{kind: controlFailed}, []byte{7}},
+		{controlMessage{kind: controlEnding, text: "kicked"}, []byte{8, 6, 'k', 'i', 'c', 'k', 'e', 'd'}},
 	} {
 		if got := test.message.encode(); !bytes.Equal(got, test.wire) {
 			t.Errorf("%+v is %x, want %x", test.message, got, test.wire)
@@ -33,7 +35,7 @@ func TestControlMessages(t *testing.T) {
 	}
 	long := append([]byte{6, 0x81, 0x01}, bytes.Repeat([]byte("x"), 129)...)
 	for _, unknown := range [][]byte{
-		nil, {0}, {0x80}, {1}, {1, 0x80}, {5}, {5, 2, 'o'}, bytes.Repeat([]byte{0xff}, 20), {7},
+		nil, {0}, {0x80}, {1}, {1, 0x80}, {5}, {5, 2, 'o'}, {8}, {8, 2, 'o'}, bytes.Repeat([]byte{0xff}, 20),
 		{6}, {6, 0}, {6, 2, 'o'}, {6, 1, ','}, {6, 2, '.', 'a'}, long, // which are no ID
 	} {
 		if got, ok := decodeControl(unknown); ok {
@@ -51,6 +53,7 @@ func FuzzControlMessage(f *testing.F) {
 		{kind: controlLeaving},
 		{kind: controlClosing, text: "replaced"},
 		{kind: controlServer, text: "replica-1"},
+		{kind: controlEnding, text: "too_old"},
 	} {
 		f.Add(m.encode())
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/carrier/ws"
+	"github.com/backdial/backdial/internal/setting"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/qmux"
 	"github.com/backdial/backdial/mux/yamuxmux"
@@ -33,6 +34,10 @@ const (
 	minBackoff = time.Minute
 	maxBackoff = time.Hour
 
+	// strippedFor is for how long a client offers no protocols where the server's
+	// choice gets lost: each time that it tries costs a session.
+	strippedFor = time.Hour
+
 	// shortLife is for how long a session that falls silent is held against its
 	// carrier: the path let the handshake pass, but not what followed. The
 	// defaults notice silence within half a minute, if anything can be written.
@@ -57,6 +62,10 @@ const (
 	// visits every server that there is.
 	maxSessionsOfClient = 8
 
+	// defaultCloseGrace is enough for most requests, and does not keep a program for long that
+	// has forgotten its connections.
+	defaultCloseGrace = 5 * time.Second
+
 	// defaultMaxAge is for clients that can move without losing anything.
 	defaultMaxAge = 24 * time.Hour
 
@@ -72,12 +81,10 @@ const (
 	drainRetryAfter      = time.Second
 	sessionsRetryAfter   = 30 * time.Second
 	handshakesRetryAfter = time.Second
+	authorizeRetryAfter  = time.Second // whatever has failed there may work again
 
 	// answerTime is for the answer to a handshake that has taken all the time it had.
 	answerTime = 5 * time.Second
-
-	// maxHeaderBytes limits the header of a request on servers of our own.
-	maxHeaderBytes = 64 << 10
 )
 
 // withDefaults returns c with everything set.
@@ -88,25 +95,20 @@ func (c config) withDefaults() config {
 	if len(c.muxes) == 0 {
 		c.muxes = defaultMuxes
 	}
-	if c.handshakeTimeout <= 0 {
-		c.handshakeTimeout = defaultHandshakeTimeout
-	}
+	c.handshakeTimeout = setting.Timeout(c.handshakeTimeout, defaultHandshakeTimeout)
 	if c.headStart == 0 {
 		c.headStart = defaultHeadStart
 	}
 	if c.retry == nil {
-		c.retry = Retryable
+		c.retry = c.retryable
 	}
 	if c.keepAlive != nil {
 		c.session.KeepAlive, c.session.KeepAliveTimeout = c.keepAlive.interval, c.keepAlive.timeout
 	}
-	if c.maxSessions <= 0 {
-		c.maxSessions = defaultMaxSessions
-	}
-	if c.maxHandshakes <= 0 {
-		c.maxHandshakes = defaultMaxHandshakes
-	}
+	c.maxSessions = setting.Limit(c.maxSessions, defaultMaxSessions)
+	c.maxHandshakes = setting.Limit(c.maxHandshakes, defaultMaxHandshakes)
 	c.sessions = max(c.sessions, 1)
+	c.closeGrace = cmp.Or(c.closeGrace, defaultCloseGrace)
 	c.maxAge = cmp.Or(c.maxAge, defaultMaxAge)
 	if c.logger == nil {
 		c.logger = slog.New(slog.DiscardHandler)

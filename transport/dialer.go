@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/redact"
 )
 
 // ErrClientGone is matched by the errors of a [Dialer] whose client has left
@@ -21,8 +22,8 @@ var ErrClientGone = errors.New("client gone")
 // by any number of goroutines, for as long as the client stays connected. A
 // client that comes back is another Dialer.
 type Dialer struct {
-	// Header of the client's request. The client chose it: check it before
-	// you believe it.
+	// Header of the client's request, of 100 fields and 16 KiB at most. The client
+	// chose it: check it before you believe it.
 	Header http.Header
 
 	// URL of the client's request: its path and query.
@@ -32,14 +33,15 @@ type Dialer struct {
 	// included, or nil if it is not, or by someone in front of the server.
 	TLS *tls.ConnectionState
 
+	source  source
 	session *session
 	request context.Context // of the client's request, for its values
 	expiry  *time.Timer     // nil for none; guarded by Server.mu
 	leaving leaving
 }
 
-func newDialer(r *http.Request, s *session) *Dialer {
-	d := &Dialer{Header: r.Header.Clone(), URL: r.URL, TLS: r.TLS, session: s, request: r.Context()}
+func newDialer(r *http.Request, from source, s *session) *Dialer {
+	d := &Dialer{Header: r.Header.Clone(), URL: r.URL, TLS: r.TLS, source: from, session: s, request: r.Context()}
 	d.leaving.init(s)
 	return d
 }
@@ -85,16 +87,27 @@ func (d *Dialer) dial(ctx context.Context) (net.Conn, error) {
 // error. Close waits a few seconds at most until the client has what was
 // written before.
 func (d *Dialer) Close() error {
-	d.leaving.end(errClosing)
+	d.leaving.end(fmt.Errorf("transport: dial: %w", d.session.closedHere(net.ErrClosed)))
 	return d.session.mux.Close()
 }
 
 // CloseWithReason is Close, and tells the client why: its [Listener] ends with a
 // [*ClosedError]. With [WithReconnect] it connects again all the same, unless its
-// [WithRetry] says otherwise or [WithAuthorize] refuses it. reason is cut to 256 bytes.
+// [WithRetry] says otherwise or [WithAuthorize] sends it away. reason is cut to 256 bytes.
 // A client that does not negotiate is not told.
 func (d *Dialer) CloseWithReason(reason string) error {
-	d.session.say(controlMessage{kind: controlClosing, text: reason}) // as far as it can be told
+	return d.CloseBecause(errors.New(redact.Quote(reason)), reason)
+}
+
+// CloseBecause is [Dialer.CloseWithReason] for a reason that is another on this end: why is
+// in the error of [Dialer.Err] and the log, and is not told to the client, but for the
+// [EndReason] in it, such as [EndKicked]. Without one the reason is [EndClosed].
+func (d *Dialer) CloseBecause(why error, reason string) error {
+	d.session.closeBecause(why)
+	if r := namedReason(why); r.isTold() {
+		d.session.say(controlMessage{kind: controlEnding, text: string(r)}) // as far as it can be told
+	}
+	d.session.say(controlMessage{kind: controlClosing, text: reason})
 	return d.Close()
 }
 
@@ -109,8 +122,9 @@ func (d *Dialer) Ping(ctx context.Context) error {
 }
 
 // Moving reports whether the client has been asked to move to another session
-// ([Dialer.Shutdown], [Server.Shutdown], [WithMaxAge]), and may still do so: a client
-// that WithMaxAge lets stay, because it cannot move, is not moving.
+// ([Dialer.Shutdown], [Server.Shutdown], [WithMaxAge], or because the session's stream
+// ids run out), and may still do so: a client that is let stay, because it cannot move,
+// is not moving.
 func (d *Dialer) Moving() bool { return d.leaving.asked.Load() }
 
 // Done is closed when the session has ended.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,15 +14,16 @@ import (
 // ErrDraining is matched by the error of Dial when the session takes no new
 // connections, but those that are open go on: its client has moved or is to move to
 // another session ([Server.Shutdown], [Dialer.Shutdown], [WithMaxAge]), or is shutting
-// down itself.
+// down itself, or the session has used up its stream ids.
 var ErrDraining = errors.New("session is draining")
-
-// errClosing is the error of Dial while Close waits for the client.
-var errClosing = fmt.Errorf("transport: dial: session: %w", net.ErrClosed)
 
 // errLeaving is the error of Dial when it is the server that does not want the
 // session any more.
 var errLeaving = fmt.Errorf("transport: dial: %w", ErrDraining)
+
+// errPeerLeaves is the error of Dial when the client shuts down. A hostile one says so as
+// often as it likes.
+var errPeerLeaves = fmt.Errorf("transport: dial: %w: %w", ErrDraining, mux.ErrGoAway)
 
 // moveGrace is how long a client has to move, beyond the delay that it was given:
 // a handshake, however slow.
@@ -40,24 +40,33 @@ type leaving struct {
 	move  sync.Once
 	moved chan struct{} // closed by move: the client has another session
 	stays chan struct{} // has room for one; the client will not have another
+
+	exodus atomic.Pointer[exodus] // the latest one, or nil
 }
 
 func (l *leaving) init(s *session) {
 	l.began, l.moved, l.stays = make(chan struct{}), make(chan struct{}), make(chan struct{}, 1)
 	l.dialable, l.end = context.WithCancelCause(s.mux.Context())
-	s.control.listen(func(m controlMessage) {
-		switch m.kind {
-		case controlMoved:
-			l.move.Do(func() { close(l.moved) })
-		case controlStaying:
-			select {
-			case l.stays <- struct{}{}:
-			default:
-			}
-		case controlLeaving:
-			l.start(fmt.Errorf("transport: dial: %w: %w", ErrDraining, mux.ErrGoAway))
+}
+
+// hear notes what the client says.
+func (d *Dialer) hear(m controlMessage) {
+	l := &d.leaving
+	switch m.kind {
+	case controlMoved:
+		d.session.hear(EndMoved)
+		l.move.Do(func() { close(l.moved) })
+	case controlStaying:
+		select {
+		case l.stays <- struct{}{}:
+		default:
 		}
-	})
+	case controlFailed:
+		l.exodus.Load().failed(l)
+	case controlLeaving:
+		d.session.hear(EndShutdown)
+		l.start(errPeerLeaves)
+	}
 }
 
 func (l *leaving) start(why error) {
@@ -100,18 +109,20 @@ func (d *Dialer) Dialable() context.Context { return d.leaving.dialable }
 //
 // A client that does not answer is given up after 10 s, or half of the time that ctx
 // leaves.
-func (d *Dialer) Shutdown(ctx context.Context) error { return d.leave(ctx, 0) }
+func (d *Dialer) Shutdown(ctx context.Context) error { return d.leave(ctx, newExodus(), 0) }
 
 // leave is Shutdown of a client that is to move after a delay.
-func (d *Dialer) leave(ctx context.Context, delay time.Duration) error {
+func (d *Dialer) leave(ctx context.Context, e *exodus, delay time.Duration) error {
 	half, cancel := withHalf(ctx)
 	defer cancel()
-	if began := time.Now(); !d.askToMove(half, delay, delay+moveGrace) {
+	began, asking := time.Now(), d.session.probe()
+	moved := d.askToMove(half, delay, delay+moveGrace, e.vain)
+	e.answered(&d.leaving, moved)
+	if !moved {
 		// Its end makes it come back, perhaps: at a moment of its own too.
 		sleep(half, d.Done(), delay-time.Since(began))
 	}
-	d.leaving.start(errLeaving)
-	return d.session.mux.Shutdown(ctx)
+	return d.retire(ctx, moved, asking, EndShutdown)
 }
 
 // withHalf returns a context that ends when half of ctx's time has passed.
@@ -134,8 +145,8 @@ func sleep(ctx context.Context, done <-chan struct{}, d time.Duration) {
 }
 
 // askToMove asks the client to move after a delay, and waits for its answer for so
-// long. It reports whether the client has moved.
-func (d *Dialer) askToMove(ctx context.Context, delay, patience time.Duration) bool {
+// long, or until vain is closed. It reports whether the client has moved.
+func (d *Dialer) askToMove(ctx context.Context, delay, patience time.Duration, vain <-chan struct{}) bool {
 	select {
 	case <-d.leaving.stays: // an answer to an earlier question
 	default:
@@ -151,6 +162,7 @@ func (d *Dialer) askToMove(ctx context.Context, delay, patience time.Duration) b
 		return true
 	case <-d.leaving.stays:
 	case <-late.C:
+	case <-vain:
 	case <-ctx.Done():
 	case <-d.Done():
 	}

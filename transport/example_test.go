@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -122,6 +123,47 @@ func ExampleServer_ServeHTTP() {
 	// transport: accept: qmux: session ended: closed by the peer
 }
 
+// The server asks a database who may connect. A device that comes while the database is
+// away is to come back; one that was stolen is not.
+func ExampleWithAuthorize() {
+	stolen := map[string]bool{"kiosk-7": true}
+	lookUp := func(id string) (isStolen bool, err error) {
+		if id == "" {
+			return false, errors.New("the database is away")
+		}
+		return stolen[id], nil
+	}
+	authorize := func(r *http.Request) error {
+		isStolen, err := lookUp(r.Header.Get("DeviceId"))
+		if err != nil {
+			return err // status 503, and the device does not see why
+		}
+		if isStolen {
+			return fmt.Errorf("stolen: %w", transport.ErrForbidden) // status 403, for good
+		}
+		return nil
+	}
+	server := httptest.NewServer(transport.NewServer(
+		transport.EndpointHandlerFunc(func(d *transport.Dialer) { d.Close() }), transport.WithAuthorize(authorize)))
+	defer server.Close()
+
+	for _, id := range []string{"kiosk-1", "kiosk-7", ""} {
+		_, err := transport.DialAndListen(server.URL, http.Header{"DeviceId": {id}})
+		rejected, _ := errors.AsType[*carrier.RejectedError](err)
+		switch {
+		case err == nil:
+			fmt.Printf("%q is connected\n", id)
+		case rejected != nil:
+			fmt.Printf("%q: status %d, for good: %v\n", id, rejected.StatusCode, rejected.Final())
+		}
+	}
+
+	// Output:
+	// "kiosk-1" is connected
+	// "kiosk-7": status 403, for good: true
+	// "": status 503, for good: false
+}
+
 // A program with an HTTP server and an HTTP/3 server of its own mounts one
 // Server in both: at one address for TCP and UDP, WebSocket and WebTransport
 // clients are served, beside everything else that it serves.
@@ -198,8 +240,9 @@ func ExampleWithMuxes() {
 	// backdial.v1.yamux
 }
 
-// A device that serves HTTP leaves without cutting a request.
-func ExampleListener_Shutdown() {
+// A device that serves HTTP leaves without cutting a request: http.Server.Shutdown closes
+// the listener, and waits for what is running.
+func ExampleListener_Close() {
 	answers := make(chan string)
 	handler := transport.EndpointHandlerFunc(func(d *transport.Dialer) {
 		client := &http.Client{Transport: &http.Transport{DialContext: d.DialContext}}
@@ -226,9 +269,8 @@ func ExampleListener_Shutdown() {
 	go device.Serve(lis)
 
 	<-requested
-	device.SetKeepAlivesEnabled(false) // connections end with their requests
 	left := make(chan error)
-	go func() { left <- lis.Shutdown(context.Background()) }()
+	go func() { left <- device.Shutdown(context.Background()) }()
 	fmt.Println(<-answers)
 	fmt.Println(<-left)
 

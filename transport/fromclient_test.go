@@ -13,8 +13,8 @@ import (
 
 	"github.com/hashicorp/yamux"
 
-	"github.com/backdial/backdial/internal/await"
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/test/await"
+	"github.com/backdial/backdial/internal/test/leak"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/transport"
 )

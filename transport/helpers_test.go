@@ -89,9 +89,16 @@ func echoes(t *testing.T, d dialer, size int) {
 	defer c.Close()
 	c.SetDeadline(time.Now().Add(patience))
 	sent, got := bytes.Repeat([]byte("x"), size), make([]byte, size)
-	go c.Write(sent)
+	written := make(chan error, 1)
+	go func() {
+		_, err := c.Write(sent)
+		written <- err
+	}()
 	if n, err := io.ReadFull(c, got); err != nil || !bytes.Equal(got, sent) {
 		t.Fatalf("echo: %d of %d bytes, %v", n, size, err)
+	}
+	if err := <-written; err != nil { // which may return after the peer has answered
+		t.Fatal("write:", err)
 	}
 }
 

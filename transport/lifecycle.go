@@ -2,16 +2,16 @@ package transport
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"slices"
 	"sync"
+	"time"
 )
 
 // A lifecycle is the life of a listener.
 //
-//	          ┌────────────┐ a session  ┌───────────┐
-//	start ──► │ connecting ├───────────►│ connected ├──── Shutdown ──┐
+//	          ┌────────────┐ a session  ┌───────────┐ Shutdown, or Close
+//	start ──► │ connecting ├───────────►│ connected ├─ while in use ─┐
 //	          └─▲────────┬─┘            └┬──┬─────▲─┘                │
 //	            │        │ it failed     │  │     │ another session  │
 //	            │ time   ▼               │  │     │                  ▼
@@ -28,8 +28,8 @@ import (
 // It has a [lane] for each session that it is to hold at a time, one as a rule. Each
 // lane goes through these states, and the listener is in the best of them.
 //
-// It has no goroutine but those that make the next session of a lane, which close and
-// shutdown wait for.
+// It has no goroutine but those that make the next session of a lane, and the one that
+// ends it when close was called, which ends with the last session.
 type lifecycle struct {
 	client *Client
 	config config
@@ -47,6 +47,7 @@ type lifecycle struct {
 	session  *session   // the latest
 	live     []*session // those that have not ended, the latest last
 	closing  bool       // close or shutdown was called
+	closed   bool       // close was called: nothing is accepted
 	lanes    []lane
 	only     [1]lane // the lanes of most listeners
 	turn     turn
@@ -85,10 +86,11 @@ func (l *lifecycle) set(ln *lane, to State, s *session, change StateChange) bool
 		return false
 	}
 	if change.Wait > 0 {
-		l.config.logger.Info("backdial: connecting again", "in", change.Wait, "attempt", change.Attempt, "err", change.Err)
+		ln.logPause(change)
 	}
-	// It is news if the state is another, or the pause that the listener is in.
-	news := whole.From != whole.To || to == whole.To && to != StateConnected
+	// It is news if the state is another, or the pause that the listener is in, or if a
+	// lane has trouble that does not end by itself.
+	news := whole.From != whole.To || to == whole.To && to != StateConnected || change.Refused > 0 || to == StateEnded
 	if news && l.config.trace.StateChanged != nil {
 		l.config.trace.StateChanged(whole)
 	}
@@ -105,7 +107,7 @@ func (l *lifecycle) set(ln *lane, to State, s *session, change StateChange) bool
 func (l *lifecycle) setState(ln *lane, to State, s *session, change StateChange) (whole StateChange, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.state == StateEnded || l.closing && to < StateDraining {
+	if l.state == StateEnded || l.closing && to < StateDraining || l.state == to && to == StateDraining {
 		return change, false
 	}
 	if ln != nil {
@@ -168,21 +170,25 @@ func (l *lifecycle) connected(ln *lane, s *session) {
 		return
 	}
 	l.wg.Add(1) // whoever calls this is waited for, or has no listener yet
-	s.begin(func() {
-		defer l.wg.Done()
-		ln.lost(s)
-	})
-	s.control.listen(func(m controlMessage) {
+	s.begin(func(m controlMessage) {
 		switch m.kind {
 		case controlMove:
 			ln.move(s, m.delay)
+		case controlEnding:
+			if r := EndReason(m.text); r.isTold() {
+				s.hear(r)
+			}
 		case controlClosing:
-			s.why.Store(&ClosedError{m.text})
+			s.hear(&ClosedError{m.text, namedReason(load(&s.theirs))})
 		case controlServer:
 			ln.known(s, m.text)
 		}
+	}, func() {
+		defer l.wg.Done()
+		ln.lost(s)
 	})
 	for _, surplus := range l.surplus() {
+		surplus.closeBecause(EndMoved)
 		surplus.mux.Close()
 	}
 }
@@ -237,23 +243,86 @@ func (l *lifecycle) isHeldLocked(s *session) bool {
 	return false
 }
 
-// close closes all sessions, and lets no other begin.
+// close accepts nothing more, lets no other session begin, and has those that there are
+// end when their connections are closed, or soon. It waits for that if none is in use, and
+// otherwise until the servers have what was written, but not for long.
 func (l *lifecycle) close() {
 	sessions := l.leave()
-	eachAtOnce(sessions, func(s *session) error { return s.mux.Close() })
-	l.finish()
+	if l.stopAccepting() {
+		if slices.ContainsFunc(sessions, l.goesOn) {
+			l.beginDrain(sessions)
+		}
+		go l.endSoon(sessions)
+	}
+	ctx, cancel := context.WithTimeout(l.ctx, l.config.session.WithDefaults().Linger)
+	defer cancel()
+	eachAtOnce(sessions, func(s *session) error {
+		if l.goesOn(s) {
+			return s.delivered(ctx)
+		}
+		select {
+		case <-s.mux.Context().Done():
+		case <-ctx.Done():
+		}
+		return nil
+	})
+	if !slices.ContainsFunc(l.sessions(), l.goesOn) {
+		<-l.ctx.Done()
+	}
+}
+
+// goesOn reports whether connections of s are in use, which close does not wait for.
+func (l *lifecycle) goesOn(s *session) bool {
+	return l.config.closeGrace >= 0 && s.alive() && s.mux.Streams() > 0
+}
+
+// stopAccepting has Accept fail, and reports whether it did not before.
+func (l *lifecycle) stopAccepting() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return false
+	}
+	l.closed = true
+	l.arrivals.changeLocked()
+	return true
+}
+
+// endSoon ends sessions when their connections are closed, or closeGrace has passed. Then
+// the listener has ended before connections are cut, for those who ask it why they are.
+func (l *lifecycle) endSoon(sessions []*session) {
+	end := func(s *session) error { return s.mux.Close() }
+	if grace := l.config.closeGrace; grace >= 0 {
+		late := time.AfterFunc(grace, func() {
+			l.set(nil, StateEnded, nil, StateChange{Err: errListenerClosed})
+			eachAtOnce(sessions, end)
+		})
+		defer late.Stop()
+		eachAtOnce(sessions, func(s *session) error { return s.mux.Shutdown(s.mux.Context()) })
+	} else {
+		eachAtOnce(sessions, end)
+	}
+	l.finish(errListenerClosed)
 }
 
 // shutdown drains all sessions, and lets no other begin.
 func (l *lifecycle) shutdown(ctx context.Context) error {
 	sessions := l.leave()
-	l.set(nil, StateDraining, nil, StateChange{})
+	l.beginDrain(sessions)
 	err := eachAtOnce(sessions, func(s *session) error {
-		s.say(controlMessage{kind: controlLeaving})
+		s.closeBecause(EndShutdown)
 		return s.mux.Shutdown(ctx)
 	})
-	l.finish()
+	l.finish(errListenerShutDown)
 	return err
+}
+
+// beginDrain tells the servers that the client is about to leave.
+func (l *lifecycle) beginDrain(sessions []*session) {
+	l.set(nil, StateDraining, nil, StateChange{})
+	for _, s := range sessions {
+		s.say(controlMessage{kind: controlLeaving}) // as far as it can be told
+	}
 }
 
 // leave lets no other session begin, and returns those that there are.
@@ -270,14 +339,17 @@ func (l *lifecycle) leave() []*session {
 	return sessions
 }
 
-// finish ends the listener when its sessions have ended.
-func (l *lifecycle) finish() {
+// finish ends the listener when its sessions have ended: with err, or as its only session
+// did.
+func (l *lifecycle) finish(err error) {
 	l.wg.Wait()
-	err := l.latest().err()
-	if l.config.backoff != nil { // it may have ended long ago
-		err = errListenerClosed
+	if l.config.backoff == nil { // otherwise the latest may have ended long ago
+		err = l.latest().err()
 	}
 	l.set(nil, StateEnded, nil, StateChange{Err: err})
 }
 
-var errListenerClosed = fmt.Errorf("listener: %w", net.ErrClosed)
+var (
+	errListenerClosed   = closedHere(nil, net.ErrClosed)
+	errListenerShutDown = closedHere(EndShutdown, net.ErrClosed)
+)

@@ -43,6 +43,9 @@ func (s *Server) listenOnce(addr string, config *tls.Config) (endpoints []carrie
 		if a, ok := e.(carrier.Advertised); ok {
 			advertised = append(advertised, a)
 		}
+		if l, ok := e.(carrier.HandshakeLimiter); ok {
+			l.LimitHandshakes(s.config.maxHandshakes, s.config.handshakeTimeout)
+		}
 	}
 
 	var upgraded []string

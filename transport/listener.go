@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net"
+
+	"github.com/backdial/backdial/redact"
 )
 
 // A Listener is a client's end of its session: a [net.Listener] of the
@@ -37,13 +39,36 @@ func (l *Listener) Accept() (net.Conn, error) {
 type ClosedError struct {
 	// Reason is text for people, of 256 bytes at most. The server chose it.
 	Reason string
+
+	// End is the reason in one word, such as [EndKicked], or "" if it is in none.
+	End EndReason
 }
 
-func (e *ClosedError) Error() string { return fmt.Sprintf("closed by the server: %q", e.Reason) }
+func (e *ClosedError) Error() string {
+	return fmt.Sprintf("closed by the server: %s", redact.Quote(e.Reason))
+}
 
-// Close ends all sessions and the connections that were accepted. Blocked calls
-// return with an error. Close waits a few seconds at most until the server has
-// what was written before.
+// Unwrap returns End, for [EndReasonOf].
+func (e *ClosedError) Unwrap() error {
+	if e.End == "" {
+		return nil
+	}
+	return e.End
+}
+
+// Close stops accepting at once: Accept fails, and what the server dials from now on is
+// refused. As with any [net.Listener], connections that were accepted go on. So
+// [http.Server.Shutdown] and GracefulStop of a gRPC server, which begin with Close, let
+// what is running finish. A session ends when its connections have been closed, and after
+// 5 s at the latest ([WithCloseGrace]), upon which Done is closed.
+//
+// Close waits until the servers have what was written before, for three seconds at most
+// (mux.Config.Linger), and until the sessions have ended that have no connection in use. It
+// does not wait for those in use. A program that is to finish what is running before it
+// ends has to call Shutdown, of the listener or of what serves it. Shutdown with a context
+// that has ended cuts what is left.
+//
+// [http.Server.Shutdown]: https://pkg.go.dev/net/http#Server.Shutdown
 func (l *Listener) Close() error {
 	l.life.close()
 	return nil
@@ -54,10 +79,9 @@ func (l *Listener) Close() error {
 // meanwhile are refused. When ctx ends first, Shutdown cuts what is left and
 // returns ctx's error.
 //
-// A server that serves the listener, such as an [http.Server] or a gRPC server, has a
-// way to stop of its own which begins with Close of the listener, and so would cut
-// everything. Call this Shutdown first, then that. An http.Server has to have its
-// keep-alives disabled before, so that its connections end with their requests.
+// It does not know which connections are idle. Where an [http.Server] or a gRPC server
+// serves the listener, call the Shutdown or GracefulStop of that instead, which closes the
+// listener.
 //
 // [http.Server]: https://pkg.go.dev/net/http#Server
 func (l *Listener) Shutdown(ctx context.Context) error { return l.life.shutdown(ctx) }

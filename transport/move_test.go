@@ -372,7 +372,7 @@ func TestEndWithOldSession(t *testing.T) {
 		near := accepted(t, lis, "running")
 		go first.Shutdown(t.Context())
 		second := <-s.dialers
-		s.answer(status(http.StatusForbidden, ""))
+		s.answer(verdict(http.StatusForbidden))
 		second.Close()
 		if _, err := lis.Accept(); !rejectedWith(http.StatusForbidden)(err) {
 			t.Errorf("accept: %v, want a refusal", err)

@@ -22,7 +22,7 @@ func TestMoveFails(t *testing.T) {
 		time.Sleep(time.Minute)
 		running := dialled(t, d, "running")
 		near := accepted(t, lis, "running")
-		s.answer(status(http.StatusForbidden, ""))
+		s.answer(verdict(http.StatusForbidden))
 		done := shutdown(t.Context(), s.deploy(t))
 		time.Sleep(time.Minute)
 		changes := told.take()
@@ -58,7 +58,7 @@ func TestMoveFailsAndEnds(t *testing.T) {
 		lis, _ := s.listen(t, transport.Backoff{Stable: time.Second}, transport.WithTrace(slow))
 		<-s.dialers
 		time.Sleep(time.Minute)
-		s.answer(status(http.StatusForbidden, ""))
+		s.answer(verdict(http.StatusForbidden))
 		began := time.Now()
 		if err := (<-shutdown(t.Context(), s.deploy(t))); err != nil {
 			t.Error("shutdown:", err)

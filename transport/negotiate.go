@@ -8,6 +8,7 @@ import (
 
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/redact"
 )
 
 // ErrNoCommonMux is matched by the error of a handshake in which the two ends
@@ -15,8 +16,9 @@ import (
 // none of this end's multiplexers can run on.
 var ErrNoCommonMux = errors.New("no multiplexer in common")
 
-// maxShown is how many bytes an error text repeats of what a peer says.
-const maxShown = 200
+// errNoMux is ErrNoCommonMux of an end that has none for a carrier, whatever the other
+// end has.
+var errNoMux = fmt.Errorf("%w", ErrNoCommonMux)
 
 // A muxSet is the multiplexers that may run on one carrier, the preferred
 // first.
@@ -39,7 +41,7 @@ func (c *config) muxesOn(by carrier.Carrier) (muxSet, error) {
 	}
 	if len(able) == 0 {
 		return nil, fmt.Errorf("%w: %s needs a carrier with streams of its own, %s has none",
-			ErrNoCommonMux, strings.Join(unable, ", "), by.Name())
+			errNoMux, strings.Join(unable, ", "), by.Name())
 	}
 	return able, nil
 }
@@ -76,8 +78,8 @@ func (c *config) choose(from carrier.Carrier, offered []string) (mux.Muxer, stri
 		}
 	}
 	if len(offered) > 0 {
-		return nil, "", fmt.Errorf("%w: client offers %.*s, server has %s",
-			ErrNoCommonMux, maxShown, strings.Join(offered, ", "), muxes)
+		return nil, "", fmt.Errorf("%w: client offers %s, server has %s",
+			ErrNoCommonMux, redact.Text(strings.Join(offered, ", ")), muxes)
 	}
 	m, err := c.legacyMux(from, muxes)
 	return m, "", err
@@ -85,15 +87,15 @@ func (c *config) choose(from carrier.Carrier, offered []string) (mux.Muxer, stri
 
 // agreed is the client's half: it returns which of the multiplexers that it
 // offered the server picked. Not every carrier makes sure that it was offered.
-func (c *config) agreed(from carrier.Carrier, muxes muxSet, protocol string) (mux.Muxer, error) {
+func (c *config) agreed(from carrier.Carrier, muxes muxSet, offered []string, protocol string) (mux.Muxer, error) {
 	if protocol == "" {
 		return c.legacyMux(from, muxes)
 	}
-	if m := muxes.find(protocol); m != nil {
-		return m, nil
+	if slices.Contains(offered, protocol) {
+		return muxes.find(protocol), nil
 	}
-	return nil, fmt.Errorf("%w: server picked %.*q, which was not offered (%s)",
-		ErrNoCommonMux, maxShown, protocol, muxes)
+	return nil, fmt.Errorf("%w: server picked %s, which was not offered (%s)",
+		ErrNoCommonMux, redact.Quote(protocol), strings.Join(offered, ", "))
 }
 
 // legacyMux returns what runs when nothing was negotiated.

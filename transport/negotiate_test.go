@@ -11,7 +11,7 @@ import (
 
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/carrier/ws"
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/test/leak"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/smuxmux"
 	"github.com/backdial/backdial/mux/yamuxmux"

@@ -15,11 +15,12 @@ import (
 	"github.com/backdial/backdial/mux/qmux"
 	"github.com/backdial/backdial/mux/smuxmux"
 	"github.com/backdial/backdial/mux/yamuxmux"
+	"github.com/backdial/backdial/redact"
 )
 
 // maxNegotiationText bounds the error of a negotiation: what it repeats may be as
 // long as this in characters, and each of them is escaped.
-const maxNegotiationText = 500 + maxShown*len(`\U0010ffff`)
+const maxNegotiationText = 500 + redact.MaxText
 
 // FuzzNegotiation has a client offer anything, or a server pick it, by any carrier
 // to any set of multiplexers. offers are separated by line ends.
@@ -73,7 +74,7 @@ func checkAgreement(t *testing.T, c *config, from carrier.Carrier, picked string
 		checkNone(t, nil, err)
 		return
 	}
-	m, err := c.agreed(from, muxes, picked)
+	m, err := c.agreed(from, muxes, muxes.protocols(), picked)
 	switch {
 	case picked == "" && c.servesLegacy(from):
 		checkMux(t, m, from.(carrier.Legacy).LegacyProtocol(), err)

@@ -20,10 +20,22 @@ type ClientOption interface{ applyClient(*config) }
 // A ServerOption configures a [Server].
 type ServerOption interface{ applyServer(*config) }
 
-// An Option configures a [Client] or a [Server].
+// An Option configures a [Client] or a [Server]. Where an option sets a number or a time, 0
+// means the default, and a negative value that there is no limit, or that something does not
+// happen; what deviates says so.
 type Option interface {
 	ClientOption
 	ServerOption
+}
+
+// Options returns an option that stands for opts, in this order: a way to carry several, as
+// those of a program for both ends.
+func Options(opts ...Option) Option {
+	return option(func(c *config) {
+		for _, o := range opts {
+			o.applyClient(c) // as applyServer does
+		}
+	})
 }
 
 type option func(*config)
@@ -53,11 +65,12 @@ type config struct {
 	keepAlive          *keepAlive
 
 	// Of clients.
-	backoff  *Backoff // nil: a lost session ends the listener
-	retry    func(error) bool
-	sessions int
-	url      func(context.Context) (string, error)
-	header   func(context.Context) (http.Header, error)
+	backoff    *Backoff // nil: a lost session ends the listener
+	retry      func(error) bool
+	sessions   int
+	closeGrace time.Duration
+	url        func(context.Context) (string, error)
+	header     func(context.Context) (http.Header, error)
 
 	// Of servers.
 	serverID         string
@@ -66,6 +79,7 @@ type config struct {
 	acceptFromClient func(*Dialer, net.Conn)
 	maxSessions      int
 	maxHandshakes    int
+	address          AddressLimits
 	maxAge           time.Duration
 	drainSpread      time.Duration
 }
@@ -95,8 +109,10 @@ func WithMuxes(muxes ...mux.Muxer) Option {
 
 // WithLimits sets the limits of each session: windows, memory, streams. The
 // zero value of each field means its default, which for MaxStreams of a server is
-// 256, and has a meaning only with [WithAcceptFromClient]. OnMessage is not used.
+// 256, and has a meaning only with [WithAcceptFromClient]. OnMessage and OnExhausting
+// are not used.
 func WithLimits(limits mux.Config) Option {
+	limits.OnExhausting = nil
 	return option(func(c *config) { c.session = limits })
 }
 
@@ -121,8 +137,8 @@ func WithTLSConfig(t *tls.Config) Option {
 }
 
 // WithHandshakeTimeout bounds what it takes to make a session: on a client
-// everything from looking up the server's name, on a server the request's
-// header. 0 or less means 10 s.
+// everything from looking up the server's name, on a server what comes before the
+// end of the request's header. 0 means 10 s; negative means no bound.
 func WithHandshakeTimeout(d time.Duration) Option {
 	return option(func(c *config) { c.handshakeTimeout = d })
 }
@@ -136,8 +152,11 @@ func WithHeadStart(d time.Duration) ClientOption {
 }
 
 // WithReconnect has a client's listener outlive its sessions: when one is lost, it
-// connects again, with pauses as b says, until that fails in a way that will not
-// change ([WithRetry]). Without it a lost session ends the listener.
+// connects again, with pauses as b says, until the server itself sends the client away
+// for good ([Retryable]). Other refusals do not end it: they are tried again more and
+// more seldom, which is logged at level Warn ([WithLogger]) and told to
+// [Trace.StateChanged]. Without it a lost session ends the listener, and DialAndListen
+// fails with the first refusal.
 func WithReconnect(b Backoff) ClientOption {
 	b = b.withDefaults()
 	return clientOption(func(c *config) { c.backoff = &b })
@@ -156,7 +175,9 @@ func WithReconnect(b Backoff) ClientOption {
 // that do not, such as those of wslis, has one session. The request for another lists
 // the servers that there are sessions to, in the header Backdial-Connected. One that
 // finds itself there refuses with status 421, and the client goes on, with the pauses of
-// its [Backoff], until it is led to another server. If there are fewer than n, that is
+// its [Backoff], until it is led to another server. If something on the way removes that
+// header, the client gives up a second session to the same server as soon as it knows
+// ([ErrAlreadyConnected]), and goes on as after a refusal. If there are fewer than n, that is
 // one request in half of Backoff.Max on average, for as long as the listener lives:
 // 15 s by default, or 670 requests a second of 10,000 such clients. A load balancer that
 // leads a client to the same server each time lets it have one session. WithRetry has
@@ -176,11 +197,19 @@ func (c *config) checkSessions() error {
 	return nil
 }
 
+// WithCloseGrace sets for how long connections that are in use go on after
+// [Listener.Close]: as long as the Shutdown of what serves the listener may take. 0 means
+// 5 s; negative means that Close cuts them.
+func WithCloseGrace(d time.Duration) ClientOption {
+	return clientOption(func(c *config) { c.closeGrace = d })
+}
+
 // WithRetry sets what decides whether a client with [WithReconnect] connects again
 // after err: what DialAndListen failed with, or why a session was lost. If not,
-// err ends the listener. The default, which nil means as well, is [Retryable]. A
-// client that gets a new token for each attempt ([WithHeaderFunc]) may want to go
-// on after 401. As with a [Trace], retry must not call Close or Shutdown of the
+// err ends the listener. The default, which nil means as well, is [Retryable]; with
+// [WithURLFunc], a URL that is of no use is retried too. A client that gets a new token
+// for each attempt ([WithHeaderFunc]) may want to go on after 401. What is retried
+// although it is a refusal has the pauses of one ([Backoff]). As with a [Trace], retry must not call Close or Shutdown of the
 // listener, which wait for it; nor must the functions of the next two options.
 func WithRetry(retry func(err error) bool) ClientOption {
 	return clientOption(func(c *config) { c.retry = retry })
@@ -208,10 +237,23 @@ func WithCheckOrigin(check func(*http.Request) bool) ServerOption {
 }
 
 // WithAuthorize sets what decides, before the upgrade, whether a client may
-// connect. An error refuses it: a [*carrier.RejectedError] is the answer, with its
-// status, header and body, such as 401 with WWW-Authenticate, or 429 with
-// Retry-After; for any other it is status 403, and the error is not shown to the
-// client. What authorize adds to the context of the request, as in
+// connect. An error refuses it, and is taken for trouble of the server's, such as a
+// database that does not answer: the client is told to come back, with status 503 and a
+// Retry-After header, and is not shown the error. To refuse the client as such, authorize
+// returns an error that matches [ErrUnauthorized] or [ErrForbidden], or a
+// [*carrier.RejectedError], which is the answer, with its status, header and body, such
+// as 401 with WWW-Authenticate, or 429 with Retry-After.
+//
+// Status 401, 403, 404 and 410 send the client away for good, unless there is a
+// Retry-After header: the answer has the header Backdial-Rejected ([carrier.RejectedHeader]),
+// which a RejectedError of another status may have in its own Header. A client with
+// [WithReconnect] then ends its listener. It connects again when its program does so, for
+// instance because it is restarted: nothing that the server does brings it back. So this
+// is for clients that are known to be unwanted, and not for those that are merely not
+// known, not yet, or not to this server. These are better refused with 403 and a
+// Retry-After header: they come back when the mistake is mended.
+//
+// What authorize adds to the context of the request, as in
 //
 //	*r = *r.WithContext(context.WithValue(r.Context(), key, value))
 //
@@ -221,6 +263,7 @@ func WithCheckOrigin(check func(*http.Request) bool) ServerOption {
 // it panics, that is logged, and the answer is status 500.
 //
 // [*carrier.RejectedError]: https://pkg.go.dev/github.com/backdial/backdial/carrier#RejectedError
+// [carrier.RejectedHeader]: https://pkg.go.dev/github.com/backdial/backdial/carrier#RejectedHeader
 func WithAuthorize(authorize func(r *http.Request) error) ServerOption {
 	return serverOption(func(c *config) { c.authorize = authorize })
 }
@@ -229,7 +272,7 @@ func WithAuthorize(authorize func(r *http.Request) error) ServerOption {
 // ([Listener.DialContext]), and has handle called with each, in a goroutine of its
 // own. conn is a [Conn], and handle closes it. If handle panics, that is logged, and
 // the session closed. A client may have 256 connections open at a time ([WithLimits],
-// MaxStreams), over WebTransport's own streams 64 (webtransport.WithMaxStreams), and
+// MaxStreams), with the native multiplexer 62 (webtransport.WithMaxStreams), and
 // 256 that have not been accepted yet. Without this option they are refused at once,
 // and a client that goes on trying loses its session.
 func WithAcceptFromClient(handle func(d *Dialer, conn net.Conn)) ServerOption {
@@ -251,14 +294,17 @@ func WithServerID(id string) ServerOption {
 }
 
 // WithMaxSessions limits the clients that are connected at a time. More are
-// refused with status 503 and a Retry-After header. 0 means 65,536.
+// refused with status 503 and a Retry-After header. 0 means 65,536; negative means no
+// limit.
 func WithMaxSessions(n int) ServerOption {
 	return serverOption(func(c *config) { c.maxSessions = n })
 }
 
 // WithMaxHandshakes limits the handshakes that are under way at a time, such as
 // those that wait for [WithAuthorize]. More are refused with status 503 and a
-// Retry-After header. 0 means 1,024.
+// Retry-After header. It is also how many connections there may be of clients that
+// have not sent their request, on a carrier that listens by itself: for another, the
+// one that has waited longest is ended. 0 means 1,024; negative means no limit.
 func WithMaxHandshakes(n int) ServerOption {
 	return serverOption(func(c *config) { c.maxHandshakes = n })
 }
@@ -289,6 +335,12 @@ func WithDrainSpread(d time.Duration) ServerOption {
 // WithRequireNegotiation refuses peers that do not negotiate the multiplexer.
 // Without it, a WebSocket peer that does not is taken for a program that uses
 // wslis, the ancestor of this package, which speaks yamux.
+//
+// Without it, whoever can change the headers of a handshake can have both ends speak
+// yamux: over TLS, that is who terminates it, such as a proxy. If the server's choice is
+// removed, but not the client's offer, the first session fails. The client offers nothing
+// to that host for an hour then, and the server speaks yamux too. With this option on
+// either end there is no session where something is removed.
 func WithRequireNegotiation() Option {
 	return option(func(c *config) { c.requireNegotiation = true })
 }
@@ -300,9 +352,11 @@ func WithTrace(trace Trace) Option {
 
 // WithLogger logs sessions that begin or end at level Info, those that fail to
 // begin at Warn, or at Debug if the server says that there is one already
-// ([WithSessions]), and streams at Debug; of a client's carriers, those that are
+// ([WithSessions]), and streams at Debug; that a client with [WithReconnect] is refused at
+// Warn, and that it gives up connecting at Error; of a client's carriers, those that are
 // passed over or lose to another at Info, and attempts that start at Debug. The
-// default is to log nothing but a panic in a handler.
+// default is to log nothing but a panic in a handler. The package documentation says what
+// lines have in them.
 func WithLogger(l *slog.Logger) Option {
 	return option(func(c *config) { c.logger = l })
 }

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/test/leak"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/yamuxmux"
 	"github.com/backdial/backdial/transport"

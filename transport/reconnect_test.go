@@ -8,9 +8,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -187,54 +185,34 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-// TestRetryable has servers refuse: some answers end the listener.
-func TestRetryable(t *testing.T) {
-	for code, again := range map[int]bool{400: false, 401: false, 403: false, 404: false, 426: false, 301: false, 308: false,
-		408: true, 409: true, 421: true, 429: true, 500: true, 502: true, 503: true, 302: true} {
-		t.Run(http.StatusText(code), func(t *testing.T) {
+// TestRetryAfterOfAnotherClock has a server whose clock is wrong say after which date to
+// come again: its Date tells how long that is.
+func TestRetryAfterOfAnotherClock(t *testing.T) {
+	for name, date := range map[string]func(now time.Time) string{
+		"right":       func(now time.Time) string { return now.UTC().Format(http.TimeFormat) },
+		"late":        func(now time.Time) string { return now.Add(-24 * time.Hour).UTC().Format(http.TimeFormat) },
+		"ahead":       func(now time.Time) string { return now.Add(time.Hour).UTC().Format(http.TimeFormat) },
+		"not a clock": func(time.Time) string { return "today" },
+	} {
+		t.Run(name, func(t *testing.T) {
 			reconnects(t, func(t *testing.T, s *site) {
-				lis, _ := s.listen(t, transport.Backoff{})
+				_, told := s.listen(t, transport.Backoff{Min: time.Second, Max: time.Second})
 				s.answer(func(w http.ResponseWriter, r *http.Request) {
 					s.answer(nil)
-					status(code, "")(w, r)
+					date := date(time.Now())
+					w.Header().Set("Date", date)
+					sent, err := http.ParseTime(date)
+					if err != nil {
+						sent = time.Now()
+					}
+					status(http.StatusServiceUnavailable, sent.Add(8*time.Second).UTC().Format(http.TimeFormat))(w, r)
 				})
 				(<-s.dialers).Close()
-				if again {
-					<-s.dialers
-					return
-				}
-				_, err := lis.Accept()
-				rejected, ok := errors.AsType[*carrier.RejectedError](err)
-				if !ok || rejected.StatusCode != code {
-					t.Errorf("accept: %v, want a *carrier.RejectedError of %d", err, code)
-				}
-				if err := lis.Err(); !errors.Is(err, rejected) || strings.Count(err.Error(), "transport: ") != 1 {
-					t.Errorf("error %v, want that of Accept", err)
-				}
-			})
-		})
-	}
-}
-
-// TestRetryableWithCarriers has one carrier refused, and another not get there.
-func TestRetryableWithCarriers(t *testing.T) {
-	for code, again := range map[int]bool{401: false, 403: false, 404: true} {
-		t.Run(http.StatusText(code), func(t *testing.T) {
-			reconnects(t, func(t *testing.T, s *site) {
-				_, carriers := detours(s.network, works, refuses(syscall.ECONNREFUSED))
-				lis, _ := s.listen(t, transport.Backoff{}, carriers)
-				s.answer(func(w http.ResponseWriter, r *http.Request) {
-					s.answer(nil)
-					status(code, "")(w, r)
-				})
-				(<-s.dialers).Close()
-				if again {
-					<-s.dialers
-					return
-				}
-				<-lis.Done()
-				if _, ok := errors.AsType[*carrier.RejectedError](lis.Err()); !ok {
-					t.Errorf("error %v, want a *carrier.RejectedError", lis.Err())
+				<-s.dialers
+				for _, c := range told.take() {
+					if c.To == waiting && c.Attempt == 2 && (c.Wait < 7*time.Second || c.Wait > 9*time.Second) {
+						t.Errorf("wait of %v, want 8 s and up to 1 s at random", c.Wait)
+					}
 				}
 			})
 		})

@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/redact"
 )
 
 // ErrServerClosed is returned by the methods of a [Server] that serve, after
@@ -158,8 +159,8 @@ func (s *Server) httpEndpoint(ln net.Listener) *httpEndpoint {
 		// They end with the upgrade.
 		ReadTimeout:    s.config.handshakeTimeout,
 		WriteTimeout:   s.config.handshakeTimeout + answerTime,
-		MaxHeaderBytes: maxHeaderBytes,
-		ErrorLog:       slog.NewLogLogger(s.config.logger.Handler(), slog.LevelWarn),
+		MaxHeaderBytes: maxHeaderBytes - headerSlack,
+		ErrorLog:       redact.Logger(s.config.logger, slog.LevelWarn),
 	}, &onceListener{Listener: ln}}
 }
 

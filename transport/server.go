@@ -11,6 +11,7 @@ import (
 
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/redact"
 )
 
 // An EndpointHandler gets the clients of a [Server].
@@ -51,6 +52,7 @@ type Server struct {
 	closing    bool          // Close or Shutdown was called: no new clients
 	refusing   chan struct{} // closed then
 	handshakes int           // that are under way
+	usage      map[source]usage
 	dialers    map[*Dialer]struct{}
 	endpoints  map[carrier.Endpoint]struct{}
 	sessions   sync.WaitGroup // until their end has been announced; and handshakes, and expire
@@ -70,6 +72,7 @@ func (s *Server) init() {
 	s.once.Do(func() {
 		s.config = s.options.withDefaults()
 		s.dialers = make(map[*Dialer]struct{})
+		s.usage = make(map[source]usage)
 		s.endpoints = make(map[carrier.Endpoint]struct{})
 		s.refusing = make(chan struct{})
 	})
@@ -80,6 +83,7 @@ func (s *Server) init() {
 // says what is wrong with them.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.init()
+	r = r.WithContext(withClient(r.Context()))
 	d, err := s.handshake(w, r)
 	if err != nil {
 		s.failed(r, err)
@@ -95,7 +99,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			d.Close()
 		}
 	}()
-	d.session.begin(func() { s.remove(d) })
+	d.session.begin(d.hear, func() { s.remove(d) })
 	handling = true
 	go s.handle(d, func() { s.Handler.HandleEndpoint(d) })
 	s.acceptFrom(d)
@@ -107,14 +111,19 @@ func (s *Server) failed(r *http.Request, err error) {
 	if errors.Is(err, ErrAlreadyConnected) || errors.Is(err, ErrServerClosed) { // as it has to be, and again and again
 		level = slog.LevelDebug
 	}
-	s.config.logger.Log(r.Context(), level, "backdial: handshake failed", "remote", r.RemoteAddr, "err", err)
+	err = redact.Error(err) // as authorize may have repeated what the client says
+	log := clientOf(r.Context()).label(s.config.logger).With("remote", redact.Text(r.RemoteAddr))
+	if rejected, ok := errors.AsType[*carrier.RejectedError](err); ok {
+		log = log.With("status", rejected.StatusCode)
+	}
+	log.Log(r.Context(), level, "backdial: handshake failed", "err", err)
 	if s.config.trace.HandshakeFailed != nil {
 		s.config.trace.HandshakeFailed(r, err)
 	}
 }
 
 // accept makes a session of r. If it fails, it has answered.
-func (s *Server) accept(w http.ResponseWriter, r *http.Request) (*Dialer, error) {
+func (s *Server) accept(w http.ResponseWriter, r *http.Request, from source) (*Dialer, error) {
 	if s.Handler == nil {
 		return nil, refuse(w, http.StatusInternalServerError, fmt.Errorf("transport: Server.Handler is nil"))
 	}
@@ -123,13 +132,13 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request) (*Dialer, error)
 		w.Header().Set("Upgrade", "websocket")
 		w.Header().Set("Connection", "Upgrade")
 		return nil, refuse(w, http.StatusUpgradeRequired,
-			fmt.Errorf("transport: %.*s %.*s is %w (%s)",
-				maxShown, r.Method, maxShown, r.URL.Path, ErrNotHandshake, s.carrierNames()))
+			fmt.Errorf("transport: %s %s is %w (%s)",
+				redact.Text(r.Method), redact.Quote(r.URL.Path), ErrNotHandshake, s.carrierNames()))
 	}
 	if s.config.serverID != "" && isConnected(r, s.config.serverID) {
 		return nil, refuse(w, http.StatusMisdirectedRequest, fmt.Errorf("transport: %w", ErrAlreadyConnected))
 	}
-	r, err := s.admit(r)
+	r, err := s.admit(r, from)
 	if err != nil {
 		return nil, answer(w, err)
 	}
@@ -141,11 +150,16 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request) (*Dialer, error)
 	if err != nil {
 		return nil, fmt.Errorf("transport: %w", err)
 	}
-	session, err := startSession(&s.config, by, conn, m, m.DialSide, s.limits())
+	var d *Dialer
+	limits := s.limits()
+	limits.OnExhausting = func() { s.exhausting(d) } // because of what d has dialled
+	session, err := startSession(&s.config, by, conn, m, m.DialSide, limits)
 	if err != nil {
 		return nil, fmt.Errorf("transport: %w", err)
 	}
-	return newDialer(r, session), nil
+	session.client = clientOf(r.Context())
+	d = newDialer(r, from, session)
+	return d, nil
 }
 
 // refuse answers a request with what is wrong, and returns it.
@@ -188,7 +202,7 @@ func (s *Server) handle(d *Dialer, call func()) {
 	defer s.handlers.Done()
 	defer func() {
 		if v := recover(); v != nil {
-			s.panicked(v, d.Info().RemoteAddr)
+			s.panicked(v, d.session.label)
 			d.Close()
 		}
 	}()
@@ -196,10 +210,10 @@ func (s *Server) handle(d *Dialer, call func()) {
 }
 
 // panicked logs what a function of the user panicked with, but for what net/http
-// does not log either.
-func (s *Server) panicked(v any, remote any) {
+// does not log either. label says whose client it was about.
+func (s *Server) panicked(v any, label func(*slog.Logger) *slog.Logger) {
 	if v != http.ErrAbortHandler {
-		s.panicLogger().Error("backdial: panic in a handler", "remote", remote, "panic", v, "stack", string(debug.Stack()))
+		label(s.panicLogger()).Error("backdial: panic in a handler", "panic", redact.Text(fmt.Sprint(v)), "stack", string(debug.Stack()))
 	}
 }
 
@@ -219,6 +233,7 @@ func (s *Server) add(d *Dialer) bool {
 		return false
 	}
 	s.dialers[d] = struct{}{}
+	s.useLocked(d.source, 0, 1)
 	s.sessions.Add(1)
 	s.handlers.Add(1)
 	d.expiry = s.expireLater(d)
@@ -229,6 +244,7 @@ func (s *Server) remove(d *Dialer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.dialers, d)
+	s.useLocked(d.source, 0, -1)
 	if d.expiry != nil {
 		d.expiry.Stop()
 	}

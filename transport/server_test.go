@@ -14,9 +14,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/backdial/backdial/internal/await"
-	"github.com/backdial/backdial/internal/leak"
-	"github.com/backdial/backdial/internal/testcert"
+	"github.com/backdial/backdial/internal/test/await"
+	"github.com/backdial/backdial/internal/test/leak"
+	"github.com/backdial/backdial/internal/test/testcert"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/qmux"
 	"github.com/backdial/backdial/mux/smuxmux"

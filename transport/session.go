@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"sync/atomic"
 	"time"
 
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/redact"
 )
 
 // A session is what a [Listener] and a [Dialer] have in common.
@@ -18,14 +20,17 @@ type session struct {
 	mux     mux.Session
 	info    Info // but for what changes; see describe
 	trace   *Trace
-	logger  *slog.Logger
+	logger  *slog.Logger // for log, which adds what session it is
 	control control
-	settle  func() // what there is to do when it is gone, or nil
+	settle  func()                // what there is to do when it is gone, or nil
+	ours    atomic.Pointer[error] // why this end closes it, if there is more to say
+	theirs  atomic.Pointer[error] // why the peer does, if that is known
+
+	client *clientName // on a server
 
 	// Of a client's.
-	server   atomic.Pointer[string]      // who the server says that it is
-	why      atomic.Pointer[ClosedError] // what the server gave as the reason for closing it
-	unwanted atomic.Bool                 // there is another to the same server
+	server atomic.Pointer[string] // who the server says that it is
+	mute   bool                   // it has offered nothing; see stripped
 }
 
 // startSession starts m, of which side is one end, on conn.
@@ -40,10 +45,11 @@ func startSession(c *config, from carrier.Carrier, conn carrier.Conn, m mux.Muxe
 			LocalAddr:  conn.LocalAddr(),
 			RemoteAddr: conn.RemoteAddr(),
 			Since:      time.Now(),
+			Session:    newSessionID(),
 			Server:     c.serverID,
 		},
 		trace:  &c.trace,
-		logger: c.logger.With("carrier", from.Name(), "mux", m.Name(), "remote", conn.RemoteAddr()),
+		logger: c.logger,
 	}
 	limits.OnMessage = nil // whatever the user has set
 	if s.info.Protocol != "" {
@@ -56,24 +62,54 @@ func startSession(c *config, from carrier.Carrier, conn carrier.Conn, m mux.Muxe
 	return s, nil
 }
 
+// newSessionID makes an ID that no other session has, here and elsewhere: two of 65,536
+// have the same once in 100,000 times.
+func newSessionID() string { return fmt.Sprintf("%012x", rand.Uint64N(1<<48)) }
+
 // describe returns the session's Info as it is now.
 func (s *session) describe() Info {
-	info := s.info
+	info := s.identify()
 	info.RoundTrip, info.Streams = s.mux.RoundTrip(), s.mux.Streams()
+	return info
+}
+
+// identify is describe, without what takes its time to find out.
+func (s *session) identify() Info {
+	info := s.info
+	info.Client = s.client.get()
 	if id := s.server.Load(); id != nil {
 		info.Server = *id
 	}
 	return info
 }
 
+// log returns the logger for lines of the session.
+func (s *session) log() *slog.Logger { return s.label(s.logger) }
+
+// label returns l for lines of the session.
+func (s *session) label(l *slog.Logger) *slog.Logger {
+	l = l.With("carrier", s.info.Carrier, "mux", s.info.Mux, "remote", s.info.RemoteAddr, "session", s.info.Session)
+	return s.client.label(l)
+}
+
 // alive reports whether s, which may be nil, has not ended.
 func (s *session) alive() bool { return s != nil && s.mux.Context().Err() == nil }
 
+// delivered waits until the peer has what was written on connections in use.
+func (s *session) delivered(ctx context.Context) error {
+	if err := s.mux.Ping(ctx); err != nil {
+		return err
+	}
+	return s.mux.Ping(ctx) // the answer may have been one to an earlier question
+}
+
 func (s *session) age() time.Duration { return time.Since(s.info.Since) }
 
-// begin announces the session. gone is called after its end has been announced
-// too; until then the session occupies no goroutine of this package.
-func (s *session) begin(gone func()) {
+// begin announces the session. heard is called with what the peer says from then on, and
+// with what it has said before. gone is called after the session's end has been announced,
+// and everything that the peer said; until then the session occupies no goroutine of this
+// package.
+func (s *session) begin(heard func(controlMessage), gone func()) {
 	announced := make(chan struct{})
 	defer close(announced) // also if a trace function panics
 	context.AfterFunc(s.mux.Context(), func() {
@@ -82,12 +118,12 @@ func (s *session) begin(gone func()) {
 		if s.settle != nil {
 			defer s.settle()
 		}
-		s.logger.Info("backdial: client gone", "after", s.age(), "reason", s.err())
+		withErr(s.log(), s.err()).Info("backdial: client gone", "after", s.age())
 		if s.trace.ClientGone != nil {
 			s.trace.ClientGone(s.describe(), s.err())
 		}
 	})
-	connected := s.logger
+	connected := s.log()
 	if s.info.Fallback != nil {
 		connected = connected.With("fallback", s.info.Fallback)
 	}
@@ -95,41 +131,80 @@ func (s *session) begin(gone func()) {
 	if s.trace.ClientConnected != nil {
 		s.trace.ClientConnected(s.describe())
 	}
+	s.control.listen(heard)
 }
 
 // err is why the session has ended, or nil.
-func (s *session) err() error { return s.explain(context.Cause(s.mux.Context())) }
+func (s *session) err() error { return s.explain(redact.Error(context.Cause(s.mux.Context()))) }
 
 // explain adds what the multiplexer cannot know to its error.
 func (s *session) explain(err error) error {
-	if s.unwanted.Load() && err != nil {
-		return fmt.Errorf("%w: %w", ErrAlreadyConnected, err)
+	switch {
+	case isClosedHere(err):
+		return s.closedHere(err)
+	case s.mute && errors.Is(err, mux.ErrProtocol):
+		err = fmt.Errorf("%w: %w", errNoYamux, err)
+	case s.info.Protocol == "" && errors.Is(err, mux.ErrProtocol):
+		err = fmt.Errorf("%w (nothing was negotiated: a proxy may have removed the Sec-WebSocket-Protocol header)", err)
 	}
-	if why := s.why.Load(); why != nil && errors.Is(err, mux.ErrSessionEnded) {
-		return fmt.Errorf("%w: %w", why, err)
-	}
-	if s.info.Protocol == "" && errors.Is(err, mux.ErrProtocol) {
-		return fmt.Errorf("%w (nothing was negotiated: a proxy may have removed the Sec-WebSocket-Protocol header)", err)
+	if errors.Is(err, mux.ErrSessionEnded) {
+		return endedOtherwise(s.told(err), err)
 	}
 	return err
 }
 
+// closedHere is the error of the session that this end closes, for which cause is the
+// multiplexer's.
+func (s *session) closedHere(cause error) error {
+	why := load(&s.ours)
+	if errors.Is(why, mux.ErrSilent) { // it is closed because it was lost
+		return endedOtherwise(nil, why)
+	}
+	return closedHere(why, cause)
+}
+
+// told is why the peer has ended the session with err, if it was the peer.
+func (s *session) told(err error) error {
+	why := load(&s.theirs)
+	if _, closed := why.(*ClosedError); closed || errors.Is(err, mux.ErrClosedByPeer) {
+		return why
+	}
+	return nil
+}
+
+// closeBecause notes why this end is about to close the session.
+func (s *session) closeBecause(why error) {
+	if s.alive() { // otherwise it has ended for another reason
+		s.ours.Store(&why)
+	}
+}
+
+// hear notes why the peer is about to close the session.
+func (s *session) hear(why error) { s.theirs.Store(&why) }
+
+func load(p *atomic.Pointer[error]) error {
+	if err := p.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
 // conn returns st as its user gets it.
 func (s *session) conn(st mux.Stream) Conn {
-	debug := s.logger.Enabled(context.Background(), slog.LevelDebug)
+	debug := s.logsStreams()
 	if s.trace.StreamOpened == nil && s.trace.StreamMoved == nil && s.trace.StreamClosed == nil && !debug {
 		return st
 	}
-	s.logger.Debug("backdial: stream opened")
+	if debug {
+		s.log().Debug("backdial: stream opened")
+	}
 	if s.trace.StreamOpened != nil {
 		s.trace.StreamOpened(s.describe())
 	}
-	traced := &tracedConn{Stream: st, session: s, since: time.Now()}
-	if coded, ok := st.(mux.CodeResetter); ok {
-		return &codedConn{traced, coded}
-	}
-	return traced
+	return newTracedConn(st, s)
 }
+
+func (s *session) logsStreams() bool { return s.logger.Enabled(context.Background(), slog.LevelDebug) }
 
 // tracedDial is dial, and tells the trace of it.
 func (s *session) tracedDial(ctx context.Context, dial func(context.Context) (net.Conn, error)) (net.Conn, error) {

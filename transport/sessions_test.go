@@ -236,7 +236,7 @@ func TestSessionsTurn(t *testing.T) {
 func TestSessionsRefused(t *testing.T) {
 	balances(t, func(t *testing.T, b *balancer) {
 		one := b.add(t, "one")
-		b.add(t, "two", transport.WithAuthorize(func(*http.Request) error { return errors.New("no") }))
+		b.add(t, "two", transport.WithAuthorize(func(*http.Request) error { return transport.ErrForbidden }))
 		lis, told := b.listen(t, 3)
 		first := <-one.dialers
 		time.Sleep(time.Hour)
@@ -248,7 +248,7 @@ func TestSessionsRefused(t *testing.T) {
 		second := <-one.dialers
 		dialled(t, second, "back")
 		accepted(t, lis, "back")
-		b.site.answer(status(http.StatusForbidden, ""))
+		b.site.answer(verdict(http.StatusForbidden))
 		second.Close()
 		if _, err := lis.Accept(); !rejectedWith(http.StatusForbidden)(err) {
 			t.Errorf("accept: %v, want a refusal", err)
@@ -271,7 +271,7 @@ func TestSessionsRefusedWhileAway(t *testing.T) {
 		b.site.answer(func(w http.ResponseWriter, r *http.Request) {
 			time.Sleep(5 * time.Second) // in which the other comes to wait for its turn
 			b.site.answer(b.ServeHTTP)
-			status(http.StatusForbidden, "")(w, r)
+			verdict(http.StatusForbidden)(w, r)
 		})
 		first.Close()
 		second.Close()
@@ -288,8 +288,8 @@ func TestSessionsRefusedWhileAway(t *testing.T) {
 }
 
 // TestSessionsTwice has what the client says get lost on the way, so that it has two
-// sessions to one server: it gives up the second, and does not try again, because the
-// server may take that for its return.
+// sessions to one server: it gives up the second, and tries again more and more seldom,
+// because the server may take that for its return. It has two when there are two servers.
 func TestSessionsTwice(t *testing.T) {
 	balances(t, func(t *testing.T, b *balancer) {
 		b.through(func(server http.Handler) http.Handler {
@@ -299,21 +299,34 @@ func TestSessionsTwice(t *testing.T) {
 			})
 		})
 		one := b.add(t, "one")
-		gone := make(chan error, 10)
-		lis, _ := b.listen(t, 3, transport.WithTrace(transport.Trace{ClientGone: func(_ transport.Info, err error) { gone <- err }}))
+		gone := make(chan error, 100)
+		lis, told := b.listen(t, 2, transport.WithTrace(transport.Trace{ClientGone: func(_ transport.Info, err error) { gone <- err }}))
 		first, second := <-one.dialers, <-one.dialers
 		if err := <-gone; !errors.Is(err, transport.ErrAlreadyConnected) || !errors.Is(err, net.ErrClosed) {
 			t.Errorf("gone: %v, want transport.ErrAlreadyConnected and net.ErrClosed", err)
 		}
 		<-second.Done()
 		time.Sleep(time.Hour)
-		if n := len(lis.Sessions()); n != 1 || b.site.count() != 2 {
-			t.Errorf("%d sessions after %d requests, want one after two", n, b.site.count())
+		if n := b.site.count(); n < 12 || n > 30 {
+			t.Errorf("%d requests in an hour, want one in 2½ to 5 min", n)
+		}
+		if n := len(lis.Sessions()); n != 1 {
+			t.Errorf("%d sessions to one server", n)
+		}
+		for _, c := range told.take() {
+			if c.To != connected || c.From == connected && (c.Refused == 0 || !errors.Is(c.Err, transport.ErrAlreadyConnected)) {
+				t.Errorf("change %+v, want to stay connected, and to be told of what is in vain", c)
+			}
 		}
 		dialled(t, first, "still")
 		accepted(t, lis, "still")
-		first.Close()
-		<-one.dialers // that one comes back
+		two := b.add(t, "two")
+		b.lead(two)
+		<-two.dialers
+		time.Sleep(time.Minute)
+		if got, want := serversOf(lis), []string{"one", "two"}; !slices.Equal(got, want) {
+			t.Errorf("sessions to %q, want %q", got, want)
+		}
 	})
 }
 

@@ -2,6 +2,7 @@ package transport_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -130,7 +131,8 @@ func TestSessionsMoveInPlace(t *testing.T) {
 func TestSessionsMoveAgainAndAgain(t *testing.T) {
 	balances(t, func(t *testing.T, b *balancer) {
 		one, two := b.add(t, "one"), b.add(t, "two")
-		lis, _ := b.listen(t, 2)
+		gone := make(chan error, 100)
+		lis, _ := b.listen(t, 2, transport.WithTrace(transport.Trace{ClientGone: func(_ transport.Info, err error) { gone <- err }}))
 		first := <-one.dialers
 		for range 20 {
 			d := <-two.dialers
@@ -146,6 +148,9 @@ func TestSessionsMoveAgainAndAgain(t *testing.T) {
 		}
 		if err := first.Err(); err != nil {
 			t.Error("the other session has ended:", err)
+		}
+		if err := <-gone; !errors.Is(err, transport.EndMoved) || !errors.Is(err, net.ErrClosed) {
+			t.Errorf("the oldest that was left ends with %v, want transport.EndMoved and net.ErrClosed", err)
 		}
 	})
 }

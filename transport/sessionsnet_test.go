@@ -13,9 +13,9 @@ import (
 
 	"github.com/hashicorp/yamux"
 
-	"github.com/backdial/backdial/internal/await"
-	"github.com/backdial/backdial/internal/faultnet"
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/test/await"
+	"github.com/backdial/backdial/internal/test/faultnet"
+	"github.com/backdial/backdial/internal/test/leak"
 	"github.com/backdial/backdial/transport"
 )
 

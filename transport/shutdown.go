@@ -28,8 +28,11 @@ func (s *Server) Close() error {
 // elsewhere all at once ([WithDrainSpread]). One with [WithReconnect] connects
 // anew, and can be dialled where it arrives, before it leaves; its connections go on
 // in the old session until they are closed. If it finds no other server, its session
-// goes on for 10 s. One that cannot move, because it has no WithReconnect or does not
-// negotiate, as wslis does not, is closed at that moment. A client is dialled here until
+// goes on for 10 s, or until that is of no use: all clients have tried in vain, four times
+// at least in all, and none has moved. So it is when this server has the only socket that
+// they can reach; examples/deploy hands that to the next one. A client that cannot move,
+// because it has no WithReconnect or does not negotiate, as wslis does not, is closed at
+// that moment. A client is dialled here until
 // it has moved, or is not waited for any more: then Dial fails with [ErrDraining]. In any
 // case a session waits for its connections in use. One that an [http.Transport] keeps for
 // later is in use: see [Dialer.Draining].
@@ -42,7 +45,8 @@ func (s *Server) Close() error {
 func (s *Server) Shutdown(ctx context.Context) error {
 	dialers := s.refuseClients()
 	spread := s.drainSpread(ctx, len(dialers))
-	err := eachAtOnce(dialers, func(d *Dialer) error { return d.leave(ctx, rand.N(spread)) })
+	e := newExodus(dialers...)
+	err := eachAtOnce(dialers, func(d *Dialer) error { return d.leave(ctx, e, rand.N(spread)) })
 	s.stopListening()
 	handled := make(chan struct{})
 	go func() { // ends with the last handler

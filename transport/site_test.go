@@ -88,6 +88,14 @@ func status(code int, retryAfter string) http.HandlerFunc {
 	}
 }
 
+// verdict answers as a server does that sends a client away for good.
+func verdict(code int) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Backdial-Rejected", "1")
+		http.Error(w, "not you", code)
+	}
+}
+
 // changes are those of a listener's state.
 type changes struct {
 	mu  sync.Mutex

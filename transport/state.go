@@ -17,7 +17,7 @@ const (
 	StateConnected               // there is a session
 	StateMoving                  // there is one whose server asks for another: a pause, or an attempt
 	StateWaiting                 // there is none, and a pause before the next attempt
-	StateDraining                // Shutdown waits for connections to be closed
+	StateDraining                // Shutdown or Close was called, and connections are in use
 	StateEnded                   // Close or Shutdown is done, or there will be no other session
 )
 
@@ -40,7 +40,9 @@ type StateChange struct {
 
 	// Err is why there is no session, when it waits or has ended; why the last
 	// attempt failed, when it moves; and why there is no other session, when it
-	// is connected to the one that it was to move from.
+	// is connected to the one that it was to move from. With [WithSessions] a
+	// listener that stays connected or moving is told of too, if another of its
+	// sessions was refused or is given up for good, which is what Err says then.
 	Err error
 
 	// Wait is for how long it waits, before which Attempt: 1 for the first after
@@ -48,4 +50,8 @@ type StateChange struct {
 	// from one, for which the server says how long to wait.
 	Wait    time.Duration
 	Attempt int
+
+	// Refused is how many refusals in a row ([Backoff]) there were, the latest of which
+	// is Err, or 0 if Err is none.
+	Refused int
 }

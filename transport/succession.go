@@ -2,11 +2,14 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"time"
 
 	"github.com/backdial/backdial/internal/ctxerr"
+	"github.com/backdial/backdial/mux"
 )
 
 // A lane holds one session of a listener at a time, and sees to it that another
@@ -24,8 +27,11 @@ type lane struct {
 	delay   time.Duration // of that move
 
 	// Of whoever has claimed it.
-	attempts int // that failed, since a session was stable
-	moves    int // that were asked for, since a session was stable
+	tries    int       // to connect, since there was a session
+	attempts int       // that failed, since a session was stable
+	refusals int       // that there were, since a session was one to keep
+	short    int       // sessions that did not last, since one was stable
+	outage   time.Time // since when there is no session, or a move fails; zero for neither
 }
 
 // set is lifecycle.set for a lane.
@@ -61,7 +67,7 @@ func (ln *lane) move(s *session, delay time.Duration) {
 	case ln.claimOrAsk(s, delay):
 		go ln.succeed(s, &delay) // close and shutdown wait for it
 	case ln.latest() != s:
-		s.say(controlMessage{kind: controlMoved})
+		s.sayMoved()
 	}
 }
 
@@ -133,8 +139,12 @@ func (ln *lane) succeed(s *session, move *time.Duration) {
 		if move != nil && s.alive() {
 			err = ln.pauseBeforeMove(s, *move)
 		} else {
-			ln.settle(s)
+			ln.outage = time.Now()
+			lasted := ln.settle(s)
 			err = ln.pause(ln.life.connecting, s, s.err())
+			if !lasted {
+				ln.short++
+			}
 		}
 		ln.replace(s, err)
 		s, move = ln.release()
@@ -150,14 +160,23 @@ func (ln *lane) replace(old *session, err error) {
 	switch {
 	case err == nil:
 		if old.alive() {
-			old.say(controlMessage{kind: controlMoved})
+			old.sayMoved()
 		}
 	case connecting.Err() != nil: // close and shutdown see to the rest
 	case old.alive():
+		ln.giveUp(err)
 		old.say(controlMessage{kind: controlStaying})
 		ln.set(StateConnected, old, StateChange{Err: err})
 	default:
+		ln.giveUp(err)
 		ln.set(StateEnded, nil, StateChange{Err: err})
+	}
+}
+
+// giveUp says that the lane makes no other session.
+func (ln *lane) giveUp(err error) {
+	if ln.life.config.backoff != nil {
+		withErr(ln.log(), err).Error("backdial: gave up connecting again, for good")
 	}
 }
 
@@ -168,6 +187,9 @@ func (ln *lane) connect(ctx context.Context, old *session) error {
 		err := ln.attempt(ctx)
 		if err == nil {
 			return nil
+		}
+		if old.alive() {
+			old.say(controlMessage{kind: controlFailed})
 		}
 		if err := ln.pause(ctx, old, err); err != nil {
 			return err
@@ -183,8 +205,12 @@ func (ln *lane) attempt(ctx context.Context) error {
 		return err
 	}
 	defer l.endTurn()
-	s, err := l.client.session(ctx, &l.config, held)
+	ln.tries++
+	config := l.config
+	config.logger = config.logger.With("attempt", ln.tries)
+	s, err := l.client.session(ctx, &config, held)
 	if err == nil {
+		ln.tries = 0
 		l.connected(ln, s)
 	}
 	return err
@@ -196,10 +222,18 @@ func (ln *lane) pause(ctx context.Context, old *session, err error) error {
 	if ln.life.config.backoff == nil || ctx.Err() != nil || !ln.life.config.retry(err) {
 		return err
 	}
-	wait := ln.life.config.backoff.wait(ln.attempts, err)
+	if ln.outage.IsZero() {
+		ln.outage = time.Now()
+	}
+	change := StateChange{Err: err, Wait: ln.life.config.backoff.wait(ln.attempts, ln.short, time.Since(ln.outage), err)}
+	if isRefused(err) {
+		change.Wait = ln.life.config.backoff.waitRefused(ln.refusals, err)
+		ln.refusals++
+		change.Refused = ln.refusals
+	}
 	ln.attempts++
-	change := StateChange{Err: err, Wait: wait, Attempt: ln.attempts}
-	timer := time.NewTimer(wait)
+	change.Attempt = ln.attempts
+	timer := time.NewTimer(change.Wait)
 	defer timer.Stop()
 	var lost <-chan struct{} // closed when there is no session any more
 	if old.alive() {
@@ -208,7 +242,7 @@ func (ln *lane) pause(ctx context.Context, old *session, err error) error {
 	} else {
 		ln.set(StateWaiting, nil, change)
 	}
-	for until := time.Now().Add(wait); ; {
+	for until := time.Now().Add(change.Wait); ; {
 		select {
 		case <-timer.C:
 			if !old.alive() {
@@ -224,27 +258,40 @@ func (ln *lane) pause(ctx context.Context, old *session, err error) error {
 	}
 }
 
-// settle has the next waits be as if they were the first, if s was stable, and
-// reports whether it was.
+// settle has the next waits be as if they were the first, if s has lasted, and reports
+// whether it has: it was stable, or its server wants another or stops, as far as is known,
+// and not at once. Refusals are over with a session that was not one itself, and in which
+// both ends spoke the same protocol.
 func (ln *lane) settle(s *session) bool {
-	if ln.life.config.backoff == nil || s.age() < ln.life.config.backoff.Stable {
+	err := s.err()
+	if !isRefused(err) && !errors.Is(err, mux.ErrProtocol) {
+		ln.refusals = 0
+	}
+	b := ln.life.config.backoff
+	if b == nil {
 		return false
 	}
-	ln.attempts, ln.moves = 0, 0
+	_, because := errors.AsType[*ClosedError](err)
+	reason := EndReasonOf(err)
+	wanted := err == nil || !because && (reason == EndShutdown || reason == EndClosedByPeer)
+	if s.age() < b.Stable && !(wanted && s.age() >= b.bound(ln.short)) {
+		return false
+	}
+	ln.attempts, ln.short = 0, 0
 	return true
 }
 
-// pauseBeforeMove waits for as long as the server of s asks. If servers ask for that
-// again and again, something is wrong, and clients have to be spread out all the
-// same. Attempts that failed before there was s have no part in that: its server
-// does not wait for long.
+// pauseBeforeMove waits for as long as the server of s asks. If servers ask for that as
+// soon as the client arrives, and again and again, something is wrong, and clients have to
+// be spread out all the same. Attempts that failed before there was s have no part in
+// that: its server does not wait for long.
 func (ln *lane) pauseBeforeMove(s *session, delay time.Duration) error {
 	wait := min(delay, maxRetryAfter)
-	if !ln.settle(s) {
-		wait = max(wait, ln.life.config.backoff.wait(ln.moves, nil))
-		ln.moves++
+	if ln.outage = (time.Time{}); !ln.settle(s) {
+		wait = max(wait, rand.N(ln.life.config.backoff.bound(ln.short)))
+		ln.short++
 	}
-	ln.set(StateMoving, nil, StateChange{Wait: wait, Attempt: ln.moves})
+	ln.set(StateMoving, nil, StateChange{Wait: wait, Attempt: ln.short})
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {

@@ -14,13 +14,18 @@ import (
 // their server or listener, which wait for them too; a goroutine can. Those of a
 // client whose names begin with Dial may be called from several goroutines at a time;
 // DialAndListen waits for them.
+//
+// The text of an error is one line of bounded length, in which what the peer says is
+// escaped where it is not printable, and URLs have no user and no query. What else a
+// function is told, such as a request, is as the peer has said it.
 type Trace struct {
 	// ClientConnected is called when a session begins, on either side, before
 	// the handler of the server gets its Dialer.
 	ClientConnected func(Info)
 
 	// ClientGone is called when a session has ended, after ClientConnected.
-	// err tells why; it matches [net.ErrClosed] if this end closed it.
+	// err tells why, and [EndReasonOf] in one word; it matches [net.ErrClosed] if this end
+	// closed it.
 	ClientGone func(info Info, err error)
 
 	// HandshakeFailed is called on a server when a request did not lead to a
@@ -42,7 +47,7 @@ type Trace struct {
 
 	// DialFailed is called on a client, after DialStarted, when an attempt
 	// failed, or was given up because another carrier was first; err then
-	// matches [ErrLostRace]. It names the URL, without a password. For the
+	// matches [ErrLostRace]. It names the URL, without its user and query. For the
 	// attempt that succeeds, ClientConnected is called.
 	DialFailed func(carrier string, err error)
 
@@ -110,6 +115,14 @@ type Info struct {
 
 	// Since is when the session began.
 	Since time.Time
+
+	// Session is the ID of the session on this end, which no other has: 12 characters. Each
+	// line of the log that is about the session has it.
+	Session string
+
+	// Client is who the client is, on a server: what [NameClient] has been told, by package
+	// fleet for instance, or "".
+	Client string
 
 	// Server is the ID of the server ([WithServerID]), or "" if it has none. A client
 	// knows it a moment after the session has begun, and only if something was

@@ -16,9 +16,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/backdial/backdial/internal/await"
-	"github.com/backdial/backdial/internal/leak"
-	"github.com/backdial/backdial/internal/suite"
+	"github.com/backdial/backdial/internal/test/await"
+	"github.com/backdial/backdial/internal/test/leak"
+	"github.com/backdial/backdial/internal/test/suite"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/qmux"
 	"github.com/backdial/backdial/mux/yamuxmux"

@@ -7,18 +7,34 @@ import (
 	"sync"
 	"time"
 
+	"github.com/backdial/backdial/internal/powers"
 	"github.com/backdial/backdial/mux"
 )
 
 // A tracedConn is a stream that is counted.
 type tracedConn struct {
 	mux.Stream
+	powers  powers.Stream // of Stream
 	session *session
 	since   time.Time
 
 	mu     sync.Mutex // guards below
 	stats  StreamStats
 	closed bool
+}
+
+// newTracedConn returns st as one that is counted. It has the optional methods that st
+// has, and no others.
+func newTracedConn(st mux.Stream, s *session) mux.Stream {
+	c := &tracedConn{Stream: st, powers: powers.OfStream(st), session: s, since: time.Now()}
+	p := c.powers // Check is not traced
+	if p.WriterTo != nil {
+		p.WriterTo = c
+	}
+	if p.CodeResetter != nil {
+		p.CodeResetter = c
+	}
+	return p.Wrap(c)
 }
 
 func (c *tracedConn) Read(p []byte) (int, error) {
@@ -33,22 +49,14 @@ func (c *tracedConn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// WriteTo implements [mux.WriterTo]. If the stream does not, it takes a buffer.
+// WriteTo implements [mux.WriterTo], for a stream that does.
 func (c *tracedConn) WriteTo(w io.Writer) (int64, error) {
 	counted := &countedWriter{to: w, conn: c}
-	n, err := io.Copy(counted, c.Stream)
+	n, err := c.powers.WriterTo.WriteTo(counted)
 	if !counted.failed {
 		c.count(0, 0, err)
 	}
 	return n, err
-}
-
-// Check implements [mux.Checker]. It knows nothing if the stream does not.
-func (c *tracedConn) Check() error {
-	if checker, ok := c.Stream.(mux.Checker); ok {
-		return checker.Check()
-	}
-	return nil
 }
 
 // A countedWriter counts what is read from a conn when that is passed on.
@@ -67,7 +75,7 @@ func (w *countedWriter) Write(p []byte) (int, error) {
 
 func (c *tracedConn) count(read, written int, err error) {
 	if c.session.trace.StreamMoved != nil && read+written > 0 {
-		c.session.trace.StreamMoved(c.session.info, read, written)
+		c.session.trace.StreamMoved(c.session.identify(), read, written)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -85,14 +93,9 @@ func (c *tracedConn) Close() error { return c.end(c.Stream.Close) }
 
 func (c *tracedConn) Reset() error { return c.end(c.Stream.Reset) }
 
-// A codedConn is a tracedConn that is reset with a code.
-type codedConn struct {
-	*tracedConn
-	coded mux.CodeResetter
-}
-
-func (c *codedConn) ResetWithCode(code uint32) error {
-	return c.end(func() error { return c.coded.ResetWithCode(code) })
+// ResetWithCode implements [mux.CodeResetter], for a stream that does.
+func (c *tracedConn) ResetWithCode(code uint32) error {
+	return c.end(func() error { return c.powers.CodeResetter.ResetWithCode(code) })
 }
 
 // end calls how, and the first time tells that the stream has ended.
@@ -105,8 +108,10 @@ func (c *tracedConn) end(how func() error) error {
 	c.mu.Unlock()
 	err := how()
 	if first {
-		c.session.logger.Debug("backdial: stream closed", "after", stats.Duration,
-			"read", stats.BytesRead, "written", stats.BytesWritten, "err", stats.Err)
+		if c.session.logsStreams() {
+			withErr(c.session.log(), stats.Err).Debug("backdial: stream closed", "after", stats.Duration,
+				"read", stats.BytesRead, "written", stats.BytesWritten)
+		}
 		if c.session.trace.StreamClosed != nil {
 			c.session.trace.StreamClosed(c.session.describe(), stats)
 		}

@@ -6,8 +6,8 @@ import (
 	"net/http/httptest"
 	"testing"
 
-	"github.com/backdial/backdial/internal/await"
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/test/await"
+	"github.com/backdial/backdial/internal/test/leak"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/transport"
 )

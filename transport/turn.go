@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -14,7 +15,8 @@ import (
 // ErrAlreadyConnected is matched by the error that [Trace.HandshakeFailed] is told on a
 // server when a client that is to hold sessions to several ([WithSessions]) was led to
 // one where it has a session, and by why a client has given up a session to such a
-// server that has not refused it.
+// server that has not refused it, because something on the way has removed what the
+// client said. The client tries again, as after a refusal ([Backoff]).
 var ErrAlreadyConnected = errors.New("the client has a session to this server already")
 
 // connectedHeader lists the servers that a client holds sessions to.
@@ -138,7 +140,7 @@ func (ln *lane) known(s *session, id string) {
 		return
 	}
 	if held, _ := l.heldBesideLocked(ln); slices.Contains(held, id) {
-		s.unwanted.Store(true)
+		s.closeBecause(fmt.Errorf("%w: %w", EndRefused, ErrAlreadyConnected))
 		l.wg.Go(func() { s.mux.Close() })
 		return
 	}

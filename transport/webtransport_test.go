@@ -10,12 +10,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quic-go/quic-go"
+
 	"github.com/backdial/backdial/carrier/webtransport"
 	"github.com/backdial/backdial/carrier/ws"
-	"github.com/backdial/backdial/internal/await"
-	"github.com/backdial/backdial/internal/faultnet"
-	"github.com/backdial/backdial/internal/leak"
-	"github.com/backdial/backdial/internal/testnet"
+	"github.com/backdial/backdial/internal/test/await"
+	"github.com/backdial/backdial/internal/test/faultnet"
+	"github.com/backdial/backdial/internal/test/leak"
+	"github.com/backdial/backdial/internal/test/testnet"
 	"github.com/backdial/backdial/transport"
 )
 
@@ -203,4 +205,28 @@ func tcpOnly(t *testing.T, addr string) string {
 	}
 	t.Cleanup(func() { hole.Close() })
 	return network.Addr()
+}
+
+// TestStrangersByUDP has clients that ask for nothing meet the server's own limits.
+func TestStrangersByUDP(t *testing.T) {
+	leak.Check(t)
+	certFile, keyFile, roots := certificate(t)
+	server := serverFunc(t, nil, transport.WithCarriers(webtransport.New(), ws.New()),
+		transport.WithHandshakeTimeout(200*time.Millisecond))
+	server.Addr = freeAddr(t)
+	served := make(chan error, 1)
+	go func() { served <- server.ListenAndServeTLS(certFile, keyFile) }()
+	awaitListening(t, server.Addr)
+	stranger, err := quic.DialAddr(within(t), server.Addr, &tls.Config{RootCAs: roots, NextProtos: []string{"h3"}},
+		&quic.Config{KeepAlivePeriod: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	await.From(t, "end of a connection without a request", stranger.Context().Done())
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("it has ended after %v, want 200 ms or so", took)
+	}
+	server.Close()
+	await.From(t, "end of ListenAndServeTLS", served)
 }

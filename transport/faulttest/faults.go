@@ -3,7 +3,7 @@ package faulttest
 import (
 	"time"
 
-	"github.com/backdial/backdial/internal/faultnet"
+	"github.com/backdial/backdial/internal/test/faultnet"
 )
 
 // A Fault is the name of something that networks do, and of the subtest that has

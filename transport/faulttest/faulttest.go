@@ -42,7 +42,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/test/leak"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/transport"
 	"github.com/backdial/backdial/transport/transporttest"

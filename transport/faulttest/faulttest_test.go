@@ -11,7 +11,8 @@ import (
 	"github.com/backdial/backdial/carrier/carriertest"
 	"github.com/backdial/backdial/carrier/webtransport"
 	"github.com/backdial/backdial/carrier/ws"
-	"github.com/backdial/backdial/internal/suite"
+	"github.com/backdial/backdial/internal/test/long"
+	"github.com/backdial/backdial/internal/test/suite"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/nativemux"
 	"github.com/backdial/backdial/mux/qmux"
@@ -74,6 +75,9 @@ func stacks() map[string]faulttest.Stack {
 func TestFaults(t *testing.T) {
 	for name, stack := range stacks() {
 		t.Run(name, func(t *testing.T) {
+			if name != "ws-qmux" && name != "webtransport-native" { // which are the fastest of each carrier
+				long.Only(t)
+			}
 			if os.Getenv(stackEnv) == name {
 				faulttest.Test(t, stack)
 				return

@@ -14,7 +14,7 @@ import (
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/carrier/carriertest"
 	"github.com/backdial/backdial/carrier/ws"
-	"github.com/backdial/backdial/internal/suite"
+	"github.com/backdial/backdial/internal/test/suite"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/yamuxmux"
 	"github.com/backdial/backdial/transport/faulttest"

@@ -10,9 +10,9 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/backdial/backdial/internal/faultnet"
-	"github.com/backdial/backdial/internal/testnet"
-	"github.com/backdial/backdial/internal/workload"
+	"github.com/backdial/backdial/internal/test/faultnet"
+	"github.com/backdial/backdial/internal/test/testnet"
+	"github.com/backdial/backdial/internal/test/workload"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/transport"
 )

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/backdial/backdial/internal/faultnet"
-	"github.com/backdial/backdial/internal/workload"
+	"github.com/backdial/backdial/internal/test/faultnet"
+	"github.com/backdial/backdial/internal/test/workload"
 )
 
 // recovery is within what a listener is back.

@@ -9,8 +9,9 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/carrier"
-	"github.com/backdial/backdial/internal/faultnet"
-	"github.com/backdial/backdial/internal/testnet"
+	"github.com/backdial/backdial/internal/powers"
+	"github.com/backdial/backdial/internal/test/faultnet"
+	"github.com/backdial/backdial/internal/test/testnet"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/muxtest"
 	"github.com/backdial/backdial/transport"
@@ -31,26 +32,14 @@ type session struct {
 func (s Stack) start(t *testing.T, header http.Header, server []transport.ServerOption, client []transport.ClientOption) session {
 	t.Helper()
 	dialers := make(chan *transport.Dialer, 1)
-	// Options of the caller come last, so that they win.
-	srv := transport.NewServer(
-		transport.EndpointHandlerFunc(func(d *transport.Dialer) { dialers <- d }),
-		append([]transport.ServerOption{
-			transport.WithCarriers(s.Carrier),
-			transport.WithMuxes(s.Muxer),
-		}, server...)...)
-	t.Cleanup(func() { srv.Close() })
+	srv := s.newServer(t, dialers, server...)
 	url, tls, stop := s.Serve(t, withValue(srv))
 	if s.through != nil {
 		url = rerouted(t, url, s.through)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	lis, err := transport.DialAndListenContext(ctx, url, header,
-		append([]transport.ClientOption{
-			transport.WithCarriers(s.Carrier),
-			transport.WithMuxes(s.Muxer),
-			transport.WithTLSConfig(tls),
-		}, client...)...)
+	lis, err := s.listen(ctx, url, header, tls, client...)
 	if err != nil {
 		t.Fatal("dial and listen:", err)
 	}
@@ -94,6 +83,14 @@ func await[T any](t *testing.T, what string, c <-chan T) T {
 // connect makes a session as muxtest sees it.
 func (s Stack) connect(t *testing.T, dial, listen mux.Config) muxtest.Pair {
 	t.Helper()
+	made, dialLink, listenLink := s.startLinked(t,
+		[]transport.ServerOption{transport.WithLimits(dial)}, []transport.ClientOption{transport.WithLimits(listen)})
+	return made.pair(dialLink, listenLink)
+}
+
+// startLinked is start, with what can fail under each end.
+func (s Stack) startLinked(t *testing.T, server []transport.ServerOption, client []transport.ClientOption) (made session, dial, listen muxtest.Link) {
+	t.Helper()
 	if c, ok := s.Carrier.(carrier.StreamCarrier); ok {
 		// What a connection has besides its bytes would be lost in a wrapper,
 		// so it is the network that fails.
@@ -103,20 +100,18 @@ func (s Stack) connect(t *testing.T, dial, listen mux.Config) muxtest.Pair {
 			network = testnet.UDP(t, server, 0)
 			return network.Addr()
 		}
-		made := s.startWith(t, observed, dial, listen)
-		return made.pair(networkLink{<-observed.upgraded, network}, networkLink{<-observed.dialled, network})
+		made = s.startWith(t, observed, server, client)
+		return made, networkLink{<-observed.upgraded, network}, networkLink{<-observed.dialled, network}
 	}
 	linked := &linkedCarrier{s.Carrier, newObserver[muxtest.Link]()}
-	made := s.startWith(t, linked, dial, listen)
-	return made.pair(<-linked.upgraded, <-linked.dialled)
+	made = s.startWith(t, linked, server, client)
+	return made, <-linked.upgraded, <-linked.dialled
 }
 
 // startWith is start with another carrier around the stack's.
-func (s Stack) startWith(t *testing.T, c carrier.Carrier, dial, listen mux.Config) session {
+func (s Stack) startWith(t *testing.T, c carrier.Carrier, server []transport.ServerOption, client []transport.ClientOption) session {
 	t.Helper()
-	return s.start(t, nil,
-		[]transport.ServerOption{transport.WithCarriers(c), transport.WithLimits(dial)},
-		[]transport.ClientOption{transport.WithCarriers(c), transport.WithLimits(listen)})
+	return s.start(t, nil, append(server, transport.WithCarriers(c)), append(client, transport.WithCarriers(c)))
 }
 
 // pair returns the two ends of a session that runs on links.
@@ -152,75 +147,82 @@ type linkedConn struct {
 
 func (c linkedConn) Protocol() string { return c.protocol }
 
-// A linkedMessageConn is a linkedConn over a connection that has messages.
-type linkedMessageConn struct {
-	linkedConn
-	messages carrier.MessageConn
+// linkedMessages is what a connection has for messages, through a link.
+type linkedMessages struct {
+	*muxtest.ConnLink
+	powers.Messenger
 }
 
-func (c linkedMessageConn) NextMessage(limit int) (int, error) {
-	size, err := c.messages.NextMessage(limit)
-	if gone := c.Pass(); gone != nil {
+func (m linkedMessages) NextMessage(limit int) (int, error) {
+	size, err := m.Messenger.NextMessage(limit)
+	if gone := m.Pass(); gone != nil {
 		return 0, gone
 	}
 	return size, err
 }
 
-func (c linkedMessageConn) WriteMessages(messages ...[]byte) error {
-	if err := c.Pass(); err != nil {
+func (m linkedMessages) WriteMessages(messages ...[]byte) error {
+	if err := m.Pass(); err != nil {
 		return err
 	}
-	return c.messages.WriteMessages(messages...)
+	return m.Messenger.WriteMessages(messages...)
 }
 
-// A promptConn is what a connection can do without waiting.
-type promptConn interface {
-	carrier.PromptWriter
-	carrier.PromptReader
+// A linkedPromptWriter writes through a link without waiting.
+type linkedPromptWriter struct {
+	*muxtest.ConnLink
+	powers.PromptWriter
 }
 
-// A linkedPromptConn is a linkedMessageConn over a connection that can do that.
-type linkedPromptConn struct {
-	linkedMessageConn
-	prompt promptConn
-}
-
-func (c linkedPromptConn) WriteNow(messages ...[]byte) (kept bool, err error) {
-	if !c.Passes() {
+func (w linkedPromptWriter) WriteNow(messages ...[]byte) (kept bool, err error) {
+	if !w.Passes() {
 		return true, nil // for ever
 	}
-	return c.prompt.WriteNow(messages...)
+	return w.PromptWriter.WriteNow(messages...)
 }
 
-func (c linkedPromptConn) Flush() error {
-	if err := c.Pass(); err != nil {
+func (w linkedPromptWriter) Flush() error {
+	if err := w.Pass(); err != nil {
 		return err
 	}
-	return c.prompt.Flush()
+	return w.PromptWriter.Flush()
 }
 
-func (c linkedPromptConn) ReadNow(p []byte) int {
-	if !c.Passes() {
+// A linkedPromptReader reads through a link without waiting.
+type linkedPromptReader struct {
+	*muxtest.ConnLink
+	powers.PromptReader
+}
+
+func (r linkedPromptReader) ReadNow(p []byte) int {
+	if !r.Passes() {
 		return 0
 	}
-	return c.prompt.ReadNow(p)
+	return r.PromptReader.ReadNow(p)
 }
 
+// link returns conn with a link under it. It has the powers of conn, and no others: the
+// session is to do what it does on conn.
 func link(conn carrier.Conn, err error, to chan<- muxtest.Link) (carrier.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
 	link := muxtest.NewLink(conn)
 	to <- link
-	linked := linkedConn{link, conn.Protocol()}
-	messages, ok := conn.(carrier.MessageConn)
-	if !ok {
-		return linked, nil
+	p := powers.OfConn(conn)
+	if p.CloseWriter != nil {
+		p.CloseWriter = link
 	}
-	if prompt, ok := conn.(promptConn); ok {
-		return linkedPromptConn{linkedMessageConn{linked, messages}, prompt}, nil
+	if p.Messenger != nil {
+		p.Messenger = linkedMessages{link, p.Messenger}
 	}
-	return linkedMessageConn{linked, messages}, nil
+	if p.PromptWriter != nil {
+		p.PromptWriter = linkedPromptWriter{link, p.PromptWriter}
+	}
+	if p.PromptReader != nil {
+		p.PromptReader = linkedPromptReader{link, p.PromptReader}
+	}
+	return p.Wrap(linkedConn{link, conn.Protocol()}), nil
 }
 
 func (c *linkedCarrier) Dial(ctx context.Context, r *carrier.Request) (carrier.Conn, error) {

@@ -25,12 +25,7 @@ type deployment struct {
 // deploy puts another server in the place of the one that is there, which it
 // returns.
 func (d *deployment) deploy(t *testing.T) (before *transport.Server) {
-	s := transport.NewServer(
-		transport.EndpointHandlerFunc(func(dialer *transport.Dialer) { d.dialers <- dialer }),
-		transport.WithCarriers(d.stack.Carrier), transport.WithMuxes(d.stack.Muxer),
-		transport.WithDrainSpread(100*time.Millisecond))
-	t.Cleanup(func() { s.Close() })
-	return d.current.Swap(s)
+	return d.current.Swap(d.stack.newServer(t, d.dialers, transport.WithDrainSpread(100*time.Millisecond)))
 }
 
 func (d *deployment) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -46,9 +41,10 @@ func clientMoves(t *testing.T, s Stack) {
 	defer stop()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	lis, err := transport.DialAndListenContext(ctx, url, nil, transport.WithReconnect(transport.Backoff{
+	gone := make(chan error, 10)
+	lis, err := s.listen(ctx, url, nil, tls, transport.WithReconnect(transport.Backoff{
 		Min: 10 * time.Millisecond, Max: 100 * time.Millisecond, Stable: time.Millisecond,
-	}), transport.WithCarriers(s.Carrier), transport.WithMuxes(s.Muxer), transport.WithTLSConfig(tls))
+	}), transport.WithTrace(tellGone(gone)))
 	if err != nil {
 		t.Fatal("dial and listen:", err)
 	}
@@ -78,6 +74,8 @@ func clientMoves(t *testing.T, s Stack) {
 			t.Error("shutdown:", err)
 		}
 		await(t, "end of the session", old.Done())
+		checkEnd(t, "Dialer", old.Err(), transport.EndMoved)
+		checkEnd(t, "client", await(t, "end of the client's session", gone), transport.EndMoved)
 	}
 }
 

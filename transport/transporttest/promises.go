@@ -159,8 +159,7 @@ func (s Stack) dialAgain(t *testing.T, srv *transport.Server) (*transport.Listen
 	defer stop()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	return transport.DialAndListenContext(ctx, url, nil,
-		transport.WithCarriers(s.Carrier), transport.WithMuxes(s.Muxer), transport.WithTLSConfig(tls))
+	return s.listen(ctx, url, nil, tls)
 }
 
 func serverDrains(t *testing.T, s Stack) {
@@ -208,11 +207,7 @@ func serverDrains(t *testing.T, s Stack) {
 // speak it.
 func brokenCarrier(t *testing.T, s Stack) {
 	dialers := make(chan *transport.Dialer, 1)
-	srv := transport.NewServer(
-		transport.EndpointHandlerFunc(func(d *transport.Dialer) { dialers <- d }),
-		transport.WithCarriers(s.Carrier), transport.WithMuxes(s.Muxer))
-	t.Cleanup(func() { srv.Close() })
-	address, tls, stop := s.Serve(t, srv)
+	address, tls, stop := s.Serve(t, s.newServer(t, dialers))
 	defer stop()
 	u, err := url.Parse(address)
 	if err != nil {

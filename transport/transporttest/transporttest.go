@@ -17,15 +17,19 @@ import (
 	"testing"
 
 	"github.com/backdial/backdial/carrier/carriertest"
-	"github.com/backdial/backdial/internal/suite"
+	"github.com/backdial/backdial/internal/test/suite"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/muxtest"
+	"github.com/backdial/backdial/transport"
 )
 
 // A Stack is a combination to be tested.
 type Stack struct {
 	carriertest.Target
 	Muxer mux.Muxer
+
+	// Options are what both ends have besides, such as a trace.
+	Options []transport.Option
 
 	// through returns the host to dial instead of the server's; nil: the same.
 	through func(host string) string
@@ -51,6 +55,7 @@ const (
 	ClientDials    Promise = "ClientDials"    // too, if the server accepts it
 	MayNotDial     Promise = "MayNotDial"     // costs a client that goes on trying its session
 	BrokenCarrier  Promise = "BrokenCarrier"  // garbage ends its own session, with a reason
+	EndReasons     Promise = "EndReasons"     // both ends know why a session has ended
 )
 
 var contract = []struct {
@@ -67,6 +72,7 @@ var contract = []struct {
 	{ClientDials, clientDials},
 	{MayNotDial, clientMayNotDial},
 	{BrokenCarrier, brokenCarrier},
+	{EndReasons, endReasons},
 }
 
 // Test runs a subtest for every promise. Those that deviations excuse are
@@ -83,7 +89,7 @@ func Test(t *testing.T, s Stack, deviations ...Deviation) {
 	var others []Deviation
 	for _, d := range deviations {
 		if ours[d.Promise] {
-			excuses = append(excuses, suite.Deviation{Promise: string(d.Promise), Because: d.Because})
+			excuses = append(excuses, suite.Deviation{Promise: string(d.Promise), Part: d.Part, Because: d.Because})
 		} else {
 			others = append(others, d)
 		}

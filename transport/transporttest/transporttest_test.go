@@ -10,14 +10,23 @@ import (
 	"github.com/backdial/backdial/carrier/mem"
 	"github.com/backdial/backdial/carrier/webtransport"
 	"github.com/backdial/backdial/carrier/ws"
-	"github.com/backdial/backdial/internal/suite"
+	"github.com/backdial/backdial/internal/test/long"
+	"github.com/backdial/backdial/internal/test/suite"
 	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/mux/muxtest"
 	"github.com/backdial/backdial/mux/nativemux"
 	"github.com/backdial/backdial/mux/qmux"
 	"github.com/backdial/backdial/mux/smuxmux"
 	"github.com/backdial/backdial/mux/yamuxmux"
+	"github.com/backdial/backdial/transport"
 	"github.com/backdial/backdial/transport/transporttest"
 )
+
+// deviations are those of multiplexers, by name.
+var deviations = map[string][]transporttest.Deviation{
+	"yamux": {{Promise: muxtest.ResetWithCode, Because: "the protocol has no codes"}},
+	"smux":  {{Promise: muxtest.ResetWithCode, Because: "the protocol has no codes"}},
+}
 
 // stackEnv names the stack that a process of its own is to test.
 const stackEnv = "BACKDIAL_TRANSPORTTEST_STACK"
@@ -28,11 +37,13 @@ const children = "4"
 func TestMain(m *testing.M) {
 	flag.Parse()
 	flag.Set("test.parallel", children)
+	if raceDetector { // whoever reads steadily has no time to, beside others; see the Makefile
+		flag.Set("test.skip", "Test(Stacks|Traced)/.*/"+string(muxtest.SteadyReaders))
+	}
 	os.Exit(m.Run())
 }
 
-// TestStacks tests every combination that exists, each in a process of its own:
-// they take a while, and leaks of tests beside each other cannot be told apart.
+// TestStacks tests every combination that exists.
 func TestStacks(t *testing.T) {
 	targets := map[string]carriertest.Target{
 		"mem": {Carrier: mem.New(), Scheme: "mem"},
@@ -47,17 +58,43 @@ func TestStacks(t *testing.T) {
 			muxers = append(muxers, nativemux.New())
 		}
 		for _, m := range muxers {
-			name := name + "-" + m.Name()
-			t.Run(name, func(t *testing.T) {
-				if os.Getenv(stackEnv) == name {
-					transporttest.Test(t, transporttest.Stack{Target: target, Muxer: m})
-					return
-				}
-				t.Parallel()
-				if passed, out := suite.Rerun(t, stackEnv+"="+name); !passed {
-					t.Error(out)
-				}
-			})
+			testStack(t, name+"-"+m.Name(), transporttest.Stack{Target: target, Muxer: m})
 		}
 	}
+}
+
+// TestTraced tests each kind of stream with a trace around it, which is to change nothing.
+func TestTraced(t *testing.T) {
+	long.Only(t)
+	traced := []transport.Option{transport.WithTrace(transport.Trace{
+		StreamMoved: func(transport.Info, int, int) {},
+	})}
+	overWS := carriertest.Target{Carrier: ws.New()}
+	for name, s := range map[string]transporttest.Stack{
+		"qmux":   {Target: overWS, Muxer: qmux.New()},
+		"yamux":  {Target: overWS, Muxer: yamuxmux.New()},
+		"native": {Target: carriertest.Target{Carrier: webtransport.New(), TLS: true}, Muxer: nativemux.New()},
+	} {
+		s.Options = traced
+		testStack(t, name, s)
+	}
+}
+
+// testStack tests a stack in a process of its own: that takes a while, and leaks of tests
+// beside each other cannot be told apart.
+func testStack(t *testing.T, name string, s transporttest.Stack) {
+	t.Run(name, func(t *testing.T) {
+		if name != "ws-qmux" && name != "webtransport-native" { // which are the fastest of each carrier
+			long.Only(t)
+		}
+		if os.Getenv(stackEnv) == name {
+			long.Shorten(t)
+			transporttest.Test(t, s, deviations[s.Muxer.Name()]...)
+			return
+		}
+		t.Parallel()
+		if passed, out := suite.Rerun(t, stackEnv+"="+name); !passed {
+			t.Error(out)
+		}
+	})
 }

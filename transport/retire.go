@@ -1,0 +1,86 @@
+package transport
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/backdial/backdial/mux"
+)
+
+// retire drains the session, whose client was asked to move, and then closes it. The end has
+// the given reason, of which the client is told, unless the client has moved or is silent.
+// retire ends asking, which may be nil.
+func (d *Dialer) retire(ctx context.Context, moved bool, asking *probe, reason EndReason) error {
+	var why error = reason
+	undialable := errLeaving
+	switch silence := asking.end(); {
+	case moved:
+		why = EndMoved
+	case silence != nil:
+		why, undialable = silence, explainGone(endedOtherwise(nil, silence))
+	default:
+		d.session.say(controlMessage{kind: controlEnding, text: string(reason)}) // as far as it can be told
+	}
+	d.session.ours.CompareAndSwap(nil, &why) // unless somebody is closing it for another
+	d.leaving.start(undialable)
+	return d.session.mux.Shutdown(ctx)
+}
+
+// A probe asks the peer of a session for signs of life, by a goroutine, until end is called.
+// A peer that does not do what it is asked may be silent: a probe knows before the keepalive
+// does.
+type probe struct {
+	session *session
+	cancel  context.CancelFunc
+	ended   chan struct{} // closed when the goroutine has ended
+	asked   time.Time     // when it asked for what has not come
+}
+
+const (
+	// probePause is how long a peer that has answered a probe is not asked again.
+	probePause = 2 * time.Second
+
+	// minSilence is how long a peer has to answer.
+	minSilence = 2 * time.Second
+)
+
+// probe begins a probe. It returns nil for a peer that does not negotiate, which is sent
+// nothing before the end of its session.
+func (s *session) probe() *probe {
+	if s.info.Protocol == "" {
+		return nil
+	}
+	ctx, cancel := context.WithCancel(s.mux.Context())
+	p := &probe{session: s, cancel: cancel, ended: make(chan struct{})}
+	go p.run(ctx)
+	return p
+}
+
+func (p *probe) run(ctx context.Context) {
+	defer close(p.ended)
+	for ctx.Err() == nil {
+		p.asked = time.Now()
+		if p.session.mux.Ping(ctx) != nil {
+			return
+		}
+		p.asked = time.Time{}
+		sleep(ctx, nil, probePause)
+	}
+}
+
+// end ends the probe, which may be nil. It returns an error that matches mux.ErrSilent if the
+// peer does not answer. A peer that has never answered is left out: there are some that
+// answer no pings.
+func (p *probe) end() error {
+	if p == nil {
+		return nil
+	}
+	p.cancel()
+	<-p.ended
+	silence := time.Since(p.asked)
+	if p.asked.IsZero() || silence < minSilence || p.session.mux.RoundTrip() == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: %w: no answer for %v", mux.ErrSessionEnded, mux.ErrSilent, silence.Round(time.Second))
+}

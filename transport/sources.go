@@ -1,0 +1,134 @@
+package transport
+
+import (
+	"fmt"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// AddressLimits are for what comes from one source address, so that a client or a site
+// that does not behave leaves room for others.
+type AddressLimits struct {
+	// Sessions is how many clients may be connected at a time. 0 means no limit.
+	Sessions int
+
+	// Handshakes is how many may be under way at a time. 0 means no limit.
+	Handshakes int
+
+	// IPv6Prefix is how many bits of IPv6 addresses count: those that begin alike
+	// are one, because a single host has many. 0 means 64.
+	IPv6Prefix int
+
+	// TrustedProxies are the addresses of proxies that are believed. Of what comes
+	// from one, the source is the last address in the header X-Forwarded-For that is
+	// none of theirs. Anybody can send that header: it is not looked at otherwise.
+	TrustedProxies []netip.Prefix
+}
+
+// WithAddressLimits limits what comes from one source address. More is refused with
+// status 429 and a Retry-After header. Without this option there is no such limit,
+// because many clients may share an address: those behind one NAT, and all of them if
+// the server is behind a proxy that is not among TrustedProxies. Requests whose
+// RemoteAddr has no IP address, as in memory, are not limited. WithAddressLimits panics
+// if a limit is negative, or IPv6Prefix more than 128.
+func WithAddressLimits(limits AddressLimits) ServerOption {
+	if limits.Sessions < 0 || limits.Handshakes < 0 || limits.IPv6Prefix < 0 || limits.IPv6Prefix > 128 {
+		panic(fmt.Sprintf("transport: WithAddressLimits(%+v): a limit is negative, or IPv6Prefix more than 128", limits))
+	}
+	if limits.IPv6Prefix == 0 {
+		limits.IPv6Prefix = 64
+	}
+	limits.TrustedProxies = slices.Clone(limits.TrustedProxies)
+	return serverOption(func(c *config) { c.address = limits })
+}
+
+// A source is where a client comes from: a range of addresses that count as one. The
+// zero value, which is not valid, has no limits.
+type source = netip.Prefix
+
+// sourceOf returns the source of a request.
+func (l *AddressLimits) sourceOf(r *http.Request) source {
+	if l.Sessions == 0 && l.Handshakes == 0 {
+		return source{}
+	}
+	addr, ok := parseAddr(r.RemoteAddr)
+	if !ok {
+		return source{}
+	}
+	if l.trusts(addr) {
+		addr = l.forwarded(addr, r.Header["X-Forwarded-For"])
+	}
+	bits := addr.BitLen()
+	if addr.Is6() {
+		bits = l.IPv6Prefix
+	}
+	return netip.PrefixFrom(addr, bits).Masked()
+}
+
+// forwarded returns for whom a trusted proxy speaks, which is the proxy itself if it
+// does not say, or says something else than an address.
+func (l *AddressLimits) forwarded(proxy netip.Addr, header []string) netip.Addr {
+	for _, field := range slices.Backward(header) {
+		for field != "" {
+			i := strings.LastIndexByte(field, ',') + 1
+			addr, ok := parseAddr(strings.TrimSpace(field[i:]))
+			if !ok {
+				return proxy
+			}
+			if !l.trusts(addr) {
+				return addr
+			}
+			proxy, field = addr, field[:max(i-1, 0)]
+		}
+	}
+	return proxy
+}
+
+func (l *AddressLimits) trusts(addr netip.Addr) bool {
+	return slices.ContainsFunc(l.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(addr) })
+}
+
+// parseAddr returns the address in s, which may have a port.
+func parseAddr(s string) (netip.Addr, bool) {
+	addr, err := netip.ParseAddr(s)
+	if err != nil {
+		withPort, err := netip.ParseAddrPort(s)
+		if err != nil {
+			return netip.Addr{}, false
+		}
+		addr = withPort.Addr()
+	}
+	return addr.Unmap().WithZone(""), true
+}
+
+// A usage is what there is from a source.
+type usage struct{ handshakes, sessions int }
+
+// useLocked adds to what there is from a source. The caller holds mu.
+func (s *Server) useLocked(from source, handshakes, sessions int) {
+	if !from.IsValid() {
+		return
+	}
+	u := s.usage[from]
+	u.handshakes += handshakes
+	u.sessions += sessions
+	if u == (usage{}) {
+		delete(s.usage, from)
+	} else {
+		s.usage[from] = u
+	}
+}
+
+// checkSourceLocked refuses a source that has as much as it may have.
+func (s *Server) checkSourceLocked(from source) error {
+	u, limits := s.usage[from], s.config.address
+	switch {
+	case limits.Handshakes > 0 && u.handshakes >= limits.Handshakes:
+		return later(http.StatusTooManyRequests, fmt.Errorf("transport: %d handshakes of %v are under way", u.handshakes, from), handshakesRetryAfter)
+	case limits.Sessions > 0 && u.sessions+u.handshakes >= limits.Sessions:
+		return later(http.StatusTooManyRequests, fmt.Errorf("transport: %v has %d clients", from, u.sessions), sessionsRetryAfter)
+	}
+	return nil
+}
