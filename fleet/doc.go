@@ -34,14 +34,25 @@
 //     because another of its carriers was faster, does no harm, unless its answer comes
 //     a moment before its end.
 //
-// Where a session is displaced or kicked, the client is told why, and its listener's
-// error is a [*transport.ClosedError].
+// Where a session is displaced, kicked or refused, the client is told why, and its listener's
+// error is a [*transport.ClosedError] that matches [transport.EndReplaced],
+// [transport.EndKicked] or [transport.EndRefused]. So does [transport.Dialer.Err] of the
+// session.
+//
+// # Logs
+//
+// The fleet names its clients ([transport.NameClient]), so lines of the server's log about a
+// session have the client's ID. Without [Fleet.Authorize] the line that the client has
+// connected does not, because it is identified later: it has the same session.
+//
+// An ID that is none is answered with status 400, or its session closed with that reason if
+// there is no Authorize. Both tell what the client has sent, and what an ID may be.
 //
 // # Costs
 //
 // A client that does nothing costs no goroutine here. The IDs of clients that have
 // left are remembered, for errors to tell them from those that never came: the latest
-// 65,536 of them.
+// 65,536 of them. Each takes half a KiB, or more if it has left for a reason with a long text.
 //
 // [http.Transport]: https://pkg.go.dev/net/http#Transport
 package fleet

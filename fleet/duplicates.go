@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -77,7 +78,11 @@ func (f *Fleet) HandleEndpoint(d *transport.Dialer) {
 		err = f.enter(&member{a.id, d}, a.beaten())
 	}
 	if err != nil {
-		d.CloseWithReason(reasonFor(err))
+		reason := reasonFor(err)
+		if !errors.Is(err, ErrReplaced) {
+			err = fmt.Errorf("%w: %w", transport.EndRefused, err)
+		}
+		d.CloseBecause(err, reason)
 	}
 }
 
@@ -85,7 +90,11 @@ func (f *Fleet) HandleEndpoint(d *transport.Dialer) {
 // than it would be by an answer to its request.
 func reasonFor(err error) string {
 	if rejected, ok := errors.AsType[*carrier.RejectedError](err); ok {
-		return fmt.Sprintf("%d %s", rejected.StatusCode, http.StatusText(rejected.StatusCode))
+		reason := fmt.Sprintf("%d %s", rejected.StatusCode, http.StatusText(rejected.StatusCode))
+		if body := bytes.TrimSpace(rejected.Body); len(body) > 0 {
+			reason += fmt.Sprintf(": %s", body)
+		}
+		return reason
 	}
 	for _, known := range []error{ErrReplaced, errConflict} {
 		if errors.Is(err, known) {
@@ -101,7 +110,7 @@ func (f *Fleet) enter(m *member, beaten []*member) error {
 	for {
 		rivals, displaced := f.join(m, beaten)
 		if len(rivals) == 0 {
-			closeAll(displaced, ErrReplaced.Error())
+			closeAll(displaced, ErrReplaced, ErrReplaced.Error())
 			return nil
 		}
 		// To be replaced is for those who are there: not by what a client is about
@@ -158,7 +167,7 @@ func (f *Fleet) displace(beaten []*member) {
 	f.mu.Lock()
 	displaced := f.displaceLocked(beaten)
 	f.mu.Unlock()
-	closeAll(displaced, ErrReplaced.Error())
+	closeAll(displaced, ErrReplaced, ErrReplaced.Error())
 }
 
 // rivals returns the sessions with an ID that nobody has asked to move.
@@ -238,15 +247,15 @@ func (f *Fleet) Kick(id, reason string) error {
 	delete(f.draining, id)
 	f.stats.Kicked += uint64(len(members))
 	f.mu.Unlock()
-	closeAll(members, reason)
+	closeAll(members, kicked, reason)
 	return nil
 }
 
-// closeAll closes sessions, all at the same time, and waits for that.
-func closeAll(members []*member, reason string) {
+// closeAll closes sessions because of why, all at the same time, and waits for that.
+func closeAll(members []*member, why error, reason string) {
 	var wg sync.WaitGroup
 	for _, m := range members {
-		wg.Go(func() { m.dialer.CloseWithReason(reason) })
+		wg.Go(func() { m.dialer.CloseBecause(why, reason) })
 	}
 	wg.Wait()
 }

@@ -1,19 +1,25 @@
 package fleet
 
 import (
-	"errors"
 	"fmt"
 	"time"
+
+	"github.com/backdial/backdial/redact"
+	"github.com/backdial/backdial/transport"
 )
 
 // ErrReplaced is matched by the reason why a session has left the fleet for a newer one
-// of the same ID.
-var ErrReplaced = errors.New("replaced by a newer session of the same client")
+// of the same ID. The session ends with it, and it matches [transport.EndReplaced].
+var ErrReplaced = fmt.Errorf("%w by a newer session of the same client", transport.EndReplaced)
 
-// A KickedError is the reason why a session has left the fleet after [Fleet.Kick].
+// A KickedError is the reason why a session has left the fleet after [Fleet.Kick]. The
+// session ends with it, and it matches [transport.EndKicked].
 type KickedError struct{ Reason string }
 
-func (e *KickedError) Error() string { return fmt.Sprintf("kicked: %q", e.Reason) }
+func (e *KickedError) Error() string { return "kicked: " + redact.Quote(e.Reason) }
+
+// Unwrap returns [transport.EndKicked].
+func (e *KickedError) Unwrap() error { return transport.EndKicked }
 
 // A NotConnectedError is matched by the error of a Dial of a client that has no session
 // that could be dialled.

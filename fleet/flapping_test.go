@@ -13,7 +13,7 @@ import (
 
 	"github.com/backdial/backdial/carrier/mem"
 	"github.com/backdial/backdial/fleet"
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/test/leak"
 	"github.com/backdial/backdial/transport"
 )
 

@@ -81,8 +81,8 @@ func WithDuplicates(policy Duplicates) Option {
 
 // WithWaitForClient makes a Dial of a client that is not connected wait until it is,
 // for as long as the context of the Dial allows, instead of failing at once. So does
-// a request, by a [Transport] or a [ReverseProxy]: without a deadline in its context, it
-// waits until whoever sent it gives up. A fleet does not know that its server shuts
+// a request, by a [Transport], for 30 s at most if its context has no deadline, or by a
+// [ReverseProxy], for a minute at most. A fleet does not know that its server shuts
 // down: a Dial there waits in the same way, for a client that connects elsewhere.
 func WithWaitForClient() Option {
 	return func(f *Fleet) { f.waits = true }
@@ -198,11 +198,15 @@ func (f *Fleet) removeLocked(m *member, why error) bool {
 	return true
 }
 
-// drained forgets a session that has ended.
+// drained forgets a session that has ended. A client that was about to leave has left.
 func (f *Fleet) drained(m *member) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	remove(f.draining, m)
+	left, _ := f.gone.Get(m.id)
+	if err := m.dialer.Err(); left.why == context.Cause(m.dialer.Dialable()) && errors.Is(err, transport.ErrClientGone) {
+		f.gone.Set(m.id, departure{left.at, err})
+	}
 }
 
 // remove removes m, and reports whether it was there.

@@ -164,6 +164,39 @@ func TestServerShutdown(t *testing.T) {
 	})
 }
 
+// TestServerShutdownSilent has a server shut down one of whose clients is not there any more: it
+// is silent, and not about to move.
+func TestServerShutdownSilent(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t)
+		network := newFrozen(s.network)
+		// The client's own keepalive would end its connection, which is no silence.
+		s.connect(t, "1", "one", transport.WithCarriers(network), transport.WithKeepAlive(-1, 0))
+		synctest.Wait()
+		running, _ := s.dial(t, "1")
+		defer running.Close()
+		d, _ := s.Lookup("1")
+		network.set(true)
+		defer network.set(false)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		done := make(chan error, 1)
+		go func() { done <- s.server.Shutdown(ctx) }()
+		<-d.Dialable().Done()
+		synctest.Wait()
+		_, err := s.Dial(t.Context(), "1")
+		if !isNotConnected(err) || !errors.Is(err, transport.ErrClientGone) || !errors.Is(err, transport.EndSilent) || errors.Is(err, transport.ErrDraining) {
+			t.Errorf("dial: %v, want fleet.NotConnectedError because of transport.EndSilent", err)
+		}
+		if err := <-done; err != nil {
+			t.Error("shutdown:", err)
+		}
+		if !errors.Is(d.Err(), transport.EndSilent) {
+			t.Errorf("the session ends with %v, want transport.EndSilent", d.Err())
+		}
+	})
+}
+
 // TestClosing has a session closed whose client does not take what was written: it is not
 // in the fleet while that is waited for.
 func TestClosing(t *testing.T) {

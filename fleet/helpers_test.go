@@ -47,10 +47,11 @@ func (s *site) serve(t *testing.T, name string, opts ...transport.ServerOption) 
 	})
 }
 
-// try connects a client, which answers each connection with its name.
+// try connects a client, which answers each connection with its name. Its listener
+// closes at once, because the time of a bubble stands still once the test has returned.
 func (s *site) try(t *testing.T, id, name string, opts ...transport.ClientOption) (*transport.Listener, error) {
 	t.Helper()
-	opts = append([]transport.ClientOption{transport.WithCarriers(s.network)}, opts...)
+	opts = append([]transport.ClientOption{transport.WithCarriers(s.network), transport.WithCloseGrace(-1)}, opts...)
 	lis, err := transport.DialAndListenContext(t.Context(), "mem://server", http.Header{"Deviceid": {id}}, opts...)
 	if err != nil {
 		return nil, err
@@ -184,7 +185,7 @@ func (c *frozenConn) Write(p []byte) (int, error) {
 
 func (c *frozenConn) CloseWrite() error {
 	c.wait()
-	return c.Conn.(interface{ CloseWrite() error }).CloseWrite()
+	return c.Conn.(carrier.CloseWriter).CloseWrite()
 }
 
 func (c *frozenConn) Close() error {

@@ -9,13 +9,16 @@ import (
 
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/internal/ident"
+	"github.com/backdial/backdial/redact"
 	"github.com/backdial/backdial/transport"
 )
 
-// Identify tells a client's ID from its request. An error refuses the client: with
-// the status and header of a [carrier.RejectedError] in it, or with 403. It is called
-// as [transport.WithAuthorize] says, by several goroutines at a time; what blocks or
-// panics is bounded there. Without [Fleet.Authorize] it is asked for a client that is
+// Identify tells a client's ID from its request. An error refuses the client: as
+// [transport.WithAuthorize] says, with the status and header of a [carrier.RejectedError]
+// in it, which sends the client away for good if it matches [transport.ErrUnauthorized] or
+// [transport.ErrForbidden], and with status 503 otherwise, after which the client comes
+// back. It is called by several goroutines at a time; what blocks or panics is bounded
+// by WithAuthorize. Without [Fleet.Authorize] it is asked for a client that is
 // connected, with a request that has not all of the fields, and what blocks keeps that
 // client waiting until its session ends.
 type Identify func(r *http.Request) (id string, err error)
@@ -23,7 +26,7 @@ type Identify func(r *http.Request) (id string, err error)
 // ByHeader identifies clients by a header of their request, which they can set as
 // they like: it is for clients that are trusted, or were authenticated by whoever is
 // in front of the server. A request with no such header, or several, is refused with
-// status 400.
+// status 400, but not for good: something on the way may have removed it.
 func ByHeader(name string) Identify {
 	return func(r *http.Request) (string, error) {
 		values := r.Header.Values(name)
@@ -45,13 +48,14 @@ var ErrInvalidID = errors.New(ident.Rule)
 // upper case, either.
 func CheckID(id string) error {
 	if !ident.Valid(id) {
-		return fmt.Errorf("%.*q: %w", ident.MaxLength, id, ErrInvalidID)
+		return fmt.Errorf("%s: %w", redact.Quote(id[:min(len(id), ident.MaxLength)]), ErrInvalidID)
 	}
 	return nil
 }
 
 // Authorize is for [transport.WithAuthorize]: it identifies a client before anything is
-// upgraded, and refuses one that [WithDuplicates] does not let in, with status 409. A
+// upgraded, and refuses one that [WithDuplicates] does not let in, with status 409, after
+// which the client comes back. A
 // function of the user's may call it after checks of its own. Without it, clients are
 // identified when they are connected already, and the refused ones closed.
 func (f *Fleet) Authorize(r *http.Request) error {
@@ -95,8 +99,10 @@ func (f *Fleet) identified(r *http.Request) (id string, err error) {
 		return "", fmt.Errorf("fleet: identify: %w", err)
 	}
 	if err := CheckID(id); err != nil {
+		err = fmt.Errorf("client ID %w", err)
 		return "", fmt.Errorf("fleet: identify: %w", refuse(http.StatusBadRequest, err.Error(), err))
 	}
+	transport.NameClient(r.Context(), id)
 	return id, nil
 }
 

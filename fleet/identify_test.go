@@ -35,7 +35,7 @@ func TestAuthorize(t *testing.T) {
 		{"empty ID", fleet.ByHeader("DeviceId"), http.Header{"Deviceid": {""}}, 400, `"": an ID is 1 to 128 letters`},
 		{"strange ID", fleet.ByHeader("DeviceId"), http.Header{"Deviceid": {"../<1>"}}, 400, `"../<1>": an ID is 1 to 128 letters`},
 		{"long ID", fleet.ByHeader("DeviceId"), http.Header{"Deviceid": {strings.Repeat("x", 10_000)}}, 400, `xxx": an ID is 1 to 128 letters`},
-		{"error", func(*http.Request) (string, error) { return "", errors.New("a secret of the server") }, nil, 403, "Forbidden"},
+		{"error", func(*http.Request) (string, error) { return "", errors.New("a secret of the server") }, nil, 503, "Service Unavailable"},
 		{"status", func(*http.Request) (string, error) {
 			return "", fmt.Errorf("token: %w", &carrier.RejectedError{StatusCode: 401, Header: http.Header{"Www-Authenticate": {"Bearer"}}})
 		}, nil, 401, "Unauthorized"},
@@ -71,7 +71,11 @@ func TestWithoutAuthorize(t *testing.T) {
 		s.connect(t, "1", "one")
 		synctest.Wait()
 		s.reaches(t, "1", "one")
-		for id, reason := range map[string]string{"1": "a client with this ID is connected already", "": "400 Bad Request"} {
+		for id, reason := range map[string]string{
+			"1":          "a client with this ID is connected already",
+			"":           `400 Bad Request: client ID "": ` + fleet.ErrInvalidID.Error(),
+			"../<1>\x00": `400 Bad Request: client ID "../<1>\x00": ` + fleet.ErrInvalidID.Error(),
+		} {
 			lis := s.connect(t, id, "two")
 			<-lis.Done()
 			if closed, ok := errors.AsType[*transport.ClosedError](lis.Err()); !ok || closed.Reason != reason {

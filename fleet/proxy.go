@@ -14,6 +14,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/backdial/backdial/redact"
 )
 
 // A ReverseProxy is an [http.Handler] that serves what the clients of a fleet serve,
@@ -33,18 +35,21 @@ import (
 // where they are set by a proxy in front, Rewrite can copy them, from In to Out. With IDs
 // in the path there is X-Forwarded-Prefix, too, which is what was removed from the path.
 // Where the client's answers redirect to a path, or set a cookie for one, the prefix is
-// added again, unless it is there already. Parameters of the query that net/url cannot
-// parse are removed.
+// added again, unless it is there already: in informational answers (1xx) and trailers as
+// in the answer's header. How long these may be is said in [rhttp.NewTransport]. Parameters
+// of the query that net/url cannot parse are removed.
 //
 // What cannot be served is answered in a line of text:
 //
 //	404  there is no such ID, or no ID
-//	502  the client's connection failed, or what it sent is not HTTP
+//	502  the client's connection failed, or what it sent is not HTTP, or too long
 //	503  the client is not connected, or about to leave; with Retry-After
 //	504  the client has not answered in time
 //
 // If the client goes away in the middle of an answer, the user's connection is cut, so
 // that a part is not taken for the whole.
+//
+// [rhttp.NewTransport]: https://pkg.go.dev/github.com/backdial/backdial/rhttp#NewTransport
 type ReverseProxy struct {
 	// Fleet has the clients.
 	Fleet *Fleet
@@ -68,7 +73,8 @@ type ReverseProxy struct {
 	// takes nothing of a request that it has not answered.
 	Configure func(*http.Transport)
 
-	// Logger, if not nil, is told of requests that could not be served, at level Warn.
+	// Logger, if not nil, is told of requests that could not be served, at level Warn. What
+	// clients and users say is escaped in it where it is not printable.
 	Logger *slog.Logger
 
 	once          sync.Once
@@ -117,15 +123,19 @@ func (p *ReverseProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer giveUp(nil)
 	r = r.WithContext(ctx)
 	answered := newUpload(r, func() time.Duration { return time.Duration(p.answerTimeout.Load()) }, giveUp)
+	edit := func(h http.Header) { to.edit(h, user.Host) }
 	// Otherwise HTTP/1 has the whole request read before the answer begins.
 	http.NewResponseController(w).EnableFullDuplex()
 	proxy := httputil.ReverseProxy{
-		Transport:     p.transport,
+		Transport:     editing{p.transport, edit},
 		FlushInterval: -1,
 		Rewrite:       func(pr *httputil.ProxyRequest) { p.rewrite(pr, to) },
 		ModifyResponse: func(answer *http.Response) error {
 			answered()
-			to.addPrefix(answer, r.Host)
+			to.addPrefix(answer.Header, r.Host)
+			if answer.StatusCode != http.StatusSwitchingProtocols { // whose body is a connection
+				answer.Body = &ending{answer.Body, func() { edit(answer.Trailer) }}
+			}
 			return nil
 		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
@@ -133,7 +143,7 @@ func (p *ReverseProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				p.fail(w, user, err)
 			}
 		},
-		ErrorLog: slog.NewLogLogger(p.logger().Handler(), slog.LevelWarn),
+		ErrorLog: redact.Logger(p.logger(), slog.LevelWarn),
 	}
 	proxy.ServeHTTP(w, r)
 }
@@ -167,7 +177,8 @@ func (p *ReverseProxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	} else if errors.As(err, &timeout) && timeout.Timeout() {
 		status, why = http.StatusGatewayTimeout, "the client has not answered in time"
 	}
-	p.logger().Warn("fleet: request not served", "status", status, "host", r.Host, "path", r.URL.Path, "err", err)
+	p.logger().Warn("fleet: request not served", "status", status,
+		"host", redact.Text(r.Host), "path", redact.Text(r.URL.Path), "err", redact.Error(err))
 	http.Error(w, fmt.Sprintf("%d %s: %s", status, http.StatusText(status), why), status)
 }
 
@@ -229,58 +240,4 @@ func (t target) redirect(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Location", to)
 	w.WriteHeader(http.StatusPermanentRedirect)
-}
-
-// addPrefix makes an answer right for the user: what is a path for the client has the
-// prefix, and no scheme, which the client does not know.
-func (t target) addPrefix(answer *http.Response, host string) {
-	if to, err := url.Parse(answer.Header.Get("Location")); err == nil && t.isOwn(to, host) {
-		path := cmp.Or(to.EscapedPath(), "/")
-		to.Scheme, to.Host, to.User = "", "", nil
-		to.RawPath = t.withPrefix(path)
-		to.Path, _ = url.PathUnescape(to.RawPath)
-		if strings.HasPrefix(to.RawPath, "//") { // which would be taken for a host
-			to.Host = host
-		}
-		answer.Header.Set("Location", to.String())
-	}
-	if cookies := answer.Header["Set-Cookie"]; t.prefix != "" {
-		for i, line := range cookies {
-			cookies[i] = t.addPrefixToCookie(line)
-		}
-	}
-}
-
-// withPrefix adds the prefix to a path, unless the client knows X-Forwarded-Prefix and has
-// done that itself.
-func (t target) withPrefix(path string) string {
-	if rest, ok := strings.CutPrefix(path, t.prefix); ok && t.prefix != "" && (rest == "" || rest[0] == '/') {
-		return path
-	}
-	return t.prefix + path
-}
-
-// isOwn reports whether a client that redirects there means a path of its own.
-func (t target) isOwn(to *url.URL, host string) bool {
-	switch {
-	case to.Host == "": // with a scheme it is for an app of the user's
-		return to.Scheme == "" && strings.HasPrefix(to.Path, "/")
-	case to.Scheme != "" && to.Scheme != "http" && to.Scheme != "https":
-		return false
-	}
-	return strings.EqualFold(to.Host, host) || strings.EqualFold(to.Host, t.id)
-}
-
-// addPrefixToCookie changes nothing but the path, because what browsers take for a
-// cookie is more than what net/http reads and writes.
-func (t target) addPrefixToCookie(line string) string {
-	parts := strings.Split(line, ";")
-	for i, part := range parts[1:] {
-		name, value, _ := strings.Cut(part, "=")
-		path := strings.TrimSpace(value)
-		if strings.EqualFold(strings.TrimSpace(name), "path") && strings.HasPrefix(path, "/") { // without one it is that of the request
-			parts[i+1] = name + "=" + strings.ReplaceAll(t.withPrefix(path), ";", "%3B")
-		}
-	}
-	return strings.Join(parts, ";")
 }

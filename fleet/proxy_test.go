@@ -19,7 +19,8 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/backdial/backdial/fleet"
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/test/leak"
+	"github.com/backdial/backdial/transport"
 )
 
 // A front is what users see: a proxy on a real socket.
@@ -307,7 +308,7 @@ func TestProxyLosesDevice(t *testing.T) {
 		w.(http.Flusher).Flush()
 		started <- true
 		<-r.Context().Done()
-	}))
+	}), transport.WithCloseGrace(-1))
 	answer, err := f.Client().Get(f.URL + "/1/")
 	if err != nil {
 		t.Fatal(err)
@@ -396,7 +397,7 @@ func TestProxyWebSocket(t *testing.T) {
 			}
 			c.WriteMessage(kind, append([]byte("echo "), message...))
 		}
-	}))
+	}), transport.WithCloseGrace(-1))
 	c, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(f.URL, "http")+"/1/socket", http.Header{"Origin": {f.URL}})
 	if err != nil {
 		t.Fatal(err)

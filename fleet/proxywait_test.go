@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/fleet"
+	"github.com/backdial/backdial/internal/test/await"
 )
 
 // TestProxyWaits has a user ask for a device that is about to come back.
@@ -19,11 +20,7 @@ func TestProxyWaits(t *testing.T) {
 		_, body := f.ask(t, "", "/1/status", nil)
 		got <- body
 	}()
-	for deadline := time.Now().Add(20 * time.Second); f.Waiting() == 0; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("nobody waits for the device")
-		}
-	}
+	await.Until(t, "a request waits for the device", func() bool { return f.Waiting() > 0 })
 	f.connectWeb(t, "1", says("one"))
 	if got := <-got; got != "one GET /status " {
 		t.Errorf("the answer is %q", got)

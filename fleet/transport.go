@@ -12,7 +12,6 @@ import (
 
 	"github.com/backdial/backdial/internal/reverse"
 	"github.com/backdial/backdial/rhttp"
-	"github.com/backdial/backdial/transport"
 )
 
 // A Transport is an [http.RoundTripper] for which the host of a URL is a client's ID:
@@ -21,7 +20,7 @@ type Transport struct {
 	fleet     *Fleet
 	configure []func(*http.Transport)
 	waits     bool          // for a client that is away
-	patience  time.Duration // with that; 0 for that of the request
+	patience  time.Duration // how long it waits; 0: until the deadline of the request, or for waitTimeout
 
 	mu       sync.Mutex // guards below
 	sessions map[*member]*rhttp.Transport
@@ -30,7 +29,8 @@ type Transport struct {
 // Transport returns an [http.RoundTripper] that reaches the clients of the fleet by
 // their ID. It keeps connections to each of them, and drops them when the client leaves
 // or moves: so make one, and not one for a request. configure sets fields of the
-// [http.Transport] that each session has, as in [rhttp.NewTransport].
+// [http.Transport] that each session has, as in [rhttp.NewTransport], which says how long
+// a client's answer may be.
 //
 // An [http.Client] goes where a client's answer redirects to, which may be another client.
 // Where these do not trust each other, set its CheckRedirect.
@@ -39,6 +39,14 @@ type Transport struct {
 // is sent once more, in the client's next session, if it has no body or Request.GetBody:
 // just as net/http does when a connection that it has kept turns out to be dead. Errors
 // match what those of [Fleet.Dial] do.
+//
+// A request without a deadline ends all the same if its client is stopped, or cut off. It
+// waits for a client that is not connected for 30 s at most from its beginning, if at all
+// ([WithWaitForClient]). If the client is connected, but gives no sign of life for 20 s
+// before it answers, the request fails with [rhttp.ErrSilent]: the client may have got it
+// all the same, and do later what it asks for. When an answer has begun, its body ends with
+// the session: within half a minute, unless [transport.WithKeepAlive] says otherwise. A
+// client that is alive may take as long as it likes.
 func (f *Fleet) Transport(configure ...func(*http.Transport)) *Transport {
 	return &Transport{fleet: f, configure: configure, waits: f.waits, sessions: make(map[*member]*rhttp.Transport)}
 }
@@ -51,9 +59,13 @@ func (f *Fleet) TryTransport(configure ...func(*http.Transport)) *Transport {
 	return t
 }
 
+// waitTimeout bounds how long a request without a deadline waits for its client.
+const waitTimeout = 30 * time.Second
+
 // RoundTrip implements [http.RoundTripper].
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	answer, m, err := t.try(r)
+	began := time.Now()
+	answer, m, err := t.try(r, began)
 	if m == nil || !m.hasNoConnection(err) {
 		return answer, err
 	}
@@ -62,17 +74,18 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !ok {
 		return nil, err
 	}
-	answer, _, err = t.try(again)
+	answer, _, err = t.try(again, began)
 	return answer, err
 }
 
-// try sends a request in the session that is the client's now, which it returns.
-func (t *Transport) try(r *http.Request) (*http.Response, *member, error) {
+// try sends a request in the session that is the client's now, which it returns. The
+// request began some time ago.
+func (t *Transport) try(r *http.Request, began time.Time) (*http.Response, *member, error) {
 	id := r.URL.Hostname()
 	err := CheckID(id)
 	var m *member
 	if err == nil {
-		m, err = t.find(r.Context(), id)
+		m, err = t.find(r.Context(), id, began)
 	}
 	if err != nil {
 		if r.Body != nil {
@@ -87,23 +100,23 @@ func (t *Transport) try(r *http.Request) (*http.Response, *member, error) {
 	return answer, m, nil
 }
 
-func (t *Transport) find(ctx context.Context, id string) (*member, error) {
-	if t.patience > 0 {
+func (t *Transport) find(ctx context.Context, id string, began time.Time) (*member, error) {
+	patience := t.patience
+	if _, ok := ctx.Deadline(); !ok && patience == 0 {
+		patience = waitTimeout
+	}
+	if t.waits && patience > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, t.patience)
+		ctx, cancel = context.WithDeadline(ctx, began.Add(patience))
 		defer cancel()
 	}
 	return t.fleet.find(ctx, id, t.waits)
 }
 
-// hasNoConnection reports whether err is because none could be opened to m: and not to
-// another session, whose error a body may have ended with.
+// hasNoConnection reports whether err says that no connection could be opened to m.
 func (m *member) hasNoConnection(err error) bool {
-	no, ok := errors.AsType[interface {
-		error
-		To() *transport.Dialer
-	}](err)
-	return ok && no.To() == m.dialer
+	no, ok := errors.AsType[*reverse.NoConnectionError](err)
+	return ok && no.Session == m.dialer
 }
 
 // of returns the transport of a session.

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/fleet"
+	"github.com/backdial/backdial/internal/test/leak"
 	"github.com/backdial/backdial/rhttp"
 	"github.com/backdial/backdial/transport"
 )
@@ -238,47 +239,48 @@ func TestTransportBodyFails(t *testing.T) {
 // TestTransportNotHeldUp closes the idle connections to a client that does not read, and
 // which speaks TLS, so that there is something to say: others are reached meanwhile.
 func TestTransportNotHeldUp(t *testing.T) {
+	leak.Check(t)                              // and no bubble: a goroutine that waits for a mutex stops its time
 	secure := httptest.NewUnstartedServer(nil) // for its certificate
 	secure.StartTLS()
 	defer secure.Close()
-	bubble(t, func(t *testing.T) {
-		s := newSite(t)
-		s.connectWeb(t, "2", says("two"))
-		network := newFrozen(s.network)
-		lis, err := transport.DialAndListen("mem://server", http.Header{"Deviceid": {"1"}}, transport.WithCarriers(network))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer lis.Close()
-		go (&http.Server{Handler: says("one"), TLSConfig: secure.TLS}).ServeTLS(lis, "", "")
-		synctest.Wait()
-		rt := s.Transport(func(rt *http.Transport) {
-			rt.TLSClientConfig = &tls.Config{InsecureSkipVerify: true}
-			rt.ForceAttemptHTTP2 = false
-		})
-		if _, err := do(t, rt, "GET", "https://1/", nil); err != nil {
-			t.Fatal(err)
-		}
-		c, _ := s.Dial(t.Context(), "1")
-		defer c.Close()
-		network.set(true)
-		defer network.set(false)
-		go c.Write(make([]byte, 1<<20)) // more than is queued
-		time.Sleep(time.Millisecond)
-		closed := make(chan bool)
-		go func() {
-			rt.CloseIdleConnections()
-			close(closed)
-		}()
-		time.Sleep(time.Millisecond)
-		began := time.Now()
-		if got, err := do(t, rt, "GET", "http://2/", nil); got != "two GET / " || err != nil {
-			t.Errorf("client 2 answers %q, %v", got, err)
-		}
-		if took := time.Since(began); took > 0 {
-			t.Errorf("client 2 was reached after %v", took)
-		}
-		<-closed
-		rt.CloseIdleConnections()
+	s := newSite(t)
+	s.connectWeb(t, "2", says("two"))
+	network := newFrozen(s.network)
+	lis, err := transport.DialAndListen("mem://server", http.Header{"Deviceid": {"1"}}, transport.WithCarriers(network))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lis.Close()
+	go (&http.Server{Handler: says("one"), TLSConfig: secure.TLS}).ServeTLS(lis, "", "")
+	if _, err := s.Wait(t.Context(), "1"); err != nil {
+		t.Fatal(err)
+	}
+	rt := s.Transport(func(rt *http.Transport) {
+		rt.TLSClientConfig = &tls.Config{InsecureSkipVerify: true}
+		rt.ForceAttemptHTTP2 = false
 	})
+	if _, err := do(t, rt, "GET", "https://1/", nil); err != nil {
+		t.Fatal(err)
+	}
+	c, _ := s.Dial(t.Context(), "1")
+	defer c.Close()
+	network.set(true)
+	defer network.set(false)
+	c.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
+	c.Write(make([]byte, 1<<20)) // more than is queued
+	closed := make(chan bool)
+	go func() {
+		rt.CloseIdleConnections()
+		close(closed)
+	}()
+	began := time.Now()
+	if got, err := do(t, rt, "GET", "http://2/", nil); got != "two GET / " || err != nil {
+		t.Errorf("client 2 answers %q, %v", got, err)
+	}
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("client 2 was reached after %v", took)
+	}
+	network.set(false)
+	<-closed
+	rt.CloseIdleConnections()
 }

@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/carrier/mem"
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/test/leak"
 	"github.com/backdial/backdial/rhttp"
 	"github.com/backdial/backdial/transport"
 )

@@ -34,6 +34,14 @@ type Transport struct {
 // set any field of the [http.Transport] underneath but Proxy and those with Dial in
 // their names. By default it gives up a Dial after 30 s and a TLS handshake after 10 s,
 // and keeps up to 16 idle connections per host, for 90 s.
+//
+// A client's answer may have a header of 64 KiB (MaxResponseHeaderBytes), which takes 2 MiB
+// of memory at most, with the smallest fields. Before it there may be 100 informational
+// answers (1xx), of as many bytes together; after a body in chunks there may be trailers of
+// 4 KiB (ReadBufferSize), and with HTTP/2 of as many bytes as a header. With more the
+// request fails, and so does its body. The body itself is not bounded, nor is the time that
+// an answer takes. But a client that has not answered after 5 s is asked for a sign of life,
+// again and again: a request whose client gives none for 15 s fails with [ErrSilent].
 func NewTransport(d *transport.Dialer, configure ...func(*http.Transport)) *Transport {
 	t := &Transport{dialer: d}
 	t.conns = reverse.NewTransport(t.dial, configure...)
@@ -50,7 +58,13 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		_, err := t.dial(r.Context(), "", "")
 		return nil, err
 	}
-	return t.conns.RoundTrip(r)
+	v, watched := t.watch(r)
+	answer, err := reverse.RoundTrip(t.conns, watched)
+	v.end(answer)
+	if err == nil {
+		answer.Request = r
+	}
+	return answer, err
 }
 
 func (t *Transport) dial(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -61,21 +75,10 @@ func (t *Transport) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	case err == nil:
 		return conn, nil
 	case errors.Is(err, transport.ErrClientGone), errors.Is(err, transport.ErrDraining), errors.Is(err, net.ErrClosed):
-		return nil, &noConnection{t.dialer, err}
+		return nil, &reverse.NoConnectionError{Session: t.dialer, Err: fmt.Errorf("rhttp: %w: %w", ErrNoConnection, err)}
 	}
 	return nil, fmt.Errorf("rhttp: %w", err)
 }
-
-// A noConnection is an [ErrNoConnection] that package fleet can tell from that of another
-// session, which the body of a request may have ended with.
-type noConnection struct {
-	to    *transport.Dialer
-	cause error
-}
-
-func (e *noConnection) Error() string         { return fmt.Sprintf("rhttp: %v: %v", ErrNoConnection, e.cause) }
-func (e *noConnection) Unwrap() []error       { return []error{ErrNoConnection, e.cause} }
-func (e *noConnection) To() *transport.Dialer { return e.to }
 
 // CloseIdleConnections closes the connections that are kept and not in use.
 func (t *Transport) CloseIdleConnections() { t.conns.CloseIdleConnections() }
