@@ -12,6 +12,7 @@ import (
 	"github.com/backdial/backdial/fleet"
 	"github.com/backdial/backdial/internal/ctxerr"
 	"github.com/backdial/backdial/internal/relay"
+	"github.com/backdial/backdial/redact"
 	"github.com/backdial/backdial/transport"
 )
 
@@ -56,7 +57,7 @@ func (c *Cluster) refuse(d *transport.Dialer, asker transport.Conn, kind answer,
 	if kind == answerFailed {
 		text = err.Error()
 	}
-	c.logger.Info("cluster: connection refused", "peer", peerOf(d).Subject, "id", id, "err", err)
+	c.logger.Info("cluster: connection refused", "peer", redact.Text(peerOf(d).Subject.String()), "id", redact.Text(id), "err", err)
 	if _, err := asker.Write(appendAnswer(nil, kind, text)); err == nil {
 		asker.Close()
 	}
@@ -93,8 +94,8 @@ func (c *Cluster) allowed(ctx context.Context, d *transport.Dialer, asker net.Co
 	defer stop()
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("panic: %v", v)
-			c.panicLogger().Error("cluster: panic in WithAuthorize", "id", id, "panic", v, "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic: %s", redact.Text(fmt.Sprint(v)))
+			c.panicLogger().Error("cluster: panic in WithAuthorize", "id", redact.Text(id), "panic", redact.Text(fmt.Sprint(v)), "stack", string(debug.Stack()))
 		}
 	}()
 	return c.authorize(ctx, peerOf(d), id)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/internal/ctxerr"
+	"github.com/backdial/backdial/redact"
 	"github.com/backdial/backdial/transport"
 )
 
@@ -30,7 +31,7 @@ func (p *peers) ask(ctx context.Context, node Node, id string) (net.Conn, error)
 			continue
 		}
 		if ctx.Err() != nil {
-			return nil, fmt.Errorf("replica %q: %w", node.Name, ctxerr.Of(ctx))
+			return nil, fmt.Errorf("replica %s: %w", redact.Quote(node.Name), ctxerr.Of(ctx))
 		}
 		return nil, &PeerError{Node: node, Err: err}
 	}
@@ -46,11 +47,11 @@ type answerError struct {
 func (e *answerError) Error() string {
 	switch {
 	case e.is == nil:
-		return fmt.Sprintf("replica %q could not dial the client: %q", e.node.Name, e.text)
+		return fmt.Sprintf("replica %s could not dial the client: %s", redact.Quote(e.node.Name), redact.Quote(e.text))
 	case e.text == "":
-		return fmt.Sprintf("replica %q: %v", e.node.Name, e.is)
+		return fmt.Sprintf("replica %s: %v", redact.Quote(e.node.Name), e.is)
 	}
-	return fmt.Sprintf("replica %q: %v: %q", e.node.Name, e.is, e.text)
+	return fmt.Sprintf("replica %s: %v: %s", redact.Quote(e.node.Name), e.is, redact.Quote(e.text))
 }
 
 func (e *answerError) Unwrap() error { return e.is }

@@ -11,7 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/backdial/backdial/internal/await"
+	"github.com/backdial/backdial/internal/test/await"
+	"github.com/backdial/backdial/internal/test/long"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/transport"
 )
@@ -22,7 +23,7 @@ func (s *site) asker(t *testing.T, id string) *transport.Listener {
 	node := s.node(t, id)
 	config := s.ca.Mutual(t, "hostile")
 	config.ServerName = node.Name
-	lis, err := transport.DialAndListenContext(t.Context(), node.URL, http.Header{}, transport.WithTLSConfig(config))
+	lis, err := transport.DialAndListenContext(t.Context(), node.URL, http.Header{}, transport.WithTLSConfig(config), transport.WithCloseGrace(-1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,6 +100,7 @@ func welcome(t *testing.T, conn net.Conn) net.Conn {
 
 // TestUnfinishedQuestion has who asks not get to the end, who is not waited for.
 func TestUnfinishedQuestion(t *testing.T) {
+	long.Only(t)
 	s := newSite(t)
 	a := s.replica(t, "a")
 	a.connect(t, "x", "x")
@@ -156,9 +158,7 @@ func TestManyQuestions(t *testing.T) {
 
 // TestTooManyQuestions has more connections than a replica takes from another.
 func TestTooManyQuestions(t *testing.T) {
-	if testing.Short() {
-		t.Skip("opens 16,384 connections")
-	}
+	long.Only(t) // it opens 16,384 connections
 	s := newSite(t)
 	a := s.replica(t, "a")
 	a.connect(t, "x", "x")

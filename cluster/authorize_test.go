@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/cluster"
-	"github.com/backdial/backdial/internal/await"
-	"github.com/backdial/backdial/internal/testlog"
+	"github.com/backdial/backdial/internal/test/await"
+	"github.com/backdial/backdial/internal/test/testlog"
 )
 
 // TestAuthorize has a replica decide who dials which client, by certificate and ID.

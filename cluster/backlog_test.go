@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/backdial/backdial/cluster"
-	"github.com/backdial/backdial/internal/await"
+	"github.com/backdial/backdial/internal/test/await"
 )
 
 // A slow registry takes its time to be told of one client.

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/cluster"
-	"github.com/backdial/backdial/internal/await"
+	"github.com/backdial/backdial/internal/test/await"
 )
 
 // TestCloseDuringEverything has replicas and a service close in all ways, several at a

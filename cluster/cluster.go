@@ -14,7 +14,9 @@ import (
 	"sync"
 
 	"github.com/backdial/backdial/fleet"
+	"github.com/backdial/backdial/internal/setting"
 	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/redact"
 	"github.com/backdial/backdial/transport"
 )
 
@@ -91,12 +93,8 @@ func (c *config) check(holdsClients bool) error {
 	if c.logger == nil {
 		c.logger, c.silent = slog.New(slog.DiscardHandler), true
 	}
-	if c.tryTimeout <= 0 {
-		c.tryTimeout = defaultTryTimeout
-	}
-	if c.idle <= 0 {
-		c.idle = defaultIdleTimeout
-	}
+	c.tryTimeout = setting.Timeout(c.tryTimeout, defaultTryTimeout)
+	c.idle = setting.Timeout(c.idle, defaultIdleTimeout)
 	if c.registry == nil {
 		if !holdsClients {
 			return errors.New("no clients, and no registry to find any (WithRegistry)")
@@ -120,12 +118,12 @@ func (c *config) check(holdsClients bool) error {
 
 // peerURL returns the URL of a replica, which has to be one that TLS is spoken at.
 func peerURL(address string) (*url.URL, error) {
-	u, err := url.Parse(address)
+	u, err := redact.Parse(address)
 	if err != nil {
 		return nil, fmt.Errorf("the URL of a replica: %w", err)
 	}
 	if u.Scheme != "https" && u.Scheme != "wss" || u.Host == "" {
-		return nil, fmt.Errorf("the URL of a replica, %q: want https://host:port", address)
+		return nil, fmt.Errorf("the URL of a replica, %q: want https://host:port", redact.URL(u))
 	}
 	return u, nil
 }
@@ -149,7 +147,12 @@ func (c *Cluster) newServer() *transport.Server {
 	opts = append(opts,
 		transport.WithTLSConfig(config),
 		transport.WithRequireNegotiation(),
-		transport.WithAuthorize(func(r *http.Request) error { return checkPeer(r, config) }),
+		transport.WithAuthorize(func(r *http.Request) error {
+			if err := checkPeer(r, config); err != nil {
+				return fmt.Errorf("%w: %w", transport.ErrForbidden, err)
+			}
+			return nil
+		}),
 		transport.WithAcceptFromClient(c.answer),
 	)
 	return transport.NewServer(transport.EndpointHandlerFunc(c.peerConnected), opts...)
@@ -157,14 +160,23 @@ func (c *Cluster) newServer() *transport.Server {
 
 // peerConnected logs who has connected: what package transport logs is of clients.
 func (c *Cluster) peerConnected(d *transport.Dialer) {
-	log := c.logger.With("peer", peerOf(d).Subject, "remote", d.Info().RemoteAddr)
+	log := c.logger.With("peer", redact.Text(peerOf(d).Subject.String()), "remote", d.Info().RemoteAddr, "session", d.Info().Session)
 	log.Info("cluster: peer connected")
-	context.AfterFunc(d.Context(), func() { log.Info("cluster: peer disconnected", "reason", d.Err()) })
+	context.AfterFunc(d.Context(), func() { withEnd(log, d.Err()).Info("cluster: peer disconnected") })
+}
+
+// withEnd returns l for a line about a session that has ended with err.
+func withEnd(l *slog.Logger, err error) *slog.Logger {
+	l = l.With("reason", string(transport.EndReasonOf(err)))
+	if errors.Is(err, mux.ErrSessionEnded) { // otherwise it has been closed here
+		l = l.With("err", err)
+	}
+	return l
 }
 
 // peerRefused logs who was not let in.
 func (c *Cluster) peerRefused(r *http.Request, err error) {
-	c.logger.Warn("cluster: peer refused", "remote", r.RemoteAddr, "err", err)
+	c.logger.Warn("cluster: peer refused", "remote", redact.Text(r.RemoteAddr), "err", err)
 }
 
 // peerOf returns the certificate of the other end of a session.

@@ -3,6 +3,8 @@ package cluster
 import (
 	"errors"
 	"fmt"
+
+	"github.com/backdial/backdial/redact"
 )
 
 // Errors that callers act upon.
@@ -36,7 +38,7 @@ type PeerError struct {
 }
 
 func (e *PeerError) Error() string {
-	return fmt.Sprintf("replica %q at %q: %v", e.Node.Name, e.Node.URL, e.Err)
+	return fmt.Sprintf("replica %s at %q: %v", redact.Quote(e.Node.Name), redact.Address(e.Node.URL), e.Err)
 }
 
 // Unwrap returns the cause.

@@ -8,8 +8,9 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/cluster"
-	"github.com/backdial/backdial/internal/faultnet"
-	"github.com/backdial/backdial/internal/testnet"
+	"github.com/backdial/backdial/internal/test/faultnet"
+	"github.com/backdial/backdial/internal/test/long"
+	"github.com/backdial/backdial/internal/test/testnet"
 )
 
 // behind starts a replica that others reach through a network, which is healed before the
@@ -65,6 +66,7 @@ func TestFrozenReplica(t *testing.T) {
 
 // TestOtherClaim has a client that two replicas claim, of which the preferred one hangs.
 func TestOtherClaim(t *testing.T) {
+	long.Only(t)
 	s := newSite(t)
 	b := s.replica(t, "b")
 	b.connect(t, "x", "of-b")
@@ -90,6 +92,7 @@ func TestOtherClaim(t *testing.T) {
 // TestFrozenOwnerIsForgotten has a client find another replica after the one that had it
 // has not answered: that is not asked first again.
 func TestFrozenOwnerIsForgotten(t *testing.T) {
+	long.Only(t)
 	s := newSite(t)
 	b := s.replica(t, "b")
 	a, network := s.behind(t, "a")

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/backdial/backdial/cluster"
-	"github.com/backdial/backdial/internal/await"
+	"github.com/backdial/backdial/internal/test/await"
 )
 
 // A hearsay is a registry that counts what it is asked, and may say what is not so.

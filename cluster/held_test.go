@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/cluster"
-	"github.com/backdial/backdial/internal/await"
+	"github.com/backdial/backdial/internal/test/await"
 	"github.com/backdial/backdial/transport"
 )
 
@@ -21,7 +21,7 @@ const backlog = 256
 // full connects a client that accepts nothing, and has no room for another connection.
 func (r *replica) full(t *testing.T, id string) *transport.Listener {
 	t.Helper()
-	lis, err := transport.DialAndListenContext(t.Context(), r.url, http.Header{"Deviceid": {id}})
+	lis, err := transport.DialAndListenContext(t.Context(), r.url, http.Header{"Deviceid": {id}}, transport.WithCloseGrace(-1))
 	if err != nil {
 		t.Fatal(err)
 	}

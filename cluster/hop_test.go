@@ -17,8 +17,9 @@ import (
 
 	"github.com/backdial/backdial/carrier/webtransport"
 	"github.com/backdial/backdial/cluster"
-	"github.com/backdial/backdial/internal/await"
-	"github.com/backdial/backdial/internal/testcert"
+	"github.com/backdial/backdial/internal/test/await"
+	"github.com/backdial/backdial/internal/test/long"
+	"github.com/backdial/backdial/internal/test/testcert"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/nativemux"
 	"github.com/backdial/backdial/mux/qmux"
@@ -49,7 +50,7 @@ func (s *site) hop(t *testing.T, stack cluster.Option) *hop {
 	t.Helper()
 	h := &hop{owner: s.listening(t, "a", stack), asker: s.service(t, "c", stack), accepted: make(chan net.Conn)}
 	var err error
-	h.client, err = transport.DialAndListenContext(t.Context(), h.owner.url, http.Header{"Deviceid": {"x"}})
+	h.client, err = transport.DialAndListenContext(t.Context(), h.owner.url, http.Header{"Deviceid": {"x"}}, transport.WithCloseGrace(-1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -250,6 +251,7 @@ func TestTransfer(t *testing.T) {
 
 // TestSlowReader has a client not read: who writes has to wait, and nothing is lost.
 func TestSlowReader(t *testing.T) {
+	long.Only(t)
 	eachStack(t, func(t *testing.T, _ *site, h *hop, _ cluster.Option) {
 		here, there := h.dial(t)
 		chunk := bytes.Repeat([]byte("slow"), 16<<10)

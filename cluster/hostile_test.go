@@ -12,7 +12,8 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/cluster"
-	"github.com/backdial/backdial/internal/await"
+	"github.com/backdial/backdial/internal/test/await"
+	"github.com/backdial/backdial/internal/test/long"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/transport"
 )
@@ -65,6 +66,7 @@ func (i imposture) serve(t *testing.T, s *site) cluster.Node {
 // TestHostileAnswer has a replica answer in ways in which none does. The error names it,
 // comes in time, and is of no harm to others.
 func TestHostileAnswer(t *testing.T) {
+	long.Only(t)
 	s := newSite(t)
 	s.replica(t, "a").connect(t, "y", "y")
 	s.located(t, "y", "a")
@@ -124,6 +126,7 @@ func TestHostileAnswer(t *testing.T) {
 
 // TestHostileHold has a replica that says for ever that it dials the client.
 func TestHostileHold(t *testing.T) {
+	long.Only(t)
 	s := newSite(t)
 	ended := make(chan error, 1)
 	said := s.hearsay()
@@ -163,8 +166,10 @@ func TestHostileStreams(t *testing.T) {
 				if err != nil {
 					return
 				}
-				conn.SetDeadline(time.Now().Add(time.Second))
+				conn.SetDeadline(time.Now().Add(tryTimeout))
 				conn.Write(make([]byte, 1<<10))
+				conn.Read(make([]byte, 1)) // until it is refused: what is opened meanwhile tells nothing
+				conn.Close()
 			}
 		},
 		answer: func(_ *transport.Dialer, conn net.Conn) {
@@ -176,8 +181,8 @@ func TestHostileStreams(t *testing.T) {
 	if conn, err := c.Dial(t.Context(), "x"); err == nil {
 		t.Errorf("%v, want an error", conn)
 	}
-	if opened := await.From(t, "the end of the flood", ended); opened >= 1000 {
-		t.Errorf("%d connections were opened to who asks", opened)
+	if opened := await.From(t, "the end of the flood", ended); opened > 110 {
+		t.Errorf("%d connections were opened to who asks, want little more than 100", opened)
 	}
 	said.says.Store(nil)
 	reachesNow(t, c, "y", "y")

@@ -5,8 +5,8 @@ import (
 
 	"github.com/backdial/backdial/cluster"
 	"github.com/backdial/backdial/fleet"
-	"github.com/backdial/backdial/internal/testcert"
-	"github.com/backdial/backdial/internal/testlog"
+	"github.com/backdial/backdial/internal/test/testcert"
+	"github.com/backdial/backdial/internal/test/testlog"
 )
 
 // TestWrongName has a replica be told that its certificate is for another, which only those

@@ -84,11 +84,11 @@ func WithAuthorize(authorize func(ctx context.Context, peer *x509.Certificate, i
 func WithWaitForClient() Option { return func(c *config) { c.waits = true } }
 
 // WithTryTimeout sets how long a replica may take to say whether it holds a client, the
-// time to connect to it included, before another is looked for. 0 means 1 s.
+// time to connect to it included, before another is looked for. 0 means 1 s; negative means no bound.
 func WithTryTimeout(d time.Duration) Option { return func(c *config) { c.tryTimeout = d } }
 
 // WithIdleTimeout sets for how long a session with another replica is kept that is not
-// used. 0 means 90 s.
+// used. 0 means 90 s; negative means for as long as it lives.
 func WithIdleTimeout(d time.Duration) Option { return func(c *config) { c.idle = d } }
 
 // WithTransport sets options of the sessions between replicas, such as carriers and

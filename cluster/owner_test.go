@@ -10,7 +10,8 @@ import (
 
 	"github.com/backdial/backdial/cluster"
 	"github.com/backdial/backdial/fleet"
-	"github.com/backdial/backdial/internal/await"
+	"github.com/backdial/backdial/internal/test/await"
+	"github.com/backdial/backdial/internal/test/long"
 	"github.com/backdial/backdial/transport"
 )
 
@@ -98,6 +99,7 @@ func TestClientIsBack(t *testing.T) {
 // TestRegistryLies has a registry say what is not so, once and for ever. It costs a try,
 // and leads to the client, or to an error that tells which replica was tried.
 func TestRegistryLies(t *testing.T) {
+	long.Only(t)
 	s := newSite(t)
 	a, b := s.replica(t, "a"), s.replica(t, "b")
 	a.connect(t, "x", "x")

@@ -10,6 +10,7 @@ import (
 
 	"github.com/backdial/backdial/internal/ctxerr"
 	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/redact"
 	"github.com/backdial/backdial/transport"
 )
 
@@ -112,11 +113,12 @@ func (p *peers) run(s *peer) {
 		return
 	}
 	close(s.opened)
-	p.config.logger.Info("cluster: connected to replica", "replica", s.node.Name, "url", s.node.URL)
+	log := p.config.logger.With("replica", redact.Text(s.node.Name), "url", redact.Address(s.node.URL), "session", s.listener.Info().Session)
+	log.Info("cluster: connected to replica")
 	p.await(s)
 	s.listener.Close()
 	p.ended(s)
-	p.config.logger.Info("cluster: disconnected from replica", "replica", s.node.Name, "url", s.node.URL, "reason", s.listener.Err())
+	withEnd(log, s.listener.Err()).Info("cluster: disconnected from replica")
 }
 
 // await waits until a session is over, or was not used for so long that nobody finds it
@@ -151,6 +153,7 @@ func (p *peers) open(node Node) (*transport.Listener, error) {
 		transport.WithLimits(mux.Config{MaxStreams: -1}), // a replica that is asked opens none
 		transport.WithKeepAlive(peerKeepAlive, peerKeepAlive),
 		transport.WithHandshakeTimeout(peerHandshakeTimeout),
+		transport.WithCloseGrace(-1), // Close cuts, and Shutdown does not
 	}
 	for _, o := range p.config.transport {
 		opts = append(opts, o)

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/backdial/backdial/redact"
 	"github.com/backdial/backdial/transport"
 )
 
@@ -58,8 +59,11 @@ func (h *holder) Rival(rival Claim) {
 	}
 	c.rivals.probe(rival.ID, func() {
 		alive, err := c.clients.Probe(c.ctx, rival.ID)
-		c.logger.Info("cluster: client is connected to another replica too",
-			"id", rival.ID, "replica", rival.Node.Name, "alive", alive, "err", err)
+		log := c.logger.With("id", redact.Text(rival.ID), "replica", redact.Text(rival.Node.Name), "alive", alive)
+		if err != nil {
+			log = log.With("err", err)
+		}
+		log.Info("cluster: client is connected to another replica too")
 	})
 }
 

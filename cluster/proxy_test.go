@@ -1,10 +1,12 @@
 package cluster_test
 
 import (
+	"bufio"
 	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/backdial/backdial/cluster"
@@ -52,4 +54,47 @@ func (r *replica) serves(t *testing.T, id, page string) {
 	t.Helper()
 	lis := r.listens(t, id)
 	go http.Serve(lis, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, page) }))
+}
+
+// TestReverseProxyBoundsAnswers has clients of both replicas never come to an end of what
+// precedes an answer's body.
+func TestReverseProxyBoundsAnswers(t *testing.T) {
+	s := newSite(t)
+	a, b := s.replica(t, "a"), s.replica(t, "b")
+	reach := a.Transport()
+	t.Cleanup(reach.CloseIdleConnections)
+	web := httptest.NewServer(&fleet.ReverseProxy{Transport: reach})
+	t.Cleanup(web.Close)
+	hints := "HTTP/1.1 103 Early Hints\r\n" + strings.Repeat("a:\n", 5000) + "\r\n"
+	a.answers(t, "1", "HTTP/1.1 200 OK\r\n"+strings.Repeat("a:\n", 50_000))
+	b.answers(t, "2", "HTTP/1.1 200 OK\r\n"+strings.Repeat("a:\n", 50_000))
+	a.answers(t, "3", strings.Repeat(hints, 50)+"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	b.answers(t, "4", strings.Repeat(hints, 50)+"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	for _, id := range []string{"1", "2", "3", "4"} {
+		answer, err := web.Client().Get(web.URL + "/" + id + "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if answer.StatusCode != http.StatusBadGateway {
+			t.Errorf("client %s: status %d, want 502", id, answer.StatusCode)
+		}
+	}
+}
+
+// answers connects a client that answers the first request as it is told, and then nothing.
+func (r *replica) answers(t *testing.T, id, answer string) {
+	t.Helper()
+	lis := r.listens(t, id)
+	go func() { // ends with lis
+		conn, err := lis.Accept()
+		if err != nil {
+			return
+		}
+		if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+			io.WriteString(conn, answer)
+			io.Copy(io.Discard, conn)
+		}
+		conn.Close()
+	}()
 }

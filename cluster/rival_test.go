@@ -9,10 +9,11 @@ import (
 
 	"github.com/backdial/backdial/cluster"
 	"github.com/backdial/backdial/fleet"
-	"github.com/backdial/backdial/internal/await"
-	"github.com/backdial/backdial/internal/faultnet"
-	"github.com/backdial/backdial/internal/testlog"
-	"github.com/backdial/backdial/internal/testnet"
+	"github.com/backdial/backdial/internal/test/await"
+	"github.com/backdial/backdial/internal/test/faultnet"
+	"github.com/backdial/backdial/internal/test/long"
+	"github.com/backdial/backdial/internal/test/testlog"
+	"github.com/backdial/backdial/internal/test/testnet"
 )
 
 // away connects a client through a network, which is healed before the client is closed.
@@ -58,6 +59,7 @@ func TestNewestIsPreferred(t *testing.T) {
 // TestDeadRival has a client lose its path, and come back at another replica: the first
 // one finds out that its session is dead, and does not say yes to a dial until then.
 func TestDeadRival(t *testing.T) {
+	long.Only(t)
 	s := newSite(t)
 	heard, said := s.hearsay(), s.hearsay()
 	a, b := s.replica(t, "a", cluster.WithRegistry(heard)), s.replica(t, "b")

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/cluster"
-	"github.com/backdial/backdial/internal/await"
+	"github.com/backdial/backdial/internal/test/await"
 	"github.com/backdial/backdial/transport"
 )
 

@@ -3,7 +3,7 @@ package cluster_test
 import (
 	"testing"
 
-	"github.com/backdial/backdial/internal/testcert"
+	"github.com/backdial/backdial/internal/test/testcert"
 )
 
 // TestSharedRegistry has two clusters share a registry by mistake, with clients of the same

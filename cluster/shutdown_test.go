@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/cluster"
-	"github.com/backdial/backdial/internal/await"
+	"github.com/backdial/backdial/internal/test/await"
 )
 
 // TestShutdownWaits has each end of a connection shut down while it is in use.

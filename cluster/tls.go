@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+
+	"github.com/backdial/backdial/redact"
 )
 
 // checkTLS returns an error unless replicas can know each other by config.
@@ -36,7 +38,7 @@ func askerTLS(config *tls.Config, node Node) *tls.Config {
 	verify := c.VerifyConnection
 	c.VerifyConnection = func(state tls.ConnectionState) error {
 		if pin := pinOf(state.PeerCertificates[0]); !bytes.Equal(pin, node.Pin) {
-			return fmt.Errorf("the key of %q has the SHA-256 %x, and not the pinned %x", node.Name, pin, node.Pin)
+			return fmt.Errorf("the key of %s has the SHA-256 %x, and not the pinned %x", redact.Quote(node.Name), pin, node.Pin)
 		}
 		if verify != nil {
 			return verify(state)
@@ -77,7 +79,7 @@ func checkPeer(r *http.Request, config *tls.Config) error {
 		options.Intermediates.AddCert(issuer)
 	}
 	if _, err := chain[0].Verify(options); err != nil {
-		return fmt.Errorf("cluster: the certificate of %q: %w", chain[0].Subject, err)
+		return fmt.Errorf("cluster: the certificate of %s: %w", redact.Quote(chain[0].Subject.String()), redact.Error(err))
 	}
 	return nil
 }

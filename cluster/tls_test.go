@@ -13,7 +13,7 @@ import (
 
 	"github.com/backdial/backdial/cluster"
 	"github.com/backdial/backdial/fleet"
-	"github.com/backdial/backdial/internal/testcert"
+	"github.com/backdial/backdial/internal/test/testcert"
 )
 
 var (

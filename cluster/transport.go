@@ -37,7 +37,8 @@ type Transport struct {
 // Clients of this process are reached as by a transport of its fleet. A connection to a
 // client of another replica gets no requests when it is 5 s old, and is kept for 5 s at
 // most when it is idle, because it holds up the client's move for so long. Errors match
-// what those of [Cluster.Dial] do; no connection is waited for longer than 30 s.
+// what those of [Cluster.Dial] do; no connection is waited for longer than 30 s. Package
+// rhttp says, of NewTransport, how long an answer may be.
 //
 // [http.Transport]: https://pkg.go.dev/net/http#Transport
 func (c *Cluster) Transport(configure ...func(*http.Transport)) *Transport {
@@ -94,7 +95,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
-	return t.current().RoundTrip(r)
+	return reverse.RoundTrip(t.current(), r)
 }
 
 // CloseIdleConnections closes the connections that are kept and not in use.

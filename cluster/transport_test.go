@@ -16,14 +16,15 @@ import (
 
 	"github.com/backdial/backdial/cluster"
 	"github.com/backdial/backdial/fleet"
-	"github.com/backdial/backdial/internal/await"
+	"github.com/backdial/backdial/internal/test/await"
+	"github.com/backdial/backdial/internal/test/long"
 	"github.com/backdial/backdial/transport"
 )
 
 // web connects a client that serves HTTP: its name and what it was sent.
 func (r *replica) web(t *testing.T, id, name string) *transport.Listener {
 	t.Helper()
-	lis, err := transport.DialAndListenContext(t.Context(), r.url, http.Header{"Deviceid": {id}})
+	lis, err := transport.DialAndListenContext(t.Context(), r.url, http.Header{"Deviceid": {id}}, transport.WithCloseGrace(-1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,6 +172,7 @@ func TestTransportKeeps(t *testing.T) {
 // TestTransportRenews has a connection to a client elsewhere be used no longer than the move
 // of that client may take, although there is always something to ask.
 func TestTransportRenews(t *testing.T) {
+	long.Only(t)
 	s := newSite(t)
 	a := s.replica(t, "a")
 	a.web(t, "x", "X")

@@ -9,7 +9,8 @@ import (
 
 	"github.com/backdial/backdial/cluster"
 	"github.com/backdial/backdial/fleet"
-	"github.com/backdial/backdial/internal/await"
+	"github.com/backdial/backdial/internal/test/await"
+	"github.com/backdial/backdial/internal/test/long"
 )
 
 // A waiter waits for client x in one of the ways that there are.
@@ -42,6 +43,7 @@ func (w waiter) begin(t *testing.T, ctx context.Context, c *cluster.Cluster, ask
 
 // TestWait has a client come while it is waited for.
 func TestWait(t *testing.T) {
+	long.Only(t)
 	comes := map[string]func(t *testing.T, s *site, said *hearsay, here, there *replica){
 		"here":      func(t *testing.T, _ *site, _ *hearsay, here, _ *replica) { here.connect(t, "x", "x") },
 		"elsewhere": func(t *testing.T, _ *site, _ *hearsay, _, there *replica) { there.connect(t, "x", "x") },
@@ -87,6 +89,7 @@ func (m mute) Watch(context.Context, string) (<-chan cluster.Claim, error) {
 
 // TestWaitUnheard has the registry not tell that the client comes.
 func TestWaitUnheard(t *testing.T) {
+	long.Only(t)
 	for how, wait := range waiters {
 		for _, closes := range []bool{false, true} {
 			t.Run(how+map[bool]string{false: " lost", true: " closed"}[closes], func(t *testing.T) {

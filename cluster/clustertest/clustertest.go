@@ -15,7 +15,7 @@ import (
 	"testing"
 
 	"github.com/backdial/backdial/cluster"
-	"github.com/backdial/backdial/internal/suite"
+	"github.com/backdial/backdial/internal/test/suite"
 )
 
 // A Target is a registry, and what can be done to its engine.
@@ -40,6 +40,11 @@ type Target struct {
 // costs tries.
 type Deviation struct {
 	Promise Promise
+
+	// Part is the name of the subtest of the promise that fails. "" means that the promise
+	// fails before any of its parts, or has none.
+	Part string
+
 	// Because is for the reader of the registry's documentation.
 	Because string
 }
@@ -54,7 +59,7 @@ func Test(t *testing.T, target Target, deviations ...Deviation) {
 	}
 	excused := make([]suite.Deviation, len(deviations))
 	for i, d := range deviations {
-		excused[i] = suite.Deviation{Promise: string(d.Promise), Because: d.Because}
+		excused[i] = suite.Deviation{Promise: string(d.Promise), Part: d.Part, Because: d.Because}
 	}
 	suite.Run(t, promises, excused)
 }

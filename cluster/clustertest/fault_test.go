@@ -14,7 +14,8 @@ import (
 
 	"github.com/backdial/backdial/cluster"
 	. "github.com/backdial/backdial/cluster/clustertest"
-	"github.com/backdial/backdial/internal/suite"
+	"github.com/backdial/backdial/internal/test/long"
+	"github.com/backdial/backdial/internal/test/suite"
 )
 
 // plantedEnv makes TestFaults run the suite, and fail, in a process of its own.
@@ -161,6 +162,7 @@ var faults = []fault{{
 }}
 
 func TestFaults(t *testing.T) {
+	long.Only(t)
 	for _, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
 			if os.Getenv(plantedEnv) != "" {

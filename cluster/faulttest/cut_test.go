@@ -3,14 +3,14 @@ package faulttest
 import (
 	"testing"
 
+	"github.com/backdial/backdial/backdialtest"
 	"github.com/backdial/backdial/cluster"
-	"github.com/backdial/backdial/internal/faultnet"
 )
 
 // TestReplicaCutFromEngine has a replica that has clients be away from the engine, and
 // nobody else.
 func TestReplicaCutFromEngine(t *testing.T) {
-	eachWay(t, func(t *testing.T, fail func(...*faultnet.TCP)) {
+	eachWay(t, func(t *testing.T, fail func(...*backdialtest.TCP)) {
 		s, a, b, c := around(t)
 		own, known, cold := s.device("own", "own-1", c), s.device("known", "known-1", c), s.device("cold", "cold-1", c)
 		leaves := s.device("leaves", "leaves-1", c)
@@ -53,7 +53,7 @@ func TestReplicaCutFromEngine(t *testing.T) {
 // TestReplicasCutFromEachOther has two replicas not reach each other, and a third and the
 // engine both.
 func TestReplicasCutFromEachOther(t *testing.T) {
-	eachWay(t, func(t *testing.T, fail func(...*faultnet.TCP)) {
+	eachWay(t, func(t *testing.T, fail func(...*backdialtest.TCP)) {
 		s, a, b, c := three(t)
 		own, known, cold := s.device("own", "own-1", c), s.device("known", "known-1", c), s.device("cold", "cold-1", c)
 		mine, moves, third := s.device("mine", "mine-1", a), s.device("moves", "moves-1", c, b), s.device("third", "third-1", b)

@@ -10,8 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/backdial/backdial/internal/faultnet"
-	"github.com/backdial/backdial/internal/testnet"
+	"github.com/backdial/backdial/backdialtest"
 	"github.com/backdial/backdial/transport"
 )
 
@@ -29,7 +28,7 @@ type device struct {
 
 	mu    sync.Mutex // guards below
 	order []string   // where it connects: at the first of these, then the next
-	links map[*replica]*faultnet.TCP
+	links map[*replica]*backdialtest.TCP
 }
 
 // device connects a client to the first of some replicas, and to the others in turn
@@ -52,7 +51,7 @@ func (s *site) deviceUsing(id string, at *replica, use func(transport.Conn)) *de
 
 func (d *device) connectTo(at ...*replica) {
 	d.site.t.Helper()
-	d.links = make(map[*replica]*faultnet.TCP)
+	d.links = make(map[*replica]*backdialtest.TCP)
 	for _, r := range at {
 		d.order = append(d.order, d.link(r).Addr())
 	}
@@ -90,12 +89,12 @@ func (d *device) close() {
 }
 
 // link returns the network from the device to a replica.
-func (d *device) link(r *replica) *faultnet.TCP {
+func (d *device) link(r *replica) *backdialtest.TCP {
 	d.site.t.Helper()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.links[r] == nil {
-		d.links[r] = testnet.TCP(d.site.t, r.Clients, 1)
+		d.links[r] = backdialtest.NewTCP(d.site.t, r.Clients, 1)
 		d.site.places.set(d.links[r].Addr(), r)
 	}
 	return d.links[r]
@@ -119,7 +118,7 @@ func (d *device) moves(to *replica) {
 	d.order = []string{addr}
 	for r, link := range d.links {
 		if r != to {
-			link.Cut(faultnet.Reset)
+			link.Cut(backdialtest.Reset)
 		}
 	}
 }

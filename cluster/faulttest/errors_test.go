@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/backdial/backdial/backdialtest"
 	"github.com/backdial/backdial/cluster"
-	"github.com/backdial/backdial/internal/faultnet"
 )
 
 const (
@@ -58,7 +58,7 @@ func (r *replica) loses(id string) {
 
 // eachWay tests something with a network that holds everything, and with one that resets
 // connections.
-func eachWay(t *testing.T, test func(t *testing.T, fail func(...*faultnet.TCP))) {
+func eachWay(t *testing.T, test func(t *testing.T, fail func(...*backdialtest.TCP))) {
 	t.Run("hold", func(t *testing.T) { test(t, hold) })
 	t.Run("cut", func(t *testing.T) { test(t, cut) })
 }

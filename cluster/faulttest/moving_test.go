@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/backdial/backdial/backdialtest"
 	"github.com/backdial/backdial/cluster"
-	"github.com/backdial/backdial/internal/faultnet"
 )
 
 // TestClientMovesWhileDialled has replicas, and a service that waits for clients, dial one
@@ -154,7 +154,7 @@ func TestLocateIsLost(t *testing.T) {
 		d.moves(b)
 		s.await("the client is at another replica", func() bool { return b.has(d) })
 		moved := time.Now()
-		c.engine.Cut(faultnet.Reset)
+		c.engine.Cut(backdialtest.Reset)
 		r := <-dialled
 		if r.err != nil || r.there.via != "b" {
 			t.Errorf("reached %+v, %v", r.there, r.err)

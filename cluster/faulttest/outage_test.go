@@ -5,13 +5,13 @@ import (
 	"net"
 	"testing"
 
+	"github.com/backdial/backdial/backdialtest"
 	"github.com/backdial/backdial/cluster"
-	"github.com/backdial/backdial/internal/faultnet"
 )
 
 // TestEngineSplit has one of three engines be away from the other two.
 func TestEngineSplit(t *testing.T) {
-	eachWay(t, func(t *testing.T, fail func(...*faultnet.TCP)) {
+	eachWay(t, func(t *testing.T, fail func(...*backdialtest.TCP)) {
 		s, a, b, c := three(t)
 		near, far := s.device("near", "near-1", a), s.device("far", "far-1", c)
 		coldNear, coldFar := s.device("coldnear", "coldnear-1", b), s.device("coldfar", "coldfar-1", c)
@@ -20,7 +20,7 @@ func TestEngineSplit(t *testing.T) {
 		b.finds(coldFar, c)
 		b.finds(coldNear, b)
 		calls := []*call{a.connects(near, a), a.connects(far, c), c.connects(near, a)}
-		routes := []*faultnet.TCP{c.routes["a"], c.routes["b"]}
+		routes := []*backdialtest.TCP{c.routes["a"], c.routes["b"]}
 
 		fail(routes...)
 		s.await("the engines notice", func() bool {

@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"time"
+
+	"github.com/backdial/backdial/transport"
 )
 
 // A call is a connection to a device that has said who it is.
@@ -73,7 +75,7 @@ func (c *call) talks(ctx context.Context) error {
 func (c *call) ends(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) })()
 	defer c.Close()
-	if err := c.Conn.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+	if err := c.Conn.(transport.Conn).CloseWrite(); err != nil {
 		return err
 	}
 	_, err := io.Copy(io.Discard, c)

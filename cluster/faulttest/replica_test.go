@@ -11,11 +11,11 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/backdial/backdial/backdialtest"
 	"github.com/backdial/backdial/cluster"
 	"github.com/backdial/backdial/cluster/natsregistry"
 	"github.com/backdial/backdial/cluster/natsserver"
 	"github.com/backdial/backdial/fleet"
-	"github.com/backdial/backdial/internal/testcert"
 	"github.com/backdial/backdial/transport"
 )
 
@@ -62,7 +62,7 @@ func prepare(s setup, log io.Writer) (*instance, error) {
 }
 
 func (i *instance) prepare(s setup) (err error) {
-	if i.tls, err = testcert.LoadMutual(s.CA, s.Certificate, s.Key); err != nil {
+	if i.tls, err = backdialtest.LoadMutual(s.CA, s.Certificate, s.Key); err != nil {
 		return err
 	}
 	if i.devices, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {

@@ -11,11 +11,8 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 
+	"github.com/backdial/backdial/backdialtest"
 	"github.com/backdial/backdial/cluster"
-	"github.com/backdial/backdial/internal/faultnet"
-	"github.com/backdial/backdial/internal/leak"
-	"github.com/backdial/backdial/internal/testcert"
-	"github.com/backdial/backdial/internal/testnet"
 )
 
 // patience bounds what has to happen, on a loaded machine.
@@ -24,7 +21,7 @@ const patience = 20 * time.Second
 // A site is a cluster, and the devices that are its clients.
 type site struct {
 	t        *testing.T
-	ca       *testcert.CA
+	ca       *backdialtest.CA
 	caFile   string
 	log      *log
 	engine   *server.Server // apart, or nil if each replica has one
@@ -57,8 +54,8 @@ func (p *places) name(addr string) string {
 // newSite returns a site without replicas.
 func newSite(t *testing.T) *site {
 	t.Helper()
-	leak.Check(t)
-	s := &site{t: t, ca: testcert.NewCA(t), log: new(log), places: &places{at: make(map[string]*replica)}}
+	backdialtest.CheckLeaks(t)
+	s := &site{t: t, ca: backdialtest.NewCA(t), log: new(log), places: &places{at: make(map[string]*replica)}}
 	s.caFile = s.ca.File(t)
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -117,10 +114,10 @@ type replica struct {
 	site *site
 	name string
 	addresses
-	others    *faultnet.TCP            // from other replicas
-	engine    *faultnet.TCP            // to an engine apart
-	routes    map[string]*faultnet.TCP // to engines of replicas that are older
-	*instance                          // nil for a child
+	others    *backdialtest.TCP            // from other replicas
+	engine    *backdialtest.TCP            // to an engine apart
+	routes    map[string]*backdialtest.TCP // to engines of replicas that are older
+	*instance                              // nil for a child
 }
 
 // replica starts one in this process. It is closed when t is done.
@@ -142,7 +139,7 @@ func (s *site) replica(name string) *replica {
 // newReplica returns one that does not run yet.
 func (s *site) newReplica(name string) *replica {
 	s.t.Helper()
-	return &replica{site: s, name: name, routes: make(map[string]*faultnet.TCP)}
+	return &replica{site: s, name: name, routes: make(map[string]*backdialtest.TCP)}
 }
 
 // setup is what a replica is told, and has it meet with the others.
@@ -150,14 +147,14 @@ func (r *replica) setup() setup {
 	s := r.site
 	s.t.Helper()
 	told := setup{Name: r.name, CA: s.caFile}
-	told.Certificate, told.Key = testcert.Files(s.t, s.ca.Issue(s.t, r.name, "127.0.0.1"))
+	told.Certificate, told.Key = backdialtest.CertFiles(s.t, s.ca.Issue(s.t, r.name, "127.0.0.1"))
 	if s.engine != nil {
-		r.engine = testnet.TCP(s.t, s.engine.Addr().String(), 1)
+		r.engine = backdialtest.NewTCP(s.t, s.engine.Addr().String(), 1)
 		told.Engine = r.engine.Addr()
 		return told
 	}
 	for _, older := range s.replicas {
-		r.routes[older.name] = testnet.TCP(s.t, older.Routes, 1)
+		r.routes[older.name] = backdialtest.NewTCP(s.t, older.Routes, 1)
 		told.Join = append(told.Join, r.routes[older.name].Addr())
 	}
 	return told
@@ -166,7 +163,7 @@ func (r *replica) setup() setup {
 // listens notes where a replica is, and returns the URL where others reach it.
 func (r *replica) listens(at addresses) (url string) {
 	r.addresses = at
-	r.others = testnet.TCP(r.site.t, at.Peers, 1)
+	r.others = backdialtest.NewTCP(r.site.t, at.Peers, 1)
 	r.site.replicas = append(r.site.replicas, r)
 	return "https://" + r.others.Addr()
 }
@@ -195,23 +192,23 @@ func (r *replica) waiting() *cluster.Cluster {
 }
 
 // hold has networks deliver nothing, and lose nothing, until heal.
-func hold(networks ...*faultnet.TCP) {
+func hold(networks ...*backdialtest.TCP) {
 	for _, n := range networks {
 		n.Freeze()
 	}
 }
 
 // cut has networks reset what there is, and what comes, until heal.
-func cut(networks ...*faultnet.TCP) {
+func cut(networks ...*backdialtest.TCP) {
 	for _, n := range networks {
-		n.Set(faultnet.Conditions{Refuse: true})
-		n.Cut(faultnet.Reset)
+		n.Set(backdialtest.Conditions{Refuse: true})
+		n.Cut(backdialtest.Reset)
 	}
 }
 
-func heal(networks ...*faultnet.TCP) {
+func heal(networks ...*backdialtest.TCP) {
 	for _, n := range networks {
-		n.Set(faultnet.Conditions{})
+		n.Set(backdialtest.Conditions{})
 	}
 }
 

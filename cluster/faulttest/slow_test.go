@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/backdial/backdial/internal/faultnet"
+	"github.com/backdial/backdial/backdialtest"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/transport"
 )
@@ -159,8 +159,8 @@ func (s *site) slowClient(a *replica, c *process, other *device) {
 // to come. Neither end takes that for the end.
 func (s *site) cutWhileSlow(a *replica, c *process) {
 	for name, lose := range map[string]func(d *device){
-		"between replicas": func(*device) { c.others.Cut(faultnet.Reset) },
-		"to the client":    func(d *device) { d.link(c.replica).Cut(faultnet.Reset) },
+		"between replicas": func(*device) { c.others.Cut(backdialtest.Reset) },
+		"to the client":    func(d *device) { d.link(c.replica).Cut(backdialtest.Reset) },
 	} {
 		sent, got := newFlow(), newFlow()
 		wrote := make(chan error, 1)

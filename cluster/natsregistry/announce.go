@@ -26,7 +26,7 @@ type announcer struct {
 // announce runs until the member, or its registry, is closed.
 func (m *member) announce() {
 	a := announcer{m, make(map[string]*nats.Subscription)}
-	self, err := m.r.nc.ChanSubscribe(m.toSelf, m.heard)
+	self, err := m.r.nc.ChanSubscribe(m.r.subjects.node+token(m.node.Run), m.warned)
 	if err != nil {
 		m.r.link.refused(err)
 	}
@@ -81,7 +81,7 @@ func (a *announcer) change(id string, c *cluster.Claim) {
 		return
 	}
 	if sub == nil {
-		sub, err := a.r.nc.ChanSubscribe(a.r.subjects.locate+token(id), a.heard)
+		sub, err := a.r.nc.ChanSubscribe(a.r.subjects.locate+token(id), a.asked)
 		if err != nil {
 			a.r.link.refused(err)
 			return

@@ -1,6 +1,7 @@
 package natsregistry
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,6 +13,9 @@ import (
 
 // DefaultNamespace is what subjects begin with, if a [Config] names nothing else.
 const DefaultNamespace = "backdial"
+
+// DefaultUser is the default of [Config.User].
+const DefaultUser = "replica"
 
 // What the connection to the engine is like, unless the user's options say otherwise.
 // It is the lease of all that a replica has announced: an engine that has not heard from
@@ -28,18 +32,20 @@ const (
 	writeTimeout = pingInterval * maxPingsOut
 )
 
-// maxInboxPrefix is how long an inbox prefix may be, in bytes. With an ID of 1024 bytes, a
-// request must fit into a line of the NATS protocol, whose servers allow 4096 by default.
-const maxInboxPrefix = 256
-
 // A Config says how a [Registry] talks to its engine. The zero value is of use.
 type Config struct {
 	// Namespace is what the subjects begin with: 1 to 64 letters, digits, - and _ of
 	// ASCII. Clusters that share an engine have one each. "" means DefaultNamespace.
 	Namespace string
 
-	// Options of the connection: credentials, TLS, an inbox prefix, a server in this
-	// process. They come after this package's own, which are pings every 2 s of which 2
+	// User is the name under whose inboxes the registry is answered, of the same
+	// characters. Permissions of the engine contain it, so each service that has
+	// permissions of its own has a User of its own. It need not be the name in the
+	// credentials. "" means DefaultUser, which is for replicas.
+	User string
+
+	// Options of the connection: credentials, TLS, a server in this process. An inbox
+	// prefix is an error, because the inbox is that of User. They come after this package's own, which are pings every 2 s of which 2
 	// may be unanswered, a first connection and reconnections that are tried for ever,
 	// all 250 ms to 350 ms, and 2 s to dial. Their functions are called as well as this
 	// package's. They cannot have anything be sent later that could not be sent when it
@@ -51,17 +57,17 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-var validNamespace = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+var validName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
-// namespace returns that of subjects.
-func (c Config) namespace() (string, error) {
-	switch {
-	case c.Namespace == "":
-		return DefaultNamespace, nil
-	case !validNamespace.MatchString(c.Namespace):
-		return "", fmt.Errorf("namespace %q: want 1 to 64 letters, digits, - and _ of ASCII", c.Namespace)
+// subjects returns those of the namespace and the user.
+func (c Config) subjects() (subjects, error) {
+	namespace, user := cmp.Or(c.Namespace, DefaultNamespace), cmp.Or(c.User, DefaultUser)
+	for what, name := range map[string]string{"Namespace": namespace, "User": user} {
+		if !validName.MatchString(name) {
+			return subjects{}, fmt.Errorf("%s %q: want 1 to 64 letters, digits, - and _ of ASCII", what, name)
+		}
 	}
-	return c.Namespace, nil
+	return newSubjects(namespace, user), nil
 }
 
 // options returns those of the connection, which reports to l.
@@ -78,8 +84,8 @@ func (c Config) options(l *link, d *dialer) []nats.Option {
 		nats.FlusherTimeout(writeTimeout),
 	}
 	return append(append(ours, c.Options...), func(o *nats.Options) error {
-		if len(o.InboxPrefix) > maxInboxPrefix {
-			return fmt.Errorf("an inbox prefix of %d bytes, want %d at most", len(o.InboxPrefix), maxInboxPrefix)
+		if o.InboxPrefix != "" {
+			return fmt.Errorf("the inbox prefix %q: want none, as answers are sent to the inbox of Config.User", o.InboxPrefix)
 		}
 		if o.NoEcho {
 			return errors.New("with NoEcho, what has joined by a connection is not located by it")

@@ -15,18 +15,16 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
 
+	"github.com/backdial/backdial/backdialtest"
 	"github.com/backdial/backdial/cluster"
 	"github.com/backdial/backdial/cluster/natsregistry"
-	"github.com/backdial/backdial/internal/await"
-	"github.com/backdial/backdial/internal/leak"
-	"github.com/backdial/backdial/internal/testcert"
 )
 
 // TestExternal has an engine of three servers, which has TLS, and users by password and by
 // key.
 func TestExternal(t *testing.T) {
-	leak.Check(t)
-	ca := testcert.NewCA(t)
+	backdialtest.CheckLeaks(t)
+	ca := backdialtest.NewCA(t)
 	config := ca.Mutual(t, "127.0.0.1")
 	config.ClientAuth = tls.NoClientCert
 	key, err := nkeys.CreateUser()
@@ -53,7 +51,7 @@ func TestExternal(t *testing.T) {
 		urls = append(urls, "tls://"+servers[i].Addr().String())
 	}
 	for _, s := range servers {
-		await.Until(t, "routes", func() bool { return s.NumRoutes() == 2 })
+		backdialtest.Until(t, "routes", func() bool { return s.NumRoutes() == 2 })
 	}
 	trusting := nats.Secure(&tls.Config{RootCAs: ca.Pool()})
 	byPassword := connected(t, urls[0], trusting, nats.UserInfo("replica", "secret"))
@@ -67,7 +65,7 @@ func TestExternal(t *testing.T) {
 	survivor := connected(t, strings.Join([]string{urls[2], urls[0]}, ","), trusting, nats.UserInfo("replica", "secret"), nats.DontRandomize())
 	found(t, survivor, "of b 0", b)
 	stop(servers[2])
-	await.Until(t, "another server of the engine", func() bool {
+	backdialtest.Until(t, "another server of the engine", func() bool {
 		c, err := survivor.Locate(t.Context(), "of b 0")
 		return err == nil && c.Node.Run == b.node.Run
 	})
@@ -85,7 +83,7 @@ func TestExternal(t *testing.T) {
 
 // TestInProcess has a server in the program that does not listen.
 func TestInProcess(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	s, err := server.NewServer(&server.Options{DontListen: true, NoSigs: true, NoLog: true})
 	if err != nil {
 		t.Fatal(err)
@@ -102,7 +100,7 @@ func TestInProcess(t *testing.T) {
 
 // TestLateEngine has an engine that starts later than who uses it.
 func TestLateEngine(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	e := newEngine(t)
 	restore := e.down(t)
 	var callbacks testOptions
@@ -127,7 +125,7 @@ func (o *testOptions) options() []nats.Option {
 
 // TestSeveralJoins has several nodes join one registry.
 func TestSeveralJoins(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	e := newEngine(t)
 	r, outside := e.connect(t), e.connect(t)
 	a, b := join(t, r), join(t, r)
@@ -135,7 +133,7 @@ func TestSeveralJoins(t *testing.T) {
 	found(t, r, "client0", a)
 	b.attach("client", 1)
 	receive(t, "a rival of the same registry", a.rivals)
-	await.Until(t, "the other one", func() bool {
+	backdialtest.Until(t, "the other one", func() bool {
 		c, err := outside.Locate(t.Context(), "client0", a.node.Run)
 		return err == nil && c.Node.Run == b.node.Run
 	})
@@ -162,7 +160,7 @@ func (s slow) Claim(id string) (cluster.Claim, bool) {
 
 // TestCloseAsking closes a member whose holder is being asked.
 func TestCloseAsking(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	r := newEngine(t).connect(t)
 	s := slow{newHolder("run"), make(chan struct{}, 100), make(chan struct{})}
 	m, err := r.Join(s.node, s)
@@ -198,7 +196,7 @@ func TestCloseAsking(t *testing.T) {
 // TestManyJoins has nodes join a registry and leave it, one after the other. Nothing is left
 // of them.
 func TestManyJoins(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	e := newEngine(t)
 	r := e.connect(t)
 	nobody(t, r, "client9") // and the engine knows the inbox
@@ -209,14 +207,14 @@ func TestManyJoins(t *testing.T) {
 		found(t, r, "client9", a)
 		a.Close()
 	}
-	await.Until(t, "nothing left", func() bool {
+	backdialtest.Until(t, "nothing left", func() bool {
 		return runtime.NumGoroutine() <= goroutines && e.NumSubscriptions() == subscriptions
 	})
 }
 
 // TestNamespaces has clusters share an engine.
 func TestNamespaces(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	e := newEngine(t)
 	other, err := natsregistry.Connect(e.url(), natsregistry.Config{Namespace: "other-1_"})
 	if err != nil {
@@ -232,12 +230,11 @@ func TestNamespaces(t *testing.T) {
 
 // TestLongest has all be as long as it may be that is in a line of the protocol.
 func TestLongest(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	e := newEngine(t)
 	open := func() *natsregistry.Registry {
 		r, err := natsregistry.Connect(e.url(), natsregistry.Config{
-			Namespace: strings.Repeat("n", 64),
-			Options:   []nats.Option{nats.CustomInboxPrefix(strings.Repeat("i", 256))},
+			Namespace: strings.Repeat("n", 64), User: strings.Repeat("u", 64),
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -267,11 +264,11 @@ func TestLongest(t *testing.T) {
 // TestShortLines has an engine end the connection because of a line that is too long for it:
 // that does not look like an outage, which passes.
 func TestShortLines(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	s := serve(t, server.Options{MaxControlLine: 256})
 	r := connected(t, "nats://"+s.Addr().String())
 	join(t, r).attach(strings.Repeat("x", 200), 1)
-	await.Until(t, "the end of the connection", func() bool { return !r.Connected() })
+	backdialtest.Until(t, "the end of the connection", func() bool { return !r.Connected() })
 	_, err := r.Locate(t.Context(), "another")
 	if !errors.Is(err, cluster.ErrUnavailable) || !strings.Contains(err.Error(), "closed for good") || !strings.Contains(err.Error(), "control line") {
 		t.Errorf("Locate returned %v; want ErrUnavailable, for good, and why", err)
@@ -280,15 +277,18 @@ func TestShortLines(t *testing.T) {
 
 // TestRefusals has what cannot be meant be refused.
 func TestRefusals(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	e := newEngine(t)
 	for name, config := range map[string]natsregistry.Config{
-		"dot":       {Namespace: "a.b"},
-		"wildcard":  {Namespace: "*"},
-		"space":     {Namespace: "a b"},
-		"long":      {Namespace: strings.Repeat("x", 65)},
-		"NoEcho":    {Options: []nats.Option{nats.NoEcho()}},
-		"big inbox": {Options: []nats.Option{nats.CustomInboxPrefix(strings.Repeat("x", 257))}},
+		"dot":           {Namespace: "a.b"},
+		"wildcard":      {Namespace: "*"},
+		"space":         {Namespace: "a b"},
+		"long":          {Namespace: strings.Repeat("x", 65)},
+		"user dot":      {User: "a.b"},
+		"user wildcard": {User: ">"},
+		"user long":     {User: strings.Repeat("x", 65)},
+		"NoEcho":        {Options: []nats.Option{nats.NoEcho()}},
+		"inbox":         {Options: []nats.Option{nats.CustomInboxPrefix("_INBOX.web")}},
 	} {
 		if r, err := natsregistry.Connect(e.url(), config); err == nil {
 			t.Errorf("%s: the configuration is accepted", name)
@@ -305,6 +305,26 @@ func TestRefusals(t *testing.T) {
 	} {
 		if _, err := r.Join(node, nil); err == nil {
 			t.Errorf("%s: the node is accepted", name)
+		}
+	}
+}
+
+// TestConnectShowsNoSecret has the URLs of an engine be wrong, with a token or a password in
+// them.
+func TestConnectShowsNoSecret(t *testing.T) {
+	backdialtest.CheckLeaks(t)
+	for _, urls := range []string{
+		"nats://TopSecret@127.0.0.1:port",
+		"TopSecret@127.0.0.1:port",
+		"nats://user:Top%zzSecret@127.0.0.1",
+		"nats://user:TopSecret@127.0.0.1:1, nats://TopSecret@127.0.0.1:port",
+	} {
+		r, err := natsregistry.Connect(urls, natsregistry.Config{})
+		if err == nil {
+			r.Close()
+			t.Errorf("%s: no error", urls)
+		} else if text := err.Error(); strings.Contains(text, "Secret") || !strings.Contains(text, "connect to the engine at") {
+			t.Errorf("%s: error %v", urls, err)
 		}
 	}
 }

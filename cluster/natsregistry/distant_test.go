@@ -4,29 +4,26 @@ import (
 	"testing"
 	"time"
 
-	"github.com/backdial/backdial/internal/await"
-	"github.com/backdial/backdial/internal/faultnet"
-	"github.com/backdial/backdial/internal/leak"
-	"github.com/backdial/backdial/internal/testnet"
+	"github.com/backdial/backdial/backdialtest"
 )
 
 // TestDistant has a client that a near replica claims, which cannot be reached, and one on
 // another continent: that is found, however soon the near one has answered.
 func TestDistant(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	e := newEngine(t)
 	direct := "nats://" + e.Addr().String()
 	near, outside := join(t, connected(t, direct)), connected(t, direct)
-	network := testnet.TCP(t, e.Addr().String(), 1)
+	network := backdialtest.NewTCP(t, e.Addr().String(), 1)
 	far := join(t, connected(t, "nats://"+network.Addr()))
 	near.attach("client", 1)
 	found(t, outside, "client0", near)
 	far.attach("client", 1)
-	await.Until(t, "a second claim", func() bool {
+	backdialtest.Until(t, "a second claim", func() bool {
 		c, err := outside.Locate(t.Context(), "client0", near.node.Run)
 		return err == nil && c.Node.Run == far.node.Run
 	})
-	network.Set(faultnet.Both(faultnet.Way{Delay: 75 * time.Millisecond}))
+	network.Set(backdialtest.Both(backdialtest.Way{Delay: 75 * time.Millisecond}))
 	c, err := outside.Locate(t.Context(), "client0", near.node.Run)
 	if err != nil || c.Node.Run != far.node.Run {
 		t.Errorf("Locate returned %+v, %v; want the claim of the other", c, err)

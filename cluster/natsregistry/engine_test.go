@@ -8,10 +8,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
+	"github.com/backdial/backdial/backdialtest"
 	"github.com/backdial/backdial/cluster/natsregistry"
-	"github.com/backdial/backdial/internal/await"
-	"github.com/backdial/backdial/internal/faultnet"
-	"github.com/backdial/backdial/internal/testnet"
 )
 
 // patience bounds what has to happen, on a loaded machine.
@@ -48,7 +46,13 @@ func stop(s *server.Server) {
 // connect returns a registry, which is closed when t is done.
 func connect(t *testing.T, url string, options ...nats.Option) *natsregistry.Registry {
 	t.Helper()
-	r, err := natsregistry.Connect(url, natsregistry.Config{Options: options})
+	return connectAs(t, url, natsregistry.Config{Options: options})
+}
+
+// connectAs is connect, with all of a configuration.
+func connectAs(t *testing.T, url string, config natsregistry.Config) *natsregistry.Registry {
+	t.Helper()
+	r, err := natsregistry.Connect(url, config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,21 +64,21 @@ func connect(t *testing.T, url string, options ...nats.Option) *natsregistry.Reg
 func connected(t *testing.T, url string, options ...nats.Option) *natsregistry.Registry {
 	t.Helper()
 	r := connect(t, url, options...)
-	await.Until(t, "Connected", r.Connected)
+	backdialtest.Until(t, "Connected", r.Connected)
 	return r
 }
 
 // An engine is one NATS server, and the network between it and who uses it.
 type engine struct {
 	*server.Server
-	network *faultnet.TCP
+	network *backdialtest.TCP
 	open    []*natsregistry.Registry
 }
 
 func newEngine(t *testing.T) *engine {
 	t.Helper()
 	s := serve(t, server.Options{})
-	return &engine{Server: s, network: testnet.TCP(t, s.Addr().String(), 1)}
+	return &engine{Server: s, network: backdialtest.NewTCP(t, s.Addr().String(), 1)}
 }
 
 func (e *engine) url() string { return "nats://" + e.network.Addr() }
@@ -93,7 +97,7 @@ func (e *engine) down(t *testing.T) (restore func()) {
 	port := e.Addr().(*net.TCPAddr).Port
 	stop(e.Server)
 	for _, r := range e.open {
-		await.Until(t, "an outage being noticed", func() bool { return !r.Connected() })
+		backdialtest.Until(t, "an outage being noticed", func() bool { return !r.Connected() })
 	}
 	return func() { e.Server = serve(t, server.Options{Port: port}) }
 }
@@ -101,5 +105,5 @@ func (e *engine) down(t *testing.T) (restore func()) {
 // freeze has the engine not answer.
 func (e *engine) freeze() (thaw func()) {
 	e.network.Freeze()
-	return func() { e.network.Set(faultnet.Conditions{}) }
+	return func() { e.network.Set(backdialtest.Conditions{}) }
 }

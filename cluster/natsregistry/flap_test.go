@@ -5,16 +5,14 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/backdial/backdial/backdialtest"
 	"github.com/backdial/backdial/cluster"
-	"github.com/backdial/backdial/internal/await"
-	"github.com/backdial/backdial/internal/faultnet"
-	"github.com/backdial/backdial/internal/leak"
 )
 
 // TestFlapping has many clients come and go while the connection to the engine is cut
 // again and again. In the end those that stay are found, and nothing is left of others.
 func TestFlapping(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	const clients, others = 2000, 3 // two inboxes, and what is for the replica itself
 	e := newEngine(t)
 	own := e.NumSubscriptions()
@@ -41,14 +39,14 @@ func TestFlapping(t *testing.T) {
 		})
 	}
 	for range 10 {
-		for _, cut := range []faultnet.Cut{faultnet.Reset, faultnet.Finish, faultnet.ResetClient} {
+		for _, cut := range []backdialtest.Cut{backdialtest.Reset, backdialtest.Finish, backdialtest.ResetClient} {
 			e.network.Cut(cut)
-			await.Until(t, "Connected", r.Connected)
+			backdialtest.Until(t, "Connected", r.Connected)
 		}
 	}
 	close(enough)
 	coming.Wait()
-	await.Until(t, "what is left", func() bool { return e.NumSubscriptions() == own+clients/2+others })
+	backdialtest.Until(t, "what is left", func() bool { return e.NumSubscriptions() == own+clients/2+others })
 	for i := range 10 {
 		if id := fmt.Sprint("client", i); i%2 == 0 {
 			nobody(t, outside, id)

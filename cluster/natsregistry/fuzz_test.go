@@ -47,7 +47,7 @@ func FuzzHostile(f *testing.F) {
 		"inbox." + tokenBack + "." + token("run-a") + "." + token("client"), "ns.locate." + token("client"), "ns.locate.*",
 		"ns.node." + token("run-a"), "",
 	} {
-		f.Add(subject, "inbox.x", "", says.encode())
+		f.Add(subject, "ns.inbox.web.ABCDEFGHIJKLMNOPQRSTUVWXYZ.locate.1", "", says.encode())
 		f.Add(subject, "", noResponders, []byte{})
 		f.Add(subject, "ns.node.x", "", says.about("client").encode())
 		f.Add(subject, "$SYS.x", "", says.none().encode())
@@ -56,15 +56,16 @@ func FuzzHostile(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, subject, reply, status string, data []byte) {
 		q := &query{"client", make(chan answer, 1)}
-		r := &Registry{subjects: newSubjects("ns"), inbox: "inbox", ctx: context.Background(), queries: map[uint64]*query{1: q}}
+		r := &Registry{subjects: newSubjects("ns", "replica"), inbox: "inbox", ctx: context.Background(), queries: map[uint64]*query{1: q}}
 		m := &member{
-			r: r, node: self, holder: strict{t, self}, toSelf: "ns.node." + token(self.Run),
+			r: r, node: self, holder: strict{t, self},
 			attached: map[string]struct{}{"client": {}},
 		}
 		r.members = map[string]*member{self.Run: m}
 		msg := &nats.Msg{Subject: subject, Reply: reply, Header: nats.Header{statusHeader: {status}}, Data: data}
 		r.take(msg)
 		m.take(msg)
+		m.warn(msg)
 		select {
 		case a := <-q.answers:
 			if !a.nobody && (a.claim.ID != "client" || checkNode(a.claim.Node) != nil) {

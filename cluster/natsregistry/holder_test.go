@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/backdial/backdial/backdialtest"
 	"github.com/backdial/backdial/cluster"
 	"github.com/backdial/backdial/cluster/natsregistry"
-	"github.com/backdial/backdial/internal/await"
 )
 
 // quiet is how long one listens for what must not come.
@@ -69,7 +69,7 @@ func (h *holder) attach(name string, n int) {
 // found waits until a client is found at a holder.
 func found(t *testing.T, by *natsregistry.Registry, id string, at *holder) {
 	t.Helper()
-	await.Until(t, "finding "+id, func() bool {
+	backdialtest.Until(t, "finding "+id, func() bool {
 		c, err := by.Locate(t.Context(), id)
 		return err == nil && c.Node.Run == at.node.Run
 	})

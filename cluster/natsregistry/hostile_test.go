@@ -9,13 +9,13 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/backdial/backdial/backdialtest"
 	"github.com/backdial/backdial/cluster"
-	"github.com/backdial/backdial/internal/leak"
 )
 
 // TestHostileAnswers has a replica answer what cannot be meant, before another one does.
 func TestHostileAnswers(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	e := newEngine(t)
 	outside, other := e.connect(t), e.connect(t)
 	nc, err := nats.Connect(e.url())

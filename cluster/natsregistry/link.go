@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/backdial/backdial/redact"
 )
 
 const (
@@ -86,7 +88,7 @@ func call(f nats.ConnHandler, nc *nats.Conn) {
 func (l *link) connected(nc *nats.Conn) {
 	l.back() // before others see that it is there, who may have something new to announce
 	if l.set(true, nil) {
-		l.log.Info("natsregistry: connected to the engine", "server", nc.ConnectedServerName())
+		l.log.Info("natsregistry: connected to the engine", "server", redact.Text(nc.ConnectedServerName()))
 	}
 }
 
@@ -94,6 +96,7 @@ func (l *link) disconnected(err error, how string) {
 	if err == nil {
 		err = errors.New("the connection is " + how)
 	}
+	err = redact.Error(err)
 	if l.set(false, err) {
 		l.log.Warn("natsregistry: the connection to the engine is "+how, "err", err)
 	}
@@ -126,16 +129,16 @@ func (l *link) set(up bool, err error) bool {
 func (l *link) failed(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.err = err
-	l.complainLocked("natsregistry: no connection to the engine", err)
+	l.err = redact.Error(err)
+	l.complainLocked("natsregistry: no connection to the engine", l.err)
 }
 
 // refused is told what the engine does not let the connection do, or why it was lost.
 func (l *link) refused(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.err = err
-	l.complainLocked("natsregistry: the engine complains", err)
+	l.err = redact.Error(err)
+	l.complainLocked("natsregistry: the engine complains", l.err)
 }
 
 func (l *link) complainLocked(what string, err error) {

@@ -11,7 +11,6 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/backdial/backdial/cluster"
-	"github.com/backdial/backdial/internal/ctxerr"
 )
 
 const (
@@ -107,7 +106,7 @@ func (r *Registry) locate(ctx context.Context, id string, t *tally) (cluster.Cla
 	case r.ctx.Err() != nil:
 		return cluster.Claim{}, unavailable(net.ErrClosed)
 	case ctx.Err() != nil:
-		return cluster.Claim{}, unavailable(ctxerr.Of(ctx))
+		return cluster.Claim{}, unavailable(ended(ctx))
 	case !up:
 		return cluster.Claim{}, unavailable(fmt.Errorf("no connection to the engine: %w", why))
 	}
@@ -139,7 +138,7 @@ func (r *Registry) locate(ctx context.Context, id string, t *tally) (cluster.Cla
 		case <-changed:
 			return cluster.Claim{}, unavailable(errors.New("the connection to the engine was lost"))
 		case <-ctx.Done():
-			return cluster.Claim{}, r.unanswered(ctxerr.Of(ctx))
+			return cluster.Claim{}, r.unanswered(ended(ctx))
 		case <-r.ctx.Done():
 			return cluster.Claim{}, unavailable(net.ErrClosed)
 		}
@@ -153,6 +152,15 @@ func (r *Registry) unanswered(why error) error {
 		why = fmt.Errorf("%w; the engine complains: %w", why, refused)
 	}
 	return unavailable(why)
+}
+
+// ended returns why ctx has ended, in an error that matches ctx.Err() and its cause.
+func ended(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if errors.Is(cause, err) {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", err, cause)
 }
 
 func unavailable(why error) error { return fmt.Errorf("%w: %w", cluster.ErrUnavailable, why) }

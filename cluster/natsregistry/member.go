@@ -17,6 +17,10 @@ const (
 	// asked again.
 	questions = 8192
 
+	// warnings is how many of rivals wait to be read, at most. They are said once, so a
+	// flood of questions must not take their place.
+	warnings = 1024
+
 	// answerers is how many goroutines answer them.
 	answerers = 2
 )
@@ -27,9 +31,9 @@ type member struct {
 	r      *Registry
 	node   cluster.Node
 	holder cluster.Holder
-	heard  chan *nats.Msg
-	toSelf string        // what others tell the node
-	ended  chan struct{} // closed by Close
+	asked  chan *nats.Msg // by anybody for a client
+	warned chan *nats.Msg // by replicas of rivals
+	ended  chan struct{}  // closed by Close
 
 	asking sync.RWMutex // is held while the holder is called
 
@@ -56,8 +60,8 @@ func (r *Registry) join(self cluster.Node, holder cluster.Holder) (*member, erro
 	}
 	m := &member{
 		r: r, node: self, holder: holder,
-		heard:    make(chan *nats.Msg, questions),
-		toSelf:   r.subjects.node + token(self.Run),
+		asked:    make(chan *nats.Msg, questions),
+		warned:   make(chan *nats.Msg, warnings),
 		ended:    make(chan struct{}),
 		attached: make(map[string]struct{}),
 		wake:     make(chan struct{}, 1),
@@ -171,8 +175,10 @@ func (m *member) rival(c cluster.Claim) {
 func (m *member) answer() {
 	for {
 		select {
-		case msg := <-m.heard:
+		case msg := <-m.asked:
 			m.take(msg)
+		case msg := <-m.warned:
+			m.warn(msg)
 		case <-m.ended: // who asks from now on asks again
 			return
 		case <-m.r.ctx.Done():
@@ -181,11 +187,9 @@ func (m *member) answer() {
 	}
 }
 
-// take reads a message, which may come from anybody.
+// take reads a question, which may come from anybody.
 func (m *member) take(msg *nats.Msg) {
-	if msg.Subject == m.toSelf {
-		m.warn(msg)
-	} else if client, ok := strings.CutPrefix(msg.Subject, m.r.subjects.locate); ok {
+	if client, ok := strings.CutPrefix(msg.Subject, m.r.subjects.locate); ok {
 		m.reply(client, msg.Reply)
 	}
 }
@@ -230,7 +234,7 @@ func (m *member) meet(client string, msg *nats.Msg, back bool) {
 	}
 }
 
-// warn is told by another node that it has got a client.
+// warn reads that another node has got a client.
 func (m *member) warn(msg *nats.Msg) {
 	other, err := decode(msg.Data)
 	if err == nil && !other.None && other.Run != m.node.Run {

@@ -9,25 +9,22 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 
+	"github.com/backdial/backdial/backdialtest"
 	"github.com/backdial/backdial/cluster"
-	"github.com/backdial/backdial/internal/await"
-	"github.com/backdial/backdial/internal/faultnet"
-	"github.com/backdial/backdial/internal/leak"
-	"github.com/backdial/backdial/internal/testnet"
 )
 
 // TestManyReturn has an engine come back empty, to a replica with many clients.
 func TestManyReturn(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	const clients, others = 10_000, 3 // two inboxes, and what is for the replica itself
 	e := newEngine(t)
 	own := e.NumSubscriptions()
 	a, outside := join(t, e.connect(t)), e.connect(t)
 	a.attach("client", clients)
 	all := func() bool { return e.NumSubscriptions() == own+clients+others }
-	await.Until(t, "all subscriptions", all)
+	backdialtest.Until(t, "all subscriptions", all)
 	e.down(t)()
-	await.Until(t, "all subscriptions again", all)
+	backdialtest.Until(t, "all subscriptions again", all)
 	for i := 0; i < clients; i += clients / 10 {
 		found(t, outside, fmt.Sprint("client", i), a)
 	}
@@ -35,44 +32,44 @@ func TestManyReturn(t *testing.T) {
 	for i := range clients {
 		a.Detach(fmt.Sprint("client", i))
 	}
-	await.Until(t, "no subscriptions", func() bool { return e.NumSubscriptions() == own+others })
+	backdialtest.Until(t, "no subscriptions", func() bool { return e.NumSubscriptions() == own+others })
 }
 
 // TestReturnRival has a replica lose a client while it is cut off from the engine.
 func TestReturnRival(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	e := newEngine(t)
-	cut := testnet.TCP(t, e.Addr().String(), 1)
+	cut := backdialtest.NewTCP(t, e.Addr().String(), 1)
 	r, outside := connected(t, "nats://"+cut.Addr()), e.connect(t)
 	a, b := join(t, r), join(t, outside)
 	a.attach("client", 1)
 	found(t, outside, "client0", a)
-	cut.Set(faultnet.Conditions{Refuse: true})
-	cut.Cut(faultnet.Reset)
-	await.Until(t, "an outage being noticed", func() bool { return !r.Connected() })
+	cut.Set(backdialtest.Conditions{Refuse: true})
+	cut.Cut(backdialtest.Reset)
+	backdialtest.Until(t, "an outage being noticed", func() bool { return !r.Connected() })
 	b.attach("client", 1)
 	found(t, outside, "client0", b)
-	cut.Set(faultnet.Conditions{})
+	cut.Set(backdialtest.Conditions{})
 	receive(t, "who has lost the client", a.rivals)
 	receive(t, "who has got it", b.rivals)
 }
 
 // TestReturnUnsettled asks for a client when the engine is back, and its replica is not.
 func TestReturnUnsettled(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	e := newEngine(t)
 	outside := e.connect(t)
-	late := testnet.TCP(t, e.Addr().String(), 1)
+	late := backdialtest.NewTCP(t, e.Addr().String(), 1)
 	r := connected(t, "nats://"+late.Addr())
 	a := join(t, r)
 	a.attach("client", 1)
 	found(t, outside, "client0", a)
 
 	restore := e.down(t)
-	await.Until(t, "an outage being noticed", func() bool { return !r.Connected() })
-	late.Set(faultnet.Conditions{Refuse: true})
+	backdialtest.Until(t, "an outage being noticed", func() bool { return !r.Connected() })
+	late.Set(backdialtest.Conditions{Refuse: true})
 	restore()
-	await.Until(t, "Connected", outside.Connected)
+	backdialtest.Until(t, "Connected", outside.Connected)
 	located := make(chan error, 1)
 	go func() {
 		_, err := outside.Locate(t.Context(), "client0")
@@ -83,7 +80,7 @@ func TestReturnUnsettled(t *testing.T) {
 		t.Fatalf("Locate returned %v while others are on their way back", err)
 	case <-time.After(quiet):
 	}
-	late.Set(faultnet.Conditions{})
+	late.Set(backdialtest.Conditions{})
 	if err := <-located; err != nil {
 		t.Errorf("Locate returned %v, want the replica that has come back", err)
 	}
@@ -92,10 +89,10 @@ func TestReturnUnsettled(t *testing.T) {
 // TestLostRequest has a replica crash, with its connection still there, and another one get
 // its client.
 func TestLostRequest(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	e := newEngine(t)
 	outside := e.connect(t)
-	crashing := testnet.TCP(t, e.Addr().String(), 1)
+	crashing := backdialtest.NewTCP(t, e.Addr().String(), 1)
 	a, b := join(t, connected(t, "nats://"+crashing.Addr())), join(t, e.connect(t))
 	a.attach("client", 1)
 	found(t, outside, "client0", a)
@@ -122,28 +119,28 @@ func TestLostRequest(t *testing.T) {
 
 // TestLease has a replica hang: what it has announced goes with its connection.
 func TestLease(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	s := serve(t, server.Options{PingInterval: 200 * time.Millisecond, MaxPingsOut: 2})
 	outside := connected(t, "nats://"+s.Addr().String())
-	hanging := testnet.TCP(t, s.Addr().String(), 1)
+	hanging := backdialtest.NewTCP(t, s.Addr().String(), 1)
 	r := connected(t, "nats://"+hanging.Addr())
 	a := join(t, r)
 	a.attach("client", 1)
 	found(t, outside, "client0", a)
 	hanging.Freeze()
-	await.Until(t, "the end of what was announced", func() bool {
+	backdialtest.Until(t, "the end of what was announced", func() bool {
 		_, err := outside.Locate(t.Context(), "client0")
 		return errors.Is(err, cluster.ErrNotConnected)
 	})
-	await.Until(t, "the replica noticing it", func() bool { return !r.Connected() })
-	hanging.Cut(faultnet.Reset)
-	hanging.Set(faultnet.Conditions{})
+	backdialtest.Until(t, "the replica noticing it", func() bool { return !r.Connected() })
+	hanging.Cut(backdialtest.Reset)
+	hanging.Set(backdialtest.Conditions{})
 	found(t, outside, "client0", a)
 }
 
 // TestNothingLater makes sure that what is asked during an outage is not asked after it.
 func TestNothingLater(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	e := newEngine(t)
 	a, outside := join(t, e.connect(t)), e.connect(t)
 	a.attach("client", 1)
@@ -164,7 +161,7 @@ func TestNothingLater(t *testing.T) {
 // TestCloseHeld closes a registry whose engine does not answer, and one that cannot be
 // dialled.
 func TestCloseHeld(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	const atOnce = time.Second
 	e := newEngine(t)
 	r := e.connect(t)
@@ -194,8 +191,8 @@ func TestCloseHeld(t *testing.T) {
 		t.Error("a closed registry can be watched")
 	}
 
-	silent := testnet.TCP(t, e.Addr().String(), 1)
-	silent.Set(faultnet.Both(faultnet.Way{Swallow: true}))
+	silent := backdialtest.NewTCP(t, e.Addr().String(), 1)
+	silent.Set(backdialtest.Both(backdialtest.Way{Swallow: true}))
 	connecting := connect(t, "nats://"+silent.Addr())
 	began = time.Now()
 	connecting.Close()

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/backdial/backdial/cluster"
+	"github.com/backdial/backdial/redact"
 )
 
 // replies is how many messages to a registry's inbox wait to be read, at most. More are
@@ -50,12 +51,12 @@ var _ cluster.Registry = (*Registry)(nil)
 // is longer than its max_control_line allows, ends the connection for good. The errors of
 // Locate tell that; a nats.ClosedHandler in the Options hears of it.
 func Connect(url string, config Config) (*Registry, error) {
-	namespace, err := config.namespace()
+	subjects, err := config.subjects()
 	if err != nil {
 		return nil, fmt.Errorf("natsregistry: %w", err)
 	}
 	r := &Registry{
-		subjects: newSubjects(namespace),
+		subjects: subjects,
 		requests: make(chan request),
 		members:  make(map[string]*member),
 		queries:  make(map[uint64]*query),
@@ -65,9 +66,9 @@ func Connect(url string, config Config) (*Registry, error) {
 	_, first, _ := r.link.state()
 	if r.nc, err = nats.Connect(url, config.options(r.link, &dialer{ctx: r.ctx})...); err != nil {
 		r.cancel()
-		return nil, fmt.Errorf("natsregistry: connect to the engine at %s: %w", url, err)
+		return nil, fmt.Errorf("natsregistry: connect to the engine at %s: %w", withoutSecrets(url), redact.Error(err))
 	}
-	r.inbox = r.nc.NewInbox()
+	r.inbox = r.newInbox()
 	heard := make(chan *nats.Msg, replies)
 	if _, err := r.nc.ChanSubscribe(r.inbox+".>", heard); err != nil {
 		r.cancel()
@@ -81,6 +82,19 @@ func Connect(url string, config Config) (*Registry, error) {
 		r.link.settle()
 	}
 	return r, nil
+}
+
+// withoutSecrets returns the URLs of an engine as an error may show them: the user in one
+// may be a token, also where nats.go adds the scheme.
+func withoutSecrets(urls string) string {
+	all := strings.Split(urls, ",")
+	for i, url := range all {
+		if url = strings.TrimSpace(url); !strings.Contains(url, "://") {
+			url = "nats://" + url
+		}
+		all[i] = redact.Address(url)
+	}
+	return strings.Join(all, ", ")
 }
 
 // Connected reports whether the engine is there, for a readiness probe. A replica without

@@ -10,15 +10,15 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
+	"github.com/backdial/backdial/backdialtest"
 	"github.com/backdial/backdial/cluster"
 	"github.com/backdial/backdial/cluster/natsregistry"
-	"github.com/backdial/backdial/internal/leak"
 )
 
 // TestResend has requests arrive where nobody answers them, as while a replica crashes:
 // they are repeated, and no less often the longer that takes.
 func TestResend(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	s := serve(t, server.Options{})
 	holder, err := nats.Connect(s.ClientURL())
 	if err != nil {

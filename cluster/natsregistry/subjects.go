@@ -1,7 +1,9 @@
 package natsregistry
 
 import (
+	"crypto/rand"
 	"encoding/base64"
+	"regexp"
 	"strings"
 
 	"github.com/backdial/backdial/cluster"
@@ -15,23 +17,40 @@ const (
 	tokenBack   = "back"
 )
 
-// subjects are those of a namespace. All end with a token that says whom it is about.
+// subjects are those of a namespace. All but inboxes end with a token that says whom it is
+// about.
 type subjects struct {
-	all      string // what all begin with
+	user     string // of this registry
 	locate   string // holders of a client are asked
 	attached string // watchers of a client are told
 	node     string // a node is told of rivals
+	inbox    string // users are answered
 }
 
-func newSubjects(namespace string) subjects {
-	all := namespace + "."
-	return subjects{all: all, locate: all + "locate.", attached: all + "attached.", node: all + "node."}
+func newSubjects(namespace, user string) subjects {
+	return subjects{
+		user:     user,
+		locate:   namespace + ".locate.",
+		attached: namespace + ".attached.",
+		node:     namespace + ".node.",
+		inbox:    namespace + ".inbox.",
+	}
 }
+
+// newInbox returns a subject below which the user is answered. Nobody else can guess it.
+func (s subjects) newInbox() string { return s.inbox + s.user + "." + rand.Text() }
+
+// validReply is what follows inbox in a subject that a registry wants to be answered at: its
+// user, what newInbox has chosen, and what take reads.
+var validReply = regexp.MustCompile(
+	`^[A-Za-z0-9_-]{1,64}\.[A-Z2-7]{26}\.(` + tokenLocate + `\.[0-9a-z]+|(` + tokenAttach + `|` + tokenBack + `)\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)$`)
 
 // takesReply reports whether a reply may be sent to where someone wants it. A holder has
-// permissions that who asks it need not have, and does not lend them.
+// permissions that who asks it need not have, and does not lend them: it answers in inboxes
+// only. Who asks may name that of another user, and does not know what it is called.
 func (s subjects) takesReply(to string) bool {
-	return to != "" && !strings.HasPrefix(to, s.all) && !strings.HasPrefix(to, "$")
+	rest, ok := strings.CutPrefix(to, s.inbox)
+	return ok && validReply.MatchString(rest)
 }
 
 // token returns text, of any bytes, as a token of a subject.

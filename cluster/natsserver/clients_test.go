@@ -11,14 +11,13 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
+	"github.com/backdial/backdial/backdialtest"
 	"github.com/backdial/backdial/cluster/natsserver"
-	"github.com/backdial/backdial/internal/leak"
-	"github.com/backdial/backdial/internal/testcert"
 )
 
 // TestInProcess has a client in the program, of a server that does not listen.
 func TestInProcess(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	s := start(t, natsserver.Config{Name: "a"})
 	if s.ClusterAddr() != nil || s.ClientAddr() != nil {
 		t.Errorf("the server listens at %v and %v", s.ClusterAddr(), s.ClientAddr())
@@ -39,8 +38,8 @@ func TestInProcess(t *testing.T) {
 
 // TestClients has clients elsewhere, which have to say who they are.
 func TestClients(t *testing.T) {
-	leak.Check(t)
-	ca := testcert.NewCA(t)
+	backdialtest.CheckLeaks(t)
+	ca := backdialtest.NewCA(t)
 	s := start(t, natsserver.Config{
 		Name: "a", ClientAddr: anywhere, ClientTLS: &tls.Config{Certificates: []tls.Certificate{ca.Issue(t, "127.0.0.1")}},
 		Users: []*server.User{{Username: "web", Password: "secret"}},
@@ -69,13 +68,13 @@ func TestClients(t *testing.T) {
 
 // TestConfigErrors has servers that are not safe not start.
 func TestConfigErrors(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	taken, err := net.Listen("tcp", anywhere)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	ca := testcert.NewCA(t)
+	ca := backdialtest.NewCA(t)
 	good := func(change func(*tls.Config)) *tls.Config {
 		config := ca.Mutual(t, "127.0.0.1")
 		change(config)
@@ -130,8 +129,8 @@ func TestConfigErrors(t *testing.T) {
 
 // TestOneAuthority has a configuration that names it once.
 func TestOneAuthority(t *testing.T) {
-	leak.Check(t)
-	ca := testcert.NewCA(t)
+	backdialtest.CheckLeaks(t)
+	ca := backdialtest.NewCA(t)
 	roots, clients := ca.Mutual(t, "127.0.0.1"), ca.Mutual(t, "127.0.0.1")
 	roots.ClientCAs, roots.ClientAuth, clients.RootCAs = nil, tls.NoClientCert, nil
 	a := member(t, "a", roots)

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/backdial/backdial/redact"
 )
 
 // DefaultCluster is the name of the cluster, if a [Config] names no other.
@@ -30,8 +32,8 @@ const (
 	nowhere = 1 << 16
 
 	// maxPayload bounds a message, in bytes. Those of package natsregistry have 4 KiB at
-	// most.
-	maxPayload = 64 << 10
+	// most, and a replica has room for thousands of what others ask it.
+	maxPayload = 8 << 10
 )
 
 // A Config is of one server.
@@ -182,7 +184,7 @@ func checkServer(certificate *x509.Certificate) error {
 	if slices.Contains(usages, x509.ExtKeyUsageServerAuth) || slices.Contains(usages, x509.ExtKeyUsageAny) {
 		return nil
 	}
-	return fmt.Errorf("the certificate of %q is not for a server", certificate.Subject)
+	return fmt.Errorf("the certificate of %s is not for a server", redact.Quote(certificate.Subject.String()))
 }
 
 // check returns an error unless a server is safe from strangers.
@@ -196,11 +198,11 @@ func check(o *server.Options) error {
 		return nil
 	}
 	if o.TLSConfig == nil {
-		return fmt.Errorf("ClientAddr %s is not on the loopback interface, and needs ClientTLS", o.Host)
+		return fmt.Errorf("ClientAddr %s is not on the loopback interface, and needs ClientTLS", redact.Text(o.Host))
 	}
 	if !o.TLSVerify && len(o.Users) == 0 && len(o.Nkeys) == 0 && o.Username == "" && o.Authorization == "" &&
 		o.CustomClientAuthentication == nil && len(o.TrustedOperators) == 0 {
-		return fmt.Errorf("ClientAddr %s is not on the loopback interface, and needs Users, or a ClientTLS that requires certificates: anybody could claim any client", o.Host)
+		return fmt.Errorf("ClientAddr %s is not on the loopback interface, and needs Users, or a ClientTLS that requires certificates: anybody could claim any client", redact.Text(o.Host))
 	}
 	return nil
 }

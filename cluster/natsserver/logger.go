@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+
+	"github.com/backdial/backdial/redact"
 )
 
 // A logger passes on what a server has to say, and keeps it from ending the program.
@@ -23,7 +25,7 @@ func newLogger(log *slog.Logger, name string) *logger {
 
 func (l *logger) say(level slog.Level, format string, v []any) {
 	if l.log.Enabled(context.Background(), level) {
-		l.log.Log(context.Background(), level, "natsserver: "+strings.TrimSpace(fmt.Sprintf(format, v...)))
+		l.log.Log(context.Background(), level, "natsserver: "+redact.Line(strings.TrimSpace(fmt.Sprintf(format, v...))))
 	}
 }
 

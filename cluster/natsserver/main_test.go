@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/backdial/backdial/backdialtest"
 	"github.com/backdial/backdial/cluster/natsserver"
-	"github.com/backdial/backdial/internal/await"
 )
 
 const (
@@ -51,7 +51,7 @@ func port(t *testing.T, s *natsserver.Server, host string) string {
 func meet(t *testing.T, servers ...*natsserver.Server) {
 	t.Helper()
 	for _, s := range servers {
-		await.Until(t, "routes to all others", func() bool { return s.Routes() == len(servers)-1 })
+		backdialtest.Until(t, "routes to all others", func() bool { return s.Routes() == len(servers)-1 })
 	}
 }
 

@@ -8,18 +8,14 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/backdial/backdial/backdialtest"
 	"github.com/backdial/backdial/cluster/natsserver"
-	"github.com/backdial/backdial/internal/await"
-	"github.com/backdial/backdial/internal/leak"
-	"github.com/backdial/backdial/internal/testcert"
-	"github.com/backdial/backdial/internal/testlog"
-	"github.com/backdial/backdial/internal/testnet"
 )
 
 // TestJoin has servers find each other of which none names all.
 func TestJoin(t *testing.T) {
-	leak.Check(t)
-	ca := testcert.NewCA(t)
+	backdialtest.CheckLeaks(t)
+	ca := backdialtest.NewCA(t)
 	config := ca.Mutual(t, "127.0.0.1")
 	a := member(t, "a", config)
 	b := member(t, "b", config, addr(a))
@@ -32,8 +28,8 @@ func TestJoin(t *testing.T) {
 
 // TestJoinLate has servers start before those that they join, and come back.
 func TestJoinLate(t *testing.T) {
-	leak.Check(t)
-	config := testcert.NewCA(t).Mutual(t, "127.0.0.1")
+	backdialtest.CheckLeaks(t)
+	config := backdialtest.NewCA(t).Mutual(t, "127.0.0.1")
 	there := free(t)
 	early := member(t, "early", config, there)
 	other := member(t, "other", config, there)
@@ -48,7 +44,7 @@ func TestJoinLate(t *testing.T) {
 
 // TestNames has servers that have heard of each other expect the names that are documented.
 func TestNames(t *testing.T) {
-	ca := testcert.NewCA(t)
+	ca := backdialtest.NewCA(t)
 	for _, test := range []struct {
 		name  string
 		start func(t *testing.T) (a, b, c *natsserver.Server)
@@ -80,7 +76,7 @@ func TestNames(t *testing.T) {
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			leak.Check(t)
+			backdialtest.CheckLeaks(t)
 			a, b, c := test.start(t)
 			meet(t, a, b, c)
 		})
@@ -89,8 +85,8 @@ func TestNames(t *testing.T) {
 
 // TestStrangers has servers join whose certificates are not good enough.
 func TestStrangers(t *testing.T) {
-	ca := testcert.NewCA(t)
-	other := testcert.NewCA(t)
+	ca := backdialtest.NewCA(t)
+	other := backdialtest.NewCA(t)
 	halfTrusting := other.Mutual(t, "127.0.0.1")
 	halfTrusting.RootCAs = ca.Pool()
 	service := ca.Mutual(t)
@@ -107,15 +103,15 @@ func TestStrangers(t *testing.T) {
 		{"another name of who is joined", ca.Mutual(t, "127.0.0.1"), "a.example", "doesn't contain any IP SANs"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			leak.Check(t)
-			var said testlog.Log
+			backdialtest.CheckLeaks(t)
+			var said backdialtest.Log
 			a := start(t, natsserver.Config{
 				Name: "a", ClusterAddr: anywhere, TLS: ca.Mutual(t, test.joined), Logger: said.Logger(),
 			})
 			s := start(t, natsserver.Config{
 				Name: "stranger", ClusterAddr: anywhere, TLS: test.stranger, Join: []string{addr(a)}, Logger: said.Logger(),
 			})
-			await.Until(t, "a handshake that fails", func() bool {
+			backdialtest.Until(t, "a handshake that fails", func() bool {
 				return said.Has("TLS route handshake error") && said.Has(test.says)
 			})
 			if a.Routes() != 0 || s.Routes() != 0 {
@@ -128,8 +124,8 @@ func TestStrangers(t *testing.T) {
 // TestNoCertificate has something dial the address of routes that has no certificate, or
 // speaks an older version.
 func TestNoCertificate(t *testing.T) {
-	leak.Check(t)
-	ca := testcert.NewCA(t)
+	backdialtest.CheckLeaks(t)
+	ca := backdialtest.NewCA(t)
 	a := member(t, "a", ca.Mutual(t, "127.0.0.1"))
 	old := ca.Mutual(t, "127.0.0.1")
 	old.MaxVersion = tls.VersionTLS12
@@ -147,20 +143,20 @@ func TestNoCertificate(t *testing.T) {
 
 // TestHangs has a server not answer any more, without its connections being closed.
 func TestHangs(t *testing.T) {
-	leak.Check(t)
-	config := testcert.NewCA(t).Mutual(t, "127.0.0.1")
+	backdialtest.CheckLeaks(t)
+	config := backdialtest.NewCA(t).Mutual(t, "127.0.0.1")
 	a := member(t, "a", config)
-	network := testnet.TCP(t, addr(a), 1)
+	network := backdialtest.NewTCP(t, addr(a), 1)
 	b := member(t, "b", config, network.Addr())
 	meet(t, a, b)
 	network.Freeze()
-	await.Until(t, "the end of the route", func() bool { return a.Routes() == 0 && b.Routes() == 0 })
+	backdialtest.Until(t, "the end of the route", func() bool { return a.Routes() == 0 && b.Routes() == 0 })
 }
 
 // TestSubscriptions has a server know of what is announced at another.
 func TestSubscriptions(t *testing.T) {
-	leak.Check(t)
-	config := testcert.NewCA(t).Mutual(t, "127.0.0.1")
+	backdialtest.CheckLeaks(t)
+	config := backdialtest.NewCA(t).Mutual(t, "127.0.0.1")
 	a := member(t, "a", config)
 	b := member(t, "b", config, addr(a))
 	meet(t, a, b)
@@ -174,7 +170,7 @@ func TestSubscriptions(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	await.Until(t, "two subscriptions at both servers", func() bool { return a.Subscriptions() == 2 && b.Subscriptions() == 2 })
+	backdialtest.Until(t, "two subscriptions at both servers", func() bool { return a.Subscriptions() == 2 && b.Subscriptions() == 2 })
 	nc.Close()
-	await.Until(t, "no subscriptions at both servers", func() bool { return a.Subscriptions() == 0 && b.Subscriptions() == 0 })
+	backdialtest.Until(t, "no subscriptions at both servers", func() bool { return a.Subscriptions() == 0 && b.Subscriptions() == 0 })
 }
