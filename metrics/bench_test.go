@@ -5,7 +5,7 @@ import (
 	"net/http/httptest"
 	"testing"
 
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/backdialtest"
 	"github.com/backdial/backdial/metrics"
 	"github.com/backdial/backdial/transport"
 )
@@ -36,7 +36,7 @@ func BenchmarkStream(b *testing.B) {
 }
 
 func benchmarkStream(b *testing.B, size int, server, client transport.Trace) {
-	leak.Check(b)
+	backdialtest.CheckLeaks(b)
 	dialers := make(chan *transport.Dialer, 1)
 	s := transport.NewServer(transport.EndpointHandlerFunc(func(d *transport.Dialer) { dialers <- d }), transport.WithTrace(server))
 	defer s.Close()

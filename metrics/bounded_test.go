@@ -11,9 +11,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/backdial/backdial/backdialtest"
 	"github.com/backdial/backdial/carrier"
-	"github.com/backdial/backdial/internal/await"
-	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/metrics"
 	"github.com/backdial/backdial/transport"
 )
@@ -21,7 +20,7 @@ import (
 // TestBounded has the first client make all the series there are: more of them, however
 // different and whatever goes wrong, make none.
 func TestBounded(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	s := newSite(t, transport.WithAuthorize(func(r *http.Request) error {
 		status, err := strconv.Atoi(r.Header.Get("Status"))
 		switch {
@@ -39,11 +38,11 @@ func TestBounded(t *testing.T) {
 		id := fmt.Sprint("client-", i)
 		url := s.url + "/" + id
 		header := http.Header{"Id": {id}, "User-Agent": {id}}
-		lis, err := transport.DialAndListen(url, header, trace)
+		lis, err := transport.DialAndListen(url, header, trace, transport.WithCloseGrace(-1))
 		if err != nil {
 			t.Fatal(err)
 		}
-		d := await.From(t, "Dialer", s.dialers)
+		d := backdialtest.From(t, "Dialer", s.dialers)
 		c := dial(t, d)
 		accepted, err := lis.Accept()
 		if err != nil {

@@ -11,9 +11,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/backdial/backdial/backdialtest"
 	"github.com/backdial/backdial/carrier"
-	"github.com/backdial/backdial/internal/await"
-	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/metrics"
 	"github.com/backdial/backdial/mux/smuxmux"
 	"github.com/backdial/backdial/transport"
@@ -29,7 +28,7 @@ func newClient() (*prometheus.Registry, transport.ClientOption) {
 
 // TestClient has a client lose a session, move to another, and end.
 func TestClient(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	s := newSite(t)
 	r, trace := newClient()
 	backoff := transport.WithReconnect(transport.Backoff{Min: time.Millisecond, Max: time.Millisecond})
@@ -41,7 +40,7 @@ func TestClient(t *testing.T) {
 		backdial_client_sessions{carrier="ws",mux="qmux"} 1
 		backdial_client_states_entered_total{state="connected"} 1`)
 	d.Close()
-	d = await.From(t, "next Dialer", s.dialers)
+	d = backdialtest.From(t, "next Dialer", s.dialers)
 	has(t, r, `
 		backdial_client_connects_total{carrier="ws",code="",result="ok"} 2
 		backdial_client_listeners{state="connected"} 1
@@ -53,7 +52,7 @@ func TestClient(t *testing.T) {
 	if err := d.Shutdown(within(t)); err != nil {
 		t.Fatal(err)
 	}
-	await.From(t, "next Dialer", s.dialers)
+	backdialtest.From(t, "next Dialer", s.dialers)
 	has(t, r, `
 		backdial_client_listeners{state="connected"} 1
 		backdial_client_moves_total{outcome="moved"} 1
@@ -73,7 +72,7 @@ func TestClient(t *testing.T) {
 
 // TestMoves has clients that are asked to move, and do not get far.
 func TestMoves(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	r, trace := newClient()
 	refuse := make(chan int, 100) // the next clients, with a status
 	s := newSite(t)
@@ -102,12 +101,12 @@ func TestMoves(t *testing.T) {
 		backdial_client_connects_total{carrier="ws",code="403",result="rejected"} 1
 		backdial_client_connects_total{carrier="ws",code="503",result="rejected"} 1
 		backdial_client_moves_total{outcome="stayed"} 1`)
-	await.From(t, "end of Shutdown", shut)
+	backdialtest.From(t, "end of Shutdown", shut)
 }
 
 // TestMovesEnd has sessions end while their clients wait to move.
 func TestMovesEnd(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	s := newSite(t)
 	r, trace := newClient()
 	waiting := func() (*transport.Listener, *transport.Dialer) {
@@ -131,7 +130,7 @@ func TestMovesEnd(t *testing.T) {
 
 // TestConnects has attempts fail.
 func TestConnects(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	s := newSite(t)
 	r, trace := newClient()
 	secure := httptest.NewUnstartedServer(s.Server)

@@ -7,8 +7,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/backdial/backdial/internal/outcome"
 	"github.com/backdial/backdial/transport"
+	"github.com/backdial/backdial/transport/outcome"
 )
 
 // countConnects counts attempts to connect. It is called after countSessions.
@@ -52,7 +52,7 @@ func (c *Collector) countListeners() {
 		states[s] = entered.WithLabelValues(s.String())
 	}
 	moves := each(c.counters("moves_total", "Moves to another session that servers have asked for, by outcome.", "outcome"),
-		[]string{moved, stayed, outcome.Lost})
+		[]string{moved, stayed, lost})
 	c.trace.StateChanged = func(change transport.StateChange) {
 		if g := listeners[change.From]; g != nil {
 			g.Dec()
@@ -72,6 +72,7 @@ func (c *Collector) countListeners() {
 const (
 	moved  = "moved"
 	stayed = "stayed" // in the session that there was
+	lost   = "lost"   // the session ended before there was another
 )
 
 // outcomeOfMove is what became of a move that change ends, or "".
@@ -87,7 +88,7 @@ func outcomeOfMove(change transport.StateChange) string {
 		return moved
 	case transport.StateWaiting, transport.StateEnded:
 		if !errors.Is(change.Err, net.ErrClosed) { // Close of the listener
-			return outcome.Lost
+			return lost
 		}
 	}
 	return ""

@@ -79,10 +79,10 @@ func added[M prometheus.Collector](c *Collector, m M) M {
 
 // each returns the counters of values, which are the last label of all. So all of them
 // are there from the beginning: a rate does not miss the first.
-func each(all *prometheus.CounterVec, values []string, labels ...string) map[string]prometheus.Counter {
-	counters := make(map[string]prometheus.Counter, len(values))
+func each[V ~string](all *prometheus.CounterVec, values []V, labels ...string) map[V]prometheus.Counter {
+	counters := make(map[V]prometheus.Counter, len(values))
 	for _, v := range values {
-		counters[v] = all.WithLabelValues(append(labels[:len(labels):len(labels)], v)...)
+		counters[v] = all.WithLabelValues(append(labels[:len(labels):len(labels)], string(v))...)
 	}
 	return counters
 }

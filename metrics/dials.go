@@ -4,8 +4,8 @@ import (
 	"context"
 	"time"
 
-	"github.com/backdial/backdial/internal/outcome"
 	"github.com/backdial/backdial/transport"
+	"github.com/backdial/backdial/transport/outcome"
 )
 
 // countDials counts calls of Dial.

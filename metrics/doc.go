@@ -25,7 +25,7 @@
 //	backdial_session_duration_seconds            histogram  carrier, mux
 //	backdial_sessions                            gauge      carrier, mux
 //	backdial_sessions_closed_total               counter    carrier, mux, reason
-//	    reason: closed closed_by_peer lost protocol silent
+//	    reason: closed closed_by_peer kicked lost moved protocol refused replaced shutdown silent too_old
 //	backdial_sessions_opened_total               counter    carrier, mux
 //	backdial_stream_errors_total                 counter    carrier, mux, reason
 //	    reason: closed other reset session_ended
@@ -34,11 +34,17 @@
 //	backdial_streams                             gauge      carrier, mux
 //	backdial_streams_opened_total                counter    carrier, mux
 //
-// Why a session has ended, in sessions_closed_total:
-//   - closed: this end closed it, as servers do when a client has moved to another session
-//   - closed_by_peer: the other end closed it
-//   - lost: the connection failed
+// Why a session has ended, in sessions_closed_total, is a [transport.EndReason]:
+//   - moved: the client has another session, as its server had asked
+//   - too_old: it had the age of [transport.WithMaxAge], and the client had not moved
+//   - shutdown: one of the ends has shut down, and the client had not moved
+//   - replaced: the client has a newer session
+//   - kicked: the server's program has thrown the client out
+//   - refused: the client was connected before it was known that it is not to be
+//   - closed: this end closed it, for no other reason
+//   - closed_by_peer: the other end closed it, for none that it has told
 //   - silent: the other end gave no sign of life ([transport.WithKeepAlive])
+//   - lost: the connection failed
 //   - protocol: the other end broke the protocol, or exceeded a limit
 //
 // What became of a Dial, in dials_total, and only of those that are ok in
@@ -68,7 +74,8 @@
 //   - no_common_mux: the ends have no multiplexer in common, or something on the way
 //     removed what they said about it ([transport.ErrNoCommonMux])
 //   - rejected: [transport.WithAuthorize] refused the client. Its status is the code, if
-//     it is one of those that are listed. 500 means that it panicked
+//     it is one of those that are listed. 500 means that it panicked, and 503 that it
+//     failed
 //   - timeout: it took too long
 //   - canceled: the client did not wait for the answer
 //   - other: anything else, such as a request that is malformed
@@ -92,7 +99,7 @@
 //	backdial_client_session_duration_seconds     histogram  carrier, mux
 //	backdial_client_sessions                     gauge      carrier, mux
 //	backdial_client_sessions_closed_total        counter    carrier, mux, reason
-//	    reason: closed closed_by_peer lost protocol silent
+//	    reason: closed closed_by_peer kicked lost moved protocol refused replaced shutdown silent too_old
 //	backdial_client_sessions_opened_total        counter    carrier, mux
 //	backdial_client_states_entered_total         counter    state
 //	    state: connected connecting draining ended moving waiting

@@ -8,16 +8,16 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/backdial/backdial/backdialtest"
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/fleet"
-	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/metrics"
 	"github.com/backdial/backdial/transport"
 )
 
 // TestFleet asks fleets when metrics are collected.
 func TestFleet(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	replaces, rejects := fleet.New(fleet.ByHeader("DeviceId")), fleet.New(fleet.ByHeader("DeviceId"), fleet.WithDuplicates(fleet.RejectNewer))
 	r := prometheus.NewPedanticRegistry()
 	for name, f := range map[string]*fleet.Fleet{"replaces": replaces, "rejects": rejects} {

@@ -5,7 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/backdial/backdial/internal/outcome"
+	"github.com/backdial/backdial/transport/outcome"
 )
 
 // countHandshakes counts requests to servers that did not lead to a session.

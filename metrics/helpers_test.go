@@ -14,9 +14,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/expfmt"
 
+	"github.com/backdial/backdial/backdialtest"
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/carrier/ws"
-	"github.com/backdial/backdial/internal/await"
 	"github.com/backdial/backdial/metrics"
 	"github.com/backdial/backdial/mux/yamuxmux"
 	"github.com/backdial/backdial/transport"
@@ -62,7 +62,7 @@ func (s *site) connect(t *testing.T, opts ...transport.ClientOption) (*transport
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { lis.Close() })
-	return lis.(*transport.Listener), await.From(t, "Dialer", s.dialers)
+	return lis.(*transport.Listener), backdialtest.From(t, "Dialer", s.dialers)
 }
 
 // raw connects a client that has a connection, and no session on it.
@@ -77,7 +77,7 @@ func (s *site) raw(t *testing.T) (carrier.Conn, *transport.Dialer) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	return conn, await.From(t, "Dialer", s.dialers)
+	return conn, backdialtest.From(t, "Dialer", s.dialers)
 }
 
 // has waits until the registry has these metrics, as they are exposed but for their

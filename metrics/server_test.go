@@ -9,9 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/backdial/backdial/backdialtest"
 	"github.com/backdial/backdial/carrier"
-	"github.com/backdial/backdial/internal/await"
-	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/smuxmux"
 	"github.com/backdial/backdial/mux/yamuxmux"
@@ -20,7 +19,7 @@ import (
 
 // TestStreams counts streams and bytes while they are in use.
 func TestStreams(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	s := newSite(t)
 	lis, d := s.connect(t)
 	go serveEcho(lis)
@@ -48,7 +47,7 @@ func TestStreams(t *testing.T) {
 
 // TestStreamErrors counts each stream once, and those that end well not at all.
 func TestStreamErrors(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	s := newSite(t)
 	lis, d := s.connect(t)
 	accept := func() net.Conn {
@@ -99,7 +98,7 @@ func TestStreamErrors(t *testing.T) {
 
 // TestSessions has them end in every way.
 func TestSessions(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	s := newSite(t, transport.WithMuxes(yamuxmux.New(), smuxmux.New()))
 	here, _ := s.connect(t)
 	s.connect(t, transport.WithMuxes(smuxmux.New()))
@@ -130,7 +129,7 @@ func TestSessions(t *testing.T) {
 
 // TestDials has them end in every way.
 func TestDials(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	s := newSite(t, transport.WithLimits(mux.Config{AcceptBacklog: 1}))
 	lis, d := s.connect(t)
 	dial(t, d) // which is all that the client has room for
@@ -146,7 +145,7 @@ func TestDials(t *testing.T) {
 		backdial_dials_total{result="ok"} 1
 		backdial_dials_total{result="timeout"} 1`)
 	lis.Close()
-	await.From(t, "end of the session", d.Done())
+	backdialtest.From(t, "end of the session", d.Done())
 	d.Dial()
 
 	lis, d = s.connect(t)
@@ -157,11 +156,11 @@ func TestDials(t *testing.T) {
 	}
 	shut := make(chan error, 1)
 	go func() { shut <- lis.Shutdown(within(t)) }()
-	await.From(t, "the beginning of Shutdown", d.Draining())
+	backdialtest.From(t, "the beginning of Shutdown", d.Draining())
 	d.Dial()
 	accepted.Close()
 	open.Close()
-	await.From(t, "end of Shutdown", shut)
+	backdialtest.From(t, "end of Shutdown", shut)
 
 	_, d = s.connect(t)
 	d.Close()
@@ -178,7 +177,7 @@ func TestDials(t *testing.T) {
 
 // TestHandshakes has them fail in every way.
 func TestHandshakes(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	entered := make(chan struct{})
 	s := newSite(t, transport.WithHandshakeTimeout(100*time.Millisecond),
 		transport.WithAuthorize(func(r *http.Request) error {
@@ -240,8 +239,8 @@ func TestHandshakes(t *testing.T) {
 		backdial_handshake_failures_total{code="",reason="other"} 1
 		backdial_handshake_failures_total{code="",reason="timeout"} 1
 		backdial_handshake_failures_total{code="401",reason="rejected"} 1
-		backdial_handshake_failures_total{code="403",reason="rejected"} 1
 		backdial_handshake_failures_total{code="500",reason="rejected"} 1
+		backdial_handshake_failures_total{code="503",reason="rejected"} 1
 		backdial_handshake_failures_total{code="other",reason="rejected"} 1`)
 
 	s = newSite(t, transport.WithMaxSessions(1))

@@ -8,8 +8,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/backdial/backdial/internal/outcome"
 	"github.com/backdial/backdial/transport"
+	"github.com/backdial/backdial/transport/outcome"
 )
 
 // From a second, for sessions that fail as soon as they have begun, to a day, when
@@ -38,7 +38,7 @@ func (c *Collector) countSessions() {
 	c.trace.ClientGone = func(i transport.Info, err error) {
 		of := s.of(stack{i.Carrier, i.Mux})
 		of.now.Dec()
-		of.closed[outcome.Session(err)].Inc()
+		of.closed[transport.EndReasonOf(err)].Inc()
 		of.lasted.Observe(time.Since(i.Since).Seconds())
 	}
 	c.trace.StreamOpened = func(i transport.Info) {
@@ -73,7 +73,8 @@ type series struct {
 	now, streams          prometheus.Gauge
 	opened, streamsOpened prometheus.Counter
 	read, written         prometheus.Counter
-	closed, failed        map[string]prometheus.Counter // by reason
+	closed                map[transport.EndReason]prometheus.Counter
+	failed                map[string]prometheus.Counter // by reason
 	lasted                prometheus.Observer
 }
 
@@ -103,7 +104,7 @@ func (s *sessions) of(on stack) *series {
 	of := &series{
 		now:           s.now.WithLabelValues(on.carrier, on.mux),
 		opened:        s.opened.WithLabelValues(on.carrier, on.mux),
-		closed:        each(s.closed, outcome.OfSessions, on.carrier, on.mux),
+		closed:        each(s.closed, transport.EndReasons(), on.carrier, on.mux),
 		lasted:        s.lasted.WithLabelValues(on.carrier, on.mux),
 		streams:       s.streams.WithLabelValues(on.carrier, on.mux),
 		streamsOpened: s.streamsOpened.WithLabelValues(on.carrier, on.mux),

@@ -5,7 +5,7 @@ go 1.26.0
 replace github.com/backdial/backdial => ../..
 
 require (
-	github.com/backdial/backdial v0.0.0-00010101000000-000000000000
+	github.com/backdial/backdial v0.1.0
 	go.opentelemetry.io/otel v1.47.0
 	go.opentelemetry.io/otel/sdk v1.47.0
 	go.opentelemetry.io/otel/trace v1.47.0

@@ -11,8 +11,7 @@
 // for, and uses it for others too.
 //
 // backdial.session is a session, from its beginning to its end, without a parent. It is
-// made at the end, because there is nothing that tells sessions apart without fail as
-// long as they last: several may have the same addresses. So a session that goes on is
+// made at the end, so that nothing is kept of those that go on. So a session that goes on is
 // not to be seen yet, and one that a process takes with it never is.
 //
 // Both are of the kind internal and have these attributes, by which a session is found
@@ -22,13 +21,13 @@
 //   - network.peer.address, network.peer.port, network.local.address,
 //     network.local.port and network.transport, of the carrier's connection, which in
 //     front of a server may be a proxy's
-//   - backdial.session.end, of a session: closed, closed_by_peer, lost, silent or
-//     protocol
+//   - backdial.session.id, which no other session on this end has
+//   - backdial.session.end, of a session: a [transport.EndReason]
 //   - error.type, of what failed: lost, silent or protocol for a session; draining,
 //     gone, closed, timeout, canceled or other for a Dial
 //
 // What failed has the status Error, and the error as an event. A session that one of its
-// ends has closed did not fail. The words are those of package metrics.
+// ends has closed, for whatever reason, did not fail. The words are those of package metrics.
 package otelbackdial
 
 import (
@@ -42,8 +41,8 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/backdial/backdial/internal/outcome"
 	"github.com/backdial/backdial/transport"
+	"github.com/backdial/backdial/transport/outcome"
 )
 
 // scope names the tracer.
@@ -59,12 +58,13 @@ func Trace(provider trace.TracerProvider) transport.Trace {
 type tracer struct{ trace.Tracer }
 
 func (t tracer) session(info transport.Info, err error) {
-	now, end := time.Now(), outcome.Session(err)
+	now, end := time.Now(), transport.EndReasonOf(err)
 	_, span := t.Start(context.Background(), "backdial.session", trace.WithTimestamp(info.Since),
-		trace.WithAttributes(attributes(info)...), trace.WithAttributes(attribute.String("backdial.session.end", end)))
+		trace.WithAttributes(attributes(info)...), trace.WithAttributes(attribute.String("backdial.session.end", string(end))))
 	defer span.End(trace.WithTimestamp(now))
-	if end != outcome.Closed && end != outcome.ClosedByPeer {
-		failed(span, now, end, err)
+	switch end {
+	case transport.EndLost, transport.EndSilent, transport.EndProtocol:
+		failed(span, now, string(end), err)
 	}
 }
 
@@ -87,6 +87,9 @@ func attributes(info transport.Info) []attribute.KeyValue {
 	all := []attribute.KeyValue{
 		attribute.String("backdial.carrier", info.Carrier),
 		attribute.String("backdial.mux", info.Mux),
+	}
+	if info.Session != "" {
+		all = append(all, attribute.String("backdial.session.id", info.Session))
 	}
 	if info.Protocol != "" {
 		all = append(all, attribute.String("backdial.protocol", info.Protocol))

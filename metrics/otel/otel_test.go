@@ -17,11 +17,10 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/backdial/backdial/backdialtest"
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/carrier/mem"
 	"github.com/backdial/backdial/carrier/ws"
-	"github.com/backdial/backdial/internal/await"
-	"github.com/backdial/backdial/internal/leak"
 	otelbackdial "github.com/backdial/backdial/metrics/otel"
 	"github.com/backdial/backdial/mux/yamuxmux"
 	"github.com/backdial/backdial/transport"
@@ -74,7 +73,7 @@ func (s *site) connect(t *testing.T, opts ...transport.ClientOption) (*transport
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { lis.Close() })
-	return lis.(*transport.Listener), await.From(t, "Dialer", s.dialers)
+	return lis.(*transport.Listener), backdialtest.From(t, "Dialer", s.dialers)
 }
 
 // check compares what a span says, but for its times.
@@ -103,6 +102,7 @@ func of(i transport.Info, more ...attribute.KeyValue) []attribute.KeyValue {
 	return append([]attribute.KeyValue{
 		attribute.String("backdial.carrier", "ws"),
 		attribute.String("backdial.mux", i.Mux),
+		attribute.String("backdial.session.id", i.Session),
 		attribute.String("backdial.protocol", i.Protocol),
 		attribute.String("network.peer.address", "127.0.0.1"),
 		attribute.Int("network.peer.port", remote.Port),
@@ -117,7 +117,7 @@ func failed(how string) attribute.KeyValue { return attribute.String("error.type
 
 // TestDial has it succeed and fail, in the course of something else.
 func TestDial(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	s := newSite(t)
 	lis, d := s.connect(t)
 	ctx, parent := s.provider.Tracer("test").Start(t.Context(), "request")
@@ -128,7 +128,7 @@ func TestDial(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	span := await.From(t, "span", s.spans)
+	span := backdialtest.From(t, "span", s.spans)
 	check(t, span, "backdial.dial", codes.Unset, of(d.Info())...)
 	if span.Parent().SpanID() != parent.SpanContext().SpanID() || span.SpanContext().TraceID() != parent.SpanContext().TraceID() {
 		t.Error("the span is not a child of that in the context")
@@ -140,11 +140,11 @@ func TestDial(t *testing.T) {
 	canceled, cancel := context.WithCancel(ctx)
 	cancel()
 	d.DialContext(canceled, "", "")
-	check(t, await.From(t, "span", s.spans), "backdial.dial", codes.Error, of(d.Info(), failed("canceled"))...)
+	check(t, backdialtest.From(t, "span", s.spans), "backdial.dial", codes.Error, of(d.Info(), failed("canceled"))...)
 	lis.Close()
-	check(t, await.From(t, "span", s.spans), "backdial.session", codes.Unset, of(d.Info(), end("closed_by_peer"))...)
+	check(t, backdialtest.From(t, "span", s.spans), "backdial.session", codes.Unset, of(d.Info(), end("closed_by_peer"))...)
 	d.Dial()
-	span = await.From(t, "span", s.spans)
+	span = backdialtest.From(t, "span", s.spans)
 	check(t, span, "backdial.dial", codes.Error, of(d.Info(), failed("gone"))...)
 	if span.Parent().IsValid() {
 		t.Error("a Dial without a span in its context has a parent")
@@ -156,13 +156,13 @@ func TestDial(t *testing.T) {
 
 // TestSession looks at both ends, also at those that fail.
 func TestSession(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	s := newSite(t)
 	provider, client := spans(t)
 	lis, d := s.connect(t, transport.WithTrace(otelbackdial.Trace(provider)))
 	closed := time.Now()
 	d.Close()
-	far, near := await.From(t, "span", s.spans), await.From(t, "span", client)
+	far, near := backdialtest.From(t, "span", s.spans), backdialtest.From(t, "span", client)
 	check(t, far, "backdial.session", codes.Unset, of(d.Info(), end("closed"))...)
 	check(t, near, "backdial.session", codes.Unset, of(lis.Info(), end("closed_by_peer"))...)
 	for _, span := range []sdk.ReadOnlySpan{far, near} {
@@ -190,15 +190,15 @@ func TestSession(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		d := await.From(t, "Dialer", s.dialers)
+		d := backdialtest.From(t, "Dialer", s.dialers)
 		do(c)
-		check(t, await.From(t, "span", s.spans), "backdial.session", codes.Error, of(d.Info(), end(how), failed(how))...)
+		check(t, backdialtest.From(t, "span", s.spans), "backdial.session", codes.Error, of(d.Info(), end(how), failed(how))...)
 	}
 }
 
 // TestOtherAddresses has some that are no IP address and port, and no protocol.
 func TestOtherAddresses(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	exporter := tracetest.NewInMemoryExporter()
 	tell := otelbackdial.Trace(sdk.NewTracerProvider(sdk.WithSyncer(exporter)))
 	tell.ClientGone(transport.Info{Carrier: "quic", Mux: "native", RemoteAddr: &net.UDPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 7}}, net.ErrClosed)
@@ -216,7 +216,8 @@ func TestOtherAddresses(t *testing.T) {
 		t.Fatal(err)
 	}
 	lis.Close()
-	<-(<-dialers).Done() // before the server ends it
+	d := <-dialers
+	<-d.Done() // before the server ends it
 	s.Close()
 	got := exporter.GetSpans()
 	if len(got) != 2 {
@@ -232,6 +233,7 @@ func TestOtherAddresses(t *testing.T) {
 	}, {
 		attribute.String("backdial.carrier", "mem"),
 		attribute.String("backdial.mux", "qmux"),
+		attribute.String("backdial.session.id", d.Info().Session),
 		attribute.String("backdial.protocol", "qmux-02.backdial.1"),
 		attribute.String("network.peer.address", "client:1"),
 		attribute.String("network.local.address", "server"),
