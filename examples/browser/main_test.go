@@ -21,8 +21,8 @@ import (
 
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/carrier/webtransport"
-	"github.com/backdial/backdial/internal/chromium"
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/test/chromium"
+	"github.com/backdial/backdial/internal/test/leak"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/transport"
 )

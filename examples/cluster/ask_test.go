@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/fleet"
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/test/leak"
 	"github.com/backdial/backdial/transport"
 )
 

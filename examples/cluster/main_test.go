@@ -10,7 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/test/leak"
+	"github.com/backdial/backdial/internal/test/long"
 )
 
 // showTimeout bounds all of the show, with the build of NATS before.
@@ -18,9 +19,7 @@ const showTimeout = 5 * time.Minute
 
 // TestRun is all of the show, without pauses.
 func TestRun(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it builds NATS, and runs three processes for 10 s")
-	}
+	long.Only(t) // it builds NATS, and runs three processes for 10 s
 	leak.Check(t)
 	tidy(t)
 	ctx, cancel := context.WithTimeout(t.Context(), showTimeout)
@@ -47,9 +46,7 @@ func TestRun(t *testing.T) {
 
 // TestStopped has it end in the middle, as Ctrl-C does.
 func TestStopped(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it builds NATS, and runs three processes")
-	}
+	long.Only(t) // it builds NATS, and runs three processes
 	leak.Check(t)
 	tidy(t)
 	ctx, stop := context.WithTimeout(t.Context(), showTimeout)

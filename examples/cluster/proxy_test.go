@@ -12,7 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/test/await"
+	"github.com/backdial/backdial/internal/test/leak"
 )
 
 // TestProxyTurn has replicas come and go.
@@ -104,9 +105,8 @@ func TestProxyWebSocket(t *testing.T) {
 	if c.err != nil {
 		t.Error(c.err)
 	}
-	if got := connectedTo([]*device{d}, "replica-1"); got != "kiosk-1" {
-		t.Errorf("connected to the replica: %q", got)
-	}
+	// The replica says who it is beside the connection that it was asked through.
+	await.Until(t, "the replica's name", func() bool { return connectedTo([]*device{d}, "replica-1") == "kiosk-1" })
 }
 
 // An upstream is what the proxy leads to.

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/test/leak"
 )
 
 const want = `Device 123 answers "Hello, device!\n"` + "\n"

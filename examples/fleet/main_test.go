@@ -11,8 +11,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/backdial/backdial/internal/chromium"
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/test/chromium"
+	"github.com/backdial/backdial/internal/test/leak"
 )
 
 var picture = flag.String("picture", "", "write what the page looks like to `file`, as PNG")

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/test/leak"
 )
 
 // patience bounds every wait, on a loaded machine under the race detector.

@@ -14,7 +14,6 @@ import (
 	"log"
 	"net"
 	"os"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
@@ -59,29 +58,22 @@ func run(w io.Writer) error {
 	go device.Serve(lis) // ends with Stop
 
 	// The backend. The device changes while it is watched, and then leaves.
-	left := make(chan error, 1)
+	left := make(chan bool)
 	err = watch(<-dialers, w, func(now healthpb.HealthCheckResponse_ServingStatus) {
 		switch now {
 		case serving:
 			condition.SetServingStatus("", notServing)
 		case notServing:
-			go func() { left <- leave(lis) }()
+			go func() {
+				device.GracefulStop() // which closes the listener, and waits for calls
+				close(left)
+			}()
 		}
 	})
 	if err != nil {
 		return err
 	}
-	if err := <-left; err != nil {
-		return fmt.Errorf("the device was cut: %w", err)
-	}
+	<-left
 	fmt.Fprintln(w, "The device has left")
 	return nil
-}
-
-// leave has what is under way finish, and ends the session. The listener is shut down
-// first: GracefulStop would close it at once, and cut what it is to wait for.
-func leave(lis *transport.Listener) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	return lis.Shutdown(ctx)
 }

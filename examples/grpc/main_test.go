@@ -16,7 +16,7 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/backdialtest"
 	"github.com/backdial/backdial/transport"
 )
 
@@ -31,7 +31,7 @@ The device has left
 `
 
 func TestRun(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	var out strings.Builder
 	if err := run(&out); err != nil {
 		t.Fatal(err)
@@ -50,7 +50,7 @@ func TestCommand(t *testing.T) {
 
 // TestServerDrains has the server ask the device to move, while it is watched.
 func TestServerDrains(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	d, _, watched := watching(t)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -64,8 +64,8 @@ func TestServerDrains(t *testing.T) {
 
 // TestDeviceIsLost tells that from one which leaves.
 func TestDeviceIsLost(t *testing.T) {
-	leak.Check(t)
-	_, lis, watched := watching(t)
+	backdialtest.CheckLeaks(t)
+	_, lis, watched := watching(t, transport.WithCloseGrace(-1)) // by which Close does not take leave
 	lis.Close()
 	err := <-watched
 	if code := status.Code(err); !errors.Is(err, transport.ErrClientGone) && code != codes.Unavailable {
@@ -74,14 +74,14 @@ func TestDeviceIsLost(t *testing.T) {
 }
 
 // watching returns both ends of a session whose device is being watched.
-func watching(t *testing.T) (d *transport.Dialer, lis *transport.Listener, watched chan error) {
+func watching(t *testing.T, opts ...transport.ClientOption) (d *transport.Dialer, lis *transport.Listener, watched chan error) {
 	t.Helper()
 	dialers := make(chan *transport.Dialer, 1)
 	server := transport.NewServer(transport.EndpointHandlerFunc(func(d *transport.Dialer) { dialers <- d }))
 	web := httptest.NewServer(server)
 	t.Cleanup(web.Close)
 	t.Cleanup(func() { server.Close() })
-	lis, err := transport.DialAndListenContext(t.Context(), web.URL, nil)
+	lis, err := transport.DialAndListenContext(t.Context(), web.URL, nil, opts...)
 	if err != nil {
 		t.Fatal(err)
 	}

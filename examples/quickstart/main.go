@@ -21,9 +21,11 @@ import (
 	"github.com/backdial/backdial/carrier/webtransport"
 	"github.com/backdial/backdial/carrier/ws"
 	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/mux/hashicorpyamux"
 	"github.com/backdial/backdial/mux/nativemux"
 	"github.com/backdial/backdial/mux/qmux"
 	"github.com/backdial/backdial/mux/smuxmux"
+	"github.com/backdial/backdial/mux/xtacismux"
 	"github.com/backdial/backdial/mux/yamuxmux"
 	"github.com/backdial/backdial/transport"
 )
@@ -43,7 +45,7 @@ func run(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "carrier\tmux\tnegotiated\tconnect\tfirst request\tnext request")
 	for _, c := range []carrier.Carrier{ws.New(), webtransport.New(), mem.New()} {
-		muxes := []mux.Muxer{yamuxmux.New(), smuxmux.New(), qmux.New()}
+		muxes := []mux.Muxer{yamuxmux.New(), smuxmux.New(), qmux.New(), hashicorpyamux.New(), xtacismux.New()}
 		if _, ok := c.(carrier.StreamCarrier); ok {
 			muxes = append(muxes, nativemux.New())
 		}

@@ -5,7 +5,7 @@ go 1.26.0
 replace github.com/backdial/backdial => ../..
 
 require (
-	github.com/backdial/backdial v0.0.0-00010101000000-000000000000
+	github.com/backdial/backdial v0.1.0
 	golang.org/x/crypto v0.58.0
 )
 

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/backdialtest"
 	"github.com/backdial/backdial/transport"
 )
 
@@ -23,7 +23,7 @@ $ sh -c reboot
 `
 
 func TestRun(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	var out strings.Builder
 	if err := run(&out); err != nil {
 		t.Fatal(err)
@@ -41,7 +41,7 @@ func TestCommand(t *testing.T) {
 }
 
 func TestExitStatus(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	client := connect(t)
 	for command, want := range map[string]int{"echo": 0, "": 0, "sh": 127, "echo; sh": 127, "/bin/sh": 127} {
 		_, err := execute(client, command)
@@ -59,7 +59,7 @@ func TestExitStatus(t *testing.T) {
 
 // TestCommandsOnly asks for what a device grants to nobody.
 func TestCommandsOnly(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	client := connect(t)
 	session, err := client.NewSession()
 	if err != nil {
@@ -92,7 +92,7 @@ func TestCommandsOnly(t *testing.T) {
 }
 
 func TestStrangers(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	d, backendKey, hostKey := device(t)
 	stranger := key(t)
 	if client, err := dial(d, stranger, hostKey.PublicKey()); err == nil {

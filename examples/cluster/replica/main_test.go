@@ -15,11 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/backdial/backdial/backdialtest"
 	"github.com/backdial/backdial/cluster/natsserver"
-	"github.com/backdial/backdial/examples/cluster/internal/authority"
-	"github.com/backdial/backdial/internal/await"
-	"github.com/backdial/backdial/internal/leak"
-	"github.com/backdial/backdial/internal/testlog"
 	"github.com/backdial/backdial/transport"
 )
 
@@ -29,7 +26,7 @@ const patience = 30 * time.Second
 // TestReplicas has two replicas that find each other, and a device that moves when its
 // own is drained.
 func TestReplicas(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	dir := certify(t)
 	routes := []string{freeAddr(t), freeAddr(t)}
 	embedded := func(i int) config {
@@ -44,7 +41,7 @@ func TestReplicas(t *testing.T) {
 // TestExternal has them find each other by a NATS server apart, that knows them by their
 // certificates.
 func TestExternal(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	dir := certify(t)
 	certificate, err := loadTLS(configOf(t, dir, 1))
 	if err != nil {
@@ -109,7 +106,7 @@ func testMove(t *testing.T, one, two *replica) {
 	}
 	drained := make(chan error)
 	go func() { drained <- one.stop() }()
-	await.Until(t, "the device moves", func() bool { return connectedTo() == two.name })
+	backdialtest.Until(t, "the device moves", func() bool { return connectedTo() == two.name })
 	if text, _ := get(t, two.url+"/devices/kiosk-1/"); text != "here" {
 		t.Errorf("answer %q", text)
 	}
@@ -126,11 +123,11 @@ func testMove(t *testing.T, one, two *replica) {
 
 // TestServiceRoute has a service try to be a NATS server of the cluster.
 func TestServiceRoute(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	dir := certify(t)
 	c := configOf(t, dir, 1)
 	c.routes = freeAddr(t)
-	var log testlog.Log
+	var log backdialtest.Log
 	startLogging(t, c, &log)
 	for _, who := range []string{"service", "replica-2"} {
 		c.cert, c.key = filepath.Join(dir, who+".pem"), filepath.Join(dir, who+"-key.pem")
@@ -145,12 +142,12 @@ func TestServiceRoute(t *testing.T) {
 			t.Fatal(err)
 		}
 		if who == "service" {
-			await.Until(t, "it is refused", func() bool { return log.Has("is not for a server") })
+			backdialtest.Until(t, "it is refused", func() bool { return log.Has("is not for a server") })
 			if n := s.Routes(); n != 0 {
 				t.Errorf("a service has %d routes", n)
 			}
 		} else {
-			await.Until(t, "a route", func() bool { return s.Routes() == 1 })
+			backdialtest.Until(t, "a route", func() bool { return s.Routes() == 1 })
 		}
 		s.Close()
 	}
@@ -158,7 +155,7 @@ func TestServiceRoute(t *testing.T) {
 
 // TestErrors names the flag that is wrong.
 func TestErrors(t *testing.T) {
-	leak.Check(t)
+	backdialtest.CheckLeaks(t)
 	dir := certify(t)
 	for _, test := range []struct {
 		want   string
@@ -216,7 +213,7 @@ func startLogging(t *testing.T, c config, w io.Writer) *replica {
 		close(r.done)
 	}()
 	t.Cleanup(func() { r.stop() })
-	await.Until(t, c.name+" is healthy", func() bool {
+	backdialtest.Until(t, c.name+" is healthy", func() bool {
 		select {
 		case err := <-r.done:
 			t.Fatalf("%s: %v", c.name, err)
@@ -237,21 +234,14 @@ func (r *replica) stop() error {
 	return <-r.done
 }
 
-// certify makes certificates for two replicas and a service.
+// certify makes certificates for two replicas and a service, as the README says.
 func certify(t *testing.T) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
-	ca, err := authority.Create(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"replica-1", "replica-2"} {
-		if err := ca.Replica(name, "127.0.0.1"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := ca.Service("service"); err != nil {
-		t.Fatal(err)
+	cmd := exec.CommandContext(t.Context(), "go", "run", "github.com/backdial/backdial/examples/cluster/certs",
+		"-dir", dir, "replica-1=127.0.0.1", "replica-2=127.0.0.1", "service")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
 	}
 	return dir
 }

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/backdial/backdial/fleet"
+	"github.com/backdial/backdial/transport"
+)
+
+const (
+	// settle is how long requests that have begun may take to get to their device, and users
+	// who have connected to ask for something. Devices stay for so long.
+	settle = 500 * time.Millisecond
+
+	// finish is how long what is running has when the server ends. It is less than what
+	// systemd and Kubernetes leave by default, which is 90 s and 30 s.
+	finish = 25 * time.Second
+
+	// patience is how long a user waits for a device that is not connected.
+	patience = 30 * time.Second
+)
+
+// A server is what is deployed. Devices connect to it, and users reach them through it, at
+// one address.
+type server struct {
+	ln      net.Listener
+	web     *http.Server
+	devices *transport.Server
+	clients *fleet.Fleet
+	proxy   *fleet.ReverseProxy
+
+	listening context.Context // ended by leave
+	leave     context.CancelFunc
+}
+
+func newServer(ln net.Listener) *server {
+	clients := fleet.New(fleet.ByHeader("DeviceId"), fleet.WithWaitForClient()) // that is on its way
+	s := &server{
+		ln:      ln,
+		devices: transport.NewServer(clients, transport.WithAuthorize(clients.Authorize)),
+		clients: clients,
+		proxy:   &fleet.ReverseProxy{Fleet: clients},
+	}
+	s.listening, s.leave = context.WithCancel(context.Background())
+	mux := http.NewServeMux()
+	mux.Handle("/connect", s.devices)
+	mux.Handle("/devices/{id}/", http.StripPrefix("/devices", http.HandlerFunc(s.ask)))
+	mux.HandleFunc("/pid", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, os.Getpid()) })
+	s.web = &http.Server{Handler: mux}
+	return s
+}
+
+// ask passes on what a user asks a device. A user who comes too late, or waits for a device
+// that will not come here any more, is sent to the next server, which has the same address.
+func (s *server) ask(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	defer cancel()
+	defer context.AfterFunc(s.listening, cancel)()
+	late := s.listening.Err() != nil
+	_, err := s.clients.Wait(ctx, r.PathValue("id"))
+	switch {
+	case late || err != nil && s.listening.Err() != nil:
+		http.Redirect(w, r, r.RequestURI, http.StatusTemporaryRedirect)
+	case errors.Is(err, context.DeadlineExceeded):
+		http.Error(w, "the device is not connected", http.StatusServiceUnavailable)
+	default:
+		s.proxy.ServeHTTP(w, r)
+	}
+}
+
+// serve runs a server until it is told to stop, or the next one has taken over.
+func serve(addr string) error {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	ln, err := listen(addr)
+	if err != nil {
+		return err
+	}
+	s := newServer(ln)
+	served := make(chan error, 1)
+	go func() { served <- s.web.Serve(ln) }()
+	tellReady()
+	for {
+		select {
+		case err := <-served:
+			return err
+		case sig := <-signals:
+			if sig != syscall.SIGHUP {
+				return s.stop()
+			}
+			if err := startNext(ln); err != nil {
+				log.Print("deploy: still here, because the next server is not: ", err)
+				continue
+			}
+			return s.handOver()
+		}
+	}
+}
+
+// handOver ends a server beside which the next one listens.
+func (s *server) handOver() error {
+	ctx, cancel := context.WithTimeout(context.Background(), finish)
+	defer cancel()
+	s.stopListening()              // who connects from now on, connects to the next server
+	err := s.devices.Shutdown(ctx) // devices move there, and what is running finishes here
+	return errors.Join(err, s.web.Shutdown(ctx))
+}
+
+// stop ends a server that the next one is started after, as by systemd, which holds the socket.
+func (s *server) stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), finish)
+	defer cancel()
+	s.stopListening()
+	err := s.web.Shutdown(ctx) // what is running finishes
+	s.devices.Close()          // and no Shutdown: devices have nowhere to move yet
+	return err
+}
+
+// stopListening lets nobody in, and waits until those who are have settled. http.Server.Shutdown
+// alone would leave the first request of a new connection without an answer.
+func (s *server) stopListening() {
+	s.ln.Close()
+	s.leave()
+	s.web.SetKeepAlivesEnabled(false) // users come again, to the next server
+	time.Sleep(settle)
+}
