@@ -11,9 +11,11 @@ import (
 	"github.com/backdial/backdial/carrier/webtransport"
 	"github.com/backdial/backdial/carrier/ws"
 	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/mux/hashicorpyamux"
 	"github.com/backdial/backdial/mux/nativemux"
 	"github.com/backdial/backdial/mux/qmux"
 	"github.com/backdial/backdial/mux/smuxmux"
+	"github.com/backdial/backdial/mux/xtacismux"
 	"github.com/backdial/backdial/mux/yamuxmux"
 	"github.com/backdial/backdial/transport"
 )
@@ -34,6 +36,9 @@ func combinations() []harness.Subject {
 		muxes := []mux.Muxer{yamuxmux.New(), smuxmux.New(), qmux.New()}
 		if _, ok := c.carrier.(carrier.StreamCarrier); ok {
 			muxes = append(muxes, nativemux.New())
+		}
+		if c.name == "ws" { // once, beside the bare libraries
+			muxes = append(muxes, hashicorpyamux.New(), xtacismux.New())
 		}
 		for _, m := range muxes {
 			subject := combine(c.name, c.carrier, m, c.secure).Subject()

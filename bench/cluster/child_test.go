@@ -10,8 +10,8 @@ import (
 	"os/exec"
 	"testing"
 
+	"github.com/backdial/backdial/backdialtest"
 	"github.com/backdial/backdial/bench/harness"
-	"github.com/backdial/backdial/internal/await"
 )
 
 // childEnv is in the environment of a replica that is a process of its own.
@@ -116,7 +116,7 @@ func (s *site) child(name string) *process {
 	s.t.Cleanup(p.kill)
 	p.in, p.out = json.NewEncoder(in), json.NewDecoder(out)
 	p.at = p.tell(s.setup(name)).At
-	await.Until(s.t, "routes to the other replicas", func() bool { return p.tell(order{}).Routes == len(s.joined) })
+	backdialtest.Until(s.t, "routes to the other replicas", func() bool { return p.tell(order{}).Routes == len(s.joined) })
 	return p
 }
 

@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/backdial/backdial/backdialtest"
 	"github.com/backdial/backdial/bench/harness"
 	"github.com/backdial/backdial/cluster"
-	"github.com/backdial/backdial/internal/leak"
 )
 
 // someClients is how many clients there are that can be dialled for the first time by
@@ -29,7 +29,7 @@ func dials(b *testing.B) {
 		{"remote, no session yet", false, (*dialling).stranger},
 	} {
 		b.Run("case="+test.name, func(b *testing.B) {
-			leak.Check(b)
+			backdialtest.CheckLeaks(b)
 			d := newDialling(b, test.tls)
 			next := test.place(d)
 			b.ReportAllocs()

@@ -5,8 +5,8 @@ import (
 	"net"
 	"sync"
 
+	"github.com/backdial/backdial/backdialtest"
 	"github.com/backdial/backdial/cluster/natsserver"
-	"github.com/backdial/backdial/internal/testcert"
 )
 
 // An engine is that of a replica, which survives it.
@@ -24,7 +24,7 @@ func (e *engine) server() *natsserver.Server {
 
 // start starts an empty one, which joins others.
 func (e *engine) start(join []string) (addr string, err error) {
-	tls, err := testcert.LoadMutual(e.setup.CA, e.setup.Certificate, e.setup.Key)
+	tls, err := backdialtest.LoadMutual(e.setup.CA, e.setup.Certificate, e.setup.Key)
 	if err != nil {
 		return "", err
 	}

@@ -10,10 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/backdial/backdial/backdialtest"
 	"github.com/backdial/backdial/bench/harness"
 	"github.com/backdial/backdial/cluster"
-	"github.com/backdial/backdial/internal/await"
-	"github.com/backdial/backdial/internal/leak"
 	"github.com/backdial/backdial/transport"
 )
 
@@ -28,7 +27,7 @@ func failovers(b *testing.B) {
 		sessions int
 	}{{"a client with 1 session", 1}, {"a client with 2 sessions", 2}} {
 		b.Run("case="+test.name, func(b *testing.B) {
-			leak.Check(b)
+			backdialtest.CheckLeaks(b)
 			f := newFailover(b)
 			var l, waits harness.Latency
 			for range harness.UnlessShort(20, 3) { // whatever b.N is
@@ -69,7 +68,7 @@ func (f *failover) try(sessions int) (took, waited time.Duration) {
 	c := f.roams(roaming, sessions, third.at.Clients, f.second.at.Clients)
 	defer c.close()
 	if sessions > 1 {
-		await.Until(f.t, "a session to the second replica", func() bool {
+		backdialtest.Until(f.t, "a session to the second replica", func() bool {
 			_, ok := f.second.clients.Lookup(roaming)
 			return ok
 		})

@@ -9,9 +9,9 @@ replace (
 )
 
 require (
-	github.com/backdial/backdial v0.0.0-00010101000000-000000000000
-	github.com/backdial/backdial/cluster/natsregistry v0.0.0-00010101000000-000000000000
-	github.com/backdial/backdial/cluster/natsserver v0.0.0-00010101000000-000000000000
+	github.com/backdial/backdial v0.1.0
+	github.com/backdial/backdial/cluster/natsregistry v0.1.0
+	github.com/backdial/backdial/cluster/natsserver v0.1.0
 	github.com/nats-io/nats.go v1.55.0
 )
 

@@ -5,8 +5,8 @@ import (
 	"net"
 	"testing"
 
+	"github.com/backdial/backdial/backdialtest"
 	"github.com/backdial/backdial/bench/harness"
-	"github.com/backdial/backdial/internal/leak"
 )
 
 // idles holds connections on which nothing happens, and sessions between
@@ -25,7 +25,7 @@ func idles(b *testing.B) {
 		{"session between replicas, on one that asks", sessions, (*idling).asker, (*idling).sessions},
 	} {
 		b.Run("case="+test.name, func(b *testing.B) {
-			leak.Check(b)
+			backdialtest.CheckLeaks(b)
 			i := newIdling(b)
 			before := test.on(i)
 			test.hold(i, test.n)

@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/backdial/backdial/backdialtest"
 	"github.com/backdial/backdial/bench/harness"
 	"github.com/backdial/backdial/cluster"
-	"github.com/backdial/backdial/internal/leak"
 )
 
 // presences announces clients as fast as it can, measures what they take, and then has a
@@ -21,7 +21,7 @@ func presences(b *testing.B) {
 			break
 		}
 		b.Run(fmt.Sprintf("clients=%d/case=three replicas", n), func(b *testing.B) {
-			leak.Check(b)
+			backdialtest.CheckLeaks(b)
 			presence(b, n)             // once, whatever b.N is
 			b.ReportMetric(0, "ns/op") // of which there is nothing to say
 		})
@@ -72,7 +72,7 @@ func presence(b *testing.B, n int) {
 func lookups(b *testing.B) {
 	n := harness.UnlessShort(100_000, 10_000)
 	b.Run(fmt.Sprintf("clients=%d", n), func(b *testing.B) {
-		leak.Check(b)
+		backdialtest.CheckLeaks(b)
 		p := newPresent(b, n)
 		p.attach()
 		p.await("all clients", n, p.engines[:])

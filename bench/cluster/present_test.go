@@ -11,9 +11,9 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/backdial/backdial/backdialtest"
 	"github.com/backdial/backdial/cluster"
 	"github.com/backdial/backdial/cluster/natsregistry"
-	"github.com/backdial/backdial/internal/await"
 )
 
 // nodes is how many replicas there are, each with an engine. The clients are spread over
@@ -65,7 +65,7 @@ func (p *present) start() {
 		}
 		at = append(at, addr)
 	}
-	await.Until(p.t, "routes between all engines", func() bool {
+	backdialtest.Until(p.t, "routes between all engines", func() bool {
 		for _, e := range p.engines {
 			if e.server().Routes() != nodes-1 {
 				return false
@@ -91,7 +91,7 @@ const own = 2
 // await waits until each of some engines knows of n clients, which their replicas have.
 func (p *present) await(what string, n int, engines []*engine) {
 	p.t.Helper()
-	await.Until(p.t, what, func() bool {
+	backdialtest.Until(p.t, what, func() bool {
 		for _, e := range engines {
 			if e.server().Subscriptions() != n+own*len(engines) {
 				return false
@@ -105,7 +105,7 @@ func (p *present) await(what string, n int, engines []*engine) {
 // their engine is back after it knows of all.
 func (p *present) awaitRegistries() {
 	p.t.Helper()
-	await.Until(p.t, "registries that are connected", func() bool {
+	backdialtest.Until(p.t, "registries that are connected", func() bool {
 		for _, r := range p.registries {
 			if !r.Connected() {
 				return false

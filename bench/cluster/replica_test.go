@@ -8,11 +8,11 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/backdial/backdial/backdialtest"
 	"github.com/backdial/backdial/cluster"
 	"github.com/backdial/backdial/cluster/natsregistry"
 	"github.com/backdial/backdial/cluster/natsserver"
 	"github.com/backdial/backdial/fleet"
-	"github.com/backdial/backdial/internal/testcert"
 	"github.com/backdial/backdial/transport"
 )
 
@@ -52,7 +52,7 @@ func startReplica(s setup) (*replica, error) {
 }
 
 func (r *replica) start(s setup) (err error) {
-	if r.tls, err = testcert.LoadMutual(s.CA, s.Certificate, s.Key); err != nil {
+	if r.tls, err = backdialtest.LoadMutual(s.CA, s.Certificate, s.Key); err != nil {
 		return err
 	}
 	r.engine, err = natsserver.Start(natsserver.Config{Name: s.Name, ClusterAddr: anywhere, TLS: r.tls, Join: s.Join})

@@ -8,9 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/backdial/backdial/backdialtest"
 	"github.com/backdial/backdial/bench/harness"
-	"github.com/backdial/backdial/internal/await"
-	"github.com/backdial/backdial/internal/testcert"
 	"github.com/backdial/backdial/transport"
 )
 
@@ -20,14 +19,14 @@ const patience = time.Minute
 // A site is a cluster, and who its clients are.
 type site struct {
 	t      testing.TB
-	ca     *testcert.CA
+	ca     *backdialtest.CA
 	caFile string
 	joined []string // where the engines of replicas are joined that are there
 }
 
 func newSite(t testing.TB) *site {
 	t.Helper()
-	ca := testcert.NewCA(t)
+	ca := backdialtest.NewCA(t)
 	return &site{t: t, ca: ca, caFile: ca.File(t)}
 }
 
@@ -35,7 +34,7 @@ func newSite(t testing.TB) *site {
 func (s *site) setup(name string) setup {
 	s.t.Helper()
 	told := setup{Name: name, CA: s.caFile, Join: s.joined}
-	told.Certificate, told.Key = testcert.Files(s.t, s.ca.Issue(s.t, name, "127.0.0.1"))
+	told.Certificate, told.Key = backdialtest.CertFiles(s.t, s.ca.Issue(s.t, name, "127.0.0.1"))
 	return told
 }
 
@@ -48,7 +47,7 @@ func (s *site) replica(name string) *replica {
 	}
 	s.t.Cleanup(r.close)
 	s.joined = append(s.joined, r.at.Routes)
-	await.Until(s.t, "routes to the other replicas", func() bool { return r.engine.Routes() == len(s.joined)-1 })
+	backdialtest.Until(s.t, "routes to the other replicas", func() bool { return r.engine.Routes() == len(s.joined)-1 })
 	return r
 }
 

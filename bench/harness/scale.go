@@ -6,7 +6,7 @@ import (
 	"net"
 	"testing"
 
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/test/leak"
 )
 
 // ScaleSessions has 1 to 10,000 sessions, and measures streams and pings on

@@ -13,7 +13,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/test/leak"
 )
 
 // A Subject is what is measured.

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/bench/link"
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/test/leak"
 )
 
 // fast is a path of a rate that tests do not notice.

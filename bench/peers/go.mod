@@ -5,7 +5,7 @@ go 1.26.0
 replace github.com/backdial/backdial => ../..
 
 require (
-	github.com/backdial/backdial v0.0.0-00010101000000-000000000000
+	github.com/backdial/backdial v0.1.0
 	github.com/libp2p/go-yamux/v5 v5.1.0
 	github.com/rancher/remotedialer v0.4.1
 	github.com/sirupsen/logrus v1.9.3

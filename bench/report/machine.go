@@ -45,7 +45,7 @@ func describe(ctx context.Context, o options, suites []*suite) (about, error) {
 
 // command is the one that makes the report again.
 func command(o options) string {
-	c := "go run ./bench/report"
+	c := "cd bench/report && go run ."
 	if o.short {
 		c += " -short"
 	}

@@ -3,8 +3,8 @@
 // and as a page with plots, with ratios to a TCP connection, to wslis, and for a
 // cluster to a server alone:
 //
-//	go run ./bench/report           about an hour
-//	go run ./bench/report -short    about two minutes
+//	go run .           about an hour
+//	go run . -short    about two minutes
 //
 // Machines are noisy, and drift. All benchmarks are run once before any is run
 // again, a row soon after its baseline; a ratio is of two figures of the same
@@ -39,8 +39,8 @@ func main() {
 	log.SetFlags(0)
 	log.SetPrefix("report: ")
 	var o options
-	flag.StringVar(&o.dir, "dir", "bench", "`folder` of the benchmarks")
-	flag.StringVar(&o.out, "out", "", "`folder` of the results (default that of the benchmarks)")
+	flag.StringVar(&o.dir, "dir", "..", "`folder` of the benchmarks")
+	flag.StringVar(&o.out, "out", ".", "`folder` of the results")
 	flag.StringVar(&o.bench, "bench", ".", "run the benchmarks whose names match this `regexp`, for all subjects")
 	flag.StringVar(&o.benchtime, "benchtime", "300ms", "how long a row is measured each time, as in go test")
 	flag.IntVar(&o.repeats, "repeats", 5, "how often each row is measured")
@@ -51,9 +51,6 @@ func main() {
 	}
 	if o.short {
 		o.shorten()
-	}
-	if o.out == "" {
-		o.out = o.dir
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

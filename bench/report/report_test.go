@@ -58,7 +58,7 @@ func recordedResults(t *testing.T) *results {
 func recordedDocument(t *testing.T) *document {
 	t.Helper()
 	return newDocument(about{
-		Date: "2026-01-02", Command: "go run ./bench/report", Measured: "3 × 1s",
+		Date: "2026-01-02", Command: "cd bench/report && go run .", Measured: "3 × 1s",
 		System: "Linux 6", Versions: []string{"example.org/yamux v1.2.3"}, repeats: 3,
 	}, recordedResults(t))
 }
@@ -75,7 +75,7 @@ func contains(t *testing.T, what string, text []byte, wanted ...string) {
 func TestMarkdown(t *testing.T) {
 	text := recordedDocument(t).markdown()
 	contains(t, "RESULTS.md", text, `
-- made on 2026-01-02 by `+"`go run ./bench/report`"+`
+- made on 2026-01-02 by `+"`cd bench/report && go run .`"+`
 - Example 9000
 - Linux 6
 - example.org/yamux v1.2.3

@@ -113,6 +113,8 @@ func (s subject) color(t theme) color.RGBA {
 		return blend(c, white, 0.45)
 	case "native":
 		return blend(c, black, 0.2)
+	case "hashicorpyamux", "xtacismux":
+		return blend(c, black, 0.45)
 	}
 	return c
 }
@@ -137,7 +139,7 @@ func (s subject) dashes() []vg.Length {
 // mark is the shape of a multiplexer's points.
 func (s subject) mark() draw.GlyphDrawer {
 	switch s.mux {
-	case "smux", "xtaci-smux":
+	case "smux", "xtaci-smux", "xtacismux":
 		return draw.BoxGlyph{}
 	case "native":
 		return draw.PyramidGlyph{}
