@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/backdial/backdial/internal/workload"
+	"github.com/backdial/backdial/internal/test/workload"
 	"github.com/backdial/backdial/transport"
 )
 

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/backdial/backdial/internal/faultnet"
+	"github.com/backdial/backdial/internal/test/faultnet"
 )
 
 // A fault is something that a network does.

@@ -37,7 +37,7 @@
 //   - goroutines are left when all is closed.
 //
 // A client takes four descriptors through its network, two without, and twice that
-// while it moves.
+// while it moves. Soak does not begin if the process may not have as many.
 package main
 
 import (

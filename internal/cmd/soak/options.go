@@ -120,7 +120,7 @@ func (o *options) check() error {
 	if o.backoff.Max < o.backoff.Min {
 		return errors.New("-backoff-max is less than -backoff-min")
 	}
-	return nil
+	return o.checkDescriptors(descriptors())
 }
 
 // silence is after how long a path is known to be dead.

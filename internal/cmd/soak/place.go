@@ -5,7 +5,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/backdial/backdial/internal/faultnet"
+	"github.com/backdial/backdial/internal/test/faultnet"
 )
 
 // A place is where some clients of a stack are, behind a network of their own.

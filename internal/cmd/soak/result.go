@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/backdial/backdial/internal/workload"
+	"github.com/backdial/backdial/internal/test/workload"
 )
 
 // A result is what became of the clients of a stack, or of all.

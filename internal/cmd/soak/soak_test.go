@@ -15,7 +15,8 @@ import (
 
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/carrier/ws"
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/test/leak"
+	"github.com/backdial/backdial/internal/test/long"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/transport"
 )
@@ -31,7 +32,17 @@ func brief(t *testing.T) options {
 	o.keepAlive = 500 * time.Millisecond
 	o.backoff = transport.Backoff{Min: 50 * time.Millisecond, Max: 500 * time.Millisecond}
 	o.uptime, o.crashes, o.spread = 2*time.Second, 0.5, 200*time.Millisecond
-	if err := o.check(); err != nil {
+	return checked(t, o)
+}
+
+// checked returns o, which the process must have enough descriptors for.
+func checked(t *testing.T, o options) options {
+	t.Helper()
+	err := o.check()
+	switch {
+	case o.checkDescriptors(descriptors()) != nil:
+		t.Skip(err)
+	case err != nil:
 		t.Fatal(err)
 	}
 	return o
@@ -48,7 +59,7 @@ func soaked(t *testing.T, o options) (string, error) {
 func TestSoak(t *testing.T) {
 	leak.Check(t)
 	o := brief(t)
-	if testing.Short() {
+	if !long.Asked() {
 		o.duration = time.Second
 	}
 	out, err := soaked(t, o)
@@ -82,6 +93,7 @@ func TestInterrupt(t *testing.T) {
 
 // TestPlanted makes sure that what must not be is seen.
 func TestPlanted(t *testing.T) {
+	long.Only(t)
 	for name, test := range map[string]struct {
 		plant   func(*testing.T) plant
 		carrier carrier.Carrier

@@ -5,7 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/backdial/backdial/internal/leak"
+	"github.com/backdial/backdial/internal/test/leak"
+	"github.com/backdial/backdial/internal/test/long"
 	"github.com/backdial/backdial/transport"
 )
 
@@ -18,13 +19,11 @@ func breeze(t *testing.T) options {
 	o.backoff = transport.Backoff{Min: 500 * time.Millisecond, Max: 4 * time.Second}
 	o.away = time.Second
 	o.spread = 2 * time.Second
-	if err := o.check(); err != nil {
-		t.Fatal(err)
-	}
-	return o
+	return checked(t, o)
 }
 
 func TestStorm(t *testing.T) {
+	long.Only(t)
 	leak.Check(t)
 	o := breeze(t)
 	o.stacks = o.stacks[:2] // TLS takes time that a busy machine does not have

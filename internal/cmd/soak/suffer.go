@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/backdial/backdial/internal/workload"
+	"github.com/backdial/backdial/internal/test/workload"
 )
 
 // suffer has networks fail, and servers come and go, for as long as it is to last.

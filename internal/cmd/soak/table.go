@@ -8,7 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/backdial/backdial/internal/workload"
+	"github.com/backdial/backdial/internal/test/workload"
 )
 
 // A table is written with its columns aligned.

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/backdial/backdial/internal/workload"
+	"github.com/backdial/backdial/internal/test/workload"
 )
 
 // TestResult makes sure that nothing is passed over that must not be.
@@ -129,8 +129,7 @@ func TestOptions(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	o := defaults()
-	if err := o.check(); err != nil || o.clients != 1000 || o.seed == 0 {
-		t.Errorf("%+v, %v", o, err)
+	if o := checked(t, defaults()); o.clients != 1000 || o.seed == 0 {
+		t.Errorf("%+v", o)
 	}
 }

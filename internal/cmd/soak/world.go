@@ -14,7 +14,7 @@ import (
 
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/carrier/webtransport"
-	"github.com/backdial/backdial/internal/workload"
+	"github.com/backdial/backdial/internal/test/workload"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/transport"
 )

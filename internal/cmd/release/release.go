@@ -1,0 +1,170 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// release makes a release of the modules in root, and prints what is to be done next.
+func release(ctx context.Context, root, version string, out io.Writer) error {
+	if !isVersion(version) {
+		return fmt.Errorf("%q is not a version, such as v0.2.0 or v0.2.0-rc.1", version)
+	}
+	modules, err := find(ctx, root)
+	if err != nil {
+		return err
+	}
+	if err := ready(ctx, root, version, modules); err != nil {
+		return err
+	}
+	before, err := git(ctx, root, "rev-parse", "HEAD")
+	if err != nil {
+		return err
+	}
+	if err := tagged(ctx, root, version, modules, out); err != nil {
+		return errors.Join(err, undo(context.WithoutCancel(ctx), root, before, version, modules))
+	}
+	return nil
+}
+
+// undo goes back to a commit, and removes the tags of a version.
+func undo(ctx context.Context, root, before, version string, modules []module) error {
+	if _, err := git(ctx, root, "reset", "--hard", "--quiet", before); err != nil {
+		return err
+	}
+	tags, err := tagsOf(ctx, root, version, modules)
+	if len(tags) > 0 {
+		_, err = git(ctx, root, append([]string{"tag", "--delete"}, tags...)...)
+	}
+	return err
+}
+
+// tagsOf returns the tags of a version that there are.
+func tagsOf(ctx context.Context, root, version string, modules []module) ([]string, error) {
+	list := []string{"tag", "--list"}
+	for _, m := range inOrder(modules) {
+		list = append(list, m.tag(version))
+	}
+	tags, err := git(ctx, root, list...)
+	return strings.Fields(tags), err
+}
+
+// ready returns why there can be no release of what is committed.
+func ready(ctx context.Context, root, version string, modules []module) error {
+	changed, err := git(ctx, root, "status", "--porcelain")
+	if err != nil {
+		return err
+	}
+	if changed != "" {
+		return fmt.Errorf("commit first what has changed:\n%s", changed)
+	}
+	tags, err := tagsOf(ctx, root, version, modules)
+	if err != nil {
+		return err
+	}
+	if len(tags) > 0 {
+		return fmt.Errorf("there is a tag already: %s", strings.Join(tags, ", "))
+	}
+	if err := check(modules); err != nil {
+		return err
+	}
+	for _, m := range inOrder(modules) {
+		// This also gets everything that a stranger needs.
+		if _, err := run(ctx, filepath.Join(root, m.dir), nil, "go", "mod", "tidy", "-diff"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tagged commits the release, tries it, and tags it.
+func tagged(ctx context.Context, root, version string, modules []module, out io.Writer) error {
+	if err := write(ctx, root, version, modules); err != nil {
+		return err
+	}
+	if _, err := git(ctx, root, "commit", "--quiet", "--all", "--message", "CHANGELOG, go.mod: version "+version); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "backdial-release-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	fmt.Fprintln(out, "building each module as a stranger gets it")
+	if err := try(ctx, root, version, modules, dir); err != nil {
+		return err
+	}
+	publish := []string{"git push --atomic origin HEAD"}
+	for _, m := range inOrder(modules) {
+		if _, err := git(ctx, root, "tag", "--annotate", "--message", m.Module.Path+" "+version, m.tag(version)); err != nil {
+			return err
+		}
+		publish = append(publish, m.tag(version))
+	}
+	fmt.Fprintf(out, "%s is committed and tagged; publish it with\n\n\t%s\n", version, strings.Join(publish, " "))
+	return nil
+}
+
+// write has every go.mod require the version, and CHANGELOG.md tell of it.
+func write(ctx context.Context, root, version string, modules []module) error {
+	for _, m := range modules {
+		edit := []string{"mod", "edit"}
+		for _, r := range m.Require {
+			if _, ours := byPath(modules, r.Path); ours {
+				edit = append(edit, "-require="+r.Path+"@"+version)
+			}
+		}
+		if len(edit) == 2 {
+			continue
+		}
+		if _, err := run(ctx, filepath.Join(root, m.dir), nil, "go", edit...); err != nil {
+			return err
+		}
+	}
+	name := filepath.Join(root, "CHANGELOG.md")
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	changed, err := headed(string(text), version, time.Now().UTC())
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(name, []byte(changed), 0o644)
+}
+
+// headed returns a changelog in which what was unreleased is a version's.
+func headed(changelog, version string, day time.Time) (string, error) {
+	const unreleased = "\n## Unreleased\n"
+	before, after, found := strings.Cut(changelog, unreleased)
+	changes, _, _ := strings.Cut(after, "\n## ")
+	if !found || strings.TrimSpace(changes) == "" {
+		return "", errors.New("CHANGELOG.md has nothing under Unreleased")
+	}
+	return fmt.Sprintf("%s%s\n## %s, %s\n%s", before, unreleased, version, day.Format(time.DateOnly), after), nil
+}
+
+func git(ctx context.Context, dir string, args ...string) (string, error) {
+	return run(ctx, dir, nil, "git", args...)
+}
+
+// run returns what a command in dir prints, with env added to the environment.
+func run(ctx context.Context, dir string, env []string, name string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir, cmd.Env = dir, append(cmd.Environ(), env...)
+	var complaints bytes.Buffer
+	cmd.Stderr = &complaints
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("%s in %s: %w\n%s%s", strings.Join(cmd.Args, " "), dir, err, out, complaints.Bytes())
+	}
+	return strings.TrimSpace(string(out)), nil
+}

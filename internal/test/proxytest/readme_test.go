@@ -1,0 +1,45 @@
+package proxytest
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestReadme makes sure that what the README tells users is what is tested.
+func TestReadme(t *testing.T) {
+	readme, err := os.ReadFile("../../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(readme), "\n## Behind a proxy\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	for language, config := range map[string]string{"nginx": "nginx.conf", "haproxy": "haproxy.cfg", "caddyfile": "Caddyfile"} {
+		_, block, found := strings.Cut(section, "\n```"+language+"\n")
+		block, _, ended := strings.Cut(block, "\n```\n")
+		if !found || !ended {
+			t.Errorf("there is no block of %s", language)
+			continue
+		}
+		tested, err := os.ReadFile(filepath.Join("testdata", config))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for part := range strings.SplitSeq(block, "\n\n") { // which may be apart
+			if !strings.Contains(withoutIndent(string(tested)), withoutIndent(part)) {
+				t.Errorf("%s does not have\n%s", config, part)
+			}
+		}
+	}
+}
+
+// withoutIndent returns the lines of text, none of which is indented.
+func withoutIndent(text string) string {
+	var b strings.Builder
+	b.WriteString("\n")
+	for line := range strings.Lines(text) {
+		b.WriteString(strings.TrimSpace(line) + "\n")
+	}
+	return b.String()
+}

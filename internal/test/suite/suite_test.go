@@ -1,0 +1,120 @@
+package suite_test
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/backdial/backdial/internal/test/suite"
+)
+
+// plantedEnv makes a test run a suite, which may fail, in a process of its own.
+const plantedEnv = "BACKDIAL_SUITE_PLANTED"
+
+var promises = []suite.Promise{
+	{Name: "Kept", Test: func(*testing.T) {}},
+	{Name: "Broken", Test: func(t *testing.T) { t.Error("broken") }},
+	{Name: "Half", Test: func(t *testing.T) {
+		t.Run("sound", func(*testing.T) {})
+		t.Run("un sound", func(t *testing.T) { t.Error("broken") })
+	}},
+	{Name: "Quarter", Test: func(t *testing.T) {
+		t.Run("first", func(t *testing.T) { t.Error("broken") })
+		t.Run("second", func(t *testing.T) {
+			t.Run("deep", func(t *testing.T) { t.Error("broken") })
+		})
+	}},
+	{Name: "Panics", Test: func(*testing.T) { panic("broken") }},
+	{Name: "PanicsBeside", Test: func(*testing.T) {
+		go panic("broken")
+		select {}
+	}},
+	{Name: "Hangs", Test: func(t *testing.T) {
+		t.Run("for ever", func(*testing.T) { sleepForEver() })
+	}},
+	{Name: "Leaks", Test: func(*testing.T) { go sleepForEver() }},
+}
+
+func sleepForEver() { select {} }
+
+// named returns the promises with these names.
+func named(names ...string) (named []suite.Promise) {
+	for _, p := range promises {
+		if slices.Contains(names, p.Name) {
+			named = append(named, p)
+		}
+	}
+	return named
+}
+
+func TestRun(t *testing.T) {
+	const why = "for a reason"
+	for _, test := range []struct {
+		name       string
+		promises   []suite.Promise
+		deviations []suite.Deviation
+		passes     bool
+		says       string
+	}{
+		{name: "Kept", promises: named("Kept"), passes: true},
+		{name: "Broken", promises: named("Broken", "Kept")},
+		{name: "Leaks", promises: named("Leaks"), says: "suite_test.sleepForEver"},
+		{name: "Excused", promises: named("Broken"), passes: true, says: "deviation: " + why,
+			deviations: []suite.Deviation{{Promise: "Broken", Because: why}}},
+		{name: "Stale", promises: named("Kept"), says: `stale deviation: the promise is kept, although "for a reason"`,
+			deviations: []suite.Deviation{{Promise: "Kept", Because: why}}},
+		{name: "Unknown", promises: named("Kept"), says: `deviation from "Perfect", which is not a promise`,
+			deviations: []suite.Deviation{{Promise: "Perfect", Because: why}}},
+		{name: "Unreasoned", promises: named("Broken"), says: `deviation from "Broken" without a reason`,
+			deviations: []suite.Deviation{{Promise: "Broken"}}},
+		{name: "PartExcused", promises: named("Half"), passes: true, says: "deviation from Half/un_sound: " + why,
+			deviations: []suite.Deviation{{Promise: "Half", Part: "un sound", Because: why}}},
+		{name: "PartStale", promises: named("Half"), says: "stale deviation",
+			deviations: []suite.Deviation{{Promise: "Half", Part: "un sound", Because: why}, {Promise: "Half", Part: "sound", Because: why}}},
+		{name: "PartUnknown", promises: named("Half"), says: "deviation from Half/unsound, which is no part of the promise",
+			deviations: []suite.Deviation{{Promise: "Half", Part: "unsound", Because: why}}},
+		{name: "PartMissing", promises: named("Half"), says: "deviation from Half does not say which part: un_sound",
+			deviations: []suite.Deviation{{Promise: "Half", Because: why}}},
+		{name: "OtherPartFails", promises: named("Quarter"), says: "other parts than [\"Quarter/first\"] fail",
+			deviations: []suite.Deviation{{Promise: "Quarter", Part: "first", Because: why}}},
+		{name: "PartsExcused", promises: named("Quarter"), passes: true,
+			deviations: []suite.Deviation{{Promise: "Quarter", Part: "first", Because: why}, {Promise: "Quarter", Part: "second/deep", Because: why}}},
+		{name: "PanicIsNotExcused", promises: named("Panics"), says: "a panic or a data race is not excused",
+			deviations: []suite.Deviation{{Promise: "Panics", Because: why}}},
+		{name: "PanicBesideIsNotExcused", promises: named("PanicsBeside"), says: "a panic or a data race is not excused",
+			deviations: []suite.Deviation{{Promise: "PanicsBeside", Because: why}}},
+		{name: "HangIsExcused", promises: named("Hangs"), passes: true,
+			deviations: []suite.Deviation{{Promise: "Hangs", Part: "for ever", Because: why}}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if os.Getenv(plantedEnv) != "" {
+				suite.Run(t, test.promises, test.deviations)
+				return
+			}
+			t.Parallel()
+			passed, out := suite.Rerun(t, plantedEnv+"=1")
+			if passed != test.passes || !strings.Contains(out, test.says) {
+				t.Errorf("the suite passes: %t, want %t and %q\n%s", passed, test.passes, test.says, out)
+			}
+		})
+	}
+}
+
+// A promise that hangs fails with what it does. Those after it are tested, but for what
+// cannot be told from it.
+func TestHang(t *testing.T) {
+	if os.Getenv(plantedEnv) != "" {
+		suite.Run(t, named("Kept", "Broken", "Hangs", "Leaks"), nil)
+		return
+	}
+	passed, out := suite.Rerun(t, plantedEnv+"=1", suite.SoonEnv+"=1s")
+	if got, want := suite.Failed[string](t, out), []string{"Broken", "Hangs"}; passed || !slices.Equal(got, want) {
+		t.Errorf("the suite fails %q, want %q\n%s", got, want, out)
+	}
+	for _, want := range []string{"promise Hangs hangs", "suite_test.sleepForEver", "--- PASS: TestHang/Leaks"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q\n%s", want, out)
+		}
+	}
+}

@@ -1,0 +1,178 @@
+// Package versions tests what two versions of this library say to each other.
+package versions
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/backdial/backdial/internal/test/leak"
+	"github.com/backdial/backdial/internal/test/long"
+	"github.com/backdial/backdial/internal/test/testcert"
+)
+
+// root is the module's, relative to this package.
+const root = "../../.."
+
+// patience is more than a peer takes that hangs.
+const patience = time.Minute
+
+// TestVersions has what is here meet the last version, both ways, over every stack that both have.
+func TestVersions(t *testing.T) {
+	long.Only(t)
+	leak.Check(t)
+	tag := lastVersion(t)
+	ours := build(t, root)
+	theirs := build(t, checkout(t, tag))
+	common := stacks(t, ours)
+	last := stacks(t, theirs)
+	for _, s := range last {
+		if !slices.Contains(common, s) {
+			t.Errorf("%s has %s, and this version does not", tag, s)
+		}
+	}
+	common = slices.DeleteFunc(common, func(s string) bool { return !slices.Contains(last, s) })
+	for _, pair := range []struct{ name, server, client string }{
+		{"new server and old client", ours, theirs},
+		{"old server and new client", theirs, ours},
+	} {
+		for _, s := range common {
+			t.Run(pair.name+"/"+s, func(t *testing.T) { meet(t, pair.server, pair.client, s) })
+		}
+	}
+}
+
+// TestPeers has two peers of this version meet, to test them.
+func TestPeers(t *testing.T) {
+	leak.Check(t)
+	ours := build(t, root)
+	for _, s := range stacks(t, ours) {
+		t.Run(s, func(t *testing.T) { meet(t, ours, ours, s) })
+	}
+}
+
+// lastVersion returns the newest tag of the root's module that HEAD comes after.
+func lastVersion(t *testing.T) string {
+	t.Helper()
+	tag, err := output(t, root, "git", "describe", "--tags", "--abbrev=0", "--match", "v[0-9]*")
+	if err != nil {
+		t.Skip("there is no version before this one:", err)
+	}
+	return tag
+}
+
+// checkout returns a folder with what is under a tag.
+func checkout(t *testing.T, tag string) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	if _, err := output(t, root, "git", "clone", "--quiet", "--shared", "--no-checkout", ".", dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := output(t, dir, "git", "checkout", "--quiet", tag); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// build builds the peer of the version in dir.
+func build(t *testing.T, dir string) (program string) {
+	t.Helper()
+	const peer = "internal/test/versions/peer"
+	if _, err := os.Stat(filepath.Join(dir, peer)); err != nil {
+		t.Skip("that version is older than this test:", err)
+	}
+	program = filepath.Join(t.TempDir(), "peer.exe")
+	if _, err := output(t, dir, "go", "build", "-o", program, "./"+peer); err != nil {
+		t.Fatal(err)
+	}
+	return program
+}
+
+func stacks(t *testing.T, program string) []string {
+	t.Helper()
+	names, err := output(t, ".", program, "-stacks")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Fields(names)
+}
+
+// meet has a server and a client do everything, and agree on what they speak.
+func meet(t *testing.T, server, client, stack string) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	ca := testcert.NewCA(t)
+	cert, key := testcert.Files(t, ca.Issue(t, "127.0.0.1"))
+	serving := start(t, ctx, server, "-stack", stack, "-cert", cert, "-key", key)
+	url, _ := serving.out.ReadString('\n')
+	visiting := start(t, ctx, client, "-stack", stack, "-ca", ca.File(t), "-connect", strings.TrimSpace(url))
+	spoken, _ := visiting.out.ReadString('\n')
+	if spoken == "" {
+		cancel() // the client has failed
+	}
+	heard, _ := serving.out.ReadString('\n')
+	serving.end(t, "server")
+	visiting.end(t, "client")
+	if heard != spoken {
+		t.Errorf("the server speaks %q, the client %q", heard, spoken)
+	}
+}
+
+// A process is a peer that runs.
+type process struct {
+	cmd   *exec.Cmd
+	in    io.Closer
+	out   *bufio.Reader
+	wrong bytes.Buffer
+}
+
+func start(t *testing.T, ctx context.Context, program string, args ...string) *process {
+	t.Helper()
+	p := &process{cmd: exec.CommandContext(ctx, program, args...)}
+	p.cmd.Stderr = &p.wrong
+	in, err := p.cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.in, p.out = in, bufio.NewReader(out)
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// end lets the process end, and expects that it has nothing to complain of.
+func (p *process) end(t *testing.T, who string) {
+	t.Helper()
+	p.in.Close()
+	if err := p.cmd.Wait(); err != nil {
+		t.Errorf("the %s: %v: %s", who, err, &p.wrong)
+	}
+}
+
+// output returns what a command in dir prints.
+func output(t *testing.T, dir, name string, args ...string) (string, error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), name, args...)
+	cmd.Dir = dir
+	var complaints bytes.Buffer
+	cmd.Stderr = &complaints
+	out, err := cmd.Output()
+	if err != nil {
+		err = fmt.Errorf("%s: %w: %s", name, err, bytes.TrimSpace(complaints.Bytes()))
+	}
+	return strings.TrimSpace(string(out)), err
+}
