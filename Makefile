@@ -1,28 +1,45 @@
 # What CI runs; see CONTRIBUTING.md.
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 PLATFORMS = linux/amd64 linux/arm64 linux/arm darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
-MODULES = . bench/cluster bench/peers cluster/faulttest cluster/natsregistry cluster/natsserver \
-	metrics metrics/otel examples/cluster/replica examples/grpc examples/ssh
+MODULES = $(sort $(patsubst %/,%,$(dir $(shell git ls-files go.mod '*/go.mod'))))
 
 FUZZTIME ?= 30s
 
-.PHONY: all lint test modules quickstart soak bench platforms fuzz
-all: lint test modules quickstart soak bench platforms
+.PHONY: all lint test long contracts small modules quickstart soak bench platforms fuzz
+all: lint test long contracts small modules quickstart soak bench platforms
 
+# A workspace of all modules, for one call of each tool.
 lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
-	@for m in $(MODULES); do \
-		(cd $$m && set -x && go vet ./... && go run $(STATICCHECK) ./... && go mod tidy -diff) || exit 1; \
-	done
+	@for m in $(MODULES); do (cd $$m && go mod tidy -diff) || exit 1; done
+	@work=$$(mktemp -d) && trap 'rm -r "$$work"' EXIT && \
+	(cd "$$work" && go work init $(MODULES:%="$(CURDIR)/%")) && export GOWORK="$$work/go.work" && set -x && \
+	go vet $(MODULES:%=./%/...) && go run $(STATICCHECK) $(MODULES:%=./%/...)
 
 test:
-	go test -race -shuffle=on ./...
+	go test -race -shuffle=on -timeout 20m ./...
+
+# All tests, also those that take long: planted faults, every combination, proxies, browsers,
+# and what the race detector is too slow for. Mostly they wait, so more run at a time than
+# there are processors.
+long:
+	BACKDIAL_LONG=1 go test -shuffle=on -timeout 20m -p 4 ./...
+
+# The whole contract of each multiplexer and every combination, under the race detector.
+contracts:
+	BACKDIAL_LONG=1 go test -race -timeout 20m -p 4 -run 'TestContract|TestStacks|TestFaults' \
+		./mux/nativemux ./mux/qmux ./mux/smuxmux ./mux/yamuxmux ./transport/transporttest ./transport/faulttest
+
+# On a small machine: one processor, 256 descriptors, 32 bits.
+small:
+	ulimit -n 256 && GOMAXPROCS=1 go test -timeout 20m ./...
+	GOARCH=386 CGO_ENABLED=0 go test -timeout 20m ./carrier/... ./mux/internal/... ./mux/qmux ./mux/smuxmux ./mux/yamuxmux ./transport
 
 # The tests of the modules within this one.
 modules:
-	@for m in $(filter-out .,$(MODULES)); do \
-		(cd $$m && set -x && go test -race -shuffle=on -timeout 5m ./...) || exit 1; \
-	done
+	@printf '%s\n' $(filter-out .,$(MODULES)) | \
+		xargs -P 3 -I {} sh -c 'cd {} && go test -race -shuffle=on -timeout 10m ./...'
+	cd mux/libp2ptest && go test -run TestNative . # what is skipped under the race detector
 
 quickstart:
 	go run ./examples/quickstart
@@ -33,12 +50,13 @@ soak:
 
 # Each benchmark once, for it to be known to work. Its figures mean nothing.
 bench:
-	go test -run '^$$' -bench . -benchtime 1x -short ./bench
-	for m in peers cluster; do (cd bench/$$m && go test -run '^$$' -bench . -benchtime 1x -short .) || exit 1; done
+	@for p in bench bench/peers bench/cluster; do \
+		(cd $$p && out=$$(go test -run '^$$' -bench . -benchtime 1x -short . 2>&1) || { echo "$$out"; exit 1; }) || exit 1; \
+		echo "every benchmark of $$p has run once"; \
+	done
 
-# All but the report, whose plots take longer to build than all the rest.
 platforms:
-	@packages=$$(go list -f '{{if .GoFiles}}{{.ImportPath}}{{end}}' ./... | grep -v /bench/report); for p in $(PLATFORMS); do \
+	@packages=$$(go list -f '{{if .GoFiles}}{{.ImportPath}}{{end}}' ./...); for p in $(PLATFORMS); do \
 		echo "go build for $$p"; \
 		GOOS=$${p%/*} GOARCH=$${p#*/} CGO_ENABLED=0 go build $$packages || exit 1; \
 	done
