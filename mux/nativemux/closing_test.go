@@ -113,6 +113,21 @@ func TestSilentPeerClosesNothing(t *testing.T) {
 	}
 }
 
+// TestPeerExits has a client say that it closes the session, and then nothing, as when its
+// program has ended before its last packet was sent.
+func TestPeerExits(t *testing.T) {
+	server, client, _ := connection(t)
+	s, err := nativemux.New().DialSide(server, mux.Config{KeepAlive: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	client.Write(append(says(0, 1), says(5, 0, 0)...)) // hello, closing
+	if cause := awaitEnd(t, s); !errors.Is(cause, mux.ErrClosedByPeer) {
+		t.Errorf("cause %v, want mux.ErrClosedByPeer", cause)
+	}
+}
+
 // TestControlEnds has a client end its control stream.
 func TestControlEnds(t *testing.T) {
 	server, client, _ := connection(t)

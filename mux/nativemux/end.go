@@ -22,6 +22,11 @@ import (
 // everything.
 const hope = 200 * time.Millisecond
 
+// farewell is how long a peer that closes the session has to close the connection, once it
+// is told that everything has arrived. Its program may have ended as soon as it heard that,
+// with the carrier's last packet still in its memory.
+const farewell = time.Second
+
 // past is a deadline that has passed.
 var past = time.Unix(1, 0)
 
@@ -94,6 +99,9 @@ func (s protocol) EndedLocked() {
 	if s.patient != nil {
 		s.patient.Stop()
 	}
+	if s.peerCloses.late != nil {
+		s.peerCloses.late.Stop()
+	}
 }
 
 // LiveLocked returns the streams that their user has not closed.
@@ -107,6 +115,7 @@ type peerCloses struct {
 	opened  uint64            // streams
 	written map[uint64]uint64 // bytes, of those that will not be finished
 	awaited int               // streams of which something is missing
+	late    *time.Timer       // ends the session, after told; or nil
 }
 
 // peerIsClosing has everything fetched that m says is on its way.
@@ -156,6 +165,9 @@ func (s *session) answerClosingLocked() {
 	if p.begun && !p.told && (s.StateLocked() >= life.Closing || p.awaited == 0 && s.arrived >= p.opened) {
 		p.told = true
 		s.sayLocked(func(c *control) { c.closed = true })
+		if s.StateLocked() < life.Closing {
+			p.late = time.AfterFunc(farewell, func() { s.End(s.lost(mux.ErrClosedByPeer)) })
+		}
 	}
 }
 

@@ -28,7 +28,8 @@
 //	4 leaving   no new streams, please
 //	5 closing   opened, n, n times (stream, bytes): all that this end opened
 //	            and wrote; the streams named were not finished
-//	6 closed    everything of closing has arrived
+//	6 closed    everything of closing has arrived; a second later this end
+//	            closes the connection, if the peer has not
 //	7 message   n, n bytes: what is given to [mux.Config.OnMessage]
 //	8 credit    limit, n, n times (stream, read): the peer may send so many
 //	            bytes in all, and of these streams this end has read so many
