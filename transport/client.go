@@ -2,14 +2,10 @@ package transport
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"net/url"
 	"time"
-
-	"github.com/backdial/backdial/redact"
 )
 
 // A Client connects to a server and listens for what the server dials. It may be
@@ -110,40 +106,3 @@ func (c *Client) DialAndListenContext(ctx context.Context) (*Listener, error) {
 	}
 	return &Listener{life}, nil
 }
-
-// session makes one session, beside those to the servers that are held.
-func (c *Client) session(ctx context.Context, config *config, held []string) (*session, error) {
-	timeout := config.handshakeTimeout
-	if c.HandshakeTimeout > 0 {
-		timeout = c.HandshakeTimeout
-	}
-	bounded, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	address, header := c.URL, c.Header
-	var err error
-	if config.url != nil {
-		if address, err = config.url(bounded); err != nil {
-			return nil, fmt.Errorf("URL: %w", redact.Error(err))
-		}
-	}
-	if config.header != nil {
-		if header, err = config.header(bounded); err != nil {
-			return nil, fmt.Errorf("header: %w", redact.Error(err))
-		}
-	}
-	u, err := parseURL(address)
-	if err != nil {
-		return nil, err
-	}
-	return c.connect(ctx, bounded, timeout, config, u, withConnected(header, held))
-}
-
-func parseURL(address string) (*url.URL, error) {
-	u, err := redact.Parse(address)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errURL, err)
-	}
-	return u, nil
-}
-
-var errURL = errors.New("the URL is invalid")

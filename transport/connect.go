@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/backdial/backdial/carrier"
@@ -140,157 +139,6 @@ func (c *Client) won(winner *try, tries []*try) *session {
 	return session
 }
 
-// A try is what a client makes of one carrier in a race.
-type try struct {
-	config  *config
-	by      carrier.Carrier
-	path    path
-	request carrier.Request
-	explain func(error) error // adds what the carrier does not know
-	mute    bool              // offer nothing
-	passed  *failure          // why it is no more than a reserve, or nil
-	session *session          // once run has succeeded
-
-	mu    sync.Mutex // guards below, and keeps events in order
-	began time.Time
-	ended bool
-	took  time.Duration
-	err   error
-}
-
-// passOver announces that t has to wait until the others have failed.
-func (t *try) passOver(f failure) {
-	t.passed = &f
-	t.config.logger.Info("backdial: carrier passed over", "carrier", t.by.Name(), "until", f.until, "err", f.err)
-	if t.config.trace.DialPassedOver != nil {
-		t.config.trace.DialPassedOver(t.by.Name(), f.until, f.err)
-	}
-}
-
-// run makes the attempt. It returns t, of which it has made a session.
-func (t *try) run(ctx context.Context) (*try, error) {
-	if !t.begin() {
-		return nil, ErrLostRace
-	}
-	err := t.dial(ctx)
-	if err == nil {
-		return t, nil
-	}
-	if !errors.Is(context.Cause(ctx), race.ErrLost) {
-		t.end(t.explain(err))
-	}
-	return nil, err
-}
-
-func (t *try) dial(ctx context.Context) error {
-	muxes, err := t.config.muxesOn(t.by)
-	if err != nil {
-		return t.failed(err)
-	}
-	if !t.mute {
-		t.request.Protocols = muxes.protocols()
-	}
-	conn, err := t.by.Dial(ctx, &t.request)
-	if err != nil {
-		return err
-	}
-	m, err := t.config.agreed(t.by, muxes, t.request.Protocols, conn.Protocol())
-	if err != nil {
-		conn.Close()
-		return t.failed(err)
-	}
-	stop := context.AfterFunc(ctx, func() { conn.Close() }) // ListenSide may wait for the peer
-	session, err := startSession(t.config, t.by, conn, m, m.ListenSide, t.config.session)
-	if !stop() { // conn is closed
-		if err == nil {
-			session.mux.Close()
-		}
-		err = fmt.Errorf("start %s: %w", m.Name(), ctxerr.Of(ctx))
-	}
-	if err != nil {
-		return t.failed(err)
-	}
-	session.mute = t.mute
-	t.session = session
-	return nil
-}
-
-// begin announces that t begins, and reports false if it is too late for that.
-func (t *try) begin() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.ended {
-		return false
-	}
-	t.began = time.Now()
-	t.config.logger.Debug("backdial: dial started", "carrier", t.by.Name())
-	if t.config.trace.DialStarted != nil {
-		t.config.trace.DialStarted(t.by.Name())
-	}
-	return true
-}
-
-// end is called with what became of t. It announces a failure, unless t has
-// never begun or has ended before.
-func (t *try) end(err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.endLocked(err)
-}
-
-// endLost is end of a try that another was faster than.
-func (t *try) endLost() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.endLocked(t.failed(fmt.Errorf("no session within %v: %w", time.Since(t.began).Round(time.Millisecond), ErrLostRace)))
-}
-
-// failed says what was tried when err came of it.
-func (t *try) failed(err error) error {
-	return redact.Dial(t.by.Name(), t.request.URL, t.request.Header, err)
-}
-
-func (t *try) endLocked(err error) {
-	if t.ended {
-		return
-	}
-	t.ended = true
-	if t.began.IsZero() || err == nil {
-		return
-	}
-	t.took, t.err = time.Since(t.began), err
-	switch {
-	case errors.Is(err, ErrLostRace):
-		t.config.logger.Info("backdial: dial given up", "carrier", t.by.Name(), "err", err)
-	case isMisdirected(err): // as it has to be, and again and again
-		t.config.logger.Debug("backdial: dial led to a server that is connected", "carrier", t.by.Name(), "err", err)
-	default:
-		t.config.logger.Warn("backdial: dial failed", "carrier", t.by.Name(), "err", err)
-	}
-	if t.config.trace.DialFailed != nil {
-		t.config.trace.DialFailed(t.by.Name(), err)
-	}
-}
-
-// broken reports whether what became of t, when a carrier that comes after it
-// has won, means that its path is broken. One that was not under way for as
-// long as a head start may have been as good as the winner.
-func (t *try) broken() bool {
-	if errors.Is(t.err, ErrLostRace) {
-		return t.took >= t.config.patience()
-	}
-	return t.err != nil && isBrokenPath(t.err)
-}
-
-// fallback returns why t is not in use, or nil if it has not been looked at.
-func (t *try) fallback() error {
-	if t.err == nil && t.passed != nil {
-		return fmt.Errorf("%s: passed over until %s: failed with %w",
-			t.by.Name(), t.passed.until.Format(time.RFC3339), t.passed.err)
-	}
-	return t.err
-}
-
 // attempts are the errors of carriers, on one line.
 type attempts []error
 
@@ -303,3 +151,40 @@ func (a *attempts) Error() string {
 }
 
 func (a *attempts) Unwrap() []error { return *a }
+
+// session makes one session, beside those to the servers that are held.
+func (c *Client) session(ctx context.Context, config *config, held []string) (*session, error) {
+	timeout := config.handshakeTimeout
+	if c.HandshakeTimeout > 0 {
+		timeout = c.HandshakeTimeout
+	}
+	bounded, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	address, header := c.URL, c.Header
+	var err error
+	if config.url != nil {
+		if address, err = config.url(bounded); err != nil {
+			return nil, fmt.Errorf("URL: %w", redact.Error(err))
+		}
+	}
+	if config.header != nil {
+		if header, err = config.header(bounded); err != nil {
+			return nil, fmt.Errorf("header: %w", redact.Error(err))
+		}
+	}
+	u, err := parseURL(address)
+	if err != nil {
+		return nil, err
+	}
+	return c.connect(ctx, bounded, timeout, config, u, withConnected(header, held))
+}
+
+func parseURL(address string) (*url.URL, error) {
+	u, err := redact.Parse(address)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errURL, err)
+	}
+	return u, nil
+}
+
+var errURL = errors.New("the URL is invalid")

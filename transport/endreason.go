@@ -3,6 +3,7 @@ package transport
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -123,7 +124,8 @@ type endError struct {
 	plain  bool // the text says no more than the reason
 }
 
-func (e *endError) Error() string   { return e.text }
+func (e *endError) Error() string { return e.text }
+
 func (e *endError) Unwrap() []error { return append([]error{e.reason}, e.causes...) }
 
 // closedHere is the error of a session or listener that this end has closed, or is closing,
@@ -157,4 +159,27 @@ func words(err error) string {
 		return strings.ReplaceAll(string(r), "_", " ")
 	}
 	return redact.Error(err).Error()
+}
+
+// A ClosedError is matched by the error of a session that its server has closed for a
+// reason that it gave ([Dialer.CloseWithReason]): that of [Listener.Accept] and
+// [Listener.Err], and what [WithRetry] and a [Trace] are told.
+type ClosedError struct {
+	// Reason is text for people, of 256 bytes at most. The server chose it.
+	Reason string
+
+	// End is the reason in one word, such as [EndKicked], or "" if it is in none.
+	End EndReason
+}
+
+func (e *ClosedError) Error() string {
+	return fmt.Sprintf("closed by the server: %s", redact.Quote(e.Reason))
+}
+
+// Unwrap returns End, for [EndReasonOf].
+func (e *ClosedError) Unwrap() error {
+	if e.End == "" {
+		return nil
+	}
+	return e.End
 }

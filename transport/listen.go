@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -113,22 +111,4 @@ func withPortOf(addr string, bound net.Addr) string {
 		return net.JoinHostPort(host, strconv.Itoa(a.Port))
 	}
 	return addr
-}
-
-// advertising tells of endpoints in every answer.
-type advertising struct {
-	http.Handler
-	endpoints []carrier.Advertised
-}
-
-func (a advertising) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	var services []string
-	for _, e := range a.endpoints {
-		services = append(services, e.AltSvc())
-	}
-	services = slices.DeleteFunc(services, func(s string) bool { return s == "" })
-	if len(services) > 0 {
-		w.Header()["Alt-Svc"] = services
-	}
-	a.Handler.ServeHTTP(w, r)
 }

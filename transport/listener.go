@@ -2,10 +2,9 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
-
-	"github.com/backdial/backdial/redact"
 )
 
 // A Listener is a client's end of its session: a [net.Listener] of the
@@ -31,29 +30,6 @@ func (l *Listener) Accept() (net.Conn, error) {
 		return nil, fmt.Errorf("transport: accept: %w", err)
 	}
 	return conn, nil
-}
-
-// A ClosedError is matched by the error of a session that its server has closed for a
-// reason that it gave ([Dialer.CloseWithReason]): that of [Listener.Accept] and
-// [Listener.Err], and what [WithRetry] and a [Trace] are told.
-type ClosedError struct {
-	// Reason is text for people, of 256 bytes at most. The server chose it.
-	Reason string
-
-	// End is the reason in one word, such as [EndKicked], or "" if it is in none.
-	End EndReason
-}
-
-func (e *ClosedError) Error() string {
-	return fmt.Sprintf("closed by the server: %s", redact.Quote(e.Reason))
-}
-
-// Unwrap returns End, for [EndReasonOf].
-func (e *ClosedError) Unwrap() error {
-	if e.End == "" {
-		return nil
-	}
-	return e.End
 }
 
 // Close stops accepting at once: Accept fails, and what the server dials from now on is
@@ -114,4 +90,34 @@ func (l *Listener) Err() error {
 		return fmt.Errorf("transport: %w", err)
 	}
 	return nil
+}
+
+// ErrNotNegotiated is matched by the error of a client's Dial in a session in which
+// nothing was negotiated, as with wslis: such a server accepts no connections.
+var ErrNotNegotiated = errors.New("the server does not negotiate, so it accepts no connections of its clients")
+
+// Dial is [Listener.DialContext] without a bound. What it returns is a [Conn].
+func (l *Listener) Dial() (net.Conn, error) {
+	return l.DialContext(context.Background(), "", "")
+}
+
+// DialContext opens a connection to the server, in the direction that is not the
+// usual one: the server has to have [WithAcceptFromClient], or the use of the
+// connection fails with an error that matches mux.ErrReset. It costs no round
+// trip. What it returns is a [Conn]. Network and addr are not used. With a server that
+// does not negotiate the error matches [ErrNotNegotiated].
+//
+// It is opened in the latest session that takes any ([WithSessions]). With
+// [WithReconnect] it waits for a session while there is none. ctx bounds that, and not
+// the connection.
+func (l *Listener) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	return l.life.latest().tracedDial(ctx, l.dial)
+}
+
+func (l *Listener) dial(ctx context.Context) (net.Conn, error) {
+	conn, err := l.life.dial(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("transport: dial: %w", err)
+	}
+	return conn, nil
 }

@@ -30,28 +30,3 @@ func shownError(err error) error {
 	}
 	return errors.New(text)
 }
-
-// log returns the logger for lines of a client about what its lane is at, with the latest
-// session that it had.
-func (ln *lane) log() *slog.Logger {
-	l := ln.life.config.logger
-	if s := ln.latest(); s != nil {
-		l = l.With("session", s.info.Session)
-	}
-	return l
-}
-
-// logPause tells of a pause before the next attempt.
-func (ln *lane) logPause(change StateChange) {
-	log := ln.log().With("in", change.Wait)
-	if change.Err == nil {
-		log.Info("backdial: moving to another session, as the server asks")
-		return
-	}
-	log = log.With("attempt", ln.tries+1)
-	if change.Refused > 0 {
-		withErr(log.With("refused", change.Refused), change.Err).Warn("backdial: refused, connecting again")
-		return
-	}
-	withErr(log, change.Err).Info("backdial: connecting again")
-}

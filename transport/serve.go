@@ -6,13 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
-	"sync"
 
 	"github.com/backdial/backdial/carrier"
-	"github.com/backdial/backdial/redact"
 )
 
 // ErrServerClosed is returned by the methods of a [Server] that serve, after
@@ -145,40 +142,4 @@ func (s *Server) untrack(endpoints []carrier.Endpoint) {
 	for _, e := range endpoints {
 		delete(s.endpoints, e)
 	}
-}
-
-// An httpEndpoint is where clients of the carriers that are upgraded arrive.
-type httpEndpoint struct {
-	server *http.Server
-	ln     *onceListener
-}
-
-func (s *Server) httpEndpoint(ln net.Listener) *httpEndpoint {
-	return &httpEndpoint{&http.Server{
-		Handler: s,
-		// They end with the upgrade.
-		ReadTimeout:    s.config.handshakeTimeout,
-		WriteTimeout:   s.config.handshakeTimeout + answerTime,
-		MaxHeaderBytes: maxHeaderBytes - headerSlack,
-		ErrorLog:       redact.Logger(s.config.logger, slog.LevelWarn),
-	}, &onceListener{Listener: ln}}
-}
-
-func (e *httpEndpoint) Serve() error   { return e.server.Serve(e.ln) }
-func (e *httpEndpoint) Addr() net.Addr { return e.ln.Addr() }
-
-func (e *httpEndpoint) Close() error {
-	return errors.Join(e.ln.Close(), e.server.Close())
-}
-
-// A onceListener closes a listener once. Not all of them like it twice.
-type onceListener struct {
-	net.Listener
-	once sync.Once
-	err  error
-}
-
-func (l *onceListener) Close() error {
-	l.once.Do(func() { l.err = l.Listener.Close() })
-	return l.err
 }

@@ -1,16 +1,14 @@
 package transport
 
 import (
-	"errors"
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
-	"strings"
 	"sync"
 
 	"github.com/backdial/backdial/carrier"
-	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/redact"
 )
 
@@ -78,124 +76,6 @@ func (s *Server) init() {
 	})
 }
 
-// ServeHTTP makes a session of a request by one of the server's carriers, and
-// has the Handler called. Other requests are answered with the status that
-// says what is wrong with them.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s.init()
-	r = r.WithContext(withClient(r.Context()))
-	d, err := s.handshake(w, r)
-	if err != nil {
-		s.failed(r, err)
-		return
-	}
-	if s.config.serverID != "" {
-		d.session.say(controlMessage{kind: controlServer, text: s.config.serverID}) // as far as it can be told
-	}
-	handling := false
-	defer func() {
-		if !handling { // a trace function panics
-			s.handlers.Done()
-			d.Close()
-		}
-	}()
-	d.session.begin(d.hear, func() { s.remove(d) })
-	handling = true
-	go s.handle(d, func() { s.Handler.HandleEndpoint(d) })
-	s.acceptFrom(d)
-}
-
-// failed announces that r did not lead to a session.
-func (s *Server) failed(r *http.Request, err error) {
-	level := slog.LevelWarn
-	if errors.Is(err, ErrAlreadyConnected) || errors.Is(err, ErrServerClosed) { // as it has to be, and again and again
-		level = slog.LevelDebug
-	}
-	err = redact.Error(err) // as authorize may have repeated what the client says
-	log := clientOf(r.Context()).label(s.config.logger).With("remote", redact.Text(r.RemoteAddr))
-	if rejected, ok := errors.AsType[*carrier.RejectedError](err); ok {
-		log = log.With("status", rejected.StatusCode)
-	}
-	log.Log(r.Context(), level, "backdial: handshake failed", "err", err)
-	if s.config.trace.HandshakeFailed != nil {
-		s.config.trace.HandshakeFailed(r, err)
-	}
-}
-
-// accept makes a session of r. If it fails, it has answered.
-func (s *Server) accept(w http.ResponseWriter, r *http.Request, from source) (*Dialer, error) {
-	if s.Handler == nil {
-		return nil, refuse(w, http.StatusInternalServerError, fmt.Errorf("transport: Server.Handler is nil"))
-	}
-	by, offered := s.carrierOf(r)
-	if by == nil {
-		w.Header().Set("Upgrade", "websocket")
-		w.Header().Set("Connection", "Upgrade")
-		return nil, refuse(w, http.StatusUpgradeRequired,
-			fmt.Errorf("transport: %s %s is %w (%s)",
-				redact.Text(r.Method), redact.Quote(r.URL.Path), ErrNotHandshake, s.carrierNames()))
-	}
-	if s.config.serverID != "" && isConnected(r, s.config.serverID) {
-		return nil, refuse(w, http.StatusMisdirectedRequest, fmt.Errorf("transport: %w", ErrAlreadyConnected))
-	}
-	r, err := s.admit(r, from)
-	if err != nil {
-		return nil, answer(w, err)
-	}
-	m, protocol, err := s.config.choose(by, offered)
-	if err != nil {
-		return nil, refuse(w, http.StatusBadRequest, fmt.Errorf("transport: %w", err))
-	}
-	conn, err := by.Upgrade(w, r, protocol)
-	if err != nil {
-		return nil, fmt.Errorf("transport: %w", err)
-	}
-	var d *Dialer
-	limits := s.limits()
-	limits.OnExhausting = func() { s.exhausting(d) } // because of what d has dialled
-	session, err := startSession(&s.config, by, conn, m, m.DialSide, limits)
-	if err != nil {
-		return nil, fmt.Errorf("transport: %w", err)
-	}
-	session.client = clientOf(r.Context())
-	d = newDialer(r, from, session)
-	return d, nil
-}
-
-// refuse answers a request with what is wrong, and returns it.
-func refuse(w http.ResponseWriter, status int, err error) error {
-	http.Error(w, strings.TrimPrefix(err.Error(), "transport: "), status)
-	return &refusal{carrier.RejectedError{StatusCode: status}, err}
-}
-
-// limits are those of a session on this side.
-func (s *Server) limits() mux.Config {
-	c := s.config.session
-	if s.config.acceptFromClient == nil {
-		c.MaxStreams = -1 // nobody would accept them
-	} else if c.MaxStreams == 0 {
-		c.MaxStreams = defaultMaxStreamsOfClient
-	}
-	return c
-}
-
-func (s *Server) carrierOf(r *http.Request) (by carrier.Carrier, offered []string) {
-	for _, c := range s.config.carriers {
-		if offered, ok := c.Offer(r); ok {
-			return c, offered
-		}
-	}
-	return nil, nil
-}
-
-func (s *Server) carrierNames() string {
-	var names []string
-	for _, c := range s.config.carriers {
-		names = append(names, c.Name())
-	}
-	return strings.Join(names, ", ")
-}
-
 // handle runs one of the user's functions. Its goroutine is the function's own:
 // nothing of the request is kept alive by it.
 func (s *Server) handle(d *Dialer, call func()) {
@@ -255,4 +135,34 @@ func (s *Server) isClosing() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.closing
+}
+
+// acceptFrom has the connections that the client of d opens handled, if anybody
+// wants them.
+func (s *Server) acceptFrom(d *Dialer) {
+	if s.config.acceptFromClient == nil || !s.handling() {
+		return
+	}
+	go func() { // ends with the session
+		defer s.handlers.Done()
+		for {
+			st, err := d.session.mux.Accept(context.Background())
+			if err != nil {
+				return
+			}
+			conn := d.session.conn(st)
+			s.handlers.Add(1)
+			go s.handle(d, func() { s.config.acceptFromClient(d, conn) })
+		}
+	}()
+}
+
+// handling makes Shutdown wait for handlers.Done, unless it may not wait any more.
+func (s *Server) handling() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closing {
+		s.handlers.Add(1)
+	}
+	return !s.closing
 }

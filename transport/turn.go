@@ -3,9 +3,7 @@ package transport
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/backdial/backdial/carrier"
@@ -33,19 +31,6 @@ func withConnected(header http.Header, held []string) http.Header {
 	}
 	header.Set(connectedHeader, strings.Join(held, ", "))
 	return header
-}
-
-// isConnected reports whether the client of r says that it holds a session to the
-// server of that ID.
-func isConnected(r *http.Request, id string) bool {
-	for _, list := range r.Header[connectedHeader] {
-		for one := range strings.SplitSeq(list, ",") {
-			if strings.TrimSpace(one) == id {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // isMisdirected reports whether err is the answer of a server that is connected.
@@ -123,32 +108,6 @@ func (l *lifecycle) heldBesideLocked(ln *lane) (held []string, known bool) {
 		held = append(held, *id)
 	}
 	return held, true
-}
-
-// known is called when the server of s says who it is. That is said once: what it says
-// later is ignored. If another lane has a session to it, s is given up. Otherwise the
-// next lane begins, if there is one. It does not wait.
-func (ln *lane) known(s *session, id string) {
-	l := ln.life
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !s.server.CompareAndSwap(nil, &id) {
-		return
-	}
-	l.turn.wakeLocked()
-	if ln.session != s || ln.isOverLocked() {
-		return
-	}
-	if held, _ := l.heldBesideLocked(ln); slices.Contains(held, id) {
-		s.closeBecause(fmt.Errorf("%w: %w", EndRefused, ErrAlreadyConnected))
-		l.wg.Go(func() { s.mux.Close() })
-		return
-	}
-	if next := l.nextLocked(); next != nil {
-		next.started, next.claimed = true, true
-		l.wg.Add(1)
-		go next.fill() // close and shutdown wait for it
-	}
 }
 
 // nextLocked returns the lane that is to begin, if those before it all have sessions

@@ -8,25 +8,6 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// retire drains the session, whose client was asked to move, and then closes it. The end has
-// the given reason, of which the client is told, unless the client has moved or is silent.
-// retire ends asking, which may be nil.
-func (d *Dialer) retire(ctx context.Context, moved bool, asking *probe, reason EndReason) error {
-	var why error = reason
-	undialable := errLeaving
-	switch silence := asking.end(); {
-	case moved:
-		why = EndMoved
-	case silence != nil:
-		why, undialable = silence, explainGone(endedOtherwise(nil, silence))
-	default:
-		d.session.say(controlMessage{kind: controlEnding, text: string(reason)}) // as far as it can be told
-	}
-	d.session.ours.CompareAndSwap(nil, &why) // unless somebody is closing it for another
-	d.leaving.start(undialable)
-	return d.session.mux.Shutdown(ctx)
-}
-
 // A probe asks the peer of a session for signs of life, by a goroutine, until end is called.
 // A peer that does not do what it is asked may be silent: a probe knows before the keepalive
 // does.

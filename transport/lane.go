@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -302,4 +303,55 @@ func (ln *lane) pauseBeforeMove(s *session, delay time.Duration) error {
 	case <-ln.life.connecting.Done():
 		return ctxerr.Of(ln.life.connecting)
 	}
+}
+
+// known is called when the server of s says who it is. That is said once: what it says
+// later is ignored. If another lane has a session to it, s is given up. Otherwise the
+// next lane begins, if there is one. It does not wait.
+func (ln *lane) known(s *session, id string) {
+	l := ln.life
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !s.server.CompareAndSwap(nil, &id) {
+		return
+	}
+	l.turn.wakeLocked()
+	if ln.session != s || ln.isOverLocked() {
+		return
+	}
+	if held, _ := l.heldBesideLocked(ln); slices.Contains(held, id) {
+		s.closeBecause(fmt.Errorf("%w: %w", EndRefused, ErrAlreadyConnected))
+		l.wg.Go(func() { s.mux.Close() })
+		return
+	}
+	if next := l.nextLocked(); next != nil {
+		next.started, next.claimed = true, true
+		l.wg.Add(1)
+		go next.fill() // close and shutdown wait for it
+	}
+}
+
+// log returns the logger for lines of a client about what its lane is at, with the latest
+// session that it had.
+func (ln *lane) log() *slog.Logger {
+	l := ln.life.config.logger
+	if s := ln.latest(); s != nil {
+		l = l.With("session", s.info.Session)
+	}
+	return l
+}
+
+// logPause tells of a pause before the next attempt.
+func (ln *lane) logPause(change StateChange) {
+	log := ln.log().With("in", change.Wait)
+	if change.Err == nil {
+		log.Info("backdial: moving to another session, as the server asks")
+		return
+	}
+	log = log.With("attempt", ln.tries+1)
+	if change.Refused > 0 {
+		withErr(log.With("refused", change.Refused), change.Err).Warn("backdial: refused, connecting again")
+		return
+	}
+	withErr(log, change.Err).Info("backdial: connecting again")
 }

@@ -3,10 +3,61 @@ package transport
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/backdial/backdial/carrier"
 )
+
+// A refusal is why a request did not lead to a session, and how it is answered.
+type refusal struct {
+	answer carrier.RejectedError
+	cause  error
+}
+
+func (r *refusal) Error() string { return r.cause.Error() }
+
+// Unwrap has the error match the answer first, and not what the user's function
+// would have liked it to be.
+func (r *refusal) Unwrap() []error { return []error{&r.answer, r.cause} }
+
+// unavailable is the refusal of a client that may come back after a while.
+func unavailable(cause error, retryAfter time.Duration) error {
+	return later(http.StatusServiceUnavailable, cause, retryAfter)
+}
+
+func later(status int, cause error, retryAfter time.Duration) error {
+	seconds := strconv.Itoa(int(retryAfter.Seconds()))
+	return &refusal{carrier.RejectedError{
+		StatusCode: status,
+		Header:     http.Header{"Retry-After": {seconds}},
+	}, cause}
+}
+
+// answer answers a request as err says, a refusal, and returns err.
+func answer(w http.ResponseWriter, err error) error {
+	r, ok := errors.AsType[*refusal](err)
+	if !ok {
+		return refuse(w, http.StatusInternalServerError, err)
+	}
+	maps.Copy(w.Header(), canonical(r.answer.Header))
+	if r.answer.Body == nil {
+		http.Error(w, http.StatusText(r.answer.StatusCode), r.answer.StatusCode)
+		return err
+	}
+	w.WriteHeader(r.answer.StatusCode)
+	w.Write(r.answer.Body)
+	return err
+}
+
+// refuse answers a request with what is wrong, and returns it.
+func refuse(w http.ResponseWriter, status int, err error) error {
+	http.Error(w, strings.TrimPrefix(err.Error(), "transport: "), status)
+	return &refusal{carrier.RejectedError{StatusCode: status}, err}
+}
 
 // ErrUnauthorized and ErrForbidden are for the function of [WithAuthorize]: an error that
 // matches one of them sends the client away for good, with status 401 or 403. A client
