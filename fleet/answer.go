@@ -1,12 +1,9 @@
 package fleet
 
 import (
-	"cmp"
 	"io"
 	"math"
 	"net/http"
-	"net/url"
-	"strings"
 
 	"github.com/backdial/backdial/internal/reverse"
 )
@@ -36,75 +33,4 @@ func (e *ending) Read(p []byte) (int, error) {
 		e.atEnd()
 	}
 	return n, err
-}
-
-// edit does to informational answers and trailers what is done to an answer's header:
-// httputil removes from that what is about the connection.
-func (t target) edit(h http.Header, host string) {
-	for _, list := range h["Connection"] {
-		for name := range strings.SplitSeq(list, ",") {
-			h.Del(strings.TrimSpace(name))
-		}
-	}
-	for _, name := range []string{
-		"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "Te", "Trailer",
-		"Upgrade", "Content-Length", "Transfer-Encoding",
-	} {
-		h.Del(name)
-	}
-	t.addPrefix(h, host)
-}
-
-// addPrefix makes an answer right for the user: what is a path for the client has the
-// prefix, and no scheme, which the client does not know.
-func (t target) addPrefix(h http.Header, host string) {
-	if to, err := url.Parse(h.Get("Location")); err == nil && t.isOwn(to, host) {
-		path := cmp.Or(to.EscapedPath(), "/")
-		to.Scheme, to.Host, to.User = "", "", nil
-		to.RawPath = t.withPrefix(path)
-		to.Path, _ = url.PathUnescape(to.RawPath)
-		if strings.HasPrefix(to.RawPath, "//") { // which would be taken for a host
-			to.Host = host
-		}
-		h.Set("Location", to.String())
-	}
-	if cookies := h["Set-Cookie"]; t.prefix != "" {
-		for i, line := range cookies {
-			cookies[i] = t.addPrefixToCookie(line)
-		}
-	}
-}
-
-// withPrefix adds the prefix to a path, unless the client knows X-Forwarded-Prefix and has
-// done that itself.
-func (t target) withPrefix(path string) string {
-	if rest, ok := strings.CutPrefix(path, t.prefix); ok && t.prefix != "" && (rest == "" || rest[0] == '/') {
-		return path
-	}
-	return t.prefix + path
-}
-
-// isOwn reports whether a client that redirects there means a path of its own.
-func (t target) isOwn(to *url.URL, host string) bool {
-	switch {
-	case to.Host == "": // with a scheme it is for an app of the user's
-		return to.Scheme == "" && strings.HasPrefix(to.Path, "/")
-	case to.Scheme != "" && to.Scheme != "http" && to.Scheme != "https":
-		return false
-	}
-	return strings.EqualFold(to.Host, host) || strings.EqualFold(to.Host, t.id)
-}
-
-// addPrefixToCookie changes nothing but the path, because what browsers take for a
-// cookie is more than what net/http reads and writes.
-func (t target) addPrefixToCookie(line string) string {
-	parts := strings.Split(line, ";")
-	for i, part := range parts[1:] {
-		name, value, _ := strings.Cut(part, "=")
-		path := strings.TrimSpace(value)
-		if strings.EqualFold(strings.TrimSpace(name), "path") && strings.HasPrefix(path, "/") { // without one it is that of the request
-			parts[i+1] = name + "=" + strings.ReplaceAll(t.withPrefix(path), ";", "%3B")
-		}
-	}
-	return strings.Join(parts, ";")
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 
-	"github.com/backdial/backdial/internal/ctxerr"
 	"github.com/backdial/backdial/transport"
 )
 
@@ -63,56 +62,6 @@ func (f *Fleet) DialContext(ctx context.Context, network, addr string) (net.Conn
 	return f.Dial(ctx, id)
 }
 
-// Wait waits until a client is connected, and returns its session. When ctx ends
-// first, the error matches that of ctx and [*NotConnectedError].
-func (f *Fleet) Wait(ctx context.Context, id string) (*transport.Dialer, error) {
-	if err := CheckID(id); err != nil {
-		return nil, fmt.Errorf("fleet: wait for %w", err)
-	}
-	m, err := f.find(ctx, id, true)
-	if err != nil {
-		return nil, fmt.Errorf("fleet: %w", err)
-	}
-	return m.dialer, nil
-}
-
-// find returns the session in which a client is to be dialled, and may wait for it.
-func (f *Fleet) find(ctx context.Context, id string, wait bool) (*member, error) {
-	for {
-		m, arrival, err := f.look(id, wait)
-		if m != nil || arrival == nil {
-			return m, err
-		}
-		select {
-		case <-arrival.come:
-			f.stopWaiting(id, arrival)
-		case <-ctx.Done():
-			f.stopWaiting(id, arrival)
-			return nil, fmt.Errorf("wait: %w: %w", ctxerr.Of(ctx), err)
-		}
-	}
-}
-
-// look returns a session, or why there is none and what tells when there is one.
-func (f *Fleet) look(id string, wait bool) (*member, *arrival, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if m := f.pickLocked(id); m != nil {
-		return m, nil, nil
-	}
-	err := f.notConnectedLocked(id)
-	if !wait {
-		return nil, nil, err
-	}
-	a := f.arrivals[id]
-	if a == nil {
-		a = &arrival{come: make(chan struct{})}
-		f.arrivals[id] = a
-	}
-	a.waiting++
-	return nil, a, err
-}
-
 // pickLocked returns the session in which a client is to be dialled, or nil.
 func (f *Fleet) pickLocked(id string) *member {
 	var best *member
@@ -138,26 +87,4 @@ func (f *Fleet) prefers(m, older *member) bool {
 func (f *Fleet) notConnectedLocked(id string) error {
 	left, _ := f.gone.Get(id)
 	return &NotConnectedError{ID: id, Since: left.at, Cause: left.why}
-}
-
-// An arrival is the next session of a client that is not connected.
-type arrival struct {
-	come    chan struct{} // closed when it has come
-	waiting int           // how many wait; guarded by Fleet.mu
-}
-
-func (f *Fleet) arrivedLocked(id string) {
-	if a := f.arrivals[id]; a != nil {
-		close(a.come)
-		delete(f.arrivals, id)
-	}
-}
-
-// stopWaiting forgets an arrival that nobody waits for any more.
-func (f *Fleet) stopWaiting(id string, a *arrival) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if a.waiting--; a.waiting == 0 && f.arrivals[id] == a {
-		delete(f.arrivals, id)
-	}
 }

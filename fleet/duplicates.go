@@ -47,28 +47,6 @@ const patience = 5 * time.Second
 // errConflict is why a newcomer is turned away.
 var errConflict = errors.New("a client with this ID is connected already")
 
-// admit returns an error if a client that has yet to be upgraded would not be let in,
-// or else the sessions in its way that are dead.
-func (f *Fleet) admit(ctx context.Context, id string) (dead []*member, err error) {
-	if f.duplicates == ReplaceOlder || f.duplicates == KeepAll {
-		return nil, nil
-	}
-	alive := f.rivals(id)
-	if f.duplicates == ReplaceDead { // which takes its time, whoever waits for that
-		dead, alive = split(context.WithoutCancel(ctx), alive)
-	}
-	if len(alive) == 0 && ctx.Err() == nil {
-		return dead, nil
-	}
-	if len(alive) == 0 { // too late for this request, but the next one finds nobody in its way
-		f.displace(dead)
-		err := fmt.Errorf("client %q: %w, while the older session was asked for a sign of life", id, ctxerr.Of(ctx))
-		return nil, fmt.Errorf("fleet: %w", refuse(http.StatusServiceUnavailable, "try again", err))
-	}
-	f.count(func(s *Stats) { s.Rejected++ })
-	return nil, fmt.Errorf("fleet: client %q: %w", id, refuse(http.StatusConflict, errConflict.Error(), errConflict))
-}
-
 // HandleEndpoint makes a client a member of the fleet. It returns when that is decided:
 // after a few seconds, if sessions of the same ID are to be asked for a sign of life and
 // closed.
@@ -179,10 +157,6 @@ func (f *Fleet) rivals(id string) []*member {
 
 func (f *Fleet) rivalsLocked(id string) []*member {
 	return slices.DeleteFunc(slices.Clone(f.membersLocked(id)), func(m *member) bool { return m.dialer.Moving() })
-}
-
-func (m *member) isOlder(than *member) bool {
-	return m.dialer.Info().Since.Before(than.dialer.Info().Since)
 }
 
 // split tells those that give no sign of life from those that do.

@@ -37,23 +37,6 @@ type departure struct {
 	why error
 }
 
-// A member is a session of a client.
-type member struct {
-	id     string
-	dialer *transport.Dialer
-}
-
-// dialable reports whether m can be dialled, as far as is known.
-func (m *member) dialable() bool { return m.dialer.Dialable().Err() == nil }
-
-// whyGone is why m cannot be dialled, or nil if it can.
-func (m *member) whyGone() error {
-	if err := m.dialer.Err(); err != nil {
-		return err
-	}
-	return context.Cause(m.dialer.Dialable())
-}
-
 // New returns a fleet whose clients are known by what identify says.
 func New(identify Identify, opts ...Option) *Fleet {
 	f := &Fleet{
@@ -68,24 +51,6 @@ func New(identify Identify, opts ...Option) *Fleet {
 		o(f)
 	}
 	return f
-}
-
-// An Option changes how a [Fleet] works.
-type Option func(*Fleet)
-
-// WithDuplicates sets what happens when a client comes whose ID another has. The
-// default is [ReplaceOlder].
-func WithDuplicates(policy Duplicates) Option {
-	return func(f *Fleet) { f.duplicates = policy }
-}
-
-// WithWaitForClient makes a Dial of a client that is not connected wait until it is,
-// for as long as the context of the Dial allows, instead of failing at once. So does
-// a request, by a [Transport], for 30 s at most if its context has no deadline, or by a
-// [ReverseProxy], for a minute at most. A fleet does not know that its server shuts
-// down: a Dial there waits in the same way, for a client that connects elsewhere.
-func WithWaitForClient() Option {
-	return func(f *Fleet) { f.waits = true }
 }
 
 // Lookup returns the session in which a client would be dialled.

@@ -1,13 +1,10 @@
 package fleet
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
-	"weak"
 
-	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/internal/ident"
 	"github.com/backdial/backdial/redact"
 	"github.com/backdial/backdial/transport"
@@ -53,46 +50,6 @@ func CheckID(id string) error {
 	return nil
 }
 
-// Authorize is for [transport.WithAuthorize]: it identifies a client before anything is
-// upgraded, and refuses one that [WithDuplicates] does not let in, with status 409, after
-// which the client comes back. A
-// function of the user's may call it after checks of its own. Without it, clients are
-// identified when they are connected already, and the refused ones closed.
-func (f *Fleet) Authorize(r *http.Request) error {
-	id, err := f.identified(r)
-	if err != nil {
-		return err
-	}
-	dead, err := f.admit(r.Context(), id)
-	if err != nil {
-		return err
-	}
-	a := admission{id: id}
-	for _, m := range dead {
-		a.dead = append(a.dead, weak.Make(m))
-	}
-	*r = *r.WithContext(context.WithValue(r.Context(), f, a))
-	return nil
-}
-
-// An admission is what Authorize has found out. The session has it for as long as it
-// lives, and would keep its predecessors alive, and these theirs.
-type admission struct {
-	id   string
-	dead []weak.Pointer[member] // that are in the client's way
-}
-
-// beaten returns those in the client's way that are still there.
-func (a admission) beaten() []*member {
-	var beaten []*member
-	for _, p := range a.dead {
-		if m := p.Value(); m != nil {
-			beaten = append(beaten, m)
-		}
-	}
-	return beaten
-}
-
 // identified asks the user's function, and checks what it says.
 func (f *Fleet) identified(r *http.Request) (id string, err error) {
 	if id, err = f.identify(r); err != nil {
@@ -105,33 +62,3 @@ func (f *Fleet) identified(r *http.Request) (id string, err error) {
 	transport.NameClient(r.Context(), id)
 	return id, nil
 }
-
-// admitted returns what Authorize has found, or who the client is.
-func (f *Fleet) admitted(d *transport.Dialer) (admission, error) {
-	if a, ok := d.Context().Value(f).(admission); ok {
-		return a, nil
-	}
-	r := &http.Request{
-		Method:     http.MethodGet,
-		Header:     d.Header,
-		URL:        d.URL,
-		TLS:        d.TLS,
-		RemoteAddr: d.Info().RemoteAddr.String(),
-	}
-	id, err := f.identified(r.WithContext(d.Context()))
-	return admission{id: id}, err
-}
-
-// refuse returns the error for a client that is not let in, and that is told why.
-func refuse(status int, why string, cause error) error {
-	return &refusal{carrier.RejectedError{StatusCode: status, Body: []byte(why + "\n")}, cause}
-}
-
-// A refusal is an error, and how it is answered.
-type refusal struct {
-	answer carrier.RejectedError
-	cause  error
-}
-
-func (r *refusal) Error() string   { return r.cause.Error() }
-func (r *refusal) Unwrap() []error { return []error{r.cause, &r.answer} }

@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -187,57 +185,4 @@ func (p *ReverseProxy) logger() *slog.Logger {
 		return slog.New(slog.DiscardHandler)
 	}
 	return p.Logger
-}
-
-// A target is what a request is for.
-type target struct {
-	id     string
-	path   string // of the request to the client, escaped
-	prefix string // what was before that
-}
-
-// target tells who a request is for.
-func (p *ReverseProxy) target(r *http.Request) (t target, err error) {
-	if p.Domain != "" {
-		host := strings.ToLower(r.Host)
-		if name, _, err := net.SplitHostPort(host); err == nil {
-			host = name
-		}
-		host = strings.TrimSuffix(host, ".")
-		t.id, _ = strings.CutSuffix(host, "."+strings.ToLower(p.Domain))
-		if t.id == host {
-			t.id = ""
-		}
-		t.path = cmp.Or(r.URL.EscapedPath(), "/")
-	} else {
-		path := r.URL.EscapedPath()
-		t.id, _, _ = strings.Cut(strings.TrimPrefix(path, "/"), "/")
-		t.path = strings.TrimPrefix(path, "/"+t.id)
-		t.prefix = "/" + strings.TrimLeft(before(r)+"/"+t.id, "/")
-	}
-	return t, CheckID(t.id)
-}
-
-// before is what a handler in front of this one has removed from the path.
-func before(r *http.Request) string {
-	outside, err := url.ParseRequestURI(r.RequestURI)
-	if err != nil {
-		return ""
-	}
-	// Escaped in the same way, which is not always that of the user.
-	removed, ok := strings.CutSuffix(outside.EscapedPath(), r.URL.EscapedPath())
-	if !ok {
-		return ""
-	}
-	return removed
-}
-
-// redirect has the user come again with a slash after the ID.
-func (t target) redirect(w http.ResponseWriter, r *http.Request) {
-	to := t.id + "/" // wherever this is
-	if r.URL.RawQuery != "" {
-		to += "?" + r.URL.RawQuery
-	}
-	w.Header().Set("Location", to)
-	w.WriteHeader(http.StatusPermanentRedirect)
 }

@@ -2,7 +2,6 @@ package fleet
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -111,12 +110,6 @@ func (t *Transport) find(ctx context.Context, id string, began time.Time) (*memb
 		defer cancel()
 	}
 	return t.fleet.find(ctx, id, t.waits)
-}
-
-// hasNoConnection reports whether err says that no connection could be opened to m.
-func (m *member) hasNoConnection(err error) bool {
-	no, ok := errors.AsType[*reverse.NoConnectionError](err)
-	return ok && no.Session == m.dialer
 }
 
 // of returns the transport of a session.
