@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"time"
 
 	"github.com/backdial/backdial/fleet"
-	"github.com/backdial/backdial/internal/ctxerr"
 )
 
 // maxTries is how many replicas are asked that claim a client.
@@ -166,105 +164,4 @@ func (c *Cluster) ask(ctx context.Context, node Node, id string) (net.Conn, erro
 	}
 	c.owners.forget(id)
 	return nil, err
-}
-
-// Wait waits until a client is connected, to whichever replica. When ctx ends first, the
-// error matches that of ctx, and what [Cluster.Dial] would match. While the registry is
-// unavailable it returns for clients of this process alone.
-func (c *Cluster) Wait(ctx context.Context, id string) error {
-	if err := fleet.CheckID(id); err != nil {
-		return fmt.Errorf("cluster: wait for %w", err)
-	}
-	arrivals, stop := c.arrivals(ctx, id)
-	defer stop()
-	var why error
-	for {
-		err := c.find(ctx, id)
-		if err == nil {
-			return nil
-		}
-		if ctx.Err() == nil || why == nil { // or else that would be all that it tells
-			why = err
-		}
-		if ended := arrivals.next(ctx); ended != nil {
-			return fmt.Errorf("cluster: wait for client %q: %w: %w", id, ended, why)
-		}
-	}
-}
-
-// find returns nil if a client is connected.
-func (c *Cluster) find(ctx context.Context, id string) error {
-	if c.clients != nil {
-		if _, ok := c.clients.Lookup(id); ok {
-			return nil
-		}
-	}
-	claim, err := c.registry.Locate(ctx, id)
-	if err == nil {
-		c.remember(id, claim.Node)
-	}
-	return err
-}
-
-// remember has a node be asked first for a client, unless it is this one.
-func (c *Cluster) remember(id string, node Node) {
-	if node.Run != c.self.Run {
-		c.owners.set(id, node)
-	}
-}
-
-// pollInterval is how often a client that is waited for is looked for, although nothing
-// was heard of it: the registry may have lost that.
-const pollInterval = time.Second
-
-// Arrivals tell that it makes sense to look for a client again.
-type arrivals struct {
-	cluster *Cluster
-	id      string
-	here    chan struct{} // closed when it is connected here; nil for a service
-	claims  <-chan Claim  // nil if the registry cannot tell
-}
-
-// arrivals begins to listen for a client, until stop or the end of ctx.
-func (c *Cluster) arrivals(ctx context.Context, id string) (a *arrivals, stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	a = &arrivals{cluster: c, id: id}
-	a.claims, _ = c.registry.Watch(ctx, id)
-	if c.clients == nil {
-		return a, cancel
-	}
-	a.here = make(chan struct{})
-	waited := make(chan struct{})
-	go func() { // until stop
-		defer close(waited)
-		if _, err := c.clients.Wait(ctx, id); err == nil {
-			close(a.here)
-		}
-	}()
-	return a, func() {
-		cancel()
-		<-waited
-	}
-}
-
-// next waits until there is a reason to look again. Its error is why there will be none.
-func (a *arrivals) next(ctx context.Context) error {
-	poll := time.NewTimer(pollInterval)
-	defer poll.Stop()
-	select {
-	case <-a.here:
-		a.here = nil // if it is gone again, by polling
-	case claim, more := <-a.claims:
-		if !more { // the registry tells no more
-			a.claims = nil
-			break
-		}
-		a.cluster.remember(a.id, claim.Node)
-	case <-poll.C:
-	case <-ctx.Done():
-		return ctxerr.Of(ctx)
-	case <-a.cluster.ctx.Done():
-		return errClosed
-	}
-	return nil
 }

@@ -43,11 +43,3 @@ func (e *PeerError) Error() string {
 
 // Unwrap returns the cause.
 func (e *PeerError) Unwrap() error { return e.Err }
-
-// CheckID returns an error unless id can be one in a [Registry].
-func CheckID(id string) error {
-	if id == "" || len(id) > MaxID {
-		return fmt.Errorf("an ID of %d bytes, want 1 to %d", len(id), MaxID)
-	}
-	return nil
-}

@@ -4,8 +4,11 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"log/slog"
 	"time"
+
+	"github.com/backdial/backdial/internal/setting"
 
 	"github.com/backdial/backdial/transport"
 )
@@ -109,4 +112,32 @@ func (c *config) panicLogger() *slog.Logger {
 		return slog.Default()
 	}
 	return c.logger
+}
+
+// check returns an error for what cannot work, and sets defaults.
+func (c *config) check(holdsClients bool) error {
+	if c.logger == nil {
+		c.logger, c.silent = slog.New(slog.DiscardHandler), true
+	}
+	c.tryTimeout = setting.Timeout(c.tryTimeout, defaultTryTimeout)
+	c.idle = setting.Timeout(c.idle, defaultIdleTimeout)
+	if c.registry == nil {
+		if !holdsClients {
+			return errors.New("no clients, and no registry to find any (WithRegistry)")
+		}
+		c.registry = NewLocal()
+		c.tls = nil // nobody else has it, so nobody is to be let in
+		return nil
+	}
+	if err := checkTLS(c.tls); err != nil {
+		return err
+	}
+	if !holdsClients {
+		return nil
+	}
+	if c.name == "" {
+		return errors.New("no name and URL for other replicas (WithNode)")
+	}
+	_, err := peerURL(c.url)
+	return err
 }

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -105,4 +106,12 @@ func (c Claim) Before(other Claim) bool {
 		return other.Doubtful
 	}
 	return c.Since.After(other.Since)
+}
+
+// CheckID returns an error unless id can be one in a [Registry].
+func CheckID(id string) error {
+	if id == "" || len(id) > MaxID {
+		return fmt.Errorf("an ID of %d bytes, want 1 to %d", len(id), MaxID)
+	}
+	return nil
 }
