@@ -8,81 +8,72 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/backdial/backdial/internal/ctxerr"
-
 	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/internal/ctxerr"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/redact"
 )
 
-// ServeHTTP makes a session of a request by one of the server's carriers, and
-// has the Handler called. Other requests are answered with the status that
-// says what is wrong with them.
+// The error that [Trace.HandshakeFailed] gets matches ErrServerFull if the server refused a
+// client because it has as many clients or handshakes as it allows.
+var ErrServerFull = errors.New("server is full")
+
+// The error that [Trace.HandshakeFailed] gets matches ErrNotHandshake if a request did not
+// ask for a connection of one of the server's carriers: those of browsers, probes and
+// scanners do not.
+var ErrNotHandshake = errors.New("not a request of the carriers here")
+
+// ServeHTTP upgrades a request of one of the server's carriers to a session, and calls the
+// Handler with its [Dialer]. It answers any other request with a status that names the
+// problem.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.init()
 	r = r.WithContext(withClient(r.Context()))
 	d, err := s.handshake(w, r)
+	if refused, ok := err.(*refusal); ok {
+		refused.answer(w)
+	}
 	if err != nil {
-		s.failed(r, err)
+		s.handshakeFailed(r, err)
 		return
 	}
-	if s.config.serverID != "" {
-		d.session.say(controlMessage{kind: controlServer, text: s.config.serverID}) // as far as it can be told
-	}
-	handling := false
-	defer func() {
-		if !handling { // a trace function panics
-			s.handlers.Done()
-			d.Close()
-		}
-	}()
-	d.session.begin(d.hear, func() { s.remove(d) })
-	handling = true
-	go s.handle(d, func() { s.Handler.HandleEndpoint(d) })
-	s.acceptFrom(d)
+	s.serveClient(d)
 }
 
-// failed announces that r did not lead to a session.
-func (s *Server) failed(r *http.Request, err error) {
-	level := slog.LevelWarn
-	if errors.Is(err, ErrAlreadyConnected) || errors.Is(err, ErrServerClosed) { // as it has to be, and again and again
-		level = slog.LevelDebug
-	}
-	err = redact.Error(err) // as authorize may have repeated what the client says
-	log := clientOf(r.Context()).label(s.config.logger).With("remote", redact.Text(r.RemoteAddr))
-	if rejected, ok := errors.AsType[*carrier.RejectedError](err); ok {
-		log = log.With("status", rejected.StatusCode)
-	}
-	log.Log(r.Context(), level, "backdial: handshake failed", "err", err)
-	if s.config.trace.HandshakeFailed != nil {
-		s.config.trace.HandshakeFailed(r, err)
-	}
-}
-
-// ErrServerFull is matched by the error that [Trace.HandshakeFailed] is told when a
-// client was refused because there are as many as there may be.
-var ErrServerFull = errors.New("server is full")
-
-// ErrNotHandshake is matched by the error that [Trace.HandshakeFailed] is told for a
-// request that does not ask for a connection of one of the server's carriers, such as
-// those of browsers, probes and scanners.
-var ErrNotHandshake = errors.New("not a request of the carriers here")
-
-// handshake makes a session of r, and registers it. If it fails, it has answered.
+// handshake makes a registered session of r. Its error is a *refusal unless r has been
+// answered already.
 func (s *Server) handshake(w http.ResponseWriter, r *http.Request) (*Dialer, error) {
 	if err := checkHeader(r); err != nil {
-		return nil, answer(w, err)
+		return nil, err
 	}
 	from := s.config.address.sourceOf(r)
 	if err := s.beginHandshake(from); err != nil {
-		return nil, answer(w, err)
+		return nil, err
 	}
 	defer s.endHandshake(from) // also if a function of the user panics
-	d, err := s.accept(w, r, from)
+	if s.Handler == nil {
+		return nil, refuse(http.StatusInternalServerError, fmt.Errorf("transport: Server.Handler is nil"))
+	}
+	by, offered := s.carrierOf(r)
+	if by == nil {
+		return nil, s.refuseOther(r)
+	}
+	if s.config.serverID != "" && isConnected(r, s.config.serverID) {
+		return nil, refuse(http.StatusMisdirectedRequest, fmt.Errorf("transport: %w", ErrAlreadyConnected))
+	}
+	r, err := s.admit(r, from)
 	if err != nil {
 		return nil, err
 	}
-	if !s.add(d) { // too late to answer anything else
+	m, protocol, err := s.config.choose(by, offered)
+	if err != nil {
+		return nil, refuse(http.StatusBadRequest, fmt.Errorf("transport: %w", err))
+	}
+	d, err := s.upgrade(w, r, from, by, m, protocol)
+	if err != nil {
+		return nil, fmt.Errorf("transport: %w", err)
+	}
+	if !s.add(d) { // too late for another answer
 		d.Close()
 		return nil, ErrServerClosed
 	}
@@ -91,17 +82,17 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request) (*Dialer, err
 
 const (
 	// maxHeaderBytes and maxHeaderFields limit the header of a request, which the
-	// Dialer keeps. A field of no bytes costs a hundred in memory, so that their
-	// number counts as well.
+	// Dialer keeps. An empty field takes a hundred bytes of memory, so their number
+	// counts as well.
 	maxHeaderBytes  = 16 << 10
 	maxHeaderFields = 100
 
-	// headerSlack is what net/http reads beyond what it is told to.
+	// headerSlack is what net/http reads beyond its MaxHeaderBytes.
 	headerSlack = 4 << 10
 )
 
-// checkHeader refuses a request whose header is larger than it may be. The server in
-// front of this one may allow more, or not count the fields.
+// checkHeader refuses a request with too large a header. An http.Server in front may allow
+// more bytes, and does not count fields.
 func checkHeader(r *http.Request) error {
 	fields, size := 0, len(r.Host)+len(r.URL.Path)+len(r.URL.RawPath)+len(r.URL.RawQuery)
 	for name, values := range r.Header {
@@ -114,14 +105,14 @@ func checkHeader(r *http.Request) error {
 		return nil
 	}
 	return &refusal{
-		carrier.RejectedError{StatusCode: http.StatusRequestHeaderFieldsTooLarge},
-		fmt.Errorf("transport: header of %d fields and %d bytes: there may be %d and %d", fields, size, maxHeaderFields, maxHeaderBytes),
+		rejection: carrier.RejectedError{StatusCode: http.StatusRequestHeaderFieldsTooLarge},
+		cause:     fmt.Errorf("transport: header of %d fields and %d bytes: there may be %d and %d", fields, size, maxHeaderFields, maxHeaderBytes),
 	}
 }
 
-// beginHandshake takes a place for a handshake, which endHandshake frees. There is
-// none when the server has enough to do, or enough of this source, or is not to have
-// clients any more. Close and Shutdown wait for it.
+// beginHandshake takes a place for a handshake, which endHandshake frees. Close and
+// Shutdown wait for it. beginHandshake refuses the client if the server is closing, or if it
+// or the source has as many handshakes or clients as it may.
 func (s *Server) beginHandshake(from source) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -158,46 +149,7 @@ func (s *Server) freeHandshake(from source) {
 	s.useLocked(from, -1, 0)
 }
 
-// accept makes a session of r. If it fails, it has answered.
-func (s *Server) accept(w http.ResponseWriter, r *http.Request, from source) (*Dialer, error) {
-	if s.Handler == nil {
-		return nil, refuse(w, http.StatusInternalServerError, fmt.Errorf("transport: Server.Handler is nil"))
-	}
-	by, offered := s.carrierOf(r)
-	if by == nil {
-		w.Header().Set("Upgrade", "websocket")
-		w.Header().Set("Connection", "Upgrade")
-		return nil, refuse(w, http.StatusUpgradeRequired,
-			fmt.Errorf("transport: %s %s is %w (%s)",
-				redact.Text(r.Method), redact.Quote(r.URL.Path), ErrNotHandshake, s.carrierNames()))
-	}
-	if s.config.serverID != "" && isConnected(r, s.config.serverID) {
-		return nil, refuse(w, http.StatusMisdirectedRequest, fmt.Errorf("transport: %w", ErrAlreadyConnected))
-	}
-	r, err := s.admit(r, from)
-	if err != nil {
-		return nil, answer(w, err)
-	}
-	m, protocol, err := s.config.choose(by, offered)
-	if err != nil {
-		return nil, refuse(w, http.StatusBadRequest, fmt.Errorf("transport: %w", err))
-	}
-	conn, err := by.Upgrade(w, r, protocol)
-	if err != nil {
-		return nil, fmt.Errorf("transport: %w", err)
-	}
-	var d *Dialer
-	limits := s.limits()
-	limits.OnExhausting = func() { s.exhausting(d) } // because of what d has dialled
-	session, err := startSession(&s.config, by, conn, m, m.DialSide, limits)
-	if err != nil {
-		return nil, fmt.Errorf("transport: %w", err)
-	}
-	session.client = clientOf(r.Context())
-	d = newDialer(r, from, session)
-	return d, nil
-}
-
+// carrierOf returns the carrier that r asks for, and the protocols that it offers.
 func (s *Server) carrierOf(r *http.Request) (by carrier.Carrier, offered []string) {
 	for _, c := range s.config.carriers {
 		if offered, ok := c.Offer(r); ok {
@@ -207,16 +159,20 @@ func (s *Server) carrierOf(r *http.Request) (by carrier.Carrier, offered []strin
 	return nil, nil
 }
 
-func (s *Server) carrierNames() string {
+// refuseOther refuses a request that is for none of the server's carriers.
+func (s *Server) refuseOther(r *http.Request) error {
 	var names []string
 	for _, c := range s.config.carriers {
 		names = append(names, c.Name())
 	}
-	return strings.Join(names, ", ")
+	refused := refuse(http.StatusUpgradeRequired, fmt.Errorf("transport: %s %s is %w (%s)",
+		redact.Text(r.Method), redact.Quote(r.URL.Path), ErrNotHandshake, strings.Join(names, ", ")))
+	refused.rejection.Header = http.Header{"Upgrade": {"websocket"}, "Connection": {"Upgrade"}}
+	return refused
 }
 
-// isConnected reports whether the client of r says that it holds a session to the
-// server of that ID.
+// isConnected reports whether the client of r says that it has a session to the server with
+// this ID.
 func isConnected(r *http.Request, id string) bool {
 	for _, list := range r.Header[connectedHeader] {
 		for one := range strings.SplitSeq(list, ",") {
@@ -228,14 +184,14 @@ func isConnected(r *http.Request, id string) bool {
 	return false
 }
 
-// admit asks the user's functions whether a client may connect. It returns the
-// request with the values that they have added to its context.
+// admit asks the user's functions whether a client may connect. It returns the request with
+// the values that they have added to its context.
 func (s *Server) admit(r *http.Request, from source) (*http.Request, error) {
 	if check := s.config.checkOrigin; check != nil {
 		if !check(r) {
 			return r, &refusal{
-				carrier.RejectedError{StatusCode: http.StatusForbidden},
-				fmt.Errorf("transport: %w: %s", carrier.ErrOrigin, redact.Quote(r.Header.Get("Origin"))),
+				rejection: carrier.RejectedError{StatusCode: http.StatusForbidden},
+				cause:     fmt.Errorf("transport: %w: %s", carrier.ErrOrigin, redact.Quote(r.Header.Get("Origin"))),
 			}
 		}
 		r = carrier.AllowOrigin(r)
@@ -251,7 +207,7 @@ func (s *Server) admit(r *http.Request, from source) (*http.Request, error) {
 	select {
 	case err := <-answered:
 		if err != nil {
-			return r, rejection(err)
+			return r, refusalFor(err)
 		}
 		if s.isClosing() {
 			return r, unavailable(ErrServerClosed, drainRetryAfter)
@@ -266,7 +222,7 @@ func (s *Server) admit(r *http.Request, from source) (*http.Request, error) {
 	}
 }
 
-// authorize asks the user's function, in a goroutine that ends with it.
+// authorize calls the user's function, in a goroutine that ends with it.
 func (s *Server) authorize(r *http.Request, answered chan<- error) {
 	err := errors.New("it has ended without an answer")
 	defer func() {
@@ -274,15 +230,18 @@ func (s *Server) authorize(r *http.Request, answered chan<- error) {
 			s.panicked(v, func(l *slog.Logger) *slog.Logger {
 				return clientOf(r.Context()).label(l).With("remote", r.RemoteAddr)
 			})
-			err = &refusal{carrier.RejectedError{StatusCode: http.StatusInternalServerError}, fmt.Errorf("panic: %s", redact.Text(fmt.Sprint(v)))}
+			err = &refusal{
+				rejection: carrier.RejectedError{StatusCode: http.StatusInternalServerError},
+				cause:     fmt.Errorf("panic: %s", redact.Text(fmt.Sprint(v))),
+			}
 		}
 		answered <- err
 	}()
 	err = s.config.authorize(r)
 }
 
-// keepHandshakeUntil takes another place for what goes on although its handshake
-// does not: there are to be no more of these either.
+// keepHandshakeUntil takes another place for a function that outlives its handshake, so that
+// these are bounded too.
 func (s *Server) keepHandshakeUntil(done <-chan error, from source) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -293,7 +252,25 @@ func (s *Server) keepHandshakeUntil(done <-chan error, from source) {
 	}()
 }
 
-// limits are those of a session on this side.
+// upgrade upgrades r and starts the session. If it fails, it has answered r.
+func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, from source, by carrier.Carrier, m mux.Muxer, protocol string) (*Dialer, error) {
+	conn, err := by.Upgrade(w, r, protocol)
+	if err != nil {
+		return nil, err
+	}
+	var d *Dialer
+	limits := s.limits()
+	limits.OnExhausting = func() { s.exhausting(d) } // not before d has dialled
+	session, err := startSession(&s.config, by, conn, m, m.DialSide, limits)
+	if err != nil {
+		return nil, err
+	}
+	session.client = clientOf(r.Context())
+	d = newDialer(r, from, session)
+	return d, nil
+}
+
+// limits returns the limits of a session on this side.
 func (s *Server) limits() mux.Config {
 	c := s.config.session
 	if s.config.acceptFromClient == nil {
@@ -302,4 +279,39 @@ func (s *Server) limits() mux.Config {
 		c.MaxStreams = defaultMaxStreamsOfClient
 	}
 	return c
+}
+
+// serveClient announces the session of d, which add has registered, and calls the Handler.
+func (s *Server) serveClient(d *Dialer) {
+	if s.config.serverID != "" {
+		d.session.say(controlMessage{kind: controlServer, text: s.config.serverID}) // best effort
+	}
+	handling := false
+	defer func() {
+		if !handling { // a trace function panics
+			s.handlers.Done()
+			d.Close()
+		}
+	}()
+	d.session.begin(d.hear, func() { s.remove(d) })
+	handling = true
+	go s.handle(d, func() { s.Handler.HandleEndpoint(d) })
+	s.acceptFrom(d)
+}
+
+// handshakeFailed announces that r did not lead to a session.
+func (s *Server) handshakeFailed(r *http.Request, err error) {
+	level := slog.LevelWarn
+	if errors.Is(err, ErrAlreadyConnected) || errors.Is(err, ErrServerClosed) { // expected, and frequent
+		level = slog.LevelDebug
+	}
+	err = redact.Error(err) // authorize may have repeated what the client says
+	log := clientOf(r.Context()).label(s.config.logger).With("remote", redact.Text(r.RemoteAddr))
+	if rejected, ok := errors.AsType[*carrier.RejectedError](err); ok {
+		log = log.With("status", rejected.StatusCode)
+	}
+	log.Log(r.Context(), level, "backdial: handshake failed", "err", err)
+	if s.config.trace.HandshakeFailed != nil {
+		s.config.trace.HandshakeFailed(r, err)
+	}
 }

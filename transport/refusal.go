@@ -12,87 +12,85 @@ import (
 	"github.com/backdial/backdial/carrier"
 )
 
-// A refusal is why a request did not lead to a session, and how it is answered.
+// A refusal is why a request did not lead to a session, and the answer to it.
 type refusal struct {
-	answer carrier.RejectedError
-	cause  error
+	rejection carrier.RejectedError // the answer
+	cause     error
+	shown     bool // the client is shown the cause
 }
 
 func (r *refusal) Error() string { return r.cause.Error() }
 
-// Unwrap has the error match the answer first, and not what the user's function
-// would have liked it to be.
-func (r *refusal) Unwrap() []error { return []error{&r.answer, r.cause} }
+// Unwrap puts the answer first: an error of the user's function may contain another one.
+func (r *refusal) Unwrap() []error { return []error{&r.rejection, r.cause} }
 
-// unavailable is the refusal of a client that may come back after a while.
-func unavailable(cause error, retryAfter time.Duration) error {
+// answer sends the answer.
+func (r *refusal) answer(w http.ResponseWriter) {
+	maps.Copy(w.Header(), canonical(r.rejection.Header))
+	switch status := r.rejection.StatusCode; {
+	case r.shown:
+		http.Error(w, strings.TrimPrefix(r.Error(), "transport: "), status)
+	case r.rejection.Body == nil:
+		http.Error(w, http.StatusText(status), status)
+	default:
+		w.WriteHeader(status)
+		w.Write(r.rejection.Body)
+	}
+}
+
+// refuse returns the refusal of a request that cannot become a session, and shows the client
+// why.
+func refuse(status int, cause error) *refusal {
+	return &refusal{rejection: carrier.RejectedError{StatusCode: status}, cause: cause, shown: true}
+}
+
+// unavailable returns the refusal of a client that may come back after a while.
+func unavailable(cause error, retryAfter time.Duration) *refusal {
 	return later(http.StatusServiceUnavailable, cause, retryAfter)
 }
 
-func later(status int, cause error, retryAfter time.Duration) error {
+func later(status int, cause error, retryAfter time.Duration) *refusal {
 	seconds := strconv.Itoa(int(retryAfter.Seconds()))
-	return &refusal{carrier.RejectedError{
-		StatusCode: status,
-		Header:     http.Header{"Retry-After": {seconds}},
-	}, cause}
-}
-
-// answer answers a request as err says, a refusal, and returns err.
-func answer(w http.ResponseWriter, err error) error {
-	r, ok := errors.AsType[*refusal](err)
-	if !ok {
-		return refuse(w, http.StatusInternalServerError, err)
+	return &refusal{
+		rejection: carrier.RejectedError{StatusCode: status, Header: http.Header{"Retry-After": {seconds}}},
+		cause:     cause,
 	}
-	maps.Copy(w.Header(), canonical(r.answer.Header))
-	if r.answer.Body == nil {
-		http.Error(w, http.StatusText(r.answer.StatusCode), r.answer.StatusCode)
-		return err
-	}
-	w.WriteHeader(r.answer.StatusCode)
-	w.Write(r.answer.Body)
-	return err
-}
-
-// refuse answers a request with what is wrong, and returns it.
-func refuse(w http.ResponseWriter, status int, err error) error {
-	http.Error(w, strings.TrimPrefix(err.Error(), "transport: "), status)
-	return &refusal{carrier.RejectedError{StatusCode: status}, err}
 }
 
 // ErrUnauthorized and ErrForbidden are for the function of [WithAuthorize]: an error that
-// matches one of them sends the client away for good, with status 401 or 403. A client
-// finds a [*carrier.RejectedError] in its error instead.
+// matches one of them sends the client away for good, with status 401 or 403. The client's
+// error matches [*carrier.RejectedError] instead.
 //
 // [*carrier.RejectedError]: https://pkg.go.dev/github.com/backdial/backdial/carrier#RejectedError
 var (
-	ErrUnauthorized error = &refusal{carrier.RejectedError{StatusCode: http.StatusUnauthorized}, errors.New("unauthorized")}
-	ErrForbidden    error = &refusal{carrier.RejectedError{StatusCode: http.StatusForbidden}, errors.New("forbidden")}
+	ErrUnauthorized error = &refusal{rejection: carrier.RejectedError{StatusCode: http.StatusUnauthorized}, cause: errors.New("unauthorized")}
+	ErrForbidden    error = &refusal{rejection: carrier.RejectedError{StatusCode: http.StatusForbidden}, cause: errors.New("forbidden")}
 )
 
-// rejection is the refusal of a client because of an error of the user's function. If
-// that does not say how to answer, something has failed that may work again soon.
-func rejection(err error) error {
+// refusalFor returns the refusal for an error of the user's function. An error that does not
+// say how to answer may be gone the next time.
+func refusalFor(err error) *refusal {
 	cause := fmt.Errorf("transport: authorize: %w", err)
 	rejected, ok := errors.AsType[*carrier.RejectedError](err)
 	if !ok {
 		return unavailable(cause, authorizeRetryAfter)
 	}
-	r := &refusal{*rejected, cause}
-	r.answer.Header = canonical(rejected.Header)
-	if isVerdict(&r.answer) {
-		r.answer.Header.Set(carrier.RejectedHeader, "1")
+	r := &refusal{rejection: *rejected, cause: cause}
+	r.rejection.Header = canonical(rejected.Header)
+	if isVerdict(&r.rejection) {
+		r.rejection.Header.Set(carrier.RejectedHeader, "1")
 	}
-	if r.answer.Final() && r.answer.Header.Get("Cache-Control") == "" {
-		r.answer.Header.Set("Cache-Control", "no-store") // or else others may get it too
+	if r.rejection.Final() && r.rejection.Header.Get("Cache-Control") == "" {
+		r.rejection.Header.Set("Cache-Control", "no-store") // a cache must not send it to other clients
 	}
-	if r.answer.StatusCode < 400 || r.answer.StatusCode > 599 {
-		r.answer.StatusCode = http.StatusForbidden
+	if r.rejection.StatusCode < 400 || r.rejection.StatusCode > 599 {
+		r.rejection.StatusCode = http.StatusForbidden
 	}
 	return r
 }
 
-// isVerdict reports whether an answer is about the client, and not about its request,
-// which something on the way may have changed, or about the time.
+// isVerdict reports whether an answer is about the client, and not about the time, or about
+// the request, which something on the way may have changed.
 func isVerdict(answer *carrier.RejectedError) bool {
 	switch answer.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusGone:
@@ -101,7 +99,7 @@ func isVerdict(answer *carrier.RejectedError) bool {
 	return false
 }
 
-// canonical returns a copy of h whose fields have the names that package http knows.
+// canonical returns a copy of h whose fields have the names that package http uses.
 func canonical(h http.Header) http.Header {
 	c := make(http.Header, len(h))
 	for name, values := range h {
