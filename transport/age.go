@@ -22,7 +22,7 @@ func (s *Server) expireLater(d *Dialer) *time.Timer {
 // at the age that somebody has set; by default nothing is, and a client that cannot
 // move stays.
 func (s *Server) expire(d *Dialer) {
-	if !s.work() {
+	if !s.holdSessions() {
 		return
 	}
 	defer s.sessions.Done()
@@ -39,11 +39,11 @@ func (s *Server) expire(d *Dialer) {
 		d.retire(ctx, moved, asking, EndTooOld)
 		return
 	}
-	d.leaving.asked.Store(false) // it stays, and whoever comes is not its next session
+	d.drain.asked.Store(false) // it stays, and whoever comes is not its next session
 }
 
-// work makes Close and Shutdown wait for sessions.Done, unless they are under way.
-func (s *Server) work() bool {
+// holdSessions makes Close and Shutdown wait for sessions.Done, unless they are under way.
+func (s *Server) holdSessions() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.closing {

@@ -114,13 +114,13 @@ func (l *lifecycle) acceptOne(ctx context.Context, s *session) (net.Conn, error)
 		return s.conn(st), nil
 	}
 	if ctx.Err() == nil {
-		l.exhausted(s)
+		l.acceptedAll(s)
 	}
 	return nil, err
 }
 
-// exhausted notes that s has no more streams.
-func (l *lifecycle) exhausted(s *session) {
+// acceptedAll notes that s has no more streams.
+func (l *lifecycle) acceptedAll(s *session) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	a := &l.arrivals

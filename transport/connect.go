@@ -24,7 +24,7 @@ var ErrLostRace = errors.New("another carrier was first")
 // failed, or half of the time has passed. timeout is what bounded has beyond
 // ctx.
 func (c *Client) connect(ctx, bounded context.Context, timeout time.Duration, config *config, u *url.URL, header http.Header) (*session, error) {
-	c.paths.settle(time.Now())
+	c.paths.learn(time.Now())
 	header = header.Clone() // attempts that are given up may look at it later
 	tries := make([]*try, len(config.carriers))
 	var usual, reserve []*try
@@ -61,7 +61,7 @@ func (c *Client) connect(ctx, bounded context.Context, timeout time.Duration, co
 	var failed attempts
 	for _, t := range tries {
 		if bounded.Err() != nil { // which not every carrier heeds
-			t.end(t.explain(t.failed(ctxerr.Of(bounded))))
+			t.end(t.explain(t.failure(ctxerr.Of(bounded))))
 		}
 		if t.err != nil {
 			failed = append(failed, t.err)
@@ -127,9 +127,9 @@ func (c *Client) won(winner *try, tries []*try) *session {
 		session.info.Fallback = &preferred
 	}
 	path := winner.path
-	session.settle = func() {
-		c.paths.settle(time.Now())
-		c.stripped.settle(path, session, time.Now())
+	session.learn = func() {
+		c.paths.learn(time.Now())
+		c.stripped.learn(path, session, time.Now())
 	}
 	if last := tries[len(tries)-1]; winner != last { // there is another to use instead
 		// Silence takes that long to be noticed.

@@ -130,6 +130,6 @@ func (s *session) say(m controlMessage) error {
 // sayMoved tells the server that the client has another session, because of which it
 // closes this one.
 func (s *session) sayMoved() {
-	s.hear(EndMoved)
+	s.heardReason(EndMoved)
 	s.say(controlMessage{kind: controlMoved})
 }

@@ -37,12 +37,12 @@ type Dialer struct {
 	session *session
 	request context.Context // of the client's request, for its values
 	expiry  *time.Timer     // nil for none; guarded by Server.mu
-	leaving leaving
+	drain   drain
 }
 
 func newDialer(r *http.Request, from source, s *session) *Dialer {
 	d := &Dialer{Header: r.Header.Clone(), URL: r.URL, TLS: r.TLS, source: from, session: s, request: r.Context()}
-	d.leaving.init(s)
+	d.drain.init(s)
 	return d
 }
 
@@ -66,16 +66,16 @@ func (d *Dialer) DialContext(ctx context.Context, network, addr string) (net.Con
 }
 
 func (d *Dialer) dial(ctx context.Context) (net.Conn, error) {
-	if err := d.leaving.whyNot(d.session); err != nil {
+	if err := d.drain.whyNot(d.session); err != nil {
 		return nil, err
 	}
 	st, err := d.session.mux.Open(ctx)
 	switch {
 	case err == nil:
-	case d.leaving.whyNot(d.session) != nil && ctx.Err() == nil: // while it waited
-		return nil, context.Cause(d.leaving.dialable)
+	case d.drain.whyNot(d.session) != nil && ctx.Err() == nil: // while it waited
+		return nil, context.Cause(d.drain.dialable)
 	case errors.Is(err, mux.ErrGoAway): // said in the multiplexer's own words, as by wslis
-		d.leaving.start(explainGone(err))
+		d.drain.start(explainGone(err))
 		fallthrough
 	default:
 		return nil, explainGone(d.session.explain(err))
@@ -87,7 +87,7 @@ func (d *Dialer) dial(ctx context.Context) (net.Conn, error) {
 // error. Close waits a few seconds at most until the client has what was
 // written before.
 func (d *Dialer) Close() error {
-	d.leaving.end(fmt.Errorf("transport: dial: %w", d.session.closedHere(net.ErrClosed)))
+	d.drain.endDial(fmt.Errorf("transport: dial: %w", d.session.closedHere(net.ErrClosed)))
 	return d.session.mux.Close()
 }
 
@@ -125,7 +125,7 @@ func (d *Dialer) Ping(ctx context.Context) error {
 // ([Dialer.Shutdown], [Server.Shutdown], [WithMaxAge], or because the session's stream
 // ids run out), and may still do so: a client that is let stay, because it cannot move,
 // is not moving.
-func (d *Dialer) Moving() bool { return d.leaving.asked.Load() }
+func (d *Dialer) Moving() bool { return d.drain.asked.Load() }
 
 // Done is closed when the session has ended.
 func (d *Dialer) Done() <-chan struct{} { return d.session.mux.Context().Done() }

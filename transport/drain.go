@@ -17,9 +17,9 @@ import (
 // down itself, or the session has used up its stream ids.
 var ErrDraining = errors.New("session is draining")
 
-// errLeaving is the error of Dial when it is the server that does not want the
+// errDraining is the error of Dial when it is the server that does not want the
 // session any more.
-var errLeaving = fmt.Errorf("transport: dial: %w", ErrDraining)
+var errDraining = fmt.Errorf("transport: dial: %w", ErrDraining)
 
 // errPeerLeaves is the error of Dial when the client shuts down. A hostile one says so as
 // often as it likes.
@@ -29,11 +29,11 @@ var errPeerLeaves = fmt.Errorf("transport: dial: %w: %w", ErrDraining, mux.ErrGo
 // a handshake, however slow.
 const moveGrace = 10 * time.Second
 
-// Leaving is what becomes of a session that its server does not want any more.
-type leaving struct {
+// A drain is what becomes of a session that its server does not want any more.
+type drain struct {
 	begin    sync.Once
 	dialable context.Context // ended by begin, by Close, or with the session: Dial fails
-	end      context.CancelCauseFunc
+	endDial  context.CancelCauseFunc
 	began    chan struct{} // closed by begin after that
 
 	asked atomic.Bool // to move
@@ -44,41 +44,41 @@ type leaving struct {
 	exodus atomic.Pointer[exodus] // the latest one, or nil
 }
 
-func (l *leaving) init(s *session) {
-	l.began, l.moved, l.stays = make(chan struct{}), make(chan struct{}), make(chan struct{}, 1)
-	l.dialable, l.end = context.WithCancelCause(s.mux.Context())
+func (dr *drain) init(s *session) {
+	dr.began, dr.moved, dr.stays = make(chan struct{}), make(chan struct{}), make(chan struct{}, 1)
+	dr.dialable, dr.endDial = context.WithCancelCause(s.mux.Context())
 }
 
 // hear notes what the client says.
 func (d *Dialer) hear(m controlMessage) {
-	l := &d.leaving
+	dr := &d.drain
 	switch m.kind {
 	case controlMoved:
-		d.session.hear(EndMoved)
-		l.move.Do(func() { close(l.moved) })
+		d.session.heardReason(EndMoved)
+		dr.move.Do(func() { close(dr.moved) })
 	case controlStaying:
 		select {
-		case l.stays <- struct{}{}:
+		case dr.stays <- struct{}{}:
 		default:
 		}
 	case controlFailed:
-		l.exodus.Load().failed(l)
+		dr.exodus.Load().failed(dr)
 	case controlLeaving:
-		d.session.hear(EndShutdown)
-		l.start(errPeerLeaves)
+		d.session.heardReason(EndShutdown)
+		dr.start(errPeerLeaves)
 	}
 }
 
-func (l *leaving) start(why error) {
-	l.begin.Do(func() {
-		l.end(why)
-		close(l.began)
+func (dr *drain) start(why error) {
+	dr.begin.Do(func() {
+		dr.endDial(why)
+		close(dr.began)
 	})
 }
 
 // whyNot returns why Dial fails although the session goes on, or nil.
-func (l *leaving) whyNot(s *session) error {
-	why := context.Cause(l.dialable)
+func (dr *drain) whyNot(s *session) error {
+	why := context.Cause(dr.dialable)
 	if !s.alive() { // in this order: that may be why
 		return nil
 	}
@@ -93,13 +93,13 @@ func (l *leaving) whyNot(s *session) error {
 // the requests that are under way are done; a gRPC connection should be closed.
 //
 // [http.Transport]: https://pkg.go.dev/net/http#Transport
-func (d *Dialer) Draining() <-chan struct{} { return d.leaving.began }
+func (d *Dialer) Draining() <-chan struct{} { return d.drain.began }
 
 // Dialable returns a context that ends when Dial fails from then on: with the session,
 // for which [Dialer.Err] tells why, or before that, with Draining, for which
 // [context.Cause] does. Unlike these two it can be waited for without a goroutine, by
 // [context.AfterFunc].
-func (d *Dialer) Dialable() context.Context { return d.leaving.dialable }
+func (d *Dialer) Dialable() context.Context { return d.drain.dialable }
 
 // Shutdown asks the client to move to another session. When it has, or says that it
 // will not, Dial fails with [ErrDraining]; Shutdown waits until the connections in use
@@ -109,15 +109,15 @@ func (d *Dialer) Dialable() context.Context { return d.leaving.dialable }
 //
 // A client that does not answer is given up after 10 s, or half of the time that ctx
 // leaves.
-func (d *Dialer) Shutdown(ctx context.Context) error { return d.leave(ctx, newExodus(), 0) }
+func (d *Dialer) Shutdown(ctx context.Context) error { return d.shutdown(ctx, newExodus(), 0) }
 
-// leave is Shutdown of a client that is to move after a delay.
-func (d *Dialer) leave(ctx context.Context, e *exodus, delay time.Duration) error {
+// shutdown is Shutdown of a client that is to move after a delay.
+func (d *Dialer) shutdown(ctx context.Context, e *exodus, delay time.Duration) error {
 	half, cancel := withHalf(ctx)
 	defer cancel()
 	began, asking := time.Now(), d.session.probe()
 	moved := d.askToMove(half, delay, delay+moveGrace, e.vain)
-	e.answered(&d.leaving, moved)
+	e.answered(&d.drain, moved)
 	if !moved {
 		// Its end makes it come back, perhaps: at a moment of its own too.
 		sleep(half, d.Done(), delay-time.Since(began))
@@ -148,19 +148,19 @@ func sleep(ctx context.Context, done <-chan struct{}, d time.Duration) {
 // long, or until vain is closed. It reports whether the client has moved.
 func (d *Dialer) askToMove(ctx context.Context, delay, patience time.Duration, vain <-chan struct{}) bool {
 	select {
-	case <-d.leaving.stays: // an answer to an earlier question
+	case <-d.drain.stays: // an answer to an earlier question
 	default:
 	}
-	d.leaving.asked.Store(true)
+	d.drain.asked.Store(true)
 	if d.session.say(controlMessage{kind: controlMove, delay: delay}) != nil {
 		return false
 	}
 	late := time.NewTimer(patience)
 	defer late.Stop()
 	select {
-	case <-d.leaving.moved:
+	case <-d.drain.moved:
 		return true
-	case <-d.leaving.stays:
+	case <-d.drain.stays:
 	case <-late.C:
 	case <-vain:
 	case <-ctx.Done():
@@ -174,7 +174,7 @@ func (d *Dialer) askToMove(ctx context.Context, delay, patience time.Duration, v
 // retire ends asking, which may be nil.
 func (d *Dialer) retire(ctx context.Context, moved bool, asking *probe, reason EndReason) error {
 	var why error = reason
-	undialable := errLeaving
+	undialable := errDraining
 	switch silence := asking.end(); {
 	case moved:
 		why = EndMoved
@@ -184,6 +184,6 @@ func (d *Dialer) retire(ctx context.Context, moved bool, asking *probe, reason E
 		d.session.say(controlMessage{kind: controlEnding, text: string(reason)}) // as far as it can be told
 	}
 	d.session.ours.CompareAndSwap(nil, &why) // unless somebody is closing it for another
-	d.leaving.start(undialable)
+	d.drain.start(undialable)
 	return d.session.mux.Shutdown(ctx)
 }

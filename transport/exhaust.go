@@ -5,7 +5,7 @@ import "math"
 // exhausting has d replaced before the stream ids of its session are used up. It does not
 // wait.
 func (s *Server) exhausting(d *Dialer) {
-	if s.work() {
+	if s.holdSessions() {
 		go func() {
 			defer s.sessions.Done()
 			d.replace()
@@ -17,12 +17,12 @@ func (s *Server) exhausting(d *Dialer) {
 // stays is dialled for as long as there are stream ids.
 func (d *Dialer) replace() {
 	ctx := d.session.mux.Context()
-	if d.askToMove(d.leaving.dialable, 0, math.MaxInt64, nil) {
+	if d.askToMove(d.drain.dialable, 0, math.MaxInt64, nil) {
 		d.retire(ctx, true, nil, EndMoved)
 		return
 	}
-	d.leaving.asked.Store(false)
-	<-d.leaving.dialable.Done()
-	d.leaving.start(errLeaving)
+	d.drain.asked.Store(false)
+	<-d.drain.dialable.Done()
+	d.drain.start(errDraining)
 	d.session.mux.Shutdown(ctx)
 }

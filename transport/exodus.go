@@ -7,10 +7,10 @@ import "sync"
 type exodus struct {
 	vain chan struct{} // closed when it is of no use to wait for any of them
 
-	mu       sync.Mutex            // guards below
-	hopeful  map[*leaving]struct{} // clients that have not answered, nor tried in vain
-	failures int                   // how often clients have tried in vain
-	over     bool                  // vain is closed, or a client has moved: there is another server
+	mu       sync.Mutex          // guards below
+	hopeful  map[*drain]struct{} // clients that have not answered, nor tried in vain
+	failures int                 // how often clients have tried in vain
+	over     bool                // vain is closed, or a client has moved: there is another server
 }
 
 // minFailures is how often clients try in vain until it is of no use to wait: with several
@@ -18,25 +18,25 @@ type exodus struct {
 const minFailures = 4
 
 func newExodus(dialers ...*Dialer) *exodus {
-	e := &exodus{vain: make(chan struct{}), hopeful: make(map[*leaving]struct{}, len(dialers))}
+	e := &exodus{vain: make(chan struct{}), hopeful: make(map[*drain]struct{}, len(dialers))}
 	for _, d := range dialers {
-		e.hopeful[&d.leaving] = struct{}{}
-		d.leaving.exodus.Store(e)
+		e.hopeful[&d.drain] = struct{}{}
+		d.drain.exodus.Store(e)
 	}
 	return e
 }
 
 // failed notes that a client has tried in vain. e may be nil.
-func (e *exodus) failed(client *leaving) {
+func (e *exodus) failed(client *drain) {
 	if e != nil {
 		e.note(client, 1, false)
 	}
 }
 
 // answered notes that a client has moved, or that it is not waited for any more.
-func (e *exodus) answered(client *leaving, moved bool) { e.note(client, 0, moved) }
+func (e *exodus) answered(client *drain, moved bool) { e.note(client, 0, moved) }
 
-func (e *exodus) note(client *leaving, failures int, moved bool) {
+func (e *exodus) note(client *drain, failures int, moved bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.hopeful, client)

@@ -47,8 +47,8 @@ func (ln *lane) fill() {
 	ln.succeed(ln.release())
 }
 
-// lost is called when s has ended.
-func (ln *lane) lost(s *session) {
+// sessionEnded is called when s has ended.
+func (ln *lane) sessionEnded(s *session) {
 	l := ln.life
 	l.mu.Lock()
 	l.live = slices.DeleteFunc(l.live, func(other *session) bool { return other == s })
@@ -141,7 +141,7 @@ func (ln *lane) succeed(s *session, move *time.Duration) {
 			err = ln.pauseBeforeMove(s, *move)
 		} else {
 			ln.outage = time.Now()
-			lasted := ln.settle(s)
+			lasted := ln.judge(s)
 			err = ln.pause(ln.life.connecting, s, s.err())
 			if !lasted {
 				ln.short++
@@ -212,7 +212,7 @@ func (ln *lane) attempt(ctx context.Context) error {
 	s, err := l.client.session(ctx, &config, held)
 	if err == nil {
 		ln.tries = 0
-		l.connected(ln, s)
+		l.begin(ln, s)
 	}
 	return err
 }
@@ -259,11 +259,11 @@ func (ln *lane) pause(ctx context.Context, old *session, err error) error {
 	}
 }
 
-// settle has the next waits be as if they were the first, if s has lasted, and reports
+// judge has the next waits be as if they were the first, if s has lasted, and reports
 // whether it has: it was stable, or its server wants another or stops, as far as is known,
 // and not at once. Refusals are over with a session that was not one itself, and in which
 // both ends spoke the same protocol.
-func (ln *lane) settle(s *session) bool {
+func (ln *lane) judge(s *session) bool {
 	err := s.err()
 	if !isRefused(err) && !errors.Is(err, mux.ErrProtocol) {
 		ln.refusals = 0
@@ -288,7 +288,7 @@ func (ln *lane) settle(s *session) bool {
 // that: its server does not wait for long.
 func (ln *lane) pauseBeforeMove(s *session, delay time.Duration) error {
 	wait := min(delay, maxRetryAfter)
-	if ln.outage = (time.Time{}); !ln.settle(s) {
+	if ln.outage = (time.Time{}); !ln.judge(s) {
 		wait = max(wait, rand.N(ln.life.config.backoff.bound(ln.short)))
 		ln.short++
 	}
@@ -305,10 +305,10 @@ func (ln *lane) pauseBeforeMove(s *session, delay time.Duration) error {
 	}
 }
 
-// known is called when the server of s says who it is. That is said once: what it says
+// serverKnown is called when the server of s says who it is. That is said once: what it says
 // later is ignored. If another lane has a session to it, s is given up. Otherwise the
 // next lane begins, if there is one. It does not wait.
-func (ln *lane) known(s *session, id string) {
+func (ln *lane) serverKnown(s *session, id string) {
 	l := ln.life
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -163,8 +163,8 @@ func (l *lifecycle) start(ctx context.Context) error {
 	return err
 }
 
-// connected begins s in a lane.
-func (l *lifecycle) connected(ln *lane, s *session) {
+// begin begins s in a lane.
+func (l *lifecycle) begin(ln *lane, s *session) {
 	if !ln.set(StateConnected, s, StateChange{}) {
 		s.mux.Close() // which nobody has heard of
 		return
@@ -176,16 +176,16 @@ func (l *lifecycle) connected(ln *lane, s *session) {
 			ln.move(s, m.delay)
 		case controlEnding:
 			if r := EndReason(m.text); r.isTold() {
-				s.hear(r)
+				s.heardReason(r)
 			}
 		case controlClosing:
-			s.hear(&ClosedError{m.text, namedReason(load(&s.theirs))})
+			s.heardReason(&ClosedError{m.text, namedReason(load(&s.theirs))})
 		case controlServer:
-			ln.known(s, m.text)
+			ln.serverKnown(s, m.text)
 		}
 	}, func() {
 		defer l.wg.Done()
-		ln.lost(s)
+		ln.sessionEnded(s)
 	})
 	for _, surplus := range l.surplus() {
 		surplus.closeBecause(EndMoved)
@@ -247,9 +247,9 @@ func (l *lifecycle) isHeldLocked(s *session) bool {
 // end when their connections are closed, or soon. It waits for that if none is in use, and
 // otherwise until the servers have what was written, but not for long.
 func (l *lifecycle) close() {
-	sessions := l.leave()
+	sessions := l.stopConnecting()
 	if l.stopAccepting() {
-		if slices.ContainsFunc(sessions, l.goesOn) {
+		if slices.ContainsFunc(sessions, l.isInUse) {
 			l.beginDrain(sessions)
 		}
 		go l.endSoon(sessions)
@@ -257,7 +257,7 @@ func (l *lifecycle) close() {
 	ctx, cancel := context.WithTimeout(l.ctx, l.config.session.WithDefaults().Linger)
 	defer cancel()
 	eachAtOnce(sessions, func(s *session) error {
-		if l.goesOn(s) {
+		if l.isInUse(s) {
 			return s.delivered(ctx)
 		}
 		select {
@@ -266,13 +266,13 @@ func (l *lifecycle) close() {
 		}
 		return nil
 	})
-	if !slices.ContainsFunc(l.sessions(), l.goesOn) {
+	if !slices.ContainsFunc(l.sessions(), l.isInUse) {
 		<-l.ctx.Done()
 	}
 }
 
-// goesOn reports whether connections of s are in use, which close does not wait for.
-func (l *lifecycle) goesOn(s *session) bool {
+// isInUse reports whether connections of s are in use, which close does not wait for.
+func (l *lifecycle) isInUse(s *session) bool {
 	return l.config.closeGrace >= 0 && s.alive() && s.mux.Streams() > 0
 }
 
@@ -307,7 +307,7 @@ func (l *lifecycle) endSoon(sessions []*session) {
 
 // shutdown drains all sessions, and lets no other begin.
 func (l *lifecycle) shutdown(ctx context.Context) error {
-	sessions := l.leave()
+	sessions := l.stopConnecting()
 	l.beginDrain(sessions)
 	err := eachAtOnce(sessions, func(s *session) error {
 		s.closeBecause(EndShutdown)
@@ -325,8 +325,8 @@ func (l *lifecycle) beginDrain(sessions []*session) {
 	}
 }
 
-// leave lets no other session begin, and returns those that there are.
-func (l *lifecycle) leave() []*session {
+// stopConnecting lets no other session begin, and returns those that there are.
+func (l *lifecycle) stopConnecting() []*session {
 	l.mu.Lock()
 	l.closing = true
 	sessions := slices.Clone(l.live)

@@ -109,10 +109,10 @@ func (m *paths) connected(p path, now time.Time, session context.Context, short 
 	m.watched[&watch{p, session, now, short}] = struct{}{}
 }
 
-// settle draws the conclusions from sessions that have ended. It is called
+// learn draws the conclusions from sessions that have ended. It is called
 // when one has, and before anything is looked up: who waits for the end of a
 // session may be first.
-func (m *paths) settle(now time.Time) {
+func (m *paths) learn(now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for w := range m.watched {

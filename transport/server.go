@@ -140,7 +140,7 @@ func (s *Server) isClosing() bool {
 // acceptFrom has the connections that the client of d opens handled, if anybody
 // wants them.
 func (s *Server) acceptFrom(d *Dialer) {
-	if s.config.acceptFromClient == nil || !s.handling() {
+	if s.config.acceptFromClient == nil || !s.holdHandlers() {
 		return
 	}
 	go func() { // ends with the session
@@ -157,8 +157,8 @@ func (s *Server) acceptFrom(d *Dialer) {
 	}()
 }
 
-// handling makes Shutdown wait for handlers.Done, unless it may not wait any more.
-func (s *Server) handling() bool {
+// holdHandlers makes Shutdown wait for handlers.Done, unless it may not wait any more.
+func (s *Server) holdHandlers() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.closing {

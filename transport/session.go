@@ -22,7 +22,7 @@ type session struct {
 	trace   *Trace
 	logger  *slog.Logger // for log, which adds what session it is
 	control control
-	settle  func()                // what there is to do when it is gone, or nil
+	learn   func()                // what there is to do when it is gone, or nil
 	ours    atomic.Pointer[error] // why this end closes it, if there is more to say
 	theirs  atomic.Pointer[error] // why the peer does, if that is known
 
@@ -115,8 +115,8 @@ func (s *session) begin(heard func(controlMessage), gone func()) {
 	context.AfterFunc(s.mux.Context(), func() {
 		<-announced
 		defer gone()
-		if s.settle != nil {
-			defer s.settle()
+		if s.learn != nil {
+			defer s.learn()
 		}
 		withErr(s.log(), s.err()).Info("backdial: client gone", "after", s.age())
 		if s.trace.ClientGone != nil {
@@ -179,8 +179,8 @@ func (s *session) closeBecause(why error) {
 	}
 }
 
-// hear notes why the peer is about to close the session.
-func (s *session) hear(why error) { s.theirs.Store(&why) }
+// heardReason notes why the peer is about to close the session.
+func (s *session) heardReason(why error) { s.theirs.Store(&why) }
 
 func load(p *atomic.Pointer[error]) error {
 	if err := p.Load(); err != nil {

@@ -46,7 +46,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	dialers := s.refuseClients()
 	spread := s.drainSpread(ctx, len(dialers))
 	e := newExodus(dialers...)
-	err := eachAtOnce(dialers, func(d *Dialer) error { return d.leave(ctx, e, rand.N(spread)) })
+	err := eachAtOnce(dialers, func(d *Dialer) error { return d.shutdown(ctx, e, rand.N(spread)) })
 	s.stopListening()
 	handled := make(chan struct{})
 	go func() { // ends with the last handler

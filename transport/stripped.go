@@ -31,10 +31,10 @@ func (m *stripped) has(p path, now time.Time) bool {
 	return now.Before(m.until[p])
 }
 
-// settle draws the conclusion from a session on p that has ended. To offer nothing to a
+// learn draws the conclusion from a session on p that has ended. To offer nothing to a
 // wslis peer makes no difference, so one that was lost before it had answered anything
 // may count.
-func (m *stripped) settle(p path, s *session, now time.Time) {
+func (m *stripped) learn(p path, s *session, now time.Time) {
 	err := context.Cause(s.mux.Context())
 	garbled := errors.Is(err, mux.ErrProtocol)
 	switch {

@@ -58,7 +58,7 @@ func (t *try) run(ctx context.Context) (*try, error) {
 func (t *try) dial(ctx context.Context) error {
 	muxes, err := t.config.muxesOn(t.by)
 	if err != nil {
-		return t.failed(err)
+		return t.failure(err)
 	}
 	if !t.mute {
 		t.request.Protocols = muxes.protocols()
@@ -70,7 +70,7 @@ func (t *try) dial(ctx context.Context) error {
 	m, err := t.config.agreed(t.by, muxes, t.request.Protocols, conn.Protocol())
 	if err != nil {
 		conn.Close()
-		return t.failed(err)
+		return t.failure(err)
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() }) // ListenSide may wait for the peer
 	session, err := startSession(t.config, t.by, conn, m, m.ListenSide, t.config.session)
@@ -81,7 +81,7 @@ func (t *try) dial(ctx context.Context) error {
 		err = fmt.Errorf("start %s: %w", m.Name(), ctxerr.Of(ctx))
 	}
 	if err != nil {
-		return t.failed(err)
+		return t.failure(err)
 	}
 	session.mute = t.mute
 	t.session = session
@@ -115,11 +115,11 @@ func (t *try) end(err error) {
 func (t *try) endLost() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.endLocked(t.failed(fmt.Errorf("no session within %v: %w", time.Since(t.began).Round(time.Millisecond), ErrLostRace)))
+	t.endLocked(t.failure(fmt.Errorf("no session within %v: %w", time.Since(t.began).Round(time.Millisecond), ErrLostRace)))
 }
 
-// failed says what was tried when err came of it.
-func (t *try) failed(err error) error {
+// failure says what was tried when err came of it.
+func (t *try) failure(err error) error {
 	return redact.Dial(t.by.Name(), t.request.URL, t.request.Header, err)
 }
 
