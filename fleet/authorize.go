@@ -75,7 +75,7 @@ func (f *Fleet) admit(ctx context.Context, id string) (dead []*member, err error
 	}
 	alive := f.rivals(id)
 	if f.duplicates == ReplaceDead { // which takes its time, whoever waits for that
-		dead, alive = split(context.WithoutCancel(ctx), alive)
+		dead, alive = probeAll(context.WithoutCancel(ctx), alive)
 	}
 	if len(alive) == 0 && ctx.Err() == nil {
 		return dead, nil

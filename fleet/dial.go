@@ -42,7 +42,7 @@ func (f *Fleet) dial(ctx context.Context, id string, wait bool) (net.Conn, error
 		if !isGone(err) {
 			return nil, fmt.Errorf("fleet: dial %q: %w", id, err)
 		}
-		f.leave(m, err)
+		f.remove(m, err)
 	}
 }
 

@@ -105,7 +105,7 @@ func (f *Fleet) enter(m *member, beaten []*member) error {
 			beaten = append(beaten, rivals...)
 			continue
 		}
-		dead, alive := split(context.Background(), rivals)
+		dead, alive := probeAll(context.Background(), rivals)
 		if len(alive) > 0 {
 			f.count(func(s *Stats) { s.Rejected++ })
 			return errConflict
@@ -159,8 +159,8 @@ func (f *Fleet) rivalsLocked(id string) []*member {
 	return slices.DeleteFunc(slices.Clone(f.membersLocked(id)), func(m *member) bool { return m.dialer.Moving() })
 }
 
-// split tells those that give no sign of life from those that do.
-func split(ctx context.Context, members []*member) (dead, alive []*member) {
+// probeAll tells those that give no sign of life from those that do.
+func probeAll(ctx context.Context, members []*member) (dead, alive []*member) {
 	answered := make([]bool, len(members))
 	var wg sync.WaitGroup
 	for i, m := range members {
@@ -183,7 +183,7 @@ func split(ctx context.Context, members []*member) (dead, alive []*member) {
 // pings ([transport.Dialer.Ping]) gives no sign of life; one that was asked to move is
 // left alone. If ctx ends first, its error is returned, and nothing is closed.
 func (f *Fleet) Probe(ctx context.Context, id string) (alive bool, err error) {
-	dead, living := split(ctx, f.rivals(id))
+	dead, living := probeAll(ctx, f.rivals(id))
 	if ctx.Err() != nil { // which may be why they have not answered
 		return false, fmt.Errorf("fleet: probe client %q: %w", id, ctxerr.Of(ctx))
 	}

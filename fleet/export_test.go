@@ -4,7 +4,7 @@ package fleet
 func (f *Fleet) Waiting() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return len(f.arrivals)
+	return len(f.awaited)
 }
 
 // Draining returns how many clients have sessions that are not dialled any more.

@@ -23,7 +23,7 @@ type Fleet struct {
 	clients  map[string][]*member          // that are connected, each with one session at least, the latest last
 	draining map[string][]*member          // that have left, and have connections all the same
 	gone     recent.Map[string, departure] // that have left, and are not back
-	arrivals map[string]*arrival           // that somebody waits for
+	awaited  map[string]*awaited           // that somebody waits for
 	watchers map[*watcher]struct{}
 	stats    Stats
 }
@@ -43,7 +43,7 @@ func New(identify Identify, opts ...Option) *Fleet {
 		identify: identify,
 		clients:  make(map[string][]*member),
 		draining: make(map[string][]*member),
-		arrivals: make(map[string]*arrival),
+		awaited:  make(map[string]*awaited),
 		watchers: make(map[*watcher]struct{}),
 	}
 	f.gone.Max = maxDepartures
@@ -123,12 +123,12 @@ func (f *Fleet) addLocked(m *member) {
 	f.stats.Sessions++
 	f.gone.Delete(m.id)
 	f.tellLocked(Change{ID: m.id, Dialer: m.dialer}, m)
-	f.arrivedLocked(m.id)
-	context.AfterFunc(m.dialer.Dialable(), func() { f.leave(m, m.whyGone()) })
+	f.joinedLocked(m.id)
+	context.AfterFunc(m.dialer.Dialable(), func() { f.remove(m, m.whyGone()) })
 }
 
-// leave has m not be dialled any more.
-func (f *Fleet) leave(m *member, why error) {
+// remove has m not be dialled any more.
+func (f *Fleet) remove(m *member, why error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.removeLocked(m, why)
@@ -148,7 +148,7 @@ func (f *Fleet) membersLocked(id string) []*member {
 // removeLocked has m not be a member any more, and reports whether it was one. Others
 // of its ID stay.
 func (f *Fleet) removeLocked(m *member, why error) bool {
-	if !remove(f.clients, m) {
+	if !removeFrom(f.clients, m) {
 		return false
 	}
 	if f.clients[m.id] == nil {
@@ -167,15 +167,15 @@ func (f *Fleet) removeLocked(m *member, why error) bool {
 func (f *Fleet) drained(m *member) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	remove(f.draining, m)
+	removeFrom(f.draining, m)
 	left, _ := f.gone.Get(m.id)
 	if err := m.dialer.Err(); left.why == context.Cause(m.dialer.Dialable()) && errors.Is(err, transport.ErrClientGone) {
 		f.gone.Set(m.id, departure{left.at, err})
 	}
 }
 
-// remove removes m, and reports whether it was there.
-func remove(from map[string][]*member, m *member) bool {
+// removeFrom removes m, and reports whether it was there.
+func removeFrom(from map[string][]*member, m *member) bool {
 	i := slices.Index(from[m.id], m)
 	if i < 0 {
 		return false

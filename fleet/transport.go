@@ -68,7 +68,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if m == nil || !m.hasNoConnection(err) {
 		return answer, err
 	}
-	t.fleet.leave(m, err)
+	t.fleet.remove(m, err)
 	again, ok := reverse.Rewound(r)
 	if !ok {
 		return nil, err

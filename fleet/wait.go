@@ -24,22 +24,22 @@ func (f *Fleet) Wait(ctx context.Context, id string) (*transport.Dialer, error) 
 // find returns the session in which a client is to be dialled, and may wait for it.
 func (f *Fleet) find(ctx context.Context, id string, wait bool) (*member, error) {
 	for {
-		m, arrival, err := f.look(id, wait)
-		if m != nil || arrival == nil {
+		m, next, err := f.look(id, wait)
+		if m != nil || next == nil {
 			return m, err
 		}
 		select {
-		case <-arrival.come:
-			f.stopWaiting(id, arrival)
+		case <-next.come:
+			f.stopWaiting(id, next)
 		case <-ctx.Done():
-			f.stopWaiting(id, arrival)
+			f.stopWaiting(id, next)
 			return nil, fmt.Errorf("wait: %w: %w", ctxerr.Of(ctx), err)
 		}
 	}
 }
 
 // look returns a session, or why there is none and what tells when there is one.
-func (f *Fleet) look(id string, wait bool) (*member, *arrival, error) {
+func (f *Fleet) look(id string, wait bool) (*member, *awaited, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if m := f.pickLocked(id); m != nil {
@@ -49,33 +49,33 @@ func (f *Fleet) look(id string, wait bool) (*member, *arrival, error) {
 	if !wait {
 		return nil, nil, err
 	}
-	a := f.arrivals[id]
+	a := f.awaited[id]
 	if a == nil {
-		a = &arrival{come: make(chan struct{})}
-		f.arrivals[id] = a
+		a = &awaited{come: make(chan struct{})}
+		f.awaited[id] = a
 	}
 	a.waiting++
 	return nil, a, err
 }
 
-// An arrival is the next session of a client that is not connected.
-type arrival struct {
+// An awaited is the next session of a client that is not connected.
+type awaited struct {
 	come    chan struct{} // closed when it has come
 	waiting int           // how many wait; guarded by Fleet.mu
 }
 
-func (f *Fleet) arrivedLocked(id string) {
-	if a := f.arrivals[id]; a != nil {
+func (f *Fleet) joinedLocked(id string) {
+	if a := f.awaited[id]; a != nil {
 		close(a.come)
-		delete(f.arrivals, id)
+		delete(f.awaited, id)
 	}
 }
 
-// stopWaiting forgets an arrival that nobody waits for any more.
-func (f *Fleet) stopWaiting(id string, a *arrival) {
+// stopWaiting forgets an awaited client that nobody waits for any more.
+func (f *Fleet) stopWaiting(id string, a *awaited) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if a.waiting--; a.waiting == 0 && f.arrivals[id] == a {
-		delete(f.arrivals, id)
+	if a.waiting--; a.waiting == 0 && f.awaited[id] == a {
+		delete(f.awaited, id)
 	}
 }
