@@ -52,7 +52,7 @@ func (c *Cluster) answer(d *transport.Dialer, conn net.Conn) {
 }
 
 // refuse says why there is no connection.
-func (c *Cluster) refuse(d *transport.Dialer, asker transport.Conn, kind answer, id string, err error) {
+func (c *Cluster) refuse(d *transport.Dialer, asker transport.Conn, kind answerKind, id string, err error) {
 	text := ""
 	if kind == answerFailed {
 		text = err.Error()
@@ -65,13 +65,13 @@ func (c *Cluster) refuse(d *transport.Dialer, asker transport.Conn, kind answer,
 
 // dialFor dials a client for the other end of d, and never anybody else: who asks here
 // is not sent on. Otherwise it returns how to answer, and why.
-func (c *Cluster) dialFor(d *transport.Dialer, asker transport.Conn, id string) (client transport.Conn, kind answer, err error) {
+func (c *Cluster) dialFor(d *transport.Dialer, asker transport.Conn, id string) (client transport.Conn, kind answerKind, err error) {
 	ctx, cancel := context.WithTimeout(d.Context(), questionTimeout)
 	defer cancel()
 	if err := c.allowed(ctx, d, asker, id); err != nil {
 		return nil, answerNotAllowed, err
 	}
-	if err := c.settled(ctx, id); err != nil {
+	if err := c.awaitProbe(ctx, id); err != nil {
 		return nil, answerMoved, err
 	}
 	conn, err := c.dialSlowly(ctx, asker, id)
@@ -101,8 +101,8 @@ func (c *Cluster) allowed(ctx context.Context, d *transport.Dialer, asker net.Co
 	return c.authorize(ctx, peerOf(d), id)
 }
 
-// settled waits until a client that another replica has too was asked for a sign of life.
-func (c *Cluster) settled(ctx context.Context, id string) error {
+// awaitProbe waits until a client that another replica has too was asked for a sign of life.
+func (c *Cluster) awaitProbe(ctx context.Context, id string) error {
 	over := c.rivals.suspected(id)
 	if over == nil {
 		return nil

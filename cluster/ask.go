@@ -12,31 +12,6 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// ask opens a connection to a client that a node is said to hold. The error matches
-// [ErrMoved] if it does not, [ErrNotAllowed], [*PeerError], or is why the client could not
-// be dialled.
-func (p *peers) ask(ctx context.Context, node Node, id string) (net.Conn, error) {
-	try, cancel := context.WithTimeoutCause(ctx, p.config.tryTimeout, p.late)
-	defer cancel()
-	for {
-		conn, s, fresh, err := p.dial(try, node)
-		if err == nil {
-			conn, err = s.ask(ctx, try, conn.(transport.Conn), id)
-		}
-		if err == nil || isAnswer(err) {
-			return conn, err
-		}
-		if s != nil && !fresh && try.Err() == nil && isOver(err) {
-			p.forget(s) // a session that was there, and about to end
-			continue
-		}
-		if ctx.Err() != nil {
-			return nil, fmt.Errorf("replica %s: %w", redact.Quote(node.Name), ctxerr.Of(ctx))
-		}
-		return nil, &PeerError{Node: node, Err: err}
-	}
-}
-
 // An answerError is what a replica has answered instead of opening a connection.
 type answerError struct {
 	node Node
@@ -64,12 +39,12 @@ func isAnswer(err error) bool {
 // ask asks for a client on conn, which is the connection to it then. try bounds the time
 // until the replica says whether it has the client, and ctx all of it.
 func (s *peer) ask(ctx, try context.Context, conn transport.Conn, id string) (net.Conn, error) {
-	kind, text, err := s.hear(try, conn, func() error {
+	kind, text, err := s.awaitAnswer(try, conn, func() error {
 		_, err := conn.Write(appendQuestion(nil, id))
 		return err
 	})
 	if err == nil && kind == answerHeld {
-		kind, text, err = s.hear(ctx, conn, func() error { return nil })
+		kind, text, err = s.awaitAnswer(ctx, conn, func() error { return nil })
 	}
 	if err == nil && kind == answerOpen {
 		return conn, nil
@@ -91,8 +66,8 @@ func (s *peer) ask(ctx, try context.Context, conn transport.Conn, id string) (ne
 	return nil, refused
 }
 
-// hear reads an answer to what ask says, unless ctx ends.
-func (s *peer) hear(ctx context.Context, conn net.Conn, ask func() error) (kind answer, text string, err error) {
+// awaitAnswer reads the answer to what ask says, unless ctx ends.
+func (s *peer) awaitAnswer(ctx context.Context, conn net.Conn, ask func() error) (kind answerKind, text string, err error) {
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	if err = ask(); err == nil {
 		kind, text, err = readAnswer(conn)

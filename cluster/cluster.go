@@ -98,7 +98,7 @@ func peerURL(address string) (*url.URL, error) {
 // Close ends the connections that lead through this process to and from other replicas,
 // and has them not find its clients any more. Those stay connected. It may be repeated.
 func (c *Cluster) Close() error {
-	c.leave()
+	c.withdraw()
 	if c.server != nil {
 		c.server.Close()
 	}
@@ -112,7 +112,7 @@ func (c *Cluster) Close() error {
 // it cuts them, and returns ctx's error. A replica shuts down the server of its clients
 // first, which moves them ([transport.Server.Shutdown]).
 func (c *Cluster) Shutdown(ctx context.Context) error {
-	c.leave()
+	c.withdraw()
 	ended := make(chan error, 2)
 	go func() { ended <- c.peers.shutdown(ctx) }()
 	go func() {
@@ -127,8 +127,8 @@ func (c *Cluster) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// leave has nobody look for clients here any more.
-func (c *Cluster) leave() {
+// withdraw has nobody look for clients here any more.
+func (c *Cluster) withdraw() {
 	c.stop()
 	if c.member != nil {
 		c.member.Close()

@@ -53,7 +53,7 @@ func (c *Cluster) dial(ctx context.Context, id string) (net.Conn, error) {
 	if why == nil || !c.waits || !passes(why) {
 		return conn, why
 	}
-	arrivals, stop := c.arrivals(ctx, id)
+	signs, stop := c.signs(ctx, id)
 	defer stop()
 	for {
 		conn, err := c.try(ctx, id)
@@ -63,7 +63,7 @@ func (c *Cluster) dial(ctx context.Context, id string) (net.Conn, error) {
 		if ctx.Err() == nil { // which would be all that it tells
 			why = err
 		}
-		if ended := arrivals.next(ctx); ended != nil {
+		if ended := signs.next(ctx); ended != nil {
 			return nil, fmt.Errorf("%w, while waiting for: %w", ended, why)
 		}
 	}
@@ -108,7 +108,7 @@ func (c *Cluster) tryOthers(ctx context.Context, id string) (net.Conn, error) {
 	var failed error // of the last one that was asked
 	var asked []string
 	if node, ok := c.owners.get(id); ok {
-		conn, err := c.ask(ctx, node, id)
+		conn, err := c.tryReplica(ctx, node, id)
 		if err == nil || !passes(err) || ctx.Err() != nil {
 			return conn, err
 		}
@@ -128,7 +128,7 @@ func (c *Cluster) tryOthers(ctx context.Context, id string) (net.Conn, error) {
 			}
 			failed = fmt.Errorf("this replica: %w", ErrMoved)
 		} else {
-			conn, err := c.ask(ctx, claim.Node, id)
+			conn, err := c.tryReplica(ctx, claim.Node, id)
 			if err == nil || !passes(err) || ctx.Err() != nil {
 				return conn, err
 			}
@@ -151,9 +151,9 @@ func located(err, failed error) error {
 	return fmt.Errorf("%w, after: %w", err, failed)
 }
 
-// ask opens a connection to a client that a node is said to hold, and remembers that.
-func (c *Cluster) ask(ctx context.Context, node Node, id string) (net.Conn, error) {
-	conn, err := c.peers.ask(ctx, node, id)
+// tryReplica opens a connection to a client that a node is said to hold, and remembers that.
+func (c *Cluster) tryReplica(ctx context.Context, node Node, id string) (net.Conn, error) {
+	conn, err := c.peers.dial(ctx, node, id)
 	switch {
 	case err == nil:
 		c.stats.remote.Add(1)

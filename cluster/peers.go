@@ -55,9 +55,34 @@ func newPeers(ctx context.Context, c *config) *peers {
 
 func (n Node) key() peerKey { return peerKey{n.Name, n.Run, n.URL, string(n.Pin)} }
 
-// dial opens a stream to a node. It returns the session of that, and whether it is a new
+// dial opens a connection to a client that a node is said to hold. The error matches
+// [ErrMoved] if it does not, [ErrNotAllowed], [*PeerError], or is why the client could not
+// be dialled.
+func (p *peers) dial(ctx context.Context, node Node, id string) (net.Conn, error) {
+	try, cancel := context.WithTimeoutCause(ctx, p.config.tryTimeout, p.late)
+	defer cancel()
+	for {
+		conn, s, fresh, err := p.openStream(try, node)
+		if err == nil {
+			conn, err = s.ask(ctx, try, conn.(transport.Conn), id)
+		}
+		if err == nil || isAnswer(err) {
+			return conn, err
+		}
+		if s != nil && !fresh && try.Err() == nil && isOver(err) {
+			p.forget(s) // a session that was there, and about to end
+			continue
+		}
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("replica %s: %w", redact.Quote(node.Name), ctxerr.Of(ctx))
+		}
+		return nil, &PeerError{Node: node, Err: err}
+	}
+}
+
+// openStream opens a stream to a node. It returns the session of that, and whether it is a new
 // one, also with some errors.
-func (p *peers) dial(ctx context.Context, node Node) (conn net.Conn, s *peer, fresh bool, err error) {
+func (p *peers) openStream(ctx context.Context, node Node) (conn net.Conn, s *peer, fresh bool, err error) {
 	s, fresh, err = p.find(node)
 	if err != nil {
 		return nil, nil, false, err
@@ -115,15 +140,15 @@ func (p *peers) run(s *peer) {
 	close(s.opened)
 	log := p.config.logger.With("replica", redact.Text(s.node.Name), "url", redact.Address(s.node.URL), "session", s.listener.Info().Session)
 	log.Info("cluster: connected to replica")
-	p.await(s)
+	p.awaitEnd(s)
 	s.listener.Close()
 	p.ended(s)
 	withEnd(log, s.listener.Err()).Info("cluster: disconnected from replica")
 }
 
-// await waits until a session is over, or was not used for so long that nobody finds it
+// awaitEnd waits until a session is over, or was not used for so long that nobody finds it
 // any more.
-func (p *peers) await(s *peer) {
+func (p *peers) awaitEnd(s *peer) {
 	idle := time.NewTicker(max(p.config.idle/4, time.Millisecond))
 	defer idle.Stop()
 	for {

@@ -16,7 +16,7 @@ func (c *Cluster) Wait(ctx context.Context, id string) error {
 	if err := fleet.CheckID(id); err != nil {
 		return fmt.Errorf("cluster: wait for %w", err)
 	}
-	arrivals, stop := c.arrivals(ctx, id)
+	signs, stop := c.signs(ctx, id)
 	defer stop()
 	var why error
 	for {
@@ -27,7 +27,7 @@ func (c *Cluster) Wait(ctx context.Context, id string) error {
 		if ctx.Err() == nil || why == nil { // or else that would be all that it tells
 			why = err
 		}
-		if ended := arrivals.next(ctx); ended != nil {
+		if ended := signs.next(ctx); ended != nil {
 			return fmt.Errorf("cluster: wait for client %q: %w: %w", id, ended, why)
 		}
 	}
@@ -58,18 +58,18 @@ func (c *Cluster) remember(id string, node Node) {
 // was heard of it: the registry may have lost that.
 const pollInterval = time.Second
 
-// Arrivals tell that it makes sense to look for a client again.
-type arrivals struct {
+// Signs tell that it makes sense to look for a client again.
+type signs struct {
 	cluster *Cluster
 	id      string
 	here    chan struct{} // closed when it is connected here; nil for a service
 	claims  <-chan Claim  // nil if the registry cannot tell
 }
 
-// arrivals begins to listen for a client, until stop or the end of ctx.
-func (c *Cluster) arrivals(ctx context.Context, id string) (a *arrivals, stop func()) {
+// signs begins to listen for a client, until stop or the end of ctx.
+func (c *Cluster) signs(ctx context.Context, id string) (a *signs, stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	a = &arrivals{cluster: c, id: id}
+	a = &signs{cluster: c, id: id}
 	a.claims, _ = c.registry.Watch(ctx, id)
 	if c.clients == nil {
 		return a, cancel
@@ -89,7 +89,7 @@ func (c *Cluster) arrivals(ctx context.Context, id string) (a *arrivals, stop fu
 }
 
 // next waits until there is a reason to look again. Its error is why there will be none.
-func (a *arrivals) next(ctx context.Context) error {
+func (a *signs) next(ctx context.Context) error {
 	poll := time.NewTimer(pollInterval)
 	defer poll.Stop()
 	select {

@@ -25,14 +25,14 @@ const (
 )
 
 // The kinds of answers.
-type answer byte
+type answerKind byte
 
 const (
-	answerHeld       answer = 1 // the client is here, and being dialled: another answer follows
-	answerOpen       answer = 2
-	answerMoved      answer = 3 // the client is not here
-	answerNotAllowed answer = 4
-	answerFailed     answer = 5 // the client is here, but cannot be dialled
+	answerHeld       answerKind = 1 // the client is here, and being dialled: another answer follows
+	answerOpen       answerKind = 2
+	answerMoved      answerKind = 3 // the client is not here
+	answerNotAllowed answerKind = 4
+	answerFailed     answerKind = 5 // the client is here, but cannot be dialled
 )
 
 var errFrame = errors.New("not what a replica says")
@@ -63,14 +63,14 @@ func readQuestion(r io.Reader) (id string, err error) {
 	return id, CheckID(id)
 }
 
-func appendAnswer(b []byte, kind answer, text string) []byte {
+func appendAnswer(b []byte, kind answerKind, text string) []byte {
 	text = text[:min(len(text), maxAnswer-1)]
 	b = binary.BigEndian.AppendUint16(b, uint16(1+len(text)))
 	b = append(b, byte(kind))
 	return append(b, text...)
 }
 
-func readAnswer(r io.Reader) (kind answer, text string, err error) {
+func readAnswer(r io.Reader) (kind answerKind, text string, err error) {
 	frame, err := readFrame(r, maxAnswer)
 	if err != nil {
 		return 0, "", err
@@ -78,7 +78,7 @@ func readAnswer(r io.Reader) (kind answer, text string, err error) {
 	if len(frame) == 0 {
 		return 0, "", fmt.Errorf("an empty answer: %w", errFrame)
 	}
-	return answer(frame[0]), string(frame[1:]), nil
+	return answerKind(frame[0]), string(frame[1:]), nil
 }
 
 // readFrame reads no byte more than the frame.
