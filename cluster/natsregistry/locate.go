@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strconv"
 	"time"
-
-	"github.com/nats-io/nats.go"
 
 	"github.com/backdial/backdial/cluster"
 )
@@ -33,40 +30,6 @@ const (
 	noResponders = "503"
 )
 
-// An answer is what came of a request.
-type answer struct {
-	claim  cluster.Claim
-	nobody bool // the engine says that there is nobody to ask
-	none   bool // who was asked does not have the client
-}
-
-// A query is a Locate that waits for answers.
-type query struct {
-	id      string
-	answers chan answer
-}
-
-// hear takes a reply, which may come from anybody.
-func (q *query) hear(msg *nats.Msg) {
-	var a answer
-	switch status := msg.Header.Get(statusHeader); {
-	case status == noResponders && len(msg.Data) == 0:
-		a.nobody = true
-	case status != "":
-		return
-	default:
-		m, err := decode(msg.Data)
-		if err != nil {
-			return
-		}
-		a.claim, a.none = m.of(q.id), m.None
-	}
-	select {
-	case q.answers <- a:
-	default:
-	}
-}
-
 // Locate implements [cluster.Registry]. It takes the first claim that is not Doubtful.
 //
 // The engine says at once if nobody has announced the client. That is ErrNotConnected, but
@@ -81,22 +44,6 @@ func (r *Registry) Locate(ctx context.Context, id string, except ...string) (clu
 		return cluster.Claim{}, fmt.Errorf("locate %q: %w", id, err)
 	}
 	return c, nil
-}
-
-// ask returns a query, and the request whose answers it hears until forget.
-func (r *Registry) ask(id string) (q *query, req request, forget func()) {
-	q = &query{id, make(chan answer, answers)}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.asked++
-	number := r.asked
-	r.queries[number] = q
-	req = request{r.subjects.locate + token(id), r.inbox + "." + tokenLocate + "." + strconv.FormatUint(number, 36)}
-	return q, req, func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		delete(r.queries, number)
-	}
 }
 
 // locate sends a request until the answers amount to something.
