@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	// settling is for how long after an outage nobody is believed that there is nobody:
+	// distrust is for how long after an outage nobody is believed that there is nobody:
 	// others are still on their way back to the engine.
-	settling = time.Second
+	distrust = time.Second
 
 	// complaints is how often what the engine refuses is logged, at most.
 	complaints = time.Second
@@ -30,8 +30,8 @@ type link struct {
 	mu         sync.Mutex // guards below
 	up         bool
 	changed    chan struct{} // closed when up changes
-	settled    time.Time
-	err        error // why it is not up; if it is, what the engine has refused since, or nil
+	trusted    time.Time     // from then on its word that nobody holds a client is believed
+	err        error         // why it is not up; if it is, what the engine has refused since, or nil
 	complained time.Time
 	ended      bool // by Close: there is nothing to complain of
 }
@@ -115,7 +115,7 @@ func (l *link) set(up bool, err error) bool {
 	defer l.mu.Unlock()
 	l.err = err
 	if up {
-		l.settled = time.Now().Add(settling)
+		l.trusted = time.Now().Add(distrust)
 	}
 	if up != l.up {
 		l.up = up
@@ -156,16 +156,16 @@ func (l *link) state() (up bool, changed <-chan struct{}, why error) {
 	return l.up, l.changed, l.err
 }
 
-// settle says that the engine was there before this registry.
-func (l *link) settle() {
+// trust says that the engine was there before this registry.
+func (l *link) trust() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.settled = time.Time{}
+	l.trusted = time.Time{}
 }
 
-// isSettled reports whether those who were there before an outage are back.
-func (l *link) isSettled() bool {
+// isTrusted reports whether those who were there before an outage are back.
+func (l *link) isTrusted() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return time.Now().After(l.settled)
+	return time.Now().After(l.trusted)
 }

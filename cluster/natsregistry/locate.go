@@ -39,7 +39,7 @@ func (r *Registry) Locate(ctx context.Context, id string, except ...string) (clu
 	if err := cluster.CheckID(id); err != nil {
 		return cluster.Claim{}, fmt.Errorf("locate: %w", err)
 	}
-	c, err := r.locate(ctx, id, &tally{except: except, settled: r.link.isSettled})
+	c, err := r.locate(ctx, id, &tally{except: except, trusted: r.link.isTrusted})
 	if err != nil {
 		return cluster.Claim{}, fmt.Errorf("locate %q: %w", id, err)
 	}
@@ -62,7 +62,7 @@ func (r *Registry) locate(ctx context.Context, id string, t *tally) (cluster.Cla
 	defer again.Stop()
 	limit := time.NewTimer(silence)
 	defer limit.Stop()
-	q, req, forget := r.ask(id)
+	q, req, forget := r.newQuery(id)
 	defer forget()
 	for requests := r.requests; ; {
 		select {

@@ -42,8 +42,8 @@ func (q *query) hear(msg *nats.Msg) {
 	}
 }
 
-// ask returns a query, and the request whose answers it hears until forget.
-func (r *Registry) ask(id string) (q *query, req request, forget func()) {
+// newQuery returns a query, and the request whose answers it hears until forget.
+func (r *Registry) newQuery(id string) (q *query, req request, forget func()) {
 	q = &query{id, make(chan answer, answers)}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -79,7 +79,7 @@ func Connect(url string, config Config) (*Registry, error) {
 	r.running.Go(r.request)
 	if r.nc.IsConnected() {
 		<-first // it is about to be told
-		r.link.settle()
+		r.link.trust()
 	}
 	return r, nil
 }

@@ -23,7 +23,7 @@ const (
 type tally struct {
 	except  []string
 	patient bool        // waits for others even if there is a good claim
-	settled func() bool // those who were there before an outage are back
+	trusted func() bool // those who were there before an outage are back
 
 	best    *cluster.Claim
 	skipped bool             // there is a claim by one of except
@@ -35,7 +35,7 @@ func (t *tally) count(a answer) bool {
 	switch {
 	case a.nobody:
 		t.skipped = false
-		return t.best == nil && t.settled()
+		return t.best == nil && t.trusted()
 	case a.none || slices.Contains(t.except, a.claim.Node.Run):
 		t.skipped = t.skipped || !a.none
 		if t.decided == nil {
@@ -69,7 +69,7 @@ func (t *tally) close(answers <-chan answer) bool {
 		case a := <-answers:
 			t.count(a)
 		default:
-			return t.best != nil || t.settled()
+			return t.best != nil || t.trusted()
 		}
 	}
 }

@@ -80,7 +80,7 @@ func (w *watch) run(ctx context.Context) {
 		case <-changed:
 			if up, changed, _ = w.r.link.state(); up {
 				w.look(ctx)
-				later.Reset(settling) // when the others are back, too
+				later.Reset(distrust) // when the others are back, too
 			}
 		case <-ctx.Done():
 			return
@@ -93,7 +93,7 @@ func (w *watch) run(ctx context.Context) {
 // look looks for the latest session of the client, while others go on.
 func (w *watch) look(ctx context.Context) {
 	w.r.start(func() {
-		c, err := w.r.locate(ctx, w.id, &tally{patient: true, settled: w.r.link.isSettled})
+		c, err := w.r.locate(ctx, w.id, &tally{patient: true, trusted: w.r.link.isTrusted})
 		if err != nil {
 			return
 		}
