@@ -10,41 +10,43 @@ import (
 
 // A Backoff says when a client connects again. The zero value means the defaults.
 //
-// The client waits for a random part of a time that begins with Min and doubles
-// with each attempt in a row, up to Max, so that the clients of a server which was
-// away come back one by one ("full jitter"). The time is never longer than the server has
-// been away, and Min: when a server comes back that was away for 5 s, it has its clients
-// again within 5.5 s, and what a handshake takes. But it also doubles with each session in a
-// row that has not lasted for Stable. A server that answers with a Retry-After header adds
-// that to the wait, an hour at most.
+// The client waits for a random part of a limit ("full jitter"), so that the clients of a
+// server that was away come back one by one. The limit begins with Min and doubles with each
+// failed attempt in a row, up to Max. It is never more than Min plus the time for which the
+// server has been away: a server that was away for 5 s has its clients back within 5.5 s, and
+// the time of a handshake. But the limit also doubles with each session in a row that did not
+// last for Stable. A Retry-After header of the server's adds to the wait, an hour at most.
 //
 // A server that asks its client to move, or closes the session without a reason
-// ([Server.Close]), is well: such a session is taken for stable once it has lasted for the
-// time above, and a move waits for as long as the server says.
+// ([Server.Close]), is well. Such a session counts as stable once it has lasted for the limit
+// above, and a move waits for as long as the server says.
 //
-// A client that is refused, in a way that has nothing to do with time, comes back more
-// and more seldom. It waits for half of a time that begins with Max and doubles with
-// each refusal, up to MaxRefused, and for a random part of the other half. A Retry-After
-// can make that longer, but not than MaxRefused. Refusals are
-// the answers of a server, or of something on the way to it, but for the statuses 408,
-// 409, 421, 425, 429 and 5xx; no multiplexer in common ([ErrNoCommonMux]); and sessions
-// of no use, because there is another to the same server ([ErrAlreadyConnected]), or
-// because the server does not speak yamux when nothing was offered. They are counted
-// until there is a session of use.
+// After a refusal that has nothing to do with time, the client comes back less and less often.
+// It waits for half of a limit that begins with Max and doubles with each refusal, up to
+// MaxRefused, and for a random part of the other half. A Retry-After header can make that
+// longer, but not more than MaxRefused. Refusals are:
+//
+//   - answers of a server, or of something on the way to it, except with status 408, 409, 421,
+//     425, 429 and 5xx
+//   - no multiplexer in common ([ErrNoCommonMux])
+//   - sessions without use, because there is another to the same server
+//     ([ErrAlreadyConnected]), or because the server does not use yamux although the client
+//     offered nothing
+//
+// They count until there is a session of use.
 type Backoff struct {
 	// Min is the longest wait before the first attempt. 0 means 500 ms.
 	Min time.Duration
 
-	// Max is the longest wait but for refusals. 0 means 30 s; less than Min means Min.
+	// Max is the longest wait, except after refusals. 0 means 30 s; less than Min means Min.
 	Max time.Duration
 
-	// MaxRefused is the longest wait after a refusal: so long it may take until a client
-	// is back when what refused it does not any more. 0 means 5 min; less than Max means
-	// Max.
+	// MaxRefused is the longest wait after a refusal: a client may need so long to return once
+	// nothing refuses it any more. 0 means 5 min; less than Max means Max.
 	MaxRefused time.Duration
 
-	// Stable is how long a session has to last for the next wait to be as if it
-	// was the first. 0 means 30 s.
+	// Stable is how long a session must last for the next wait to be as short as the first. 0
+	// means 30 s.
 	Stable time.Duration
 }
 
@@ -53,8 +55,7 @@ const (
 	defaultBackoffMax    = 30 * time.Second
 	defaultBackoffStable = 30 * time.Second
 
-	// defaultBackoffMaxRefused makes 220 requests a second of 50,000 clients that are
-	// refused.
+	// defaultBackoffMaxRefused makes 220 requests a second of 50,000 clients that are refused.
 	defaultBackoffMaxRefused = 5 * time.Minute
 
 	// maxRetryAfter is how long a server can make a client wait.
@@ -69,15 +70,15 @@ func (b Backoff) withDefaults() Backoff {
 	return b
 }
 
-// bound is the longest wait before attempt n, the first of which is 0.
+// bound returns the longest wait before attempt n, which counts from 0.
 func (b Backoff) bound(n int) time.Duration { return doubled(b.Min, n, b.Max) }
 
-// boundRefused is the longest wait after refusal n, the first of which is 0.
+// boundRefused returns the longest wait after refusal n, which counts from 0.
 func (b Backoff) boundRefused(n int) time.Duration { return doubled(b.Max, n, b.MaxRefused) }
 
-// doubled is d doubled n times, or most if that is less.
+// doubled returns d doubled n times, or most if that is less.
 func doubled(d time.Duration, n int, most time.Duration) time.Duration {
-	for ; n > 0 && d <= most/2; n-- { // so that it does not overflow
+	for ; n > 0 && d <= most/2; n-- { // d does not overflow
 		d *= 2
 	}
 	if n > 0 {
@@ -86,23 +87,23 @@ func doubled(d time.Duration, n int, most time.Duration) time.Duration {
 	return d
 }
 
-// wait is how long to wait before attempt n, after one that failed with err and so many
+// wait returns the wait before attempt n, after an attempt that failed with err and so many
 // short sessions, when the server has been away for so long.
 func (b Backoff) wait(n, short int, away time.Duration, err error) time.Duration {
 	bound := max(b.Min+min(b.bound(n)-b.Min, away), b.bound(short))
 	return rand.N(bound) + retryAfter(err, time.Now())
 }
 
-// waitRefused is how long to wait after refusal n, which is err. It is never more than
-// MaxRefused: the answer, and its Retry-After, may be somebody else's.
+// waitRefused returns the wait after refusal n, which is err. It is at most MaxRefused: the
+// answer and its Retry-After may come from something on the way.
 func (b Backoff) waitRefused(n int, err error) time.Duration {
 	bound := b.boundRefused(n)
 	asked := min(retryAfter(err, time.Now()), b.MaxRefused/2)
 	return max(bound/2+rand.N(bound-bound/2), asked+rand.N(asked+1))
 }
 
-// retryAfter is what the server in err asks for (RFC 9110, section 10.2.3). A date is one
-// of the clock that the answer has its Date from, if it has one.
+// retryAfter returns the wait that the server in err asks for (RFC 9110, section 10.2.3). A
+// date is relative to the Date of the answer, if it has one.
 func retryAfter(err error, now time.Time) (wait time.Duration) {
 	for _, rejected := range rejections(err) {
 		text := rejected.Header.Get("Retry-After")

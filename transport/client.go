@@ -8,22 +8,22 @@ import (
 	"time"
 )
 
-// A Client connects to a server and listens for what the server dials. It may be
-// used by several goroutines, and any number of times: a program that connects
-// again should do so with the same Client, which remembers carriers that do not
-// work. It must not be copied after its first use.
+// A Client connects to a server and listens for the connections that the server dials. It is
+// safe for concurrent use, any number of times. A program that connects again should use the
+// same Client, which remembers carriers that do not work. A Client must not be copied after
+// its first use.
 type Client struct {
-	// URL of the server's endpoint, such as "wss://example.com/devices".
-	// "ws" and "http" mean the same, as do "wss" and "https". A user and
-	// password in it are sent as HTTP basic authentication.
+	// URL is the address of the server's endpoint, such as "wss://example.com/devices". "ws"
+	// and "http" mean the same, as do "wss" and "https". A user and password in it are sent as
+	// HTTP basic authentication.
 	URL string
 
-	// Header is sent with the request. The server finds it in
-	// [Dialer.Header], and refuses more than 100 fields or 16 KiB.
+	// Header is sent with the request. The server has it as [Dialer.Header], and refuses more
+	// than 100 fields or 16 KiB.
 	Header http.Header
 
-	// HandshakeTimeout bounds what it takes to make a session. 0 or less means
-	// what [WithHandshakeTimeout] says, or else 10 s.
+	// HandshakeTimeout limits the time to make a session. 0 or less means the timeout of
+	// [WithHandshakeTimeout], or else 10 s.
 	HandshakeTimeout time.Duration
 
 	config config
@@ -41,58 +41,57 @@ func NewClient(url string, header http.Header, opts ...ClientOption) *Client {
 	return c
 }
 
-// DialAndListen connects to the server at url, sends header with the request,
-// and returns a listener for the connections that the server dials.
+// DialAndListen connects to the server at url, sends header with the request, and returns a
+// listener for the connections that the server dials.
 //
-// It remembers nothing of carriers that do not work. A program that connects
-// again, with more than one carrier, should do so with a [Client].
+// It does not remember carriers that do not work. A program that connects again, with more
+// than one carrier, should use a [Client].
 func DialAndListen(url string, header http.Header, opts ...ClientOption) (net.Listener, error) {
 	return NewClient(url, header, opts...).DialAndListen()
 }
 
-// DialAndListenContext is [DialAndListen] with a context, which bounds the
-// call and not the listener.
+// DialAndListenContext is [DialAndListen] with a context, which limits the call and not the
+// listener.
 func DialAndListenContext(ctx context.Context, url string, header http.Header, opts ...ClientOption) (*Listener, error) {
 	return NewClient(url, header, opts...).DialAndListenContext(ctx)
 }
 
-// DialAndListen connects to the server and returns a listener for the
-// connections that the server dials. It is a [*Listener].
+// DialAndListen connects to the server and returns a listener for the connections that the
+// server dials. It is a [*Listener].
 func (c *Client) DialAndListen() (net.Listener, error) {
 	l, err := c.DialAndListenContext(context.Background())
 	if err != nil {
-		return nil, err // and not a nil *Listener in an interface
+		return nil, err // not a nil *Listener in an interface
 	}
 	return l, nil
 }
 
-// DialAndListenContext is DialAndListen with a context, which bounds the call
-// and not the listener.
+// DialAndListenContext is DialAndListen with a context, which limits the call and not the
+// listener.
 //
-// The first carrier has a head start ([WithHeadStart]), then the second is tried
-// beside it, and so on; when one fails, the next has its turn at once. The first
-// session wins, and the other attempts are given up. [Info.Fallback] tells why
-// it is not one by a carrier that comes before.
+// The first carrier gets a head start ([WithHeadStart]). Then the client tries the second
+// beside it, and so on; when one fails, it tries the next at once. The first session wins, and
+// the client gives up the other attempts. [Info.Fallback] tells why an earlier carrier is not
+// in use.
 //
-// A carrier that failed, or had no session when another that comes after it
-// did, although it had its head start, is remembered as broken for the URL's
-// host. So is one whose session fell silent within two minutes (and the
-// keepalive, if [WithLimits] sets one). It is passed over for a minute: until
-// then it is only tried when all others have failed, or half of the handshake
-// timeout has passed. The next call tries it in its usual place again. Each
-// time that it fails in a row doubles the minute, up to an hour; a session that
-// lasts makes the client forget. An answer by the server is not a failure in
-// this sense, such as a refusal or a certificate that is not trusted.
+// The client remembers a carrier as broken, for the URL's host, if it failed, or if it had its
+// head start but a later carrier was faster. So does a session that falls silent within two
+// minutes (and the keepalive, if [WithLimits] sets one). A broken carrier is passed over for a
+// minute: in that time the client tries it only when all others have failed, or half of the
+// handshake timeout has passed. The next call tries it in its usual place. Each failure in a
+// row doubles the minute, up to an hour; a session that lasts clears the memory. An answer
+// from the server, such as a refusal or a certificate that is not trusted, does not count as a
+// failure here.
 //
-// If no carrier has a session, the error tells what each of them met with. It
-// matches, for instance, [*carrier.RejectedError] if a server refused,
-// [carrier.ErrScheme] for a URL that no carrier knows, or [ErrNoCommonMux].
+// If no carrier makes a session, the error has the reason of each. It matches, for instance,
+// [*carrier.RejectedError] if a server refused, [carrier.ErrScheme] for a URL that no carrier
+// knows, or [ErrNoCommonMux].
 //
-// With [WithReconnect] the first session is awaited in the same way as the later
-// ones: it is tried again until there is one, ctx ends, or it makes no sense to try
-// ([Retryable]). So a wrong path in the URL, which is answered with status 404, is tried
-// again too: [WithLogger] and [Trace.DialFailed] tell of it, and so does the error when
-// ctx ends. Without WithReconnect the first answer is the error.
+// With [WithReconnect] the client treats the first session as it does later ones: it tries
+// until there is one, ctx ends, or trying again makes no sense ([Retryable]). So it also tries
+// a wrong path in the URL again, which the server answers with status 404. [WithLogger],
+// [Trace.DialFailed], and the error when ctx ends tell so. Without WithReconnect the first
+// answer is the error.
 //
 // [*carrier.RejectedError]: https://pkg.go.dev/github.com/backdial/backdial/carrier#RejectedError
 // [carrier.ErrScheme]: https://pkg.go.dev/github.com/backdial/backdial/carrier#ErrScheme

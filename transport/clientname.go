@@ -8,14 +8,14 @@ import (
 	"github.com/backdial/backdial/redact"
 )
 
-// NameClient says who a client is: [Info.Client] has it from then on, and so has each line of
-// the server's log that is about the client. ctx is that of the client's request, in the
-// function of [WithAuthorize], or else [Dialer.Context]; with any other, nothing happens. The
-// latest name counts. Package fleet calls it with a client's ID.
+// NameClient says who a client is. [Info.Client] and every line of the server's log about the
+// client have the name from then on. ctx is the context of the client's request, in the
+// function of [WithAuthorize], or [Dialer.Context]; with any other, NameClient does nothing.
+// The latest name counts. Package fleet calls NameClient with a client's ID.
 func NameClient(ctx context.Context, id string) { clientOf(ctx).set(id) }
 
-// A clientName is who the client of a request is, once somebody has said it. It is nil for
-// a context that is not of a request.
+// A clientName is the name of the client that made a request, once NameClient has set it. It
+// is nil for a context that belongs to no request.
 type clientName struct{ id atomic.Pointer[string] }
 
 type clientNameKey struct{}
@@ -44,7 +44,7 @@ func (n *clientName) get() string {
 	return *n.id.Load()
 }
 
-// label returns l for lines of the client.
+// label returns l for lines about the client.
 func (n *clientName) label(l *slog.Logger) *slog.Logger {
 	if id := n.get(); id != "" {
 		return l.With("client", redact.Text(id))

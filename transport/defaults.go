@@ -13,81 +13,79 @@ import (
 	"github.com/backdial/backdial/mux/yamuxmux"
 )
 
-// What is used unless options say otherwise. This is the only file of the
-// package that names an implementation.
+// The defaults of options. No other file of the package names an implementation.
 var (
 	defaultCarriers = []carrier.Carrier{ws.New()}
 	defaultMuxes    = []mux.Muxer{qmux.New(), yamuxmux.New()}
 )
 
 const (
-	// defaultHandshakeTimeout is enough for a slow mobile network, and short
-	// enough for a person who waits.
+	// defaultHandshakeTimeout is enough for a slow mobile network, and short enough for a
+	// person who waits.
 	defaultHandshakeTimeout = 10 * time.Second
 
-	// defaultHeadStart is enough for a connection over most paths, and too
-	// short to be noticed.
+	// defaultHeadStart is enough to connect over most paths, and too short to be noticed.
 	defaultHeadStart = 300 * time.Millisecond
 
-	// minBackoff and maxBackoff bound for how long a broken carrier is passed
-	// over: not for so long that a client stays on its fallback for good.
+	// minBackoff and maxBackoff limit how long a broken carrier is passed over: no client
+	// stays on its fallback for good.
 	minBackoff = time.Minute
 	maxBackoff = time.Hour
 
-	// strippedFor is for how long a client offers no protocols where the server's
-	// choice gets lost: each time that it tries costs a session.
+	// strippedFor is how long a client offers no protocols where the server's choice gets
+	// lost: each try to do so again costs a session.
 	strippedFor = time.Hour
 
-	// shortLife is for how long a session that falls silent is held against its
-	// carrier: the path let the handshake pass, but not what followed. The
-	// defaults notice silence within half a minute, if anything can be written.
+	// shortLife is how long a session that falls silent counts against its carrier: the path
+	// let the handshake pass, but not what followed. By default the ends notice silence within
+	// half a minute, if they can write anything.
 	shortLife = 2 * time.Minute
 
-	// portAttempts is how many ports are tried when any one will do, but one
-	// carrier's is taken for another.
+	// portAttempts is how many ports to try when any will do but one carrier's is in use for
+	// another.
 	portAttempts = 10
 
-	// Enough for one process; each session costs some 15 KiB when it is idle, and
-	// the header of its request.
+	// defaultMaxSessions is enough for one process. An idle session costs some 15 KiB, and the
+	// header of its request.
 	defaultMaxSessions = 65536
 
-	// defaultMaxHandshakes lets a crowd in, without all of it being in front of
-	// whoever authorizes clients.
+	// defaultMaxHandshakes lets a crowd in without sending all of it to the user's authorize
+	// function at once.
 	defaultMaxHandshakes = 1024
 
-	// defaultMaxStreamsOfClient bounds the goroutines that one client costs.
+	// defaultMaxStreamsOfClient limits the goroutines that one client costs.
 	defaultMaxStreamsOfClient = 256
 
-	// maxSessionsOfClient is for a client that is to be reachable, not for one that
-	// visits every server that there is.
+	// maxSessionsOfClient is enough for a client to be reachable, and keeps it from visiting
+	// every server.
 	maxSessionsOfClient = 8
 
 	// defaultCloseGrace is enough for most requests, and does not keep a program for long that
 	// has forgotten its connections.
 	defaultCloseGrace = 5 * time.Second
 
-	// defaultMaxAge is for clients that can move without losing anything.
+	// defaultMaxAge applies to clients that can move without losing anything.
 	defaultMaxAge = 24 * time.Hour
 
-	// defaultDrainSpread is for a thousand clients or more. Fewer need not take as
-	// long to arrive elsewhere one by one.
+	// defaultDrainSpread is for a thousand clients or more. Fewer can arrive elsewhere one by
+	// one in less time.
 	defaultDrainSpread = 10 * time.Second
 	drainSpreadEach    = defaultDrainSpread / 1000
 
-	// What clients that are refused are told, who add something at random: when
-	// this server is likely to be another, has room again, or is less busy. A proxy
-	// may send a client that moves to the server that it is to leave, several times,
-	// and all of that has to happen within moveGrace.
+	// The Retry-After values of refusals: when this address probably leads to another server,
+	// or this one has room again or is less busy. Clients add jitter. A proxy may lead a
+	// client that moves back to the server that it leaves, several times, and all of that has
+	// to happen within moveGrace.
 	drainRetryAfter      = time.Second
 	sessionsRetryAfter   = 30 * time.Second
 	handshakesRetryAfter = time.Second
-	authorizeRetryAfter  = time.Second // whatever has failed there may work again
+	authorizeRetryAfter  = time.Second // what has failed there may work again
 
-	// answerTime is for the answer to a handshake that has taken all the time it had.
+	// answerTime is for the answer to a handshake that has used up its time.
 	answerTime = 5 * time.Second
 )
 
-// withDefaults returns c with everything set.
+// withDefaults returns c with defaults for all that is not set.
 func (c config) withDefaults() config {
 	if len(c.carriers) == 0 {
 		c.carriers = defaultCarriers
@@ -116,8 +114,8 @@ func (c config) withDefaults() config {
 	return c
 }
 
-// patience is how long a carrier may take before it is held against it that
-// another was faster.
+// patience returns how long a carrier may take before another that is faster counts against
+// it.
 func (c *config) patience() time.Duration {
 	if c.headStart < 0 {
 		return defaultHeadStart

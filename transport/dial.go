@@ -10,8 +10,7 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// dial opens a stream in the latest session that opens any, or in the next one if
-// there is none.
+// dial opens a stream in the latest session that takes any, or in the next session.
 func (l *lifecycle) dial(ctx context.Context) (net.Conn, error) {
 	var over []*session
 	var why error
@@ -42,8 +41,8 @@ func (l *lifecycle) dial(ctx context.Context) (net.Conn, error) {
 	}
 }
 
-// waitedForSession is the error of a Dial that has waited until ctx ended. why is what
-// the last session said, if there was one.
+// waitedForSession returns the error of a Dial that waited until ctx ended. why is the error
+// of the last session, or nil if there was none.
 func waitedForSession(ctx context.Context, why error) error {
 	if why == nil {
 		return fmt.Errorf("%w, while waiting for a session", ctxerr.Of(ctx))
@@ -51,14 +50,14 @@ func waitedForSession(ctx context.Context, why error) error {
 	return fmt.Errorf("%w, while waiting for a session after: %w", ctxerr.Of(ctx), why)
 }
 
-// sessionIsOver reports whether err, of opening a stream, says that the session opens
-// none any more. The session's own context may be a moment behind.
+// sessionIsOver reports whether err, of opening a stream, says that the session takes no more
+// streams. The session's own context may end a moment later.
 func sessionIsOver(err error) bool {
 	return errors.Is(err, mux.ErrSessionEnded) || errors.Is(err, mux.ErrGoAway) || errors.Is(err, net.ErrClosed)
 }
 
-// current returns the latest session that is held, but for those that are over, or
-// nil; and what ends when there may be another.
+// current returns the latest session that is held and not in over, or nil, and a context that
+// ends when there may be another.
 func (l *lifecycle) current(over []*session) (s *session, changed context.Context, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

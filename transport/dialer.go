@@ -14,28 +14,26 @@ import (
 	"github.com/backdial/backdial/redact"
 )
 
-// ErrClientGone is matched by the errors of a [Dialer] whose client has left
-// or was lost.
+// The errors of a [Dialer] match ErrClientGone if its client has left or was lost.
 var ErrClientGone = errors.New("client gone")
 
-// A Dialer is a server's end of a session: it dials one client. It may be used
-// by any number of goroutines, for as long as the client stays connected. A
-// client that comes back is another Dialer.
+// A Dialer is a server's end of a session: it dials one client. It is safe for concurrent use
+// while the client is connected. A client that connects again gets another Dialer.
 type Dialer struct {
-	// Header of the client's request, of 100 fields and 16 KiB at most. The client
-	// chose it: check it before you believe it.
+	// Header is the header of the client's request, with at most 100 fields and 16 KiB. The
+	// client chose it: do not trust it unchecked.
 	Header http.Header
 
-	// URL of the client's request: its path and query.
+	// URL has the path and query of the client's request.
 	URL *url.URL
 
-	// TLS is how the client's connection is secured, its certificate
-	// included, or nil if it is not, or by someone in front of the server.
+	// TLS describes the TLS connection of the client, including its certificate. It is nil for
+	// a connection without TLS, or where something in front of the server ends TLS.
 	TLS *tls.ConnectionState
 
 	source  source
 	session *session
-	request context.Context // of the client's request, for its values
+	request context.Context // that of the client's request, for its values
 	expiry  *time.Timer     // nil for none; guarded by Server.mu
 	drain   drain
 }
@@ -46,21 +44,19 @@ func newDialer(r *http.Request, from source, s *session) *Dialer {
 	return d
 }
 
-// Dial opens a connection to the client. It costs no round trip. What it
-// returns is a [Conn].
+// Dial opens a connection to the client, without a round trip. It returns a [Conn].
 //
-// While a client has hundreds of connections to accept, Dial waits for it to
-// accept one; [Dialer.DialContext] can give up. The error matches
-// [ErrClientGone] if the client is, [ErrDraining] if one of the two ends is about
-// to leave and what is open goes on, and [net.ErrClosed] after Close of the Dialer
-// or the server.
+// If the client has hundreds of connections to accept, Dial waits until it accepts one; use
+// [Dialer.DialContext] to give up. The error matches [ErrClientGone] if the client is gone,
+// [ErrDraining] if one end is about to leave while open connections go on, and [net.ErrClosed]
+// after Close of the Dialer or the server.
 func (d *Dialer) Dial() (net.Conn, error) {
 	return d.DialContext(context.Background(), "", "")
 }
 
-// DialContext is Dial with a context, which bounds the call and not the
-// connection. Its signature fits [http.Transport] and the like; network and
-// addr are not used. What it returns is a [Conn].
+// DialContext is Dial with a context, which limits the call and not the connection. Its
+// signature fits [http.Transport] and others; it ignores network and addr. It returns a
+// [Conn].
 func (d *Dialer) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	return d.session.tracedDial(ctx, d.dial)
 }
@@ -72,9 +68,9 @@ func (d *Dialer) dial(ctx context.Context) (net.Conn, error) {
 	st, err := d.session.mux.Open(ctx)
 	switch {
 	case err == nil:
-	case d.drain.whyNot(d.session) != nil && ctx.Err() == nil: // while it waited
+	case d.drain.whyNot(d.session) != nil && ctx.Err() == nil: // it began while Open waited
 		return nil, context.Cause(d.drain.dialable)
-	case errors.Is(err, mux.ErrGoAway): // said in the multiplexer's own words, as by wslis
+	case errors.Is(err, mux.ErrGoAway): // in the multiplexer's own protocol, as wslis does
 		d.drain.start(explainGone(err))
 		fallthrough
 	default:
@@ -83,37 +79,36 @@ func (d *Dialer) dial(ctx context.Context) (net.Conn, error) {
 	return d.session.conn(st), nil
 }
 
-// Close ends the session and its connections. Blocked calls return with an
-// error. Close waits a few seconds at most until the client has what was
-// written before.
+// Close ends the session and its connections; blocked calls return with an error. It waits a
+// few seconds at most until the client has what was written before.
 func (d *Dialer) Close() error {
 	d.drain.endDial(fmt.Errorf("transport: dial: %w", d.session.closedHere(net.ErrClosed)))
 	return d.session.mux.Close()
 }
 
-// CloseWithReason is Close, and tells the client why: its [Listener] ends with a
-// [*ClosedError]. With [WithReconnect] it connects again all the same, unless its
-// [WithRetry] says otherwise or [WithAuthorize] sends it away. reason is cut to 256 bytes.
-// A client that does not negotiate is not told.
+// CloseWithReason is Close, and tells the client why: the error of its [Listener] matches
+// [*ClosedError]. A client with [WithReconnect] connects again all the same, unless its
+// [WithRetry] decides otherwise or [WithAuthorize] sends it away. reason is cut to 256 bytes.
+// A client that does not negotiate does not get it.
 func (d *Dialer) CloseWithReason(reason string) error {
 	return d.CloseBecause(errors.New(redact.Quote(reason)), reason)
 }
 
-// CloseBecause is [Dialer.CloseWithReason] for a reason that is another on this end: why is
-// in the error of [Dialer.Err] and the log, and is not told to the client, but for the
-// [EndReason] in it, such as [EndKicked]. Without one the reason is [EndClosed].
+// CloseBecause is [Dialer.CloseWithReason] with another reason for this end: why appears in
+// [Dialer.Err] and in the log. Of why the client gets only the [EndReason] in it, such as
+// [EndKicked]; if there is none, the reason is [EndClosed].
 func (d *Dialer) CloseBecause(why error, reason string) error {
 	d.session.closeBecause(why)
 	if r := namedReason(why); r.isTold() {
-		d.session.say(controlMessage{kind: controlEnding, text: string(r)}) // as far as it can be told
+		d.session.say(controlMessage{kind: controlEnding, text: string(r)}) // best effort
 	}
 	d.session.say(controlMessage{kind: controlClosing, text: reason})
 	return d.Close()
 }
 
-// Ping asks the client for a sign of life and waits until it gives one, or ctx or the
-// session has ended. A client that speaks native in a page of a browser, or smux by
-// another library, gives none.
+// Ping asks the client for a sign of life, and waits until it answers, or ctx or the session
+// ends. A client that uses native in a browser page, or smux from another library, does not
+// answer.
 func (d *Dialer) Ping(ctx context.Context) error {
 	if err := d.session.mux.Ping(ctx); err != nil {
 		return explainGone(d.session.explain(err))
@@ -121,17 +116,17 @@ func (d *Dialer) Ping(ctx context.Context) error {
 	return nil
 }
 
-// Moving reports whether the client has been asked to move to another session
-// ([Dialer.Shutdown], [Server.Shutdown], [WithMaxAge], or because the session's stream
-// ids run out), and may still do so: a client that is let stay, because it cannot move,
-// is not moving.
+// Moving reports whether the server has asked the client to move to another session
+// ([Dialer.Shutdown], [Server.Shutdown], [WithMaxAge], or because the session runs out of
+// stream ids), and the client may still do so. It is false for a client that cannot move and
+// may stay.
 func (d *Dialer) Moving() bool { return d.drain.asked.Load() }
 
 // Done is closed when the session has ended.
 func (d *Dialer) Done() <-chan struct{} { return d.session.mux.Context().Done() }
 
-// Err returns why the session has ended, or nil while it has not. It matches
-// the same errors as that of Dial.
+// Err returns why the session has ended, or nil before that. It matches the same errors as
+// that of Dial.
 func (d *Dialer) Err() error {
 	if err := d.session.err(); err != nil {
 		return explainGone(err)
@@ -142,17 +137,16 @@ func (d *Dialer) Err() error {
 // Info describes the session.
 func (d *Dialer) Info() Info { return d.session.describe() }
 
-// Context returns a context that has the values of the client's request, as
-// they were set by the handlers around the [Server], and that ends with the
-// session.
+// Context returns a context that ends with the session, and has the values of the context of
+// the client's request, which handlers around the [Server] may have set.
 func (d *Dialer) Context() context.Context {
 	return withValuesOf(d.session.mux.Context(), d.request)
 }
 
-// withValuesOf returns a context that ends with ctx, and has the values of another,
-// and of ctx itself.
+// withValuesOf returns a context that ends with ctx, and has the values of both contexts,
+// first those of values.
 func withValuesOf(ctx, values context.Context) context.Context {
-	// What is derived from it asks it for its end by a value, which is to be ctx's.
+	// Derived contexts find their parent through Value; it must be ctx.
 	return contextWithValues{ctx, context.WithoutCancel(values)}
 }
 
@@ -168,7 +162,7 @@ func (c contextWithValues) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// explainGone makes an error of a session one of its Dialer.
+// explainGone turns an error of a session into one of its Dialer.
 func explainGone(err error) error {
 	switch {
 	case errors.Is(err, mux.ErrSessionEnded):

@@ -11,35 +11,34 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// ErrDraining is matched by the error of Dial when the session takes no new
-// connections, but those that are open go on: its client has moved or is to move to
-// another session ([Server.Shutdown], [Dialer.Shutdown], [WithMaxAge]), or is shutting
-// down itself, or the session has used up its stream ids.
+// The error of Dial matches ErrDraining if the session takes no new connections, while open
+// ones go on. Its client has moved or is about to move to another session ([Server.Shutdown],
+// [Dialer.Shutdown], [WithMaxAge]), or is shutting down, or the session has no stream ids
+// left.
 var ErrDraining = errors.New("session is draining")
 
-// errDraining is the error of Dial when it is the server that does not want the
-// session any more.
+// errDraining is the error of Dial when the server no longer wants the session.
 var errDraining = fmt.Errorf("transport: dial: %w", ErrDraining)
 
-// errPeerLeaves is the error of Dial when the client shuts down. A hostile one says so as
-// often as it likes.
+// errPeerLeaves is the error of Dial when the client shuts down. A hostile client may say so
+// again and again, so the error is made once.
 var errPeerLeaves = fmt.Errorf("transport: dial: %w: %w", ErrDraining, mux.ErrGoAway)
 
-// moveGrace is how long a client has to move, beyond the delay that it was given:
-// a handshake, however slow.
+// moveGrace is how long a client may take to move, beyond the delay that it was given: enough
+// for a slow handshake.
 const moveGrace = 10 * time.Second
 
-// A drain is what becomes of a session that its server does not want any more.
+// A drain is the state of a session that takes no new connections, or is about to.
 type drain struct {
 	begin    sync.Once
-	dialable context.Context // ended by begin, by Close, or with the session: Dial fails
+	dialable context.Context // ends by begin, by Close, or with the session; then Dial fails
 	endDial  context.CancelCauseFunc
 	began    chan struct{} // closed by begin after that
 
-	asked atomic.Bool // to move
+	asked atomic.Bool // the client was asked to move
 	move  sync.Once
 	moved chan struct{} // closed by move: the client has another session
-	stays chan struct{} // has room for one; the client will not have another
+	stays chan struct{} // has room for one: the client will not move
 
 	exodus atomic.Pointer[exodus] // the latest one, or nil
 }
@@ -49,7 +48,7 @@ func (dr *drain) init(s *session) {
 	dr.dialable, dr.endDial = context.WithCancelCause(s.mux.Context())
 }
 
-// hear notes what the client says.
+// hear handles a message from the client.
 func (d *Dialer) hear(m controlMessage) {
 	dr := &d.drain
 	switch m.kind {
@@ -69,6 +68,7 @@ func (d *Dialer) hear(m controlMessage) {
 	}
 }
 
+// start makes Dial fail because of why, which may not be nil.
 func (dr *drain) start(why error) {
 	dr.begin.Do(func() {
 		dr.endDial(why)
@@ -79,39 +79,37 @@ func (dr *drain) start(why error) {
 // whyNot returns why Dial fails although the session goes on, or nil.
 func (dr *drain) whyNot(s *session) error {
 	why := context.Cause(dr.dialable)
-	if !s.alive() { // in this order: that may be why
+	if !s.alive() { // after Cause, which the end of s may have set
 		return nil
 	}
 	return why
 }
 
-// Draining is closed when Dial fails with [ErrDraining]: because the client has moved to
-// another session, because it cannot and its server shuts down, or because it shuts down
-// itself. What is open goes on, and the session waits for it. So whoever keeps idle
-// connections has to give them up now: nothing more should be sent through an
-// [http.Transport] over this Dialer, and its CloseIdleConnections called, again when
-// the requests that are under way are done; a gRPC connection should be closed.
+// Draining is closed when Dial begins to fail with [ErrDraining]: the client has moved to
+// another session, it cannot move and its server shuts down, or it shuts down itself. Open
+// connections go on, and the session waits for them. So a program that keeps idle connections
+// must close them now. With an [http.Transport], stop sending requests over this Dialer, and
+// call CloseIdleConnections now and again when the requests under way are done. Close a gRPC
+// connection.
 //
 // [http.Transport]: https://pkg.go.dev/net/http#Transport
 func (d *Dialer) Draining() <-chan struct{} { return d.drain.began }
 
-// Dialable returns a context that ends when Dial fails from then on: with the session,
-// for which [Dialer.Err] tells why, or before that, with Draining, for which
-// [context.Cause] does. Unlike these two it can be waited for without a goroutine, by
-// [context.AfterFunc].
+// Dialable returns a context that ends when Dial begins to fail for good: with the session,
+// for which [Dialer.Err] has the reason, or earlier, with Draining, for which [context.Cause]
+// has it. Unlike for Done and Draining, no goroutine has to wait: use [context.AfterFunc].
 func (d *Dialer) Dialable() context.Context { return d.drain.dialable }
 
-// Shutdown asks the client to move to another session. When it has, or says that it
-// will not, Dial fails with [ErrDraining]; Shutdown waits until the connections in use
-// have been closed, and closes the session. A client with [WithReconnect] connects
-// anew before it leaves this session, so that it can be dialled all the time. When
-// ctx ends first, Shutdown cuts what is left and returns ctx's error.
+// Shutdown asks the client to move to another session. When the client has moved, or says that
+// it will not, Dial fails with [ErrDraining]; Shutdown waits until the connections in use are
+// closed, and then closes the session. A client with [WithReconnect] connects again before it
+// leaves this session, so the server can dial it at any time. If ctx ends first, Shutdown cuts
+// what is left and returns ctx's error.
 //
-// A client that does not answer is given up after 10 s, or half of the time that ctx
-// leaves.
+// Shutdown waits for the client's answer for 10 s, or half of the time until ctx's deadline.
 func (d *Dialer) Shutdown(ctx context.Context) error { return d.shutdown(ctx, newExodus(), 0) }
 
-// shutdown is Shutdown of a client that is to move after a delay.
+// shutdown is Shutdown of a client that moves after a delay.
 func (d *Dialer) shutdown(ctx context.Context, e *exodus, delay time.Duration) error {
 	half, cancel := withHalf(ctx)
 	defer cancel()
@@ -119,13 +117,13 @@ func (d *Dialer) shutdown(ctx context.Context, e *exodus, delay time.Duration) e
 	moved := d.askToMove(half, delay, delay+moveGrace, e.vain)
 	e.answered(&d.drain, moved)
 	if !moved {
-		// Its end makes it come back, perhaps: at a moment of its own too.
+		// The client may connect again when its session ends: at its own moment too.
 		sleep(half, d.Done(), delay-time.Since(began))
 	}
 	return d.retire(ctx, moved, asking, EndShutdown)
 }
 
-// withHalf returns a context that ends when half of ctx's time has passed.
+// withHalf returns a context that ends when half of the time until ctx's deadline has passed.
 func withHalf(ctx context.Context) (context.Context, context.CancelFunc) {
 	if deadline, ok := ctx.Deadline(); ok {
 		return context.WithTimeout(ctx, time.Until(deadline)/2)
@@ -133,7 +131,7 @@ func withHalf(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithCancel(ctx)
 }
 
-// sleep waits for so long, or until ctx has ended or done is closed.
+// sleep waits for d, or until ctx has ended or done is closed.
 func sleep(ctx context.Context, done <-chan struct{}, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -144,11 +142,11 @@ func sleep(ctx context.Context, done <-chan struct{}, d time.Duration) {
 	}
 }
 
-// askToMove asks the client to move after a delay, and waits for its answer for so
-// long, or until vain is closed. It reports whether the client has moved.
+// askToMove asks the client to move after a delay, and reports whether it has moved. It waits
+// for the answer until patience has passed or vain is closed.
 func (d *Dialer) askToMove(ctx context.Context, delay, patience time.Duration, vain <-chan struct{}) bool {
 	select {
-	case <-d.drain.stays: // an answer to an earlier question
+	case <-d.drain.stays: // the answer to an earlier question
 	default:
 	}
 	d.drain.asked.Store(true)
@@ -169,9 +167,9 @@ func (d *Dialer) askToMove(ctx context.Context, delay, patience time.Duration, v
 	return false
 }
 
-// retire drains the session, whose client was asked to move, and then closes it. The end has
-// the given reason, of which the client is told, unless the client has moved or is silent.
-// retire ends asking, which may be nil.
+// retire drains the session after the client was asked to move, and then closes it. The
+// session ends for the given reason, which the client is told, unless the client has moved or
+// is silent. retire ends asking, which may be nil.
 func (d *Dialer) retire(ctx context.Context, moved bool, asking *probe, reason EndReason) error {
 	var why error = reason
 	undialable := errDraining
@@ -181,9 +179,9 @@ func (d *Dialer) retire(ctx context.Context, moved bool, asking *probe, reason E
 	case silence != nil:
 		why, undialable = silence, explainGone(endedOtherwise(nil, silence))
 	default:
-		d.session.say(controlMessage{kind: controlEnding, text: string(reason)}) // as far as it can be told
+		d.session.say(controlMessage{kind: controlEnding, text: string(reason)}) // best effort
 	}
-	d.session.ours.CompareAndSwap(nil, &why) // unless somebody is closing it for another
+	d.session.ours.CompareAndSwap(nil, &why) // unless it is being closed for another reason
 	d.drain.start(undialable)
 	return d.session.mux.Shutdown(ctx)
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/backdial/backdial/redact"
 )
 
-// An httpEndpoint is where clients of the carriers that are upgraded arrive.
+// An httpEndpoint listens for clients of the carriers that upgrade an HTTP request.
 type httpEndpoint struct {
 	server *http.Server
 	ln     *onceListener
@@ -21,7 +21,7 @@ type httpEndpoint struct {
 func (s *Server) httpEndpoint(ln net.Listener) *httpEndpoint {
 	return &httpEndpoint{&http.Server{
 		Handler: s,
-		// They end with the upgrade.
+		// The upgrade clears both.
 		ReadTimeout:    s.config.handshakeTimeout,
 		WriteTimeout:   s.config.handshakeTimeout + answerTime,
 		MaxHeaderBytes: maxHeaderBytes - headerSlack,
@@ -37,7 +37,7 @@ func (e *httpEndpoint) Close() error {
 	return errors.Join(e.ln.Close(), e.server.Close())
 }
 
-// A onceListener closes a listener once. Not all of them like it twice.
+// A onceListener closes its listener once: some listeners fail when closed twice.
 type onceListener struct {
 	net.Listener
 	once sync.Once
@@ -49,7 +49,7 @@ func (l *onceListener) Close() error {
 	return l.err
 }
 
-// advertising tells of endpoints in every answer.
+// An advertising names endpoints in every answer.
 type advertising struct {
 	http.Handler
 	endpoints []carrier.Advertised

@@ -12,44 +12,44 @@ import (
 	"github.com/backdial/backdial/redact"
 )
 
-// An EndReason is why a session has ended, in one word, which logs and metrics have too.
-// It is an error, so that [errors.Is] finds it in those of [Dialer.Err], [Listener.Err] and
-// [Trace.ClientGone]; [EndReasonOf] returns it.
+// An EndReason is why a session has ended, in one word, which logs and metrics use too. It is
+// an error, so [errors.Is] finds it in the errors of [Dialer.Err], [Listener.Err] and
+// [Trace.ClientGone], and [EndReasonOf] returns it.
 type EndReason string
 
-// The reasons. Those that one end chooses are told to the other, unless nothing was
-// negotiated: then the client has EndClosedByPeer instead.
+// The reasons. An end that chooses one tells it to the other, unless they did not negotiate:
+// then the client has EndClosedByPeer instead.
 const (
-	// EndMoved: the client has moved to another session, as its server had asked.
+	// EndMoved: the client has moved to another session, because its server asked it to.
 	EndMoved EndReason = "moved"
 
 	// EndTooOld: the session has reached the age of [WithMaxAge], and the client had not
 	// moved.
 	EndTooOld EndReason = "too_old"
 
-	// EndShutdown: one of the ends has shut down ([Server.Shutdown], [Dialer.Shutdown],
+	// EndShutdown: one end has shut down ([Server.Shutdown], [Dialer.Shutdown],
 	// [Listener.Shutdown]), and the client had not moved.
 	EndShutdown EndReason = "shutdown"
 
 	// EndReplaced: the client has a newer session, as package fleet says.
 	EndReplaced EndReason = "replaced"
 
-	// EndKicked: the server's program has thrown the client out, by fleet.Fleet.Kick for
-	// instance.
+	// EndKicked: the server's program has closed the client's session, with fleet.Fleet.Kick
+	// for instance.
 	EndKicked EndReason = "kicked"
 
-	// EndRefused: the client was connected before it was known that it is not to be. On a
-	// client it is also that its server has sent it away, and [ErrAlreadyConnected].
+	// EndRefused: the server refused the client after it had connected. On a client it also
+	// means that its server has sent it away, and [ErrAlreadyConnected].
 	EndRefused EndReason = "refused"
 
-	// EndClosed: this end has called Close, and given no other reason.
+	// EndClosed: this end has called Close without another reason.
 	EndClosed EndReason = "closed"
 
-	// EndClosedByPeer: the other end has done that.
+	// EndClosedByPeer: the other end has called Close.
 	EndClosedByPeer EndReason = "closed_by_peer"
 
-	// EndSilent: the other end gave no sign of life ([WithKeepAlive]), or did not answer
-	// while it was asked to move. The error matches mux.ErrSilent.
+	// EndSilent: the other end gave no sign of life ([WithKeepAlive]), or did not answer when
+	// it was asked to move. The error matches mux.ErrSilent.
 	EndSilent EndReason = "silent"
 
 	// EndLost: the connection has failed. The error tells how.
@@ -65,13 +65,13 @@ var endReasons = []EndReason{
 	EndClosed, EndClosedByPeer, EndSilent, EndLost, EndProtocol,
 }
 
-// EndReasons returns all reasons that there are.
+// EndReasons returns all reasons.
 func EndReasons() []EndReason { return slices.Clone(endReasons) }
 
 // Error returns the word.
 func (r EndReason) Error() string { return string(r) }
 
-// isTold reports whether a server may tell its client that r is why the session ends.
+// isTold reports whether a server may tell its client that r is the reason.
 func (r EndReason) isTold() bool {
 	switch r {
 	case EndTooOld, EndShutdown, EndReplaced, EndKicked, EndRefused:
@@ -80,8 +80,7 @@ func (r EndReason) isTold() bool {
 	return false
 }
 
-// EndReasonOf returns why a session, or a listener, has ended with err, or "" if err is
-// nil.
+// EndReasonOf returns why a session or a listener has ended with err, or "" if err is nil.
 func EndReasonOf(err error) EndReason {
 	switch {
 	case err == nil:
@@ -102,7 +101,7 @@ func EndReasonOf(err error) EndReason {
 	return EndLost
 }
 
-// namedReason returns the reason that is in err, or "".
+// namedReason returns the reason in err, or "".
 func namedReason(err error) EndReason {
 	if r, ok := errors.AsType[EndReason](err); ok && slices.Contains(endReasons, r) {
 		return r
@@ -110,8 +109,8 @@ func namedReason(err error) EndReason {
 	return ""
 }
 
-// isClosedHere reports whether err is that of a session which this end has closed. One that
-// has ended otherwise may have any cause.
+// isClosedHere reports whether err is the error of a session that this end has closed. A
+// session that ended otherwise may have any cause.
 func isClosedHere(err error) bool {
 	return errors.Is(err, net.ErrClosed) && !errors.Is(err, mux.ErrSessionEnded)
 }
@@ -128,9 +127,9 @@ func (e *endError) Error() string { return e.text }
 
 func (e *endError) Unwrap() []error { return append([]error{e.reason}, e.causes...) }
 
-// closedHere is the error of a session or listener that this end has closed, or is closing,
-// because of why, which may be nil. cause is the multiplexer's, and matches net.ErrClosed.
-// That is not shown, because it tells nothing.
+// closedHere returns the error of a session or listener that this end closes because of why,
+// which may be nil. cause is the multiplexer's error, which matches net.ErrClosed; the text
+// leaves it out, because it tells nothing.
 func closedHere(why, cause error) error {
 	const text = "closed by this end"
 	if why == nil {
@@ -140,11 +139,11 @@ func closedHere(why, cause error) error {
 	return &endError{reason, text + ": " + words(why), []error{why, cause}, why == error(reason)}
 }
 
-// endedOtherwise is the error of a session that the peer has closed, perhaps because of what
-// it has told, or that was lost. cause is the multiplexer's.
+// endedOtherwise returns the error of a session that the peer has closed, perhaps with the
+// reason told, or that was lost. cause is the multiplexer's error.
 func endedOtherwise(told, cause error) error {
 	text := cause.Error()
-	// The peer's own words are in front of this, if it has said any.
+	// Text of the peer's own would be in front of this.
 	plain := strings.HasSuffix(text, ": "+mux.ErrClosedByPeer.Error())
 	if told == nil {
 		return &endError{EndReasonOf(cause), text, []error{cause}, plain}
@@ -153,7 +152,7 @@ func endedOtherwise(told, cause error) error {
 	return &endError{reason, words(told) + ": " + text, []error{told, cause}, plain && told == error(reason)}
 }
 
-// words is the text of err, which may be a reason.
+// words returns the text of err, which may be a reason.
 func words(err error) string {
 	if r, ok := err.(EndReason); ok {
 		return strings.ReplaceAll(string(r), "_", " ")
@@ -161,14 +160,14 @@ func words(err error) string {
 	return redact.Error(err).Error()
 }
 
-// A ClosedError is matched by the error of a session that its server has closed for a
-// reason that it gave ([Dialer.CloseWithReason]): that of [Listener.Accept] and
-// [Listener.Err], and what [WithRetry] and a [Trace] are told.
+// The error of a session matches ClosedError if its server has closed it with a reason
+// ([Dialer.CloseWithReason]): the error of [Listener.Accept] and [Listener.Err], and that
+// which [WithRetry] and a [Trace] get.
 type ClosedError struct {
-	// Reason is text for people, of 256 bytes at most. The server chose it.
+	// Reason is text for people, of at most 256 bytes. The server chose it.
 	Reason string
 
-	// End is the reason in one word, such as [EndKicked], or "" if it is in none.
+	// End is the reason in one word, such as [EndKicked], or "" if the server gave none.
 	End EndReason
 }
 

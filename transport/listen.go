@@ -12,16 +12,15 @@ import (
 	"github.com/backdial/backdial/carrier"
 )
 
-// listen makes an endpoint for each carrier that listens by itself, and one for
-// all others, at the same address. If addr leaves the port open, it is one that
-// is free for all of them.
+// listen makes an endpoint for each carrier that listens by itself, and one for all others, at
+// the same address. If addr leaves the port open, it finds one that is free for all of them.
 func (s *Server) listen(addr string, config *tls.Config) ([]carrier.Endpoint, error) {
 	for range portAttempts - 1 {
 		endpoints, err := s.listenOnce(addr, config)
 		if !hasOpenPort(addr) || !errors.Is(err, syscall.EADDRINUSE) {
 			return endpoints, err
 		}
-		// What is free for TCP is not always free for UDP.
+		// A port that is free for TCP may be in use for UDP.
 	}
 	return s.listenOnce(addr, config)
 }
@@ -81,25 +80,25 @@ func (s *Server) listenOnce(addr string, config *tls.Config) (endpoints []carrie
 	return endpoints, nil
 }
 
-// withoutHTTP2 makes clients speak HTTP/1.1, which an upgrade needs.
+// withoutHTTP2 makes clients use HTTP/1.1, which an upgrade needs.
 func withoutHTTP2(config *tls.Config) *tls.Config {
 	config = config.Clone()
 	config.NextProtos = []string{"http/1.1"}
 	return config
 }
 
-// hasOpenPort reports whether addr is a host and port, and any port will do.
+// hasOpenPort reports whether addr is a host and port, and leaves the port open.
 func hasOpenPort(addr string) bool {
 	_, port, err := net.SplitHostPort(addr)
 	return err == nil && (port == "" || port == "0")
 }
 
-// withPortOf returns addr with the port number that bound has, for an addr that
-// leaves it open or names a service: such names differ between TCP and UDP.
+// withPortOf returns addr with the port number of bound, if addr leaves the port open or names
+// a service: such names differ between TCP and UDP.
 func withPortOf(addr string, bound net.Addr) string {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
-		return addr // which means something to its carrier
+		return addr // only its carrier understands it
 	}
 	if number, err := strconv.Atoi(port); err == nil && number != 0 {
 		return addr

@@ -21,15 +21,15 @@ type ClientOption interface{ applyClient(*config) }
 type ServerOption interface{ applyServer(*config) }
 
 // An Option configures a [Client] or a [Server]. Where an option sets a number or a time, 0
-// means the default, and a negative value that there is no limit, or that something does not
-// happen; what deviates says so.
+// means the default, and a negative value means no limit, or that something does not happen.
+// Options that deviate say so.
 type Option interface {
 	ClientOption
 	ServerOption
 }
 
-// Options returns an option that stands for opts, in this order: a way to carry several, as
-// those of a program for both ends.
+// Options returns an option that applies opts in order. Use it to pass several as one, such as
+// those that a program has for both ends.
 func Options(opts ...Option) Option {
 	return option(func(c *config) {
 		for _, o := range opts {
@@ -84,22 +84,21 @@ type config struct {
 	drainSpread      time.Duration
 }
 
-// A keepAlive is what WithKeepAlive sets.
+// A keepAlive is the setting of WithKeepAlive.
 type keepAlive struct{ interval, timeout time.Duration }
 
-// WithCarriers chooses the carriers. A client prefers them in this order and
-// uses the first that works (see [Client.DialAndListenContext]), a server serves
-// all of them at once. The default is [ws.New].
+// WithCarriers sets the carriers. A client prefers them in this order and uses the first that
+// works (see [Client.DialAndListenContext]). A server serves all of them at once. The default
+// is [ws.New].
 //
 // [ws.New]: https://pkg.go.dev/github.com/backdial/backdial/carrier/ws#New
 func WithCarriers(carriers ...carrier.Carrier) Option {
 	return option(func(c *config) { c.carriers = carriers })
 }
 
-// WithMuxes chooses the multiplexers. A client offers them in this order, and
-// the server takes the first that it has too. One that needs a carrier with
-// streams of its own is only offered and taken there. The default is
-// [qmux.New] and [yamuxmux.New].
+// WithMuxes sets the multiplexers. A client offers them in this order, and the server takes
+// the first that it has too. A multiplexer that needs a carrier with streams of its own is
+// used only on such a carrier. The default is [qmux.New] and [yamuxmux.New].
 //
 // [qmux.New]: https://pkg.go.dev/github.com/backdial/backdial/mux/qmux#New
 // [yamuxmux.New]: https://pkg.go.dev/github.com/backdial/backdial/mux/yamuxmux#New
@@ -107,81 +106,77 @@ func WithMuxes(muxes ...mux.Muxer) Option {
 	return option(func(c *config) { c.muxes = muxes })
 }
 
-// WithLimits sets the limits of each session: windows, memory, streams. The
-// zero value of each field means its default, which for MaxStreams of a server is
-// 256, and has a meaning only with [WithAcceptFromClient]. OnMessage and OnExhausting
-// are not used.
+// WithLimits sets the limits of each session: windows, memory, streams. In each field, zero
+// means the default. MaxStreams of a server is 256 by default, and matters only with
+// [WithAcceptFromClient]. OnMessage and OnExhausting are ignored.
 func WithLimits(limits mux.Config) Option {
 	limits.OnExhausting = nil
 	return option(func(c *config) { c.session = limits })
 }
 
-// WithKeepAlive sets how often an end asks the other for a sign of life, and for
-// how long it then waits for one: so a path that is dead is noticed within
-// interval and timeout, and all that waits for it fails with an error that matches
-// mux.ErrSessionEnded and mux.ErrSilent. Both ends ask, each as it is set there. 0
-// means 15 s each: proxies and NATs tend to forget connections that are idle for a
-// minute. A negative interval means never; a timeout is no longer than the
-// interval. It goes before what [WithLimits] says.
+// WithKeepAlive sets how often an end asks the other for a sign of life, and how long it then
+// waits for one. So it notices a dead path within interval and timeout; whatever waits for
+// that path then fails with an error that matches mux.ErrSessionEnded and mux.ErrSilent. Both
+// ends ask, each with its own settings. 0 means 15 s for each: proxies and NATs tend to forget
+// connections that are idle for a minute. A negative interval means never; a timeout is at
+// most the interval. WithKeepAlive overrides [WithLimits].
 func WithKeepAlive(interval, timeout time.Duration) Option {
 	return option(func(c *config) { c.keepAlive = &keepAlive{interval, timeout} })
 }
 
-// WithTLSConfig sets how TLS connections are made. A client needs it to trust
-// a server whose certificate the system does not trust, or to present one of
-// its own. A server may have its certificates there, instead of in files.
-// t must not be changed afterwards. What waits in one of its functions keeps the
-// handshake waiting, beyond all timeouts.
+// WithTLSConfig sets the configuration of TLS connections. A client needs it to trust a server
+// whose certificate the system does not trust, or to present a certificate of its own. A
+// server may have its certificates in it instead of in files. Do not change t afterwards. A
+// function in t that blocks holds up the handshake beyond all timeouts.
 func WithTLSConfig(t *tls.Config) Option {
 	return option(func(c *config) { c.tls = t })
 }
 
-// WithHandshakeTimeout bounds what it takes to make a session: on a client
-// everything from looking up the server's name, on a server what comes before the
-// end of the request's header. 0 means 10 s; negative means no bound.
+// WithHandshakeTimeout limits the time to make a session: on a client from looking up the
+// server's name, on a server until the end of the request's header. 0 means 10 s; negative
+// means no limit.
 func WithHandshakeTimeout(d time.Duration) Option {
 	return option(func(c *config) { c.handshakeTimeout = d })
 }
 
-// WithHeadStart sets how long each carrier of a client is tried alone before the
-// next one is tried beside it. No carrier waits for more than its share of the
-// handshake timeout. 0 means 300 ms; negative means none: all are tried at once,
-// and the fastest is used.
+// WithHeadStart sets how long a client tries each carrier alone before it tries the next one
+// beside it. No carrier waits for more than its share of the handshake timeout. 0 means 300
+// ms; negative means none: the client tries all at once and uses the fastest.
 func WithHeadStart(d time.Duration) ClientOption {
 	return clientOption(func(c *config) { c.headStart = d })
 }
 
-// WithReconnect has a client's listener outlive its sessions: when one is lost, it
-// connects again, with pauses as b says, until the server itself sends the client away
-// for good ([Retryable]). Other refusals do not end it: they are tried again more and
-// more seldom, which is logged at level Warn ([WithLogger]) and told to
-// [Trace.StateChanged]. Without it a lost session ends the listener, and DialAndListen
-// fails with the first refusal.
+// WithReconnect makes a client's listener outlive its sessions. When a session is lost, the
+// client connects again, with pauses according to b, until the server itself sends it away for
+// good ([Retryable]). It tries again after other refusals too, less and less often, which it
+// logs at level Warn ([WithLogger]) and reports to [Trace.StateChanged]. Without WithReconnect
+// a lost session ends the listener, and DialAndListen fails with the first refusal.
 func WithReconnect(b Backoff) ClientOption {
 	b = b.withDefaults()
 	return clientOption(func(c *config) { c.backoff = &b })
 }
 
-// WithSessions has a client's listener hold up to n sessions at once, each to another of
-// the servers behind one load balancer, so that it is still connected when one of these
-// is lost. Accept returns the connections of all of them, [Listener.DialContext] uses one
-// that works, and a session that is lost or whose server asks the client to move is
-// replaced while the others go on. A listener ends when it has ended for each session. 0
-// means 1, and 8 is the most. It needs [WithReconnect]: without that, or with another n,
-// DialAndListen fails.
+// WithSessions makes a client's listener hold up to n sessions at once, each to another of the
+// servers behind one load balancer, so that it stays connected when one of these is lost.
+// Accept returns the connections of all of them, and [Listener.DialContext] uses one that
+// works. The client replaces a session that is lost, or whose server asks it to move, while
+// the others go on. The listener ends when it has ended for each session. 0 means 1, and 8 is
+// the most. WithSessions needs [WithReconnect]: without that, or with another n, DialAndListen
+// fails.
 //
-// DialAndListen returns with the first session. The others are made one at a time, and
-// only beside servers that have said who they are ([WithServerID]): a client of servers
-// that do not, such as those of wslis, has one session. The request for another lists
-// the servers that there are sessions to, in the header Backdial-Connected. One that
-// finds itself there refuses with status 421, and the client goes on, with the pauses of
-// its [Backoff], until it is led to another server. If something on the way removes that
-// header, the client gives up a second session to the same server as soon as it knows
-// ([ErrAlreadyConnected]), and goes on as after a refusal. If there are fewer than n, that is
-// one request in half of Backoff.Max on average, for as long as the listener lives:
-// 15 s by default, or 670 requests a second of 10,000 such clients. A load balancer that
-// leads a client to the same server each time lets it have one session. WithRetry has
-// to let 421 pass, as [Retryable] does.
+// DialAndListen returns with the first session. The client makes the others one at a time, and
+// only beside servers that have named themselves ([WithServerID]): with servers that do not,
+// such as those of wslis, a client has one session. Its request for another session lists the
+// servers that it has sessions to, in the header Backdial-Connected. A server in that list
+// refuses with status 421, and the client tries again, with the pauses of its [Backoff], until
+// it reaches another server. If something on the way removes the header, the client gives up a
+// second session to the same server as soon as it knows ([ErrAlreadyConnected]), and goes on
+// as after a refusal.
+//
+// With fewer than n servers, each client makes one request in half of Backoff.Max on average,
+// for as long as the listener lives: one in 15 s by default, or 670 requests a second of
+// 10,000 such clients. If a load balancer leads a client to the same server each time, it has
+// one session. The function of [WithRetry] must let 421 pass, as [Retryable] does.
 func WithSessions(n int) ClientOption {
 	return clientOption(func(c *config) { c.sessions = n })
 }
@@ -197,70 +192,69 @@ func (c *config) checkSessions() error {
 	return nil
 }
 
-// WithCloseGrace sets for how long connections that are in use go on after
-// [Listener.Close]: as long as the Shutdown of what serves the listener may take. 0 means
-// 5 s; negative means that Close cuts them.
+// WithCloseGrace sets how long connections in use go on after [Listener.Close]: as long as
+// Shutdown of the server behind the listener may take. 0 means 5 s; negative means that Close
+// cuts them.
 func WithCloseGrace(d time.Duration) ClientOption {
 	return clientOption(func(c *config) { c.closeGrace = d })
 }
 
-// WithRetry sets what decides whether a client with [WithReconnect] connects again
-// after err: what DialAndListen failed with, or why a session was lost. If not,
-// err ends the listener. The default, which nil means as well, is [Retryable]; with
-// [WithURLFunc], a URL that is of no use is retried too. A client that gets a new token
-// for each attempt ([WithHeaderFunc]) may want to go on after 401. What is retried
-// although it is a refusal has the pauses of one ([Backoff]). As with a [Trace], retry must not call Close or Shutdown of the
-// listener, which wait for it; nor must the functions of the next two options.
+// WithRetry sets the function that decides whether a client with [WithReconnect] connects
+// again after err, which is the error of DialAndListen or the end of a session. If it returns
+// false, err ends the listener. The default, also for nil, is [Retryable]; with [WithURLFunc],
+// the default retries after an invalid URL too. A client that gets a new token for each
+// attempt ([WithHeaderFunc]) may want to go on after 401. A retry after a refusal has the
+// pauses of one ([Backoff]).
+//
+// retry must not call Close or Shutdown of the listener, which wait for it, and neither must
+// the functions of WithHeaderFunc and WithURLFunc.
 func WithRetry(retry func(err error) bool) ClientOption {
 	return clientOption(func(c *config) { c.retry = retry })
 }
 
-// WithHeaderFunc sets what makes the header of each attempt to connect, instead of
-// [Client.Header]: with a token that does not last, for instance. ctx ends with
-// the attempt. An error fails it.
+// WithHeaderFunc sets the function that makes the header of each attempt to connect, instead
+// of [Client.Header]: with a token that expires, for instance. ctx ends with the attempt. An
+// error fails the attempt.
 func WithHeaderFunc(header func(ctx context.Context) (http.Header, error)) ClientOption {
 	return clientOption(func(c *config) { c.header = header })
 }
 
-// WithURLFunc sets what names the URL of each attempt to connect, instead of
-// [Client.URL]. ctx ends with the attempt. An error fails it.
+// WithURLFunc sets the function that returns the URL of each attempt to connect, instead of
+// [Client.URL]. ctx ends with the attempt. An error fails the attempt.
 func WithURLFunc(url func(ctx context.Context) (string, error)) ClientOption {
 	return clientOption(func(c *config) { c.url = url })
 }
 
-// WithCheckOrigin sets what decides whether a page in a browser may connect, going
-// by the Origin of its request, instead of what the carriers decide by: they accept
-// requests without an Origin, and pages of the host that the request is for. If it
-// reports false, the answer is status 403.
+// WithCheckOrigin sets the function that decides, by the Origin of its request, whether a page
+// in a browser may connect. If it returns false, the answer is status 403. The default accepts
+// requests without an Origin, and pages of the host that the request is for.
 func WithCheckOrigin(check func(*http.Request) bool) ServerOption {
 	return serverOption(func(c *config) { c.checkOrigin = check })
 }
 
-// WithAuthorize sets what decides, before the upgrade, whether a client may
-// connect. An error refuses it, and is taken for trouble of the server's, such as a
-// database that does not answer: the client is told to come back, with status 503 and a
-// Retry-After header, and is not shown the error. To refuse the client as such, authorize
-// returns an error that matches [ErrUnauthorized] or [ErrForbidden], or a
-// [*carrier.RejectedError], which is the answer, with its status, header and body, such
-// as 401 with WWW-Authenticate, or 429 with Retry-After.
+// WithAuthorize sets the function that decides, before the upgrade, whether a client may
+// connect. An error refuses the client. By itself an error means trouble of the server's, such
+// as a database that does not answer: the answer is status 503 with a Retry-After header, it
+// does not contain the error, and the client comes back. To refuse the client itself, return
+// an error that matches [ErrUnauthorized] or [ErrForbidden], or a [*carrier.RejectedError]
+// that has the status, header and body of the answer, such as 401 with WWW-Authenticate, or
+// 429 with Retry-After.
 //
-// Status 401, 403, 404 and 410 send the client away for good, unless there is a
-// Retry-After header: the answer has the header Backdial-Rejected ([carrier.RejectedHeader]),
-// which a RejectedError of another status may have in its own Header. A client with
-// [WithReconnect] then ends its listener. It connects again when its program does so, for
-// instance because it is restarted: nothing that the server does brings it back. So this
-// is for clients that are known to be unwanted, and not for those that are merely not
-// known, not yet, or not to this server. These are better refused with 403 and a
-// Retry-After header: they come back when the mistake is mended.
+// Status 401, 403, 404 and 410 without a Retry-After header send the client away for good: the
+// answer gets the header Backdial-Rejected ([carrier.RejectedHeader]). A RejectedError with
+// another status may have that header in its own Header. A client with [WithReconnect] then
+// ends its listener. It connects again only if its program does so, for instance after a
+// restart; the server cannot bring it back. So send away only clients that are known to be
+// unwanted. If a client is merely unknown, not known yet, or not known to this server, prefer
+// 403 with a Retry-After header: then it comes back after the mistake is mended.
 //
-// What authorize adds to the context of the request, as in
+// [Dialer.Context] has what authorize adds to the context of the request, as in
 //
 //	*r = *r.WithContext(context.WithValue(r.Context(), key, value))
 //
-// is found in [Dialer.Context]. The context ends after the handshake timeout
-// ([WithHandshakeTimeout]). Then the client is refused with status 503; as long as
-// authorize goes on all the same, it counts as a handshake ([WithMaxHandshakes]). If
-// it panics, that is logged, and the answer is status 500.
+// The context ends after the handshake timeout ([WithHandshakeTimeout]). Then the server
+// refuses the client with status 503. While authorize still runs, it counts as a handshake
+// ([WithMaxHandshakes]). If it panics, the server logs that and answers with status 500.
 //
 // [*carrier.RejectedError]: https://pkg.go.dev/github.com/backdial/backdial/carrier#RejectedError
 // [carrier.RejectedHeader]: https://pkg.go.dev/github.com/backdial/backdial/carrier#RejectedHeader
@@ -269,23 +263,23 @@ func WithAuthorize(authorize func(r *http.Request) error) ServerOption {
 }
 
 // WithAcceptFromClient lets clients open connections to the server too
-// ([Listener.DialContext]), and has handle called with each, in a goroutine of its
-// own. conn is a [Conn], and handle closes it. If handle panics, that is logged, and
-// the session closed. A client may have 256 connections open at a time ([WithLimits],
-// MaxStreams), with the native multiplexer 62 (webtransport.WithMaxStreams), and
-// 256 that have not been accepted yet. Without this option they are refused at once,
-// and a client that goes on trying loses its session.
+// ([Listener.DialContext]), and calls handle with each, in a goroutine of its own. conn is a
+// [Conn], and handle must close it. If handle panics, the server logs that and closes the
+// session. A client may have 256 connections open at a time ([WithLimits], MaxStreams), with
+// the native multiplexer 62 (webtransport.WithMaxStreams), and 256 more that are not accepted
+// yet. Without this option the server refuses such connections at once, and a client that
+// keeps trying loses its session.
 func WithAcceptFromClient(handle func(d *Dialer, conn net.Conn)) ServerOption {
 	return serverOption(func(c *config) { c.acceptFromClient = handle })
 }
 
-// WithServerID says which of the servers behind a load balancer this one is, so that a
-// client that is to hold several sessions ([WithSessions]) holds them to different
-// servers: no two may have the same ID. Clients that negotiate are told ([Info.Server]),
-// and one that has a session here already, as it says, is refused with status 421 before
-// [WithAuthorize] is asked: so it is no secret. An ID is what fleet.CheckID accepts: 1 to
-// 128 letters, digits and any of -._~, and no dot at either end. WithServerID panics if id
-// is not.
+// WithServerID names this server among those behind a load balancer, so that a client with
+// several sessions ([WithSessions]) has them to different servers. No two servers may have the
+// same ID. The server tells its ID to clients that negotiate ([Info.Server]). It refuses a
+// client that says it has a session here already, with status 421, before it calls
+// [WithAuthorize]: so the ID is no secret. An ID is what fleet.CheckID accepts: 1 to 128
+// letters, digits and any of -._~, with no dot at either end. WithServerID panics if id is
+// none.
 func WithServerID(id string) ServerOption {
 	if !ident.Valid(id) {
 		panic(fmt.Sprintf("transport: WithServerID(%.*q): %s", ident.MaxLength, id, ident.Rule))
@@ -293,70 +287,73 @@ func WithServerID(id string) ServerOption {
 	return serverOption(func(c *config) { c.serverID = id })
 }
 
-// WithMaxSessions limits the clients that are connected at a time. More are
-// refused with status 503 and a Retry-After header. 0 means 65,536; negative means no
-// limit.
+// WithMaxSessions limits the number of connected clients. The server refuses more with status
+// 503 and a Retry-After header. 0 means 65,536; negative means no limit.
 func WithMaxSessions(n int) ServerOption {
 	return serverOption(func(c *config) { c.maxSessions = n })
 }
 
-// WithMaxHandshakes limits the handshakes that are under way at a time, such as
-// those that wait for [WithAuthorize]. More are refused with status 503 and a
-// Retry-After header. It is also how many connections there may be of clients that
-// have not sent their request, on a carrier that listens by itself: for another, the
-// one that has waited longest is ended. 0 means 1,024; negative means no limit.
+// WithMaxHandshakes limits the number of handshakes under way, such as those that wait for
+// [WithAuthorize]. The server refuses more with status 503 and a Retry-After header. On a
+// carrier that listens by itself, it also limits the connections of clients that have not sent
+// their request: a new one ends the one that has waited longest. 0 means 1,024; negative means
+// no limit.
 func WithMaxHandshakes(n int) ServerOption {
 	return serverOption(func(c *config) { c.maxHandshakes = n })
 }
 
-// WithMaxAge limits how old a session gets, so that clients are authorized anew,
-// and spread over servers that were added. At 80 to 90 % of it the client is asked
-// to move ([Dialer.Shutdown]). When it has, the session is closed as soon as its
-// connections are, and what is left is cut at that age. One that cannot move,
-// because it has no [WithReconnect] or does not negotiate, is treated in the same
-// way, and may connect again when it has lost its session.
+// WithMaxAge limits the age of a session, so that clients are authorized again and spread over
+// new servers. At 80 to 90 % of the age the server asks the client to move
+// ([Dialer.Shutdown]). When the client has moved, the server closes the session as soon as its
+// connections are closed; at the full age it cuts what is left. A client that cannot move,
+// because it has no [WithReconnect] or does not negotiate, is treated in the same way, and may
+// connect again when it has lost its session.
 //
-// 0 means that clients which can move are asked to in the course of a day, and that
-// nothing is cut: a session is closed when its client has moved and its connections
-// are closed. Negative means no limit.
+// 0 means that the server asks clients that can move to do so within a day, and cuts nothing:
+// it closes a session when the client has moved and the connections are closed. Negative means
+// no limit.
 func WithMaxAge(age time.Duration) ServerOption {
 	return serverOption(func(c *config) { c.maxAge = age })
 }
 
-// WithDrainSpread sets over how long the clients of a server that shuts down are
-// asked to move, or closed if they cannot, each at a moment of its own. It takes a
-// quarter of the time that the context of [Server.Shutdown] leaves at most. 0 means
-// 10 ms for each client and 10 s at most, so that of 10,000 clients a thousand arrive
-// elsewhere in a second; negative means no time.
+// WithDrainSpread sets the time over which a server that shuts down asks its clients to move,
+// or closes those that cannot, each at a moment of its own. It takes at most a quarter of the
+// time until the deadline of [Server.Shutdown]'s context. 0 means 10 ms for each client and at
+// most 10 s, so that of 10,000 clients a thousand arrive elsewhere in a second; negative means
+// no time.
 func WithDrainSpread(d time.Duration) ServerOption {
 	return serverOption(func(c *config) { c.drainSpread = d })
 }
 
-// WithRequireNegotiation refuses peers that do not negotiate the multiplexer.
-// Without it, a WebSocket peer that does not is taken for a program that uses
-// wslis, the ancestor of this package, which speaks yamux.
+// WithRequireNegotiation refuses peers that do not negotiate the multiplexer. Without it, a
+// WebSocket peer that does not negotiate counts as a program that uses wslis, the ancestor of
+// this package, and gets yamux.
 //
-// Without it, whoever can change the headers of a handshake can have both ends speak
-// yamux: over TLS, that is who terminates it, such as a proxy. If the server's choice is
-// removed, but not the client's offer, the first session fails. The client offers nothing
-// to that host for an hour then, and the server speaks yamux too. With this option on
-// either end there is no session where something is removed.
+// So without this option, anyone who can change the headers of a handshake can make both ends
+// use yamux: over TLS, that is only something that terminates it, such as a proxy. If it
+// removes the server's choice but not the client's offer, the first session fails. Then the
+// client offers nothing to that host for an hour, so that the server uses yamux too. With this
+// option on either end there is no session where something is removed.
 func WithRequireNegotiation() Option {
 	return option(func(c *config) { c.requireNegotiation = true })
 }
 
-// WithTrace has the functions of trace called, after those of an earlier WithTrace.
+// WithTrace calls the functions of trace, after those of an earlier WithTrace.
 func WithTrace(trace Trace) Option {
 	return option(func(c *config) { c.trace = c.trace.then(trace) })
 }
 
-// WithLogger logs sessions that begin or end at level Info, those that fail to
-// begin at Warn, or at Debug if the server says that there is one already
-// ([WithSessions]), and streams at Debug; that a client with [WithReconnect] is refused at
-// Warn, and that it gives up connecting at Error; of a client's carriers, those that are
-// passed over or lose to another at Info, and attempts that start at Debug. The
-// default is to log nothing but a panic in a handler. The package documentation says what
-// lines have in them.
+// WithLogger logs at these levels:
+//
+//   - Debug: streams; attempts of a client's carriers that start; and sessions that do not
+//     begin because the client has one to the same server ([WithSessions])
+//   - Info: sessions that begin or end; and carriers that a client passes over, or that lose
+//     to another
+//   - Warn: other sessions that fail to begin; and refusals of a client with [WithReconnect]
+//   - Error: that such a client gives up connecting
+//
+// The default is to log only a panic in a handler. The package documentation lists the
+// attributes of a line.
 func WithLogger(l *slog.Logger) Option {
 	return option(func(c *config) { c.logger = l })
 }

@@ -8,26 +8,26 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// A probe asks the peer of a session for signs of life, by a goroutine, until end is called.
-// A peer that does not do what it is asked may be silent: a probe knows before the keepalive
+// A probe asks the peer of a session for signs of life, in a goroutine, until end is called. A
+// peer that does not do what it was asked to may be silent: a probe knows before the keepalive
 // does.
 type probe struct {
 	session *session
 	cancel  context.CancelFunc
-	ended   chan struct{} // closed when the goroutine has ended
-	asked   time.Time     // when it asked for what has not come
+	ended   chan struct{} // closed when the goroutine ends
+	asked   time.Time     // when it sent the question that has no answer yet
 }
 
 const (
-	// probePause is how long a peer that has answered a probe is not asked again.
+	// probePause is how long a probe leaves a peer alone that has answered.
 	probePause = 2 * time.Second
 
 	// minSilence is how long a peer has to answer.
 	minSilence = 2 * time.Second
 )
 
-// probe begins a probe. It returns nil for a peer that does not negotiate, which is sent
-// nothing before the end of its session.
+// probe begins a probe. It returns nil for a peer that does not negotiate, which gets no
+// message before the end of its session.
 func (s *session) probe() *probe {
 	if s.info.Protocol == "" {
 		return nil
@@ -51,8 +51,8 @@ func (p *probe) run(ctx context.Context) {
 }
 
 // end ends the probe, which may be nil. It returns an error that matches mux.ErrSilent if the
-// peer does not answer. A peer that has never answered is left out: there are some that
-// answer no pings.
+// peer does not answer. That does not apply to a peer that has never answered: some answer no
+// pings.
 func (p *probe) end() error {
 	if p == nil {
 		return nil

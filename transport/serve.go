@@ -12,8 +12,8 @@ import (
 	"github.com/backdial/backdial/carrier"
 )
 
-// ErrServerClosed is returned by the methods of a [Server] that serve, after
-// Close or Shutdown. It matches [http.ErrServerClosed] and [net.ErrClosed].
+// The methods of a [Server] that serve return ErrServerClosed after Close or Shutdown. It
+// matches [http.ErrServerClosed] and [net.ErrClosed].
 var ErrServerClosed error = serverClosedError{}
 
 type serverClosedError struct{}
@@ -24,29 +24,28 @@ func (serverClosedError) Is(target error) bool {
 	return target == http.ErrServerClosed || target == net.ErrClosed
 }
 
-// ListenAndServe listens on addr, lets clients connect, and hands them to h.
-// It always returns an error.
+// ListenAndServe listens on addr, lets clients connect, and calls h with each. It always
+// returns a non-nil error.
 func ListenAndServe(addr string, h EndpointHandler, opts ...ServerOption) error {
 	s := NewServer(h, opts...)
 	s.Addr = addr
 	return s.ListenAndServe()
 }
 
-// ListenAndServeTLS is [ListenAndServe] with TLS, for which certFile and
-// keyFile hold the certificate chain and its key. They may be "" if
-// [WithTLSConfig] has certificates.
+// ListenAndServeTLS is [ListenAndServe] with TLS. certFile and keyFile name the files of the
+// certificate chain and its key. They may be "" if [WithTLSConfig] has certificates.
 func ListenAndServeTLS(addr, certFile, keyFile string, h EndpointHandler, opts ...ServerOption) error {
 	s := NewServer(h, opts...)
 	s.Addr = addr
 	return s.ListenAndServeTLS(certFile, keyFile)
 }
 
-// ListenAndServe listens on s.Addr and lets clients connect until Close or
-// Shutdown. It always returns an error, [ErrServerClosed] in that case.
+// ListenAndServe listens on s.Addr and lets clients connect until Close or Shutdown. It always
+// returns a non-nil error, which is [ErrServerClosed] after these.
 //
-// All carriers are served at this address: one that listens by itself, on a UDP
-// port for instance, has the same port number as the TCP port of the others,
-// whose answers tell of it in an Alt-Svc header if it can be found that way.
+// It serves all carriers at this address. A carrier that listens by itself, on a UDP port for
+// instance, uses the same port number as the TCP port of the others. The answers on the TCP
+// port name it in an Alt-Svc header if clients can find it that way.
 func (s *Server) ListenAndServe() error {
 	s.init()
 	if s.config.tls != nil {
@@ -55,9 +54,8 @@ func (s *Server) ListenAndServe() error {
 	return s.listenAndServe(":80", nil)
 }
 
-// ListenAndServeTLS is ListenAndServe with TLS, for which certFile and keyFile
-// hold the certificate chain and its key. They may be "" if [WithTLSConfig]
-// has certificates.
+// ListenAndServeTLS is ListenAndServe with TLS. certFile and keyFile name the files of the
+// certificate chain and its key. They may be "" if [WithTLSConfig] has certificates.
 func (s *Server) ListenAndServeTLS(certFile, keyFile string) error {
 	s.init()
 	config := &tls.Config{}
@@ -77,9 +75,9 @@ func (s *Server) ListenAndServeTLS(certFile, keyFile string) error {
 	return s.listenAndServe(":443", config)
 }
 
-// Serve lets clients connect through ln, which it closes, until Close or
-// Shutdown. It always returns an error, [ErrServerClosed] in that case. A
-// carrier that listens by itself is not served.
+// Serve lets clients connect through ln until Close or Shutdown, and closes ln. It always
+// returns a non-nil error, which is [ErrServerClosed] after these. It does not serve carriers
+// that listen by themselves.
 func (s *Server) Serve(ln net.Listener) error {
 	s.init()
 	return s.serve(s.httpEndpoint(ln))

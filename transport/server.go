@@ -12,48 +12,47 @@ import (
 	"github.com/backdial/backdial/redact"
 )
 
-// An EndpointHandler gets the clients of a [Server].
+// An EndpointHandler handles the clients of a [Server].
 type EndpointHandler interface {
-	// HandleEndpoint is called with the [Dialer] of each client that
-	// connects, in a goroutine of its own. The client stays connected when it
-	// returns, until either side closes the session. If it panics, the session
-	// is closed and the panic logged, as net/http does.
+	// HandleEndpoint is called with the [Dialer] of each client that connects, in a goroutine
+	// of its own. The client stays connected after it returns, until either side closes the
+	// session. If it panics, the server closes the session and logs the panic, as net/http
+	// does.
 	HandleEndpoint(*Dialer)
 }
 
-// EndpointHandlerFunc makes an [EndpointHandler] of a function.
+// EndpointHandlerFunc adapts a function to an [EndpointHandler].
 type EndpointHandlerFunc func(*Dialer)
 
 // HandleEndpoint calls f.
 func (f EndpointHandlerFunc) HandleEndpoint(d *Dialer) { f(d) }
 
-// A Server lets clients connect and hands out a [Dialer] for each. It is an
-// [http.Handler], to be mounted in any router, and can also listen by itself.
-// The zero value with a Handler is ready to use. It must not be copied.
+// A Server lets clients connect, and hands out a [Dialer] for each. It is an [http.Handler]
+// for any router, and can also listen by itself. The zero value with a Handler is ready to
+// use. A Server must not be copied.
 //
-// Sessions live until either side closes them. Close and Shutdown end those
-// that are left, also of a server that is mounted somewhere; shutting down the
-// [http.Server] around it does not.
+// A session lives until either side closes it. Close and Shutdown end all sessions, also those
+// of a server that is mounted in a router. Shutdown of the [http.Server] around it does not.
 type Server struct {
-	// Addr is what ListenAndServe and ListenAndServeTLS listen on. "" means
-	// ":80" and ":443". Port 0 means one that is free for all carriers.
+	// Addr is the address for ListenAndServe and ListenAndServeTLS. "" means ":80" and ":443".
+	// Port 0 means a port that is free for all carriers.
 	Addr string
 
-	// Handler gets the clients.
+	// Handler handles the clients.
 	Handler EndpointHandler
 
 	options config // as set by NewServer
 	once    sync.Once
-	config  config // options with the defaults, after once
+	config  config // options with defaults, set by once
 
 	mu         sync.Mutex    // guards below
 	closing    bool          // Close or Shutdown was called: no new clients
 	refusing   chan struct{} // closed then
-	handshakes int           // that are under way
+	handshakes int           // under way
 	usage      map[source]usage
 	dialers    map[*Dialer]struct{}
 	endpoints  map[carrier.Endpoint]struct{}
-	sessions   sync.WaitGroup // until their end has been announced; and handshakes, and expire
+	sessions   sync.WaitGroup // sessions until their end is announced, handshakes, and what holdSessions says
 	handlers   sync.WaitGroup // calls of the user's functions with a client
 }
 
@@ -76,8 +75,8 @@ func (s *Server) init() {
 	})
 }
 
-// handle runs one of the user's functions. Its goroutine is the function's own:
-// nothing of the request is kept alive by it.
+// handle runs one of the user's functions, in a goroutine that keeps nothing of the request
+// alive.
 func (s *Server) handle(d *Dialer, call func()) {
 	defer s.handlers.Done()
 	defer func() {
@@ -89,15 +88,15 @@ func (s *Server) handle(d *Dialer, call func()) {
 	call()
 }
 
-// panicked logs what a function of the user panicked with, but for what net/http
-// does not log either. label says whose client it was about.
+// panicked logs the panic of a user's function, except for [http.ErrAbortHandler], as net/http
+// does. label adds the client that it was about.
 func (s *Server) panicked(v any, label func(*slog.Logger) *slog.Logger) {
 	if v != http.ErrAbortHandler {
 		label(s.panicLogger()).Error("backdial: panic in a handler", "panic", redact.Text(fmt.Sprint(v)), "stack", string(debug.Stack()))
 	}
 }
 
-// panicLogger is not silent by default, no more than net/http is.
+// panicLogger returns the logger for panics, which are logged by default, as in net/http.
 func (s *Server) panicLogger() *slog.Logger {
 	if s.options.logger != nil {
 		return s.options.logger
@@ -137,8 +136,7 @@ func (s *Server) isClosing() bool {
 	return s.closing
 }
 
-// acceptFrom has the connections that the client of d opens handled, if anybody
-// wants them.
+// acceptFrom accepts the connections that the client of d opens, if the user handles them.
 func (s *Server) acceptFrom(d *Dialer) {
 	if s.config.acceptFromClient == nil || !s.holdHandlers() {
 		return
@@ -157,7 +155,8 @@ func (s *Server) acceptFrom(d *Dialer) {
 	}()
 }
 
-// holdHandlers makes Shutdown wait for handlers.Done, unless it may not wait any more.
+// holdHandlers makes Shutdown wait for handlers.Done, and reports false if Shutdown may have
+// begun to wait.
 func (s *Server) holdHandlers() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -10,9 +10,9 @@ import (
 	"github.com/backdial/backdial/internal/ctxerr"
 )
 
-// Close stops listening, ends all sessions and cuts their connections. It
-// waits for a few seconds at most until clients have what was written before,
-// and for [Trace.ClientGone], but not for handlers.
+// Close stops listening, ends all sessions and cuts their connections. It waits for a few
+// seconds at most until clients have what was written before, and for [Trace.ClientGone]. It
+// does not wait for handlers.
 func (s *Server) Close() error {
 	dialers := s.refuseClients()
 	s.stopListening()
@@ -21,27 +21,29 @@ func (s *Server) Close() error {
 	return nil
 }
 
-// Shutdown ends all sessions without cutting anything. From the beginning, new
-// clients are refused with status 503 and a Retry-After header.
+// Shutdown ends all sessions without cutting connections. From its beginning, the server
+// refuses new clients with status 503 and a Retry-After header.
 //
-// Each client is told to move at a moment of its own, so that they do not arrive
-// elsewhere all at once ([WithDrainSpread]). One with [WithReconnect] connects
-// anew, and can be dialled where it arrives, before it leaves; its connections go on
-// in the old session until they are closed. If it finds no other server, its session
-// goes on for 10 s, or until that is of no use: all clients have tried in vain, four times
-// at least in all, and none has moved. So it is when this server has the only socket that
-// they can reach; examples/deploy hands that to the next one. A client that cannot move,
-// because it has no WithReconnect or does not negotiate, as wslis does not, is closed at
-// that moment. A client is dialled here until
-// it has moved, or is not waited for any more: then Dial fails with [ErrDraining]. In any
-// case a session waits for its connections in use. One that an [http.Transport] keeps for
-// later is in use: see [Dialer.Draining].
+// It asks each client to move at a moment of its own, so that they do not all arrive elsewhere
+// at once ([WithDrainSpread]). A client with [WithReconnect] first connects to another server,
+// where it can be dialled from then on, and then leaves this one. Its connections here go on
+// until they are closed. This server dials the client until it has moved, or Shutdown stops
+// waiting for that; then Dial fails with [ErrDraining].
 //
-// In the end Shutdown stops listening, so that ListenAndServe returns, and waits
-// until the handlers have returned. When ctx ends first, it cuts what is left and
-// returns ctx's error. A quarter of the time that ctx leaves is for clients to be
-// told, another for them to move, and the rest for their connections. A handler that
-// calls Shutdown waits for itself.
+// A client that finds no other server keeps its session for 10 s, or until waiting is
+// pointless: all clients have tried in vain, at least four times in all, and none has moved.
+// That is so when this server has the only socket that they can reach; examples/deploy hands
+// the socket to the next server. A client that cannot move, because it has no WithReconnect or
+// does not negotiate, as wslis does not, has its session closed at its moment.
+//
+// Every session waits for its connections in use. A connection that an [http.Transport] keeps
+// idle counts as in use: see [Dialer.Draining].
+//
+// At the end Shutdown stops listening, so that ListenAndServe returns, and waits until the
+// handlers have returned. If ctx ends first, Shutdown cuts what is left and returns ctx's
+// error. Of the time until ctx's deadline it spends a quarter at most on asking clients,
+// another on waiting for them to move, and the rest on their connections. A handler must not
+// call Shutdown, which waits for it.
 func (s *Server) Shutdown(ctx context.Context) error {
 	dialers := s.refuseClients()
 	spread := s.drainSpread(ctx, len(dialers))
@@ -62,7 +64,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 }
 
-// drainSpread is over how long so many clients are asked to move.
+// drainSpread returns how long it takes to ask so many clients to move.
 func (s *Server) drainSpread(ctx context.Context, clients int) time.Duration {
 	spread := s.config.drainSpread
 	if spread == 0 {
@@ -74,7 +76,7 @@ func (s *Server) drainSpread(ctx context.Context, clients int) time.Duration {
 	return max(spread, 1)
 }
 
-// refuseClients lets no new clients in, and returns those that are there.
+// refuseClients makes the server refuse new clients, and returns those that are connected.
 func (s *Server) refuseClients() []*Dialer {
 	s.init()
 	s.mu.Lock()
@@ -93,10 +95,10 @@ func (s *Server) stopListening() {
 	closeAll(endpoints)
 }
 
-// eachAtOnce calls end with all of them at the same time, and returns the first
-// error when all are done.
+// eachAtOnce calls end with all of them concurrently, and returns the first error when all
+// calls have returned.
 func eachAtOnce[T any](all []T, end func(T) error) error {
-	if len(all) == 1 { // as most listeners have it
+	if len(all) == 1 { // the usual case of a listener
 		return end(all[0])
 	}
 	ended := make(chan error, len(all))

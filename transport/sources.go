@@ -8,22 +8,22 @@ import (
 	"strings"
 )
 
-// AddressLimits are for what comes from one source address, so that a client or a site
-// that does not behave leaves room for others.
+// AddressLimits limit what comes from one source address, so that a client or a site that
+// misbehaves leaves room for others.
 type AddressLimits struct {
 	// Sessions is how many clients may be connected at a time. 0 means no limit.
 	Sessions int
 
-	// Handshakes is how many may be under way at a time. 0 means no limit.
+	// Handshakes is how many handshakes may be under way at a time. 0 means no limit.
 	Handshakes int
 
-	// IPv6Prefix is how many bits of IPv6 addresses count: those that begin alike
-	// are one, because a single host has many. 0 means 64.
+	// IPv6Prefix is how many leading bits of an IPv6 address count as the address, because a
+	// single host has many addresses. 0 means 64.
 	IPv6Prefix int
 
-	// TrustedProxies are the addresses of proxies that are believed. Of what comes
-	// from one, the source is the last address in the header X-Forwarded-For that is
-	// none of theirs. Anybody can send that header: it is not looked at otherwise.
+	// TrustedProxies are the addresses of proxies to trust. If a request comes from one, its
+	// source is the last address in the header X-Forwarded-For that is not one of theirs. The
+	// server ignores that header otherwise: anybody can send it.
 	TrustedProxies []netip.Prefix
 }
 
@@ -44,8 +44,8 @@ func WithAddressLimits(limits AddressLimits) ServerOption {
 	return serverOption(func(c *config) { c.address = limits })
 }
 
-// A source is where a client comes from: a range of addresses that count as one. The
-// zero value, which is not valid, has no limits.
+// A source is where a client comes from: a range of addresses that count as one. The zero
+// value is not valid, and has no limits.
 type source = netip.Prefix
 
 // sourceOf returns the source of a request.
@@ -67,8 +67,8 @@ func (l *AddressLimits) sourceOf(r *http.Request) source {
 	return netip.PrefixFrom(addr, bits).Masked()
 }
 
-// forwarded returns for whom a trusted proxy speaks, which is the proxy itself if it
-// does not say, or says something else than an address.
+// forwarded returns the address that a trusted proxy speaks for. It is the proxy itself if the
+// header names none, or something other than an address.
 func (l *AddressLimits) forwarded(proxy netip.Addr, header []string) netip.Addr {
 	for _, field := range slices.Backward(header) {
 		for field != "" {
@@ -103,10 +103,10 @@ func parseAddr(s string) (netip.Addr, bool) {
 	return addr.Unmap().WithZone(""), true
 }
 
-// A usage is what there is from a source.
+// A usage counts what a source has.
 type usage struct{ handshakes, sessions int }
 
-// useLocked adds to what there is from a source. The caller holds mu.
+// useLocked adds to what a source has.
 func (s *Server) useLocked(from source, handshakes, sessions int) {
 	if !from.IsValid() {
 		return

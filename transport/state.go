@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// A State is one of a [Listener].
+// A State is the state of a [Listener].
 type State int
 
-// The states of a listener. Without [WithReconnect] it neither waits nor moves. One that
-// is to hold several sessions ([WithSessions]) is connected while any of them is that is
-// not to move; it moves while all that it has are to; and while it has none, it is in the
-// state in which one of them was last.
+// The states of a listener. Without [WithReconnect] it neither waits nor moves. A listener
+// with several sessions ([WithSessions]) is connected while one of them is and does not have
+// to move, and moving while all of them have to move. Without a session, it is in the latest
+// state of any of them.
 const (
 	StateConnecting State = iota // an attempt is under way
 	StateConnected               // there is a session
@@ -30,28 +30,28 @@ func (s State) String() string {
 	return stateNames[s]
 }
 
-// A StateChange is what [Trace.StateChanged] is told.
+// A StateChange is the argument of [Trace.StateChanged].
 type StateChange struct {
 	From, To State
 
-	// Info of the session, when it is connected: the first of several. For the others
-	// there is [Trace.ClientConnected].
+	// Info describes the session when the listener is connected: the first of several.
+	// [Trace.ClientConnected] reports the others.
 	Info Info
 
-	// Err is why there is no session, when it waits or has ended; why the last
-	// attempt failed, when it moves; and why there is no other session, when it
-	// is connected to the one that it was to move from. With [WithSessions] a
-	// listener that stays connected or moving is told of too, if another of its
-	// sessions was refused or is given up for good, which is what Err says then.
+	// Err is why there is no session, when the listener waits or has ended; why the last
+	// attempt failed, when it moves; and why there is no other session, when it is connected
+	// to the session that it was to leave. With [WithSessions] a listener that stays connected
+	// or moving also reports that another of its sessions was refused or is given up for good;
+	// then Err is the reason.
 	Err error
 
-	// Wait is for how long it waits, before which Attempt: 1 for the first after
-	// a session that was stable ([Backoff.Stable]), and 0 for the first of a move
-	// from one, for which the server says how long to wait.
+	// Wait is the pause before the attempt numbered Attempt: 1 for the first after a session
+	// that was stable ([Backoff.Stable]), and 0 for the first of a move from one, for which
+	// the server says how long to wait.
 	Wait    time.Duration
 	Attempt int
 
-	// Refused is how many refusals in a row ([Backoff]) there were, the latest of which
-	// is Err, or 0 if Err is none.
+	// Refused is how many refusals in a row ([Backoff]) there were, the latest of which is
+	// Err. It is 0 if Err is no refusal.
 	Refused int
 }

@@ -1,7 +1,7 @@
-// Package outcome says what became of something in one word of a fixed set, for
-// metrics and traces: errors name peers and addresses, of which there is no end.
-// Packages metrics and metrics/otel use it. A collector of your own can call it with the
-// errors that a [transport.Trace] is told. A later version may know more words.
+// Package outcome names the outcome of an event with one word of a fixed set, for metrics and
+// traces: errors name peers and addresses, of which there is no end. Packages metrics and
+// metrics/otel use it. A collector of your own can call it with the errors that a
+// [transport.Trace] gets. A later version may have more words.
 package outcome
 
 import (
@@ -18,13 +18,13 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// What an outcome is.
+// The outcomes.
 const (
 	OK           = "ok"
 	Draining     = "draining"      // the session takes no new streams
 	Gone         = "gone"          // the session was lost, or closed by the peer
 	Closed       = "closed"        // by this end
-	Reset        = "reset"         // the peer gave a stream up, or refused it
+	Reset        = "reset"         // the peer reset or refused a stream
 	SessionEnded = "session_ended" // in the middle of a stream
 	Timeout      = "timeout"
 	Canceled     = "canceled"
@@ -41,8 +41,8 @@ const (
 	Other        = "other"
 )
 
-// The words of each kind. A collector makes a series for each when it starts, so that a rate
-// does not miss the first event. Do not modify them.
+// The outcomes of each kind. A collector should make a series for each when it starts, so that a
+// rate does not miss the first event. Do not modify them.
 var (
 	OfDials      = []string{OK, Draining, Gone, Closed, Timeout, Canceled, Other}
 	OfStreams    = []string{Reset, SessionEnded, Closed, Other}
@@ -51,7 +51,7 @@ var (
 	OfCodes      = []string{"401", "403", "404", "409", "421", "429", "500", "503", Other}
 )
 
-// Dial is what became of a Dial with ctx. It is one of OfDials.
+// Dial returns the outcome of a Dial with ctx. It is one of OfDials.
 func Dial(ctx context.Context, err error) string {
 	switch {
 	case err == nil:
@@ -68,7 +68,7 @@ func Dial(ctx context.Context, err error) string {
 	return Other
 }
 
-// Stream is what went wrong in a stream, one of OfStreams, or "" for nothing.
+// Stream returns what went wrong in a stream, which is one of OfStreams, or "" for nothing.
 func Stream(err error) string {
 	switch {
 	case err == nil:
@@ -83,8 +83,8 @@ func Stream(err error) string {
 	return Other
 }
 
-// Handshake is why a request did not lead to a session, one of OfHandshakes, and if
-// it was rejected, with which of OfCodes.
+// Handshake returns why a request did not lead to a session, which is one of OfHandshakes, and
+// if it was rejected, one of OfCodes for its status.
 func Handshake(err error) (reason, code string) {
 	switch {
 	case errors.Is(err, transport.ErrServerFull):
@@ -103,8 +103,8 @@ func Handshake(err error) (reason, code string) {
 	return answer(err)
 }
 
-// Connect is what became of a client's attempt to connect with one of its carriers,
-// one of OfConnects, and if it was rejected, with which of OfCodes.
+// Connect returns the outcome of a client's attempt to connect with one of its carriers, which
+// is one of OfConnects, and if it was rejected, one of OfCodes for its status.
 func Connect(err error) (result, code string) {
 	_, nameless := errors.AsType[*net.DNSError](err)
 	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
@@ -123,7 +123,7 @@ func Connect(err error) (result, code string) {
 	return answer(err)
 }
 
-// answer is for what may be an answer, or none in time.
+// answer is for an error that may be an answer, or the lack of one in time.
 func answer(err error) (result, code string) {
 	if how := ended(err); how != Other {
 		return how, ""
@@ -143,7 +143,7 @@ func status(code int) string {
 	return Other
 }
 
-// ended is how the time for something ended that has failed with err, if it has.
+// ended tells how the time for an operation that failed with err ended, if it did.
 func ended(err error) string {
 	switch {
 	case isTimeout(err):
