@@ -76,7 +76,7 @@ func (c *Cluster) init() error {
 	if c.tls != nil {
 		c.server = c.newServer()
 		if err := checkName(c.tls, c.name); err != nil { // unless a server in front has another
-			c.logger.Warn("cluster: others will not take the certificate for that of this replica", "name", c.name, "err", err)
+			c.logger.Warn("cluster: other replicas will not accept this replica's certificate", "name", c.name, "err", err)
 		}
 	}
 	c.wg.Go(c.announce)

@@ -64,7 +64,7 @@ func (c *Cluster) dial(ctx context.Context, id string) (net.Conn, error) {
 			why = err
 		}
 		if ended := signs.next(ctx); ended != nil {
-			return nil, fmt.Errorf("%w, while waiting for: %w", ended, why)
+			return nil, fmt.Errorf("%w, while waiting after: %w", ended, why)
 		}
 	}
 }

@@ -20,7 +20,7 @@ var (
 
 	// ErrMoved is matched when a replica claims the client, but says when it is asked that
 	// it does not have it any more, and no other claims it: the client is on its way.
-	ErrMoved = errors.New("the replica holds the client no more")
+	ErrMoved = errors.New("the replica no longer holds the client")
 
 	// ErrNotAllowed is matched when the replica that holds the client does not let this
 	// process dial it ([WithAuthorize]).

@@ -21,7 +21,7 @@ func TestWrongName(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.Close()
-		if got := log.Has("not take the certificate"); got != want {
+		if got := log.Has("not accept this replica's certificate"); got != want {
 			t.Errorf("%s: complains: %t, want %t", name, got, want)
 		}
 	}

@@ -113,7 +113,7 @@ func (p *peers) find(node Node) (s *peer, fresh bool, err error) {
 		return s, false, nil
 	}
 	if len(p.all) >= maxPeers {
-		return nil, false, fmt.Errorf("there are %d sessions with replicas, which is the most", maxPeers)
+		return nil, false, fmt.Errorf("too many sessions with replicas: the limit is %d", maxPeers)
 	}
 	s = &peer{node: node, opened: make(chan struct{}), dialling: 1}
 	p.sessions[node.key()] = s
@@ -172,7 +172,7 @@ func (p *peers) open(node Node) (*transport.Listener, error) {
 		return nil, err
 	}
 	if node.Name == "" { // any certificate would do
-		return nil, errors.New("the claim has no name of a replica")
+		return nil, errors.New("the claim names no replica")
 	}
 	opts := []transport.ClientOption{
 		transport.WithLimits(mux.Config{MaxStreams: -1}), // a replica that is asked opens none

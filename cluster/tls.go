@@ -18,7 +18,7 @@ func checkTLS(config *tls.Config) error {
 	case config == nil:
 		return errors.New("no TLS configuration: replicas know each other by certificates (WithTLSConfig)")
 	case config.InsecureSkipVerify:
-		return errors.New("TLS configuration: InsecureSkipVerify is set, and certificates have to be verified")
+		return errors.New("TLS configuration: InsecureSkipVerify is set, but replicas must verify certificates")
 	case config.RootCAs == nil:
 		return errors.New("TLS configuration: no RootCAs: set the authority that certifies replicas, and nobody else")
 	case len(config.Certificates) == 0 && config.GetCertificate == nil && config.GetClientCertificate == nil:
@@ -38,7 +38,7 @@ func askerTLS(config *tls.Config, node Node) *tls.Config {
 	verify := c.VerifyConnection
 	c.VerifyConnection = func(state tls.ConnectionState) error {
 		if pin := pinOf(state.PeerCertificates[0]); !bytes.Equal(pin, node.Pin) {
-			return fmt.Errorf("the key of %s has the SHA-256 %x, and not the pinned %x", redact.Quote(node.Name), pin, node.Pin)
+			return fmt.Errorf("the key of %s has the SHA-256 %x, not the pinned %x", redact.Quote(node.Name), pin, node.Pin)
 		}
 		if verify != nil {
 			return verify(state)
@@ -93,7 +93,7 @@ func pinOf(certificate *x509.Certificate) []byte {
 // ownCertificate is the one that a replica shows, if there is no other.
 func ownCertificate(config *tls.Config) (*x509.Certificate, error) {
 	if len(config.Certificates) != 1 || config.GetCertificate != nil {
-		return nil, errors.New("the TLS configuration has to have one certificate, in Certificates")
+		return nil, errors.New("the TLS configuration must have exactly one certificate, in Certificates")
 	}
 	leaf, err := x509.ParseCertificate(config.Certificates[0].Certificate[0])
 	if err != nil {
@@ -116,7 +116,7 @@ func checkName(config *tls.Config, name string) error {
 func ownPin(config *tls.Config) ([]byte, error) {
 	leaf, err := ownCertificate(config)
 	if err != nil {
-		return nil, fmt.Errorf("to pin its key: %w", err)
+		return nil, fmt.Errorf("pin the key: %w", err)
 	}
 	return pinOf(leaf), nil
 }

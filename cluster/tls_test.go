@@ -52,7 +52,7 @@ func TestNewRefuses(t *testing.T) {
 		"plain HTTP":                   {clients, at("http://127.0.0.1:1"), "https://host:port"},
 		"no host":                      {clients, at("https:///path"), "https://host:port"},
 		"no such URL":                  {clients, at("https://%zz"), "URL"},
-		"a pin of one of two":          {clients, []cluster.Option{registry, node, two, cluster.WithKeyPin()}, "to pin its key"},
+		"a pin of one of two":          {clients, []cluster.Option{registry, node, two, cluster.WithKeyPin()}, "pin the key"},
 	} {
 		c, err := cluster.New(bad.clients, bad.opts...)
 		if err == nil {

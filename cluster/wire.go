@@ -35,7 +35,7 @@ const (
 	answerFailed     answerKind = 5 // the client is here, but cannot be dialled
 )
 
-var errFrame = errors.New("not what a replica says")
+var errFrame = errors.New("invalid message")
 
 // appendQuestion appends the question for a client.
 func appendQuestion(b []byte, id string) []byte {

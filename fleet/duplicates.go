@@ -45,7 +45,7 @@ const (
 const patience = 5 * time.Second
 
 // errConflict is why a newcomer is turned away.
-var errConflict = errors.New("a client with this ID is connected already")
+var errConflict = errors.New("a client with this ID is already connected")
 
 // HandleEndpoint makes a client a member of the fleet. It returns when that is decided:
 // after a few seconds, if sessions of the same ID are to be asked for a sign of life and

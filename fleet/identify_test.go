@@ -72,7 +72,7 @@ func TestWithoutAuthorize(t *testing.T) {
 		synctest.Wait()
 		s.reaches(t, "1", "one")
 		for id, reason := range map[string]string{
-			"1":          "a client with this ID is connected already",
+			"1":          "a client with this ID is already connected",
 			"":           `400 Bad Request: client ID "": ` + fleet.ErrInvalidID.Error(),
 			"../<1>\x00": `400 Bad Request: client ID "../<1>\x00": ` + fleet.ErrInvalidID.Error(),
 		} {

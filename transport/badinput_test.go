@@ -207,8 +207,8 @@ func TestPlainRequests(t *testing.T) {
 		body   string
 		err    error // that the trace is told, or nil for any
 	}{
-		{"GET", nil, 426, `GET "/" is not a request of the carriers here (ws)`, transport.ErrNotHandshake},
-		{"POST", nil, 426, `POST "/" is not a request of the carriers here (ws)`, transport.ErrNotHandshake},
+		{"GET", nil, 426, `GET "/" is not a handshake for this server's carriers (ws)`, transport.ErrNotHandshake},
+		{"POST", nil, 426, `POST "/" is not a handshake for this server's carriers (ws)`, transport.ErrNotHandshake},
 		{"GET", upgrade("backdial.v9.future"), 400, "client offers backdial.v9.future, server has qmux-02.backdial.1, backdial.v1.yamux", transport.ErrNoCommonMux},
 		{"GET", http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}}, 400, "Bad Request", nil},
 		{"GET", http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Origin": {"https://evil.example"}}, 403, "Forbidden", carrier.ErrOrigin},

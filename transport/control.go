@@ -117,7 +117,7 @@ func (c *control) listen(heard func(controlMessage)) {
 }
 
 // errNoControl is why a peer that does not negotiate is not told anything.
-var errNoControl = errors.New("transport: the peer does not negotiate, and so knows no control messages")
+var errNoControl = errors.New("transport: the peer does not negotiate, so it knows no control messages")
 
 // say tells the peer something.
 func (s *session) say(m controlMessage) error {

@@ -21,7 +21,7 @@ var ErrServerFull = errors.New("server is full")
 // The error that [Trace.HandshakeFailed] gets matches ErrNotHandshake if a request did not
 // ask for a connection of one of the server's carriers: those of browsers, probes and
 // scanners do not.
-var ErrNotHandshake = errors.New("not a request of the carriers here")
+var ErrNotHandshake = errors.New("not a handshake for this server's carriers")
 
 // ServeHTTP upgrades a request of one of the server's carriers to a session, and calls the
 // Handler with its [Dialer]. It answers any other request with a status that names the
@@ -106,7 +106,7 @@ func checkHeader(r *http.Request) error {
 	}
 	return &refusal{
 		rejection: carrier.RejectedError{StatusCode: http.StatusRequestHeaderFieldsTooLarge},
-		cause:     fmt.Errorf("transport: header of %d fields and %d bytes: there may be %d and %d", fields, size, maxHeaderFields, maxHeaderBytes),
+		cause:     fmt.Errorf("transport: header of %d fields and %d bytes: the limits are %d and %d", fields, size, maxHeaderFields, maxHeaderBytes),
 	}
 }
 
@@ -224,7 +224,7 @@ func (s *Server) admit(r *http.Request, from source) (*http.Request, error) {
 
 // authorize calls the user's function, in a goroutine that ends with it.
 func (s *Server) authorize(r *http.Request, answered chan<- error) {
-	err := errors.New("it has ended without an answer")
+	err := errors.New("the function ended without an answer")
 	defer func() {
 		if v := recover(); v != nil {
 			s.panicked(v, func(l *slog.Logger) *slog.Logger {

@@ -91,7 +91,7 @@ func (l *Listener) Err() error {
 
 // The error of a client's Dial matches ErrNotNegotiated if the session negotiated nothing, as
 // with wslis: such a server accepts no connections.
-var ErrNotNegotiated = errors.New("the server does not negotiate, so it accepts no connections of its clients")
+var ErrNotNegotiated = errors.New("the server does not negotiate, so it accepts no connections from its clients")
 
 // Dial is [Listener.DialContext] without a limit. It returns a [Conn].
 func (l *Listener) Dial() (net.Conn, error) {

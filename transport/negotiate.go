@@ -102,15 +102,15 @@ func (c *config) agreed(from carrier.Carrier, muxes muxSet, offered []string, pr
 func (c *config) legacyMux(from carrier.Carrier, muxes muxSet) (mux.Muxer, error) {
 	legacy, ok := from.(carrier.Legacy)
 	if !ok {
-		return nil, fmt.Errorf("%w: the peer negotiates none, which %s demands", ErrNoCommonMux, from.Name())
+		return nil, fmt.Errorf("%w: the peer does not negotiate, and %s requires it", ErrNoCommonMux, from.Name())
 	}
 	if c.requireNegotiation {
-		return nil, fmt.Errorf("%w: the peer negotiates none, or a proxy removed what it said (Sec-WebSocket-Protocol)",
+		return nil, fmt.Errorf("%w: the peer does not negotiate, or a proxy removed its Sec-WebSocket-Protocol header",
 			ErrNoCommonMux)
 	}
 	if m := muxes.find(legacy.LegacyProtocol()); m != nil {
 		return m, nil
 	}
-	return nil, fmt.Errorf("%w: the peer negotiates none, which means %s, and only %s is configured",
+	return nil, fmt.Errorf("%w: the peer does not negotiate, which means %s, but only %s is configured",
 		ErrNoCommonMux, legacy.LegacyProtocol(), muxes)
 }

@@ -22,7 +22,7 @@ type stripped struct {
 
 // errNoYamux is matched by the end of a session of a client that has offered nothing,
 // with a server that does not speak yamux all the same.
-var errNoYamux = errors.New("the server does not speak yamux, although nothing else was offered")
+var errNoYamux = errors.New("the server does not use yamux, although the client offered nothing else")
 
 // has reports whether nothing is to be offered on p.
 func (m *stripped) has(p path, now time.Time) bool {
@@ -43,7 +43,7 @@ func (m *stripped) learn(p path, s *session, now time.Time) {
 		m.forget(p)
 	case !s.mute && (garbled || errors.Is(err, mux.ErrSessionEnded) && s.mux.RoundTrip() == 0):
 		m.remember(p, now)
-		withErr(s.log(), s.err()).Warn("backdial: nothing is offered for a while, because the server's choice of a protocol may get lost",
+		withErr(s.log(), s.err()).Warn("backdial: offering no protocols for a while, because the server's choice may get lost",
 			"for", strippedFor)
 	}
 }

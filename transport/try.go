@@ -136,7 +136,7 @@ func (t *try) endLocked(err error) {
 	case errors.Is(err, ErrLostRace):
 		t.config.logger.Info("backdial: dial given up", "carrier", t.by.Name(), "err", err)
 	case isMisdirected(err): // as it has to be, and again and again
-		t.config.logger.Debug("backdial: dial led to a server that is connected", "carrier", t.by.Name(), "err", err)
+		t.config.logger.Debug("backdial: dial led to a server that the client is connected to", "carrier", t.by.Name(), "err", err)
 	default:
 		t.config.logger.Warn("backdial: dial failed", "carrier", t.by.Name(), "err", err)
 	}

@@ -15,7 +15,7 @@ import (
 // one where it has a session, and by why a client has given up a session to such a
 // server that has not refused it, because something on the way has removed what the
 // client said. The client tries again, as after a refusal ([Backoff]).
-var ErrAlreadyConnected = errors.New("the client has a session to this server already")
+var ErrAlreadyConnected = errors.New("the client already has a session to this server")
 
 // connectedHeader lists the servers that a client holds sessions to.
 const connectedHeader = "Backdial-Connected"

@@ -154,8 +154,8 @@ func TestWslisIsRefused(t *testing.T) {
 	}))
 	defer old.Close()
 	_, err := transport.DialAndListen(old.URL, nil, transport.WithRequireNegotiation())
-	if err == nil || !strings.Contains(err.Error(), "the peer negotiates none") {
-		t.Errorf("error %v, want that the peer negotiates none", err)
+	if err == nil || !strings.Contains(err.Error(), "the peer does not negotiate") {
+		t.Errorf("error %v, want that the peer does not negotiate", err)
 	}
 }
 

@@ -85,10 +85,10 @@ func (c Config) options(l *link, d *dialer) []nats.Option {
 	}
 	return append(append(ours, c.Options...), func(o *nats.Options) error {
 		if o.InboxPrefix != "" {
-			return fmt.Errorf("the inbox prefix %q: want none, as answers are sent to the inbox of Config.User", o.InboxPrefix)
+			return fmt.Errorf("the inbox prefix %q: want none: answers go to the inbox of Config.User", o.InboxPrefix)
 		}
 		if o.NoEcho {
-			return errors.New("with NoEcho, what has joined by a connection is not located by it")
+			return errors.New("with NoEcho, a registry does not find the replicas that have joined it")
 		}
 		o.ReconnectBufSize = -1 // what is said while there is no engine is not for later
 		if o.CustomDialer == nil {

@@ -40,7 +40,7 @@ func newLink(log *slog.Logger, back func()) *link {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &link{log: log, back: back, changed: make(chan struct{}), err: errors.New("there was none yet")}
+	return &link{log: log, back: back, changed: make(chan struct{}), err: errors.New("not connected yet")}
 }
 
 // observe has nats.go tell the link, besides whom it tells already.
@@ -76,7 +76,7 @@ func closedFor(err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("closed for good, which a new registry (Connect) puts right, and not time: %w", err)
+	return fmt.Errorf("closed for good, until the program makes a new registry (Connect): %w", err)
 }
 
 func call(f nats.ConnHandler, nc *nats.Conn) {

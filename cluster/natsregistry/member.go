@@ -72,7 +72,7 @@ func (r *Registry) join(self cluster.Node, holder cluster.Holder) (*member, erro
 	case r.closed:
 		return nil, net.ErrClosed
 	case r.members[self.Run] != nil:
-		return nil, errors.New("another node of the same Run has joined")
+		return nil, errors.New("another node with the same Run has joined")
 	}
 	r.members[self.Run] = m
 	for range answerers {

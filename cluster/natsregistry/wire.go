@@ -53,10 +53,10 @@ func checkNode(n cluster.Node) error {
 	case len(n.Pin) != 0 && len(n.Pin) != pinSize:
 		return fmt.Errorf("a Pin of %d bytes, want %d or none", len(n.Pin), pinSize)
 	case !utf8.ValidString(n.Name) || !utf8.ValidString(n.Run) || !utf8.ValidString(n.URL):
-		return fmt.Errorf("node %q: what is said of it is not UTF-8", n.Name)
+		return fmt.Errorf("node %q: its name, Run or URL is not UTF-8", n.Name)
 	}
 	if size := len(of(n).encode()); size > maxNode {
-		return fmt.Errorf("node %q: what is said of it takes %d bytes, want %d at most", n.Name, size, maxNode)
+		return fmt.Errorf("node %q: its description takes %d bytes, want at most %d", n.Name, size, maxNode)
 	}
 	return nil
 }

@@ -89,7 +89,7 @@ func TestConfigErrors(t *testing.T) {
 		config natsserver.Config
 		text   string
 	}{
-		{"no name", natsserver.Config{}, "without a Name"},
+		{"no name", natsserver.Config{}, "no Name"},
 		{"routes without TLS", route(nil), "it is mandatory"},
 		{"InsecureSkipVerify", route(good(func(c *tls.Config) { c.InsecureSkipVerify = true })), "InsecureSkipVerify"},
 		{"GetConfigForClient", route(good(func(c *tls.Config) {
@@ -101,7 +101,7 @@ func TestConfigErrors(t *testing.T) {
 			Name: "a", ClusterAddr: anywhere, TLS: ca.Mutual(t, "127.0.0.1"),
 			Configure: func(o *server.Options) { o.Cluster.TLSConfig.ClientAuth = tls.NoClientCert },
 		}, "certificates of both sides"},
-		{"Join alone", natsserver.Config{Name: "a", Join: []string{"127.0.0.1:6222"}}, "without a ClusterAddr"},
+		{"Join alone", natsserver.Config{Name: "a", Join: []string{"127.0.0.1:6222"}}, "without ClusterAddr"},
 		{"Join without a port", natsserver.Config{
 			Name: "a", ClusterAddr: anywhere, TLS: ca.Mutual(t, "127.0.0.1"), Join: []string{"replica"},
 		}, "missing port"},

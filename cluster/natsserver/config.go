@@ -84,7 +84,7 @@ type Config struct {
 // options returns those of the server.
 func (c Config) options() (*server.Options, error) {
 	if c.Name == "" {
-		return nil, errors.New("a server without a Name")
+		return nil, errors.New("no Name")
 	}
 	o := &server.Options{
 		ServerName:      c.Name,
@@ -128,7 +128,7 @@ func (c Config) options() (*server.Options, error) {
 func (c Config) cluster(o *server.ClusterOpts) error {
 	if c.ClusterAddr == "" {
 		if len(c.Join) > 0 || c.Advertise != "" {
-			return errors.New("a Join or an Advertise without a ClusterAddr, where others reach the server")
+			return errors.New("Join or Advertise without ClusterAddr, where others reach the server")
 		}
 		return nil
 	}
@@ -210,15 +210,15 @@ func check(o *server.Options) error {
 func checkRoutes(config *tls.Config) error {
 	switch {
 	case config == nil:
-		return errors.New("none; it is mandatory")
+		return errors.New("there is none, but it is mandatory")
 	case config.InsecureSkipVerify:
 		return errors.New("InsecureSkipVerify lets anybody be a server of the cluster")
 	case config.GetConfigForClient != nil:
-		return errors.New("GetConfigForClient may return what does not ask for certificates")
+		return errors.New("GetConfigForClient may return a configuration that asks for no certificates")
 	case config.ClientAuth != tls.RequireAndVerifyClientCert || config.MinVersion < tls.VersionTLS13:
 		return errors.New("want certificates of both sides, and version 1.3")
 	case config.RootCAs == nil || config.ClientCAs == nil:
-		return errors.New("want RootCAs, or ClientCAs: those of the system have signed for everybody")
+		return errors.New("want RootCAs or ClientCAs: the system's authorities sign for everybody")
 	case len(config.Certificates) == 0 && (config.GetCertificate == nil || config.GetClientCertificate == nil):
 		return errors.New("no certificate, for either side")
 	}

@@ -67,7 +67,7 @@ func (s *Server) ready(fatal <-chan error, clients, routes bool) error {
 		case err := <-fatal:
 			return err
 		case <-timeout.C:
-			return fmt.Errorf("it does not listen after %v", readyTimeout)
+			return fmt.Errorf("not listening after %v", readyTimeout)
 		case <-time.After(readyPoll):
 		}
 	}

@@ -68,8 +68,8 @@ func WithInformational(r *http.Request, bytes int64, edit func(http.Header)) *ht
 
 var (
 	errInformational = fmt.Errorf("the client sends more than %d informational answers", maxInformational)
-	errLong          = errors.New("the client sends informational answers that are longer than a header may be")
-	errSwitch        = errors.New("the client answers 101 in HTTP/2, which has no such thing")
+	errLong          = errors.New("the client's informational answers are longer than a header may be")
+	errSwitch        = errors.New("the client answers with status 101, which HTTP/2 does not have")
 )
 
 // An informational is how many informational answers a request may still have, and of how
