@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// expireLater has d replaced when it is nearly as old as a session may get, unless
-// there is no limit. Clients that connected together do not come back together.
+// expireLater expires d when it is nearly as old as a session may get, unless there is no
+// limit. Clients that connected together do not come back together.
 func (s *Server) expireLater(d *Dialer) *time.Timer {
 	age := s.config.maxAge
 	if age < 0 {
@@ -18,16 +18,15 @@ func (s *Server) expireLater(d *Dialer) *time.Timer {
 	return time.AfterFunc(begin, func() { s.expire(d) })
 }
 
-// expire asks the client of d to move, and drains d when it has. What is left is cut
-// at the age that somebody has set; by default nothing is, and a client that cannot
-// move stays.
+// expire asks the client of d to move, and retires d when it has. What is left is cut at the
+// age that the user has set. By default nothing is cut, and a client that cannot move stays.
 func (s *Server) expire(d *Dialer) {
 	if !s.holdSessions() {
 		return
 	}
 	defer s.sessions.Done()
 	ctx, patience := d.session.mux.Context(), time.Duration(math.MaxInt64)
-	var asking *probe // if its answer makes a difference
+	var asking *probe // nil unless its answer makes a difference
 	insists := s.options.maxAge > 0
 	if insists {
 		var cancel context.CancelFunc
@@ -39,10 +38,11 @@ func (s *Server) expire(d *Dialer) {
 		d.retire(ctx, moved, asking, EndTooOld)
 		return
 	}
-	d.drain.asked.Store(false) // it stays, and whoever comes is not its next session
+	d.drain.asked.Store(false) // it stays: a new session is not its successor
 }
 
-// holdSessions makes Close and Shutdown wait for sessions.Done, unless they are under way.
+// holdSessions makes Close and Shutdown wait for sessions.Done, and reports false if they are
+// under way.
 func (s *Server) holdSessions() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -8,22 +8,21 @@ import (
 	"github.com/backdial/backdial/internal/race"
 )
 
-// Arrivals are the streams of a listener's sessions. There is one session as a
-// rule, and Accept waits for its streams itself. While a listener moves, or if it is
-// to hold several, there is a goroutine for each that lasts as long as the Accept.
-// Guarded by lifecycle.mu.
+// arrivals are the streams of a listener's sessions. Usually there is one session, and Accept
+// waits for its streams itself. With several sessions, or while a listener moves, Accept runs
+// a goroutine for each, which ends with that Accept. Guarded by lifecycle.mu.
 type arrivals struct {
 	most    int        // sources to remember, if nobody accepts
 	sources []*session // sessions with streams to accept, which may have ended
-	spare   []net.Conn // that arrived together with one that Accept returned
+	spare   []net.Conn // arrived together with one that Accept returned
 	changed context.Context
-	change  context.CancelFunc // of changed: what there is to wait for is another
+	change  context.CancelFunc // of changed: wait for other sources
 }
 
-// addLocked adds a session. If nobody accepts, the oldest one that has ended is
-// forgotten. There are not too many that have not (see lifecycle.surplus).
+// addLocked adds a session. If nobody accepts, it forgets the oldest one that has ended.
+// lifecycle.surplus limits those that have not.
 func (a *arrivals) addLocked(s *session) {
-	a.sources = append(slices.Clone(a.sources), s) // others look at the old ones
+	a.sources = append(slices.Clone(a.sources), s) // others read the old slice
 	if len(a.sources) > a.most {
 		if ended := slices.IndexFunc(a.sources, func(s *session) bool { return !s.alive() }); ended >= 0 {
 			a.sources = slices.Delete(a.sources, ended, ended+1)
@@ -32,14 +31,14 @@ func (a *arrivals) addLocked(s *session) {
 	a.changeLocked()
 }
 
-// takeSpareLocked returns what nobody will accept any more.
+// takeSpareLocked returns connections that nobody will accept any more.
 func (a *arrivals) takeSpareLocked() []net.Conn {
 	spare := a.spare
 	a.spare = nil
 	return spare
 }
 
-// changeLocked makes whoever waits look again.
+// changeLocked makes all that wait look again.
 func (a *arrivals) changeLocked() {
 	if a.change != nil {
 		a.change()
@@ -47,8 +46,7 @@ func (a *arrivals) changeLocked() {
 	a.changed, a.change = context.WithCancel(context.Background())
 }
 
-// accept waits for a stream of any session. Its error is why there will not be
-// one.
+// accept waits for a stream of any session. Its error is why there will be none.
 func (l *lifecycle) accept() (net.Conn, error) {
 	for {
 		conn, sources, changed, err := l.arrived()
@@ -65,7 +63,7 @@ func (l *lifecycle) accept() (net.Conn, error) {
 	}
 }
 
-// arrived returns a stream that is there, or where to wait for one.
+// arrived returns a stream that has arrived, or where to wait for one.
 func (l *lifecycle) arrived() (conn net.Conn, sources []*session, changed context.Context, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -81,8 +79,7 @@ func (l *lifecycle) arrived() (conn net.Conn, sources []*session, changed contex
 	if l.ctx.Err() == nil {
 		return nil, a.sources, a.changed, nil
 	}
-	// There will be no other session. What has arrived in those that were lost may be
-	// complete.
+	// There will be no other session. A lost one may have complete streams to accept.
 	lost := slices.DeleteFunc(slices.Clone(a.sources), (*session).alive)
 	if l.closing || len(lost) == 0 {
 		return nil, nil, nil, context.Cause(l.ctx)
@@ -90,11 +87,11 @@ func (l *lifecycle) arrived() (conn net.Conn, sources []*session, changed contex
 	return nil, lost, a.changed, nil
 }
 
-// acceptFrom waits for a stream of one of sources, or for changed to end: then it
-// returns nil, as it does when there is nothing more to expect from one of them.
+// acceptFrom waits for a stream of one of sources. It returns nil when changed ends, or when
+// one of sources has no more streams.
 func (l *lifecycle) acceptFrom(changed context.Context, sources []*session) net.Conn {
 	if len(sources) == 1 {
-		if l.config.backoff == nil { // there will be no other, and to be woken costs something
+		if l.config.backoff == nil { // there will be no other session; waiting for changed costs time
 			changed = context.Background()
 		}
 		conn, _ := l.acceptOne(changed, sources[0])
@@ -125,12 +122,12 @@ func (l *lifecycle) acceptedAll(s *session) {
 	defer l.mu.Unlock()
 	a := &l.arrivals
 	if i := slices.Index(a.sources, s); i >= 0 {
-		a.sources = slices.Concat(a.sources[:i], a.sources[i+1:]) // others look at the old ones
+		a.sources = slices.Concat(a.sources[:i], a.sources[i+1:]) // others read the old slice
 		a.changeLocked()
 	}
 }
 
-// keep puts by what arrived too late to be returned.
+// keep stores a connection that arrived too late to be returned.
 func (l *lifecycle) keep(conn net.Conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

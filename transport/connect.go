@@ -15,17 +15,16 @@ import (
 	"github.com/backdial/backdial/redact"
 )
 
-// ErrLostRace is matched by the error of a carrier's attempt that was given up
-// because another carrier of the client had a session first.
+// ErrLostRace means that the attempt of a carrier was given up because another carrier of the
+// client had a session first. The error of the attempt matches it.
 var ErrLostRace = errors.New("another carrier was first")
 
-// connect makes a session with u by the carrier that is the first to have one.
-// Those that are known to be broken have their turn when all others have
-// failed, or half of the time has passed. timeout is what bounded has beyond
-// ctx.
+// connect makes a session with u by the carrier that is the first to have one. It tries those
+// that are known to be broken when all others have failed, or half of the time has passed.
+// timeout is the time that bounded has beyond ctx.
 func (c *Client) connect(ctx, bounded context.Context, timeout time.Duration, config *config, u *url.URL, header http.Header) (*session, error) {
 	c.paths.learn(time.Now())
-	header = header.Clone() // attempts that are given up may look at it later
+	header = header.Clone() // attempts that are given up may read it later
 	tries := make([]*try, len(config.carriers))
 	var usual, reserve []*try
 	for i, by := range config.carriers {
@@ -60,12 +59,12 @@ func (c *Client) connect(ctx, bounded context.Context, timeout time.Duration, co
 	}
 	var failed attempts
 	for _, t := range tries {
-		if bounded.Err() != nil { // which not every carrier heeds
+		if bounded.Err() != nil { // not every carrier heeds its context
 			t.end(t.explain(t.failure(ctxerr.Of(bounded))))
 		}
 		if t.err != nil {
 			failed = append(failed, t.err)
-			if t.mute && isRefused(t.err) { // perhaps for lack of an offer
+			if t.mute && isRefused(t.err) { // perhaps because it offered nothing
 				c.stripped.forget(t.path)
 			}
 		}
@@ -91,13 +90,13 @@ func (c *config) race(ctx context.Context, usual, reserve []*try) *try {
 // An attempt returns the try that it has made a session of.
 type attempt = func(context.Context) (*try, error)
 
-// heat is the race between tries, which have so much time.
+// heat returns the race between tries, which have so much time.
 func (c *config) heat(tries []*try, left time.Duration) attempt {
 	var runs []attempt
 	for _, t := range tries {
 		runs = append(runs, t.run)
 	}
-	// However short the time is, each has its turn.
+	// However short the time is, each try gets its turn.
 	headStart := min(c.headStart, left/time.Duration(len(tries)))
 	return func(ctx context.Context) (*try, error) { return first(ctx, headStart, runs) }
 }
@@ -110,8 +109,8 @@ func first(ctx context.Context, stagger time.Duration, attempts []attempt) (*try
 	return t, nil
 }
 
-// won returns the winner's session, with what became of the carriers that were
-// preferred to it, and remembers those that are broken.
+// won returns the winner's session, with the reasons why preferred carriers are not in use,
+// and remembers those that are broken.
 func (c *Client) won(winner *try, tries []*try) *session {
 	now, config, session := time.Now(), winner.config, winner.session
 	var preferred attempts
@@ -131,8 +130,8 @@ func (c *Client) won(winner *try, tries []*try) *session {
 		c.paths.learn(time.Now())
 		c.stripped.learn(path, session, time.Now())
 	}
-	if last := tries[len(tries)-1]; winner != last { // there is another to use instead
-		// Silence takes that long to be noticed.
+	if last := tries[len(tries)-1]; winner != last { // another carrier could be used instead
+		// The keepalive takes that long to notice silence.
 		short := shortLife + max(config.session.KeepAlive, 0) + max(config.session.KeepAliveTimeout, 0)
 		c.paths.connected(winner.path, now, session.mux.Context(), short)
 	}
@@ -152,7 +151,7 @@ func (a *attempts) Error() string {
 
 func (a *attempts) Unwrap() []error { return *a }
 
-// session makes one session, beside those to the servers that are held.
+// session makes one session, beside those to the servers in held.
 func (c *Client) session(ctx context.Context, config *config, held []string) (*session, error) {
 	timeout := config.handshakeTimeout
 	if c.HandshakeTimeout > 0 {

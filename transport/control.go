@@ -22,7 +22,7 @@ const (
 	controlEnding  = 8
 )
 
-// maxReason is how many bytes of a reason are sent and shown.
+// maxReason is how many bytes of a reason an end sends and shows.
 const maxReason = 256
 
 // A controlMessage is what one end of a session tells the other about it.
@@ -45,8 +45,8 @@ func (m controlMessage) encode() []byte {
 	return b
 }
 
-// decodeControl reports false for a message that this version does not know. What
-// follows a message that it does is for later ones.
+// decodeControl reports false for a message that this version does not know. It ignores what
+// follows a known message: later versions may add to it.
 func decodeControl(b []byte) (m controlMessage, ok bool) {
 	if m.kind, b, ok = cutUvarint(b); !ok {
 		return m, false
@@ -70,7 +70,7 @@ func decodeControl(b []byte) (m controlMessage, ok bool) {
 	return m, false
 }
 
-// cutUvarint returns the number that b begins with, and the rest.
+// cutUvarint returns the number at the beginning of b, and the rest.
 func cutUvarint(b []byte) (v uint64, rest []byte, ok bool) {
 	v, n := binary.Uvarint(b)
 	if n <= 0 {
@@ -79,14 +79,14 @@ func cutUvarint(b []byte) (v uint64, rest []byte, ok bool) {
 	return v, b[n:], true
 }
 
-// A control hears the control messages of a session's peer.
+// A control receives the control messages of a session's peer.
 type control struct {
 	mu    sync.Mutex // guards below, and keeps messages in order
 	heard func(controlMessage)
-	early []controlMessage // what came before there was somebody to hear it
+	early []controlMessage // received before listen
 }
 
-// maxEarly is how many messages are kept for later. No peer has more to say.
+// maxEarly is how many messages wait for listen. No peer has more to say.
 const maxEarly = 8
 
 // receive is called with each message of the peer.
@@ -105,7 +105,7 @@ func (c *control) receive(message []byte) {
 	}
 }
 
-// listen has heard called with what the peer says, and has said. It must not wait.
+// listen calls heard with what the peer has said, and says from now on. heard must not block.
 func (c *control) listen(heard func(controlMessage)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -116,10 +116,10 @@ func (c *control) listen(heard func(controlMessage)) {
 	c.early = nil
 }
 
-// errNoControl is why a peer that does not negotiate is not told anything.
+// errNoControl is the error of a message to a peer that does not negotiate.
 var errNoControl = errors.New("transport: the peer does not negotiate, so it knows no control messages")
 
-// say tells the peer something.
+// say sends the peer a message.
 func (s *session) say(m controlMessage) error {
 	if s.info.Protocol == "" {
 		return errNoControl
@@ -127,8 +127,8 @@ func (s *session) say(m controlMessage) error {
 	return s.mux.Send(m.encode())
 }
 
-// sayMoved tells the server that the client has another session, because of which it
-// closes this one.
+// sayMoved tells the server that the client has another session, after which it closes this
+// one.
 func (s *session) sayMoved() {
 	s.heardReason(EndMoved)
 	s.say(controlMessage{kind: controlMoved})

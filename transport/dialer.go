@@ -14,7 +14,8 @@ import (
 	"github.com/backdial/backdial/redact"
 )
 
-// The errors of a [Dialer] match ErrClientGone if its client has left or was lost.
+// ErrClientGone means that the client of a [Dialer] has left or was lost. The errors of the
+// Dialer match it.
 var ErrClientGone = errors.New("client gone")
 
 // A Dialer is a server's end of a session: it dials one client. It is safe for concurrent use

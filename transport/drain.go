@@ -11,10 +11,10 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// The error of Dial matches ErrDraining if the session takes no new connections, while open
-// ones go on. Its client has moved or is about to move to another session ([Server.Shutdown],
-// [Dialer.Shutdown], [WithMaxAge]), or is shutting down, or the session has no stream ids
-// left.
+// ErrDraining means that a session takes no new connections, while open ones go on. The error
+// of Dial matches it if the client has moved or is about to move to another session
+// ([Server.Shutdown], [Dialer.Shutdown], [WithMaxAge]), or is shutting down, or the session
+// has no stream ids left.
 var ErrDraining = errors.New("session is draining")
 
 // errDraining is the error of Dial when the server no longer wants the session.

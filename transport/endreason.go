@@ -160,9 +160,9 @@ func words(err error) string {
 	return redact.Error(err).Error()
 }
 
-// The error of a session matches ClosedError if its server has closed it with a reason
-// ([Dialer.CloseWithReason]): the error of [Listener.Accept] and [Listener.Err], and that
-// which [WithRetry] and a [Trace] get.
+// A ClosedError means that the server has closed a session with a reason
+// ([Dialer.CloseWithReason]). It is matched by the errors of [Listener.Accept] and
+// [Listener.Err], and by those that [WithRetry] and a [Trace] get.
 type ClosedError struct {
 	// Reason is text for people, of at most 256 bytes. The server chose it.
 	Reason string

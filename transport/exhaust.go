@@ -2,8 +2,7 @@ package transport
 
 import "math"
 
-// exhausting has d replaced before the stream ids of its session are used up. It does not
-// wait.
+// exhausting replaces d before its session runs out of stream ids. It does not block.
 func (s *Server) exhausting(d *Dialer) {
 	if s.holdSessions() {
 		go func() {
@@ -13,8 +12,8 @@ func (s *Server) exhausting(d *Dialer) {
 	}
 }
 
-// replace asks the client to move, and drains the session when it has. A client that
-// stays is dialled for as long as there are stream ids.
+// replace asks the client to move, and drains the session when it has. The server dials a
+// client that stays for as long as there are stream ids.
 func (d *Dialer) replace() {
 	ctx := d.session.mux.Context()
 	if d.askToMove(d.drain.dialable, 0, math.MaxInt64, nil) {

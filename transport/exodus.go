@@ -2,10 +2,10 @@ package transport
 
 import "sync"
 
-// An exodus is the clients that a server asks to move. It finds out if they cannot,
+// An exodus is the set of clients that a server asks to move. It finds out if they cannot,
 // because there is no other server.
 type exodus struct {
-	vain chan struct{} // closed when it is of no use to wait for any of them
+	vain chan struct{} // closed when waiting for them is pointless
 
 	mu       sync.Mutex          // guards below
 	hopeful  map[*drain]struct{} // clients that have not answered, nor tried in vain
@@ -13,8 +13,8 @@ type exodus struct {
 	over     bool                // vain is closed, or a client has moved: there is another server
 }
 
-// minFailures is how often clients try in vain until it is of no use to wait: with several
-// servers behind one proxy, that may lead a client back a few times.
+// minFailures is how often clients must try in vain before waiting is pointless: a proxy in
+// front of several servers may lead a client back a few times.
 const minFailures = 4
 
 func newExodus(dialers ...*Dialer) *exodus {
@@ -33,7 +33,7 @@ func (e *exodus) failed(client *drain) {
 	}
 }
 
-// answered notes that a client has moved, or that it is not waited for any more.
+// answered notes that a client has moved, or that the server stops waiting for it.
 func (e *exodus) answered(client *drain, moved bool) { e.note(client, 0, moved) }
 
 func (e *exodus) note(client *drain, failures int, moved bool) {

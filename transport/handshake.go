@@ -14,13 +14,13 @@ import (
 	"github.com/backdial/backdial/redact"
 )
 
-// The error that [Trace.HandshakeFailed] gets matches ErrServerFull if the server refused a
-// client because it has as many clients or handshakes as it allows.
+// ErrServerFull means that the server refused a client because it has as many clients or
+// handshakes as it allows. The error that [Trace.HandshakeFailed] gets matches it.
 var ErrServerFull = errors.New("server is full")
 
-// The error that [Trace.HandshakeFailed] gets matches ErrNotHandshake if a request did not
-// ask for a connection of one of the server's carriers: those of browsers, probes and
-// scanners do not.
+// ErrNotHandshake means that a request did not ask for a connection of one of the server's
+// carriers, as those of browsers, probes and scanners. The error that [Trace.HandshakeFailed]
+// gets matches it.
 var ErrNotHandshake = errors.New("not a handshake for this server's carriers")
 
 // ServeHTTP upgrades a request of one of the server's carriers to a session, and calls the

@@ -13,26 +13,25 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// A lane holds one session of a listener at a time, and sees to it that another
-// follows: who has claimed the succession makes the successor of the latest session,
-// because that was lost, or because its server asks the client to move. Guarded by
-// lifecycle.mu, but for life and the counts.
+// A lane holds one session of a listener at a time. Only the goroutine that has claimed the
+// lane makes the successor of its latest session: because that was lost, or because its server
+// asks the client to move. Guarded by lifecycle.mu, except life and the counts.
 type lane struct {
 	life    *lifecycle
-	started bool // it is to hold a session
+	started bool // it holds a session, or looks for one
 	state   State
 	session *session // the latest; nil until there was one
 
 	claimed bool
-	asked   *session      // whose server has asked for a move when it was claimed
+	asked   *session      // its server asked for a move while the lane was claimed
 	delay   time.Duration // of that move
 
-	// Of whoever has claimed it.
-	tries    int       // to connect, since there was a session
-	attempts int       // that failed, since a session was stable
-	refusals int       // that there were, since a session was one to keep
-	short    int       // sessions that did not last, since one was stable
-	outage   time.Time // since when there is no session, or a move fails; zero for neither
+	// Used by the goroutine that has claimed the lane.
+	tries    int       // attempts to connect since there was a session
+	attempts int       // failed attempts since a session was stable
+	refusals int       // refusals since there was a session of use
+	short    int       // sessions that did not last since one was stable
+	outage   time.Time // when the session was lost, or a move first failed; zero for neither
 }
 
 // set is lifecycle.set for a lane.
@@ -40,8 +39,8 @@ func (ln *lane) set(to State, s *session, change StateChange) bool {
 	return ln.life.set(ln, to, s, change)
 }
 
-// fill makes the first session of a lane, and those that follow as long as it takes.
-// The lane has been claimed.
+// fill makes the first session of a lane that has been claimed, and its successors as long as
+// there is reason to.
 func (ln *lane) fill() {
 	ln.replace(nil, nil)
 	ln.succeed(ln.release())
@@ -59,8 +58,8 @@ func (ln *lane) sessionEnded(s *session) {
 	}
 }
 
-// move makes the next session while s goes on, because the server of s wants that
-// after a delay. It does not wait.
+// move makes the successor of s while s goes on, because the server of s asks for that after a
+// delay. It does not block.
 func (ln *lane) move(s *session, delay time.Duration) {
 	switch {
 	case ln.life.config.backoff == nil:
@@ -79,7 +78,7 @@ func (ln *lane) latest() *session {
 	return ln.session
 }
 
-// claim reports whether the caller is to make the successor of s, by succeed.
+// claim reports whether the caller has to make the successor of s, with succeed.
 func (ln *lane) claim(s *session) bool {
 	ln.life.mu.Lock()
 	defer ln.life.mu.Unlock()
@@ -95,13 +94,13 @@ func (ln *lane) claimLocked(s *session) bool {
 	return true
 }
 
-// isOverLocked reports whether the lane is to have no other session.
+// isOverLocked reports whether the lane gets no other session.
 func (ln *lane) isOverLocked() bool {
 	return ln.state == StateEnded || ln.life.closing || ln.life.state == StateEnded
 }
 
-// claimOrAsk is claim for a move from s. Whoever has claimed the succession sees to
-// it otherwise, if s is the latest session by then.
+// claimOrAsk is claim for a move from s. If another goroutine has the claim, that makes the
+// move, provided that s is the latest session by then.
 func (ln *lane) claimOrAsk(s *session, delay time.Duration) bool {
 	ln.life.mu.Lock()
 	defer ln.life.mu.Unlock()
@@ -112,8 +111,8 @@ func (ln *lane) claimOrAsk(s *session, delay time.Duration) bool {
 	return false
 }
 
-// release gives the claim up, unless there is more to do: the latest session has been
-// lost meanwhile, or its server has asked for a move. Then it is returned.
+// release gives up the claim, unless there is more to do: the latest session has been lost
+// meanwhile, or its server has asked for a move. Then it returns that session.
 func (ln *lane) release() (next *session, move *time.Duration) {
 	ln.life.mu.Lock()
 	defer ln.life.mu.Unlock()
@@ -132,8 +131,8 @@ func (ln *lane) release() (next *session, move *time.Duration) {
 	return nil, nil
 }
 
-// succeed makes the successor of s, which was lost, or whose server wants the client
-// to move after a delay, and further ones as long as it takes.
+// succeed makes the successor of s, which was lost, or whose server asks the client to move
+// after a delay, and further successors as long as there is reason to.
 func (ln *lane) succeed(s *session, move *time.Duration) {
 	for s != nil {
 		var err error
@@ -152,7 +151,7 @@ func (ln *lane) succeed(s *session, move *time.Duration) {
 	}
 }
 
-// replace makes the successor of old, unless err is why there is to be none.
+// replace makes the successor of old, unless err is why there is none.
 func (ln *lane) replace(old *session, err error) {
 	connecting := ln.life.connecting
 	if err == nil {
@@ -163,7 +162,7 @@ func (ln *lane) replace(old *session, err error) {
 		if old.alive() {
 			old.sayMoved()
 		}
-	case connecting.Err() != nil: // close and shutdown see to the rest
+	case connecting.Err() != nil: // close and shutdown do the rest
 	case old.alive():
 		ln.giveUp(err)
 		old.say(controlMessage{kind: controlStaying})
@@ -174,15 +173,15 @@ func (ln *lane) replace(old *session, err error) {
 	}
 }
 
-// giveUp says that the lane makes no other session.
+// giveUp logs that the lane makes no other session.
 func (ln *lane) giveUp(err error) {
 	if ln.life.config.backoff != nil {
 		withErr(ln.log(), err).Error("backdial: gave up connecting again, for good")
 	}
 }
 
-// connect makes a session, and tries again as long as that makes sense. It is the
-// successor of old, which may go on, or of none.
+// connect makes a session, and tries again as long as that makes sense. The session succeeds
+// old, which may go on, or nil.
 func (ln *lane) connect(ctx context.Context, old *session) error {
 	for {
 		err := ln.attempt(ctx)
@@ -217,8 +216,8 @@ func (ln *lane) attempt(ctx context.Context) error {
 	return err
 }
 
-// pause waits until it is time to connect again after err, unless that makes no
-// sense. Then it returns err.
+// pause waits until it is time to connect again after err. If that makes no sense, it returns
+// err.
 func (ln *lane) pause(ctx context.Context, old *session, err error) error {
 	if ln.life.config.backoff == nil || ctx.Err() != nil || !ln.life.config.retry(err) {
 		return err
@@ -236,7 +235,7 @@ func (ln *lane) pause(ctx context.Context, old *session, err error) error {
 	change.Attempt = ln.attempts
 	timer := time.NewTimer(change.Wait)
 	defer timer.Stop()
-	var lost <-chan struct{} // closed when there is no session any more
+	var lost <-chan struct{} // closed when old has ended
 	if old.alive() {
 		ln.set(StateMoving, nil, change)
 		lost = old.mux.Context().Done()
@@ -259,10 +258,10 @@ func (ln *lane) pause(ctx context.Context, old *session, err error) error {
 	}
 }
 
-// judge has the next waits be as if they were the first, if s has lasted, and reports
-// whether it has: it was stable, or its server wants another or stops, as far as is known,
-// and not at once. Refusals are over with a session that was not one itself, and in which
-// both ends spoke the same protocol.
+// judge reports whether s has lasted; if so, the next waits are as short as the first. A
+// session has lasted if it was stable, or if its server wants another or stops, as far as is
+// known, and not at once. judge also ends a row of refusals, unless s was one itself, or the
+// ends did not use the same protocol in it.
 func (ln *lane) judge(s *session) bool {
 	err := s.err()
 	if !isRefused(err) && !errors.Is(err, mux.ErrProtocol) {
@@ -282,10 +281,9 @@ func (ln *lane) judge(s *session) bool {
 	return true
 }
 
-// pauseBeforeMove waits for as long as the server of s asks. If servers ask for that as
-// soon as the client arrives, and again and again, something is wrong, and clients have to
-// be spread out all the same. Attempts that failed before there was s have no part in
-// that: its server does not wait for long.
+// pauseBeforeMove waits for as long as the server of s asks. If servers ask again and again,
+// as soon as the client arrives, something is wrong, and clients still have to be spread out.
+// Attempts that failed before s began do not count: its server does not wait for long.
 func (ln *lane) pauseBeforeMove(s *session, delay time.Duration) error {
 	wait := min(delay, maxRetryAfter)
 	if ln.outage = (time.Time{}); !ln.judge(s) {
@@ -305,9 +303,9 @@ func (ln *lane) pauseBeforeMove(s *session, delay time.Duration) error {
 	}
 }
 
-// serverKnown is called when the server of s says who it is. That is said once: what it says
-// later is ignored. If another lane has a session to it, s is given up. Otherwise the
-// next lane begins, if there is one. It does not wait.
+// serverKnown is called when the server of s gives its ID. Only the first ID counts. If
+// another lane has a session to the same server, s is given up. Otherwise the next lane
+// begins, if there is one. serverKnown does not block.
 func (ln *lane) serverKnown(s *session, id string) {
 	l := ln.life
 	l.mu.Lock()
@@ -331,8 +329,7 @@ func (ln *lane) serverKnown(s *session, id string) {
 	}
 }
 
-// log returns the logger for lines of a client about what its lane is at, with the latest
-// session that it had.
+// log returns the logger for lines about a lane, with its latest session.
 func (ln *lane) log() *slog.Logger {
 	l := ln.life.config.logger
 	if s := ln.latest(); s != nil {
@@ -341,7 +338,7 @@ func (ln *lane) log() *slog.Logger {
 	return l
 }
 
-// logPause tells of a pause before the next attempt.
+// logPause logs a pause before the next attempt.
 func (ln *lane) logPause(change StateChange) {
 	log := ln.log().With("in", change.Wait)
 	if change.Err == nil {

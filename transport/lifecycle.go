@@ -22,40 +22,40 @@ import (
 //	            └─────────────────────────────────┘                  ▼
 //	Close, or an error after which nothing is tried again, from all: ended
 //
-// A listener that moves has a session all the time. The one that it has left goes
-// on until its streams are done, and its server closes it.
+// A listener that moves has a session all the time. The session that it has left goes on until
+// its streams are done, and its server closes it.
 //
-// It has a [lane] for each session that it is to hold at a time, one as a rule. Each
-// lane goes through these states, and the listener is in the best of them.
+// It has a [lane] for each session that it holds at a time, usually one. Each lane goes
+// through these states, and the listener is in the best of them.
 //
-// It has no goroutine but those that make the next session of a lane, and the one that
-// ends it when close was called, which ends with the last session.
+// Its goroutines are those that make the next session of a lane, and the one that close
+// starts, which ends with the last session.
 type lifecycle struct {
 	client *Client
 	config config
 
-	ctx        context.Context // ends with the listener, and tells why
+	ctx        context.Context // ends with the listener; its cause is why
 	end        context.CancelCauseFunc
-	connecting context.Context // ends when no other session is wanted
+	connecting context.Context // ends when the listener wants no other session
 	stop       context.CancelFunc
-	wg         sync.WaitGroup // goroutines that make the next session, and the ends of sessions
+	wg         sync.WaitGroup // goroutines that make the next session, and sessions until their end is handled
 
-	telling sync.Mutex // held while the trace is told, before mu
+	telling sync.Mutex // held while StateChanged runs; locked before mu
 
 	mu       sync.Mutex // guards below
 	state    State
 	session  *session   // the latest
-	live     []*session // those that have not ended, the latest last
+	live     []*session // have not ended; the latest last
 	closing  bool       // close or shutdown was called
-	closed   bool       // close was called: nothing is accepted
+	closed   bool       // close was called: accept nothing
 	lanes    []lane
 	only     [1]lane // the lanes of most listeners
 	turn     turn
 	arrivals arrivals
 }
 
-// maxLeft is how many sessions a listener has at a time that it has left, if its
-// servers ask it to move again and again and never let go.
+// maxLeft is how many sessions a listener keeps that it has left, if its servers ask it to
+// move again and again and never let go.
 const maxLeft = 7
 
 func newLifecycle(c *Client) *lifecycle {
@@ -75,9 +75,9 @@ func newLifecycle(c *Client) *lifecycle {
 	return l
 }
 
-// set is the only one that changes the state: of a lane, and so perhaps of the
-// listener, or of the listener as a whole if ln is nil. It reports false if that cannot
-// be any more.
+// set is the only method that changes the state: that of a lane, and so perhaps the
+// listener's, or that of the whole listener if ln is nil. It reports false if the listener can
+// no longer get into that state.
 func (l *lifecycle) set(ln *lane, to State, s *session, change StateChange) bool {
 	l.telling.Lock()
 	defer l.telling.Unlock()
@@ -88,8 +88,8 @@ func (l *lifecycle) set(ln *lane, to State, s *session, change StateChange) bool
 	if change.Wait > 0 {
 		ln.logPause(change)
 	}
-	// It is news if the state is another, or the pause that the listener is in, or if a
-	// lane has trouble that does not end by itself.
+	// Report only changes of state, pauses of the listener, and trouble of a lane that does
+	// not end by itself.
 	news := whole.From != whole.To || to == whole.To && to != StateConnected || change.Refused > 0 || to == StateEnded
 	if news && l.config.trace.StateChanged != nil {
 		l.config.trace.StateChanged(whole)
@@ -103,7 +103,7 @@ func (l *lifecycle) set(ln *lane, to State, s *session, change StateChange) bool
 	return true
 }
 
-// setState makes a change, and returns that of the listener.
+// setState changes the state, and returns the change of the listener's.
 func (l *lifecycle) setState(ln *lane, to State, s *session, change StateChange) (whole StateChange, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -123,14 +123,14 @@ func (l *lifecycle) setState(ln *lane, to State, s *session, change StateChange)
 	}
 	change.From, change.To = l.state, l.wholeLocked(ln, to)
 	if change.To != to {
-		change.Wait, change.Attempt = 0, 0 // which are of a lane that does not count
+		change.Wait, change.Attempt = 0, 0 // those of another lane
 	}
 	l.state = change.To
 	return change, true
 }
 
-// wholeLocked returns the state of the listener when a lane gets to one: the best that
-// a lane with a session is in, or else that one. It ends with its last lane.
+// wholeLocked returns the state of the listener when a lane gets into state to: the best state
+// of a lane with a session, or else to. It ends with its last lane.
 func (l *lifecycle) wholeLocked(changed *lane, to State) State {
 	if changed == nil || to == StateConnected {
 		return to
@@ -147,13 +147,13 @@ func (l *lifecycle) wholeLocked(changed *lane, to State) State {
 		case ln.state == StateMoving && ln.session.alive():
 			whole = StateMoving
 		case whole == StateEnded && ln.state != StateEnded:
-			whole = StateWaiting // for that one
+			whole = StateWaiting // for that lane
 		}
 	}
 	return whole
 }
 
-// start makes the first session. ctx bounds that.
+// start makes the first session. ctx limits that.
 func (l *lifecycle) start(ctx context.Context) error {
 	first := &l.lanes[0]
 	err := first.connect(ctx, nil)
@@ -166,10 +166,10 @@ func (l *lifecycle) start(ctx context.Context) error {
 // begin begins s in a lane.
 func (l *lifecycle) begin(ln *lane, s *session) {
 	if !ln.set(StateConnected, s, StateChange{}) {
-		s.mux.Close() // which nobody has heard of
+		s.mux.Close() // not announced yet
 		return
 	}
-	l.wg.Add(1) // whoever calls this is waited for, or has no listener yet
+	l.wg.Add(1) // safe: close cannot be in Wait yet
 	s.begin(func(m controlMessage) {
 		switch m.kind {
 		case controlMove:
@@ -193,7 +193,7 @@ func (l *lifecycle) begin(ln *lane, s *session) {
 	}
 }
 
-// surplus returns sessions that are too many, of those that were left.
+// surplus returns the sessions beyond maxLeft that the listener has left, the oldest ones.
 func (l *lifecycle) surplus() []*session {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -206,7 +206,7 @@ func (l *lifecycle) surplus() []*session {
 	return left[:max(len(left)-maxLeft, 0)]
 }
 
-// sessions returns those that have not ended, the latest last.
+// sessions returns the sessions that have not ended, the latest last.
 func (l *lifecycle) sessions() []*session {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -223,7 +223,7 @@ func (l *lifecycle) latest() *session {
 	return l.session
 }
 
-// latestLocked returns the latest session that the listener holds, but for some.
+// latestLocked returns the latest session that the listener holds and that is not in but.
 func (l *lifecycle) latestLocked(but []*session) *session {
 	for _, s := range slices.Backward(l.live) {
 		if l.isHeldLocked(s) && !slices.Contains(but, s) {
@@ -233,7 +233,7 @@ func (l *lifecycle) latestLocked(but []*session) *session {
 	return nil
 }
 
-// isHeldLocked reports whether s is one to use: the latest of a lane.
+// isHeldLocked reports whether s is the latest session of a lane, and so one to use.
 func (l *lifecycle) isHeldLocked(s *session) bool {
 	for i := range l.lanes {
 		if l.lanes[i].session == s {
@@ -243,9 +243,9 @@ func (l *lifecycle) isHeldLocked(s *session) bool {
 	return false
 }
 
-// close accepts nothing more, lets no other session begin, and has those that there are
-// end when their connections are closed, or soon. It waits for that if none is in use, and
-// otherwise until the servers have what was written, but not for long.
+// close stops accepting, lets no other session begin, and ends sessions when their connections
+// are closed, or soon. If no connection is in use it waits for that. Otherwise it waits until
+// the servers have what was written, but not for long.
 func (l *lifecycle) close() {
 	sessions := l.stopConnecting()
 	if l.stopAccepting() {
@@ -271,12 +271,12 @@ func (l *lifecycle) close() {
 	}
 }
 
-// isInUse reports whether connections of s are in use, which close does not wait for.
+// isInUse reports whether connections of s are in use, for which close does not wait.
 func (l *lifecycle) isInUse(s *session) bool {
 	return l.config.closeGrace >= 0 && s.alive() && s.mux.Streams() > 0
 }
 
-// stopAccepting has Accept fail, and reports whether it did not before.
+// stopAccepting makes Accept fail, and reports whether it did not before.
 func (l *lifecycle) stopAccepting() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -288,8 +288,9 @@ func (l *lifecycle) stopAccepting() bool {
 	return true
 }
 
-// endSoon ends sessions when their connections are closed, or closeGrace has passed. Then
-// the listener has ended before connections are cut, for those who ask it why they are.
+// endSoon ends sessions when their connections are closed, or closeGrace has passed. In that
+// case it ends the listener before it cuts connections, so that their users find the reason in
+// Err.
 func (l *lifecycle) endSoon(sessions []*session) {
 	end := func(s *session) error { return s.mux.Close() }
 	if grace := l.config.closeGrace; grace >= 0 {
@@ -321,11 +322,11 @@ func (l *lifecycle) shutdown(ctx context.Context) error {
 func (l *lifecycle) beginDrain(sessions []*session) {
 	l.set(nil, StateDraining, nil, StateChange{})
 	for _, s := range sessions {
-		s.say(controlMessage{kind: controlLeaving}) // as far as it can be told
+		s.say(controlMessage{kind: controlLeaving}) // best effort
 	}
 }
 
-// stopConnecting lets no other session begin, and returns those that there are.
+// stopConnecting lets no other session begin, and returns those that are live.
 func (l *lifecycle) stopConnecting() []*session {
 	l.mu.Lock()
 	l.closing = true
@@ -333,17 +334,17 @@ func (l *lifecycle) stopConnecting() []*session {
 	spare := l.arrivals.takeSpareLocked()
 	l.mu.Unlock()
 	l.stop()
-	for _, conn := range spare { // which nobody has accepted
+	for _, conn := range spare { // nobody has accepted them
 		conn.Close()
 	}
 	return sessions
 }
 
-// finish ends the listener when its sessions have ended: with err, or as its only session
-// did.
+// finish ends the listener when its sessions have ended: with err, or with the error of its
+// only session.
 func (l *lifecycle) finish(err error) {
 	l.wg.Wait()
-	if l.config.backoff == nil { // otherwise the latest may have ended long ago
+	if l.config.backoff == nil { // otherwise the latest session may have ended long ago
 		err = l.latest().err()
 	}
 	l.set(nil, StateEnded, nil, StateChange{Err: err})

@@ -89,8 +89,8 @@ func (l *Listener) Err() error {
 	return nil
 }
 
-// The error of a client's Dial matches ErrNotNegotiated if the session negotiated nothing, as
-// with wslis: such a server accepts no connections.
+// ErrNotNegotiated means that a session negotiated nothing, as with wslis: such a server
+// accepts no connections. The error of a client's Dial matches it.
 var ErrNotNegotiated = errors.New("the server does not negotiate, so it accepts no connections from its clients")
 
 // Dial is [Listener.DialContext] without a limit. It returns a [Conn].

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// withErr returns l for a line that tells of err, if there is one: by its reason if it is
-// the end of a session, and its text if that says more.
+// withErr returns l for a line about err, if there is one: with the reason if it is the end of
+// a session, and its text if that says more.
 func withErr(l *slog.Logger, err error) *slog.Logger {
 	if end, ok := errors.AsType[*endError](err); ok {
 		l = l.With("reason", string(end.reason))
@@ -22,7 +22,7 @@ func withErr(l *slog.Logger, err error) *slog.Logger {
 	return l
 }
 
-// shownError returns err with a text that says who has closed what was used after that.
+// shownError returns err with a text that says which end closed what was used afterwards.
 func shownError(err error) error {
 	text := strings.ReplaceAll(err.Error(), net.ErrClosed.Error(), "closed by this end")
 	if text == err.Error() {

@@ -11,21 +11,19 @@ import (
 	"github.com/backdial/backdial/redact"
 )
 
-// ErrNoCommonMux is matched by the error of a handshake in which the two ends
-// did not find a multiplexer that both have, or of an attempt by a carrier that
-// none of this end's multiplexers can run on.
+// ErrNoCommonMux means that the two ends of a handshake have no multiplexer in common, or that
+// none of this end's multiplexers can run on a carrier.
 var ErrNoCommonMux = errors.New("no multiplexer in common")
 
-// errNoMux is ErrNoCommonMux of an end that has none for a carrier, whatever the other
-// end has.
+// errNoMux is ErrNoCommonMux for an end that has no multiplexer for a carrier, whatever the
+// other end has.
 var errNoMux = fmt.Errorf("%w", ErrNoCommonMux)
 
-// A muxSet is the multiplexers that may run on one carrier, the preferred
-// first.
+// A muxSet holds the multiplexers that can run on one carrier, the preferred first.
 type muxSet []mux.Muxer
 
-// muxesOn returns those of the configured multiplexers that can run on a
-// carrier. If there are none, the error says why.
+// muxesOn returns those of the configured multiplexers that can run on a carrier. If there are
+// none, the error says why.
 func (c *config) muxesOn(by carrier.Carrier) (muxSet, error) {
 	if _, ok := by.(carrier.StreamCarrier); ok {
 		return c.muxes, nil
@@ -46,7 +44,7 @@ func (c *config) muxesOn(by carrier.Carrier) (muxSet, error) {
 	return able, nil
 }
 
-// protocols are what a client offers.
+// protocols returns what a client offers.
 func (s muxSet) protocols() []string {
 	protocols := make([]string, len(s))
 	for i, m := range s {
@@ -65,8 +63,8 @@ func (s muxSet) find(protocol string) mux.Muxer {
 
 func (s muxSet) String() string { return strings.Join(s.protocols(), ", ") }
 
-// choose is the server's half of the negotiation, for every carrier: it picks
-// the first of the client's offers that it knows.
+// choose is the server's half of the negotiation, for every carrier. It picks the first of the
+// client's offers that the server has.
 func (c *config) choose(from carrier.Carrier, offered []string) (mux.Muxer, string, error) {
 	muxes, err := c.muxesOn(from)
 	if err != nil {
@@ -85,8 +83,8 @@ func (c *config) choose(from carrier.Carrier, offered []string) (mux.Muxer, stri
 	return m, "", err
 }
 
-// agreed is the client's half: it returns which of the multiplexers that it
-// offered the server picked. Not every carrier makes sure that it was offered.
+// agreed is the client's half. It returns the multiplexer that the server picked. Not every
+// carrier checks that the client offered it.
 func (c *config) agreed(from carrier.Carrier, muxes muxSet, offered []string, protocol string) (mux.Muxer, error) {
 	if protocol == "" {
 		return c.legacyMux(from, muxes)
@@ -98,7 +96,7 @@ func (c *config) agreed(from carrier.Carrier, muxes muxSet, offered []string, pr
 		ErrNoCommonMux, redact.Quote(protocol), strings.Join(offered, ", "))
 }
 
-// legacyMux returns what runs when nothing was negotiated.
+// legacyMux returns the multiplexer for ends that negotiated nothing.
 func (c *config) legacyMux(from carrier.Carrier, muxes muxSet) (mux.Muxer, error) {
 	legacy, ok := from.(carrier.Legacy)
 	if !ok {

@@ -17,16 +17,15 @@ import (
 
 // A path is one of a client's carriers to one host.
 type path struct {
-	carrier int // its position: names need not differ
+	carrier int // its position, as names need not differ
 	host    string
 }
 
 func newPath(position int, host string) path { return path{position, strings.ToLower(host)} }
 
-// paths remembers which paths are broken, so that a client does not wait for
-// them each time. A path that fails is passed over for a while, then probed
-// again in its usual place; each failure in a row doubles the while. The zero
-// value remembers nothing.
+// paths remembers which paths are broken, so that a client does not wait for them each time. A
+// path that fails is passed over for a while, then tried again in its usual place; each
+// failure in a row doubles the while. The zero value remembers nothing.
 type paths struct {
 	mu      sync.Mutex // guards below
 	broken  map[path]failure
@@ -36,11 +35,11 @@ type paths struct {
 // A failure is what is remembered of a path.
 type failure struct {
 	err     error
-	backoff time.Duration // that until came of; it is known beyond until
+	backoff time.Duration // the wait that ends at until
 	until   time.Time
 }
 
-// A watch is a session of which it is not known yet whether its path works.
+// A watch is a session that will show whether its path works.
 type watch struct {
 	path    path
 	session context.Context
@@ -48,8 +47,7 @@ type watch struct {
 	short   time.Duration
 }
 
-// passedOver reports whether p is passed over at the time now, until when, and
-// why.
+// passedOver reports whether p is passed over at the time now, with the failure that is why.
 func (m *paths) passedOver(p path, now time.Time) (f failure, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -57,8 +55,8 @@ func (m *paths) passedOver(p path, now time.Time) (f failure, ok bool) {
 	return f, ok && now.Before(f.until)
 }
 
-// failed remembers that p failed with err. It makes no difference to a path
-// that is passed over already: a failure is counted once per probe.
+// failed remembers that p failed with err. A path that is passed over already does not change:
+// a failure counts once per try.
 func (m *paths) failed(p path, now time.Time, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -83,8 +81,8 @@ func (m *paths) failedLocked(p path, now time.Time, err error) {
 	m.broken[p] = f
 }
 
-// sweepLocked forgets what was not asked for in a long time, so that the memory
-// of a client that goes from host to host does not grow.
+// sweepLocked forgets paths that were not used in a long time, so that the memory of a client
+// that goes from host to host does not grow.
 func (m *paths) sweepLocked(now time.Time) {
 	for p, f := range m.broken {
 		if now.Sub(f.until) > 2*maxBackoff {
@@ -93,9 +91,9 @@ func (m *paths) sweepLocked(now time.Time) {
 	}
 }
 
-// connected tells that a session began on p. The path is not passed over any
-// more. Whether the session lasts decides between forgetting its failures and
-// counting one more: that is if it falls silent before it is short old.
+// connected notes that a session began on p. The path is not passed over any more. If the
+// session falls silent before it is short old, that counts as one more failure; otherwise its
+// end clears them.
 func (m *paths) connected(p path, now time.Time, session context.Context, short time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -109,9 +107,8 @@ func (m *paths) connected(p path, now time.Time, session context.Context, short 
 	m.watched[&watch{p, session, now, short}] = struct{}{}
 }
 
-// learn draws the conclusions from sessions that have ended. It is called
-// when one has, and before anything is looked up: who waits for the end of a
-// session may be first.
+// learn learns from sessions that have ended. It is called when one has, and before each
+// look-up: a caller that waits for the end of a session may be first.
 func (m *paths) learn(now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -129,9 +126,9 @@ func (m *paths) learn(now time.Time) {
 	}
 }
 
-// isBrokenPath reports whether the error of an attempt means that its carrier
-// does not reach the server. If it does not, something was reached, or nothing
-// was tried, and the error came fast enough to be asked for again.
+// isBrokenPath reports whether the error of an attempt means that its carrier does not reach
+// the server. Otherwise it has reached something, or was not tried, and failed fast enough to
+// be tried again.
 func isBrokenPath(err error) bool {
 	if errors.Is(err, carrier.ErrScheme) || errors.Is(err, ErrNoCommonMux) {
 		return false

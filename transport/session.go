@@ -18,9 +18,9 @@ import (
 // A session is what a [Listener] and a [Dialer] have in common.
 type session struct {
 	mux     mux.Session
-	info    Info // but for what changes; see describe
+	info    Info // without what changes; see describe
 	trace   *Trace
-	logger  *slog.Logger // for log, which adds what session it is
+	logger  *slog.Logger // for log, which adds the session's attributes
 	control control
 	learn   func()                // what there is to do when it is gone, or nil
 	ours    atomic.Pointer[error] // why this end closes it, if there is more to say
@@ -29,11 +29,11 @@ type session struct {
 	client *clientName // on a server
 
 	// Of a client's.
-	server atomic.Pointer[string] // who the server says that it is
-	mute   bool                   // it has offered nothing; see stripped
+	server atomic.Pointer[string] // the server's ID, once it has given one
+	mute   bool                   // the client has offered nothing; see stripped
 }
 
-// startSession starts m, of which side is one end, on conn.
+// startSession starts m on conn, as the end that side is.
 func startSession(c *config, from carrier.Carrier, conn carrier.Conn, m mux.Muxer,
 	side func(net.Conn, mux.Config) (mux.Session, error), limits mux.Config,
 ) (*session, error) {
@@ -51,7 +51,7 @@ func startSession(c *config, from carrier.Carrier, conn carrier.Conn, m mux.Muxe
 		trace:  &c.trace,
 		logger: c.logger,
 	}
-	limits.OnMessage = nil // whatever the user has set
+	limits.OnMessage = nil // not the user's
 	if s.info.Protocol != "" {
 		limits.OnMessage = s.control.receive
 	}
@@ -62,8 +62,8 @@ func startSession(c *config, from carrier.Carrier, conn carrier.Conn, m mux.Muxe
 	return s, nil
 }
 
-// newSessionID makes an ID that no other session has, here and elsewhere: two of 65,536
-// have the same once in 100,000 times.
+// newSessionID makes an ID that no other session has, here and elsewhere: of 65,536 sessions,
+// two have the same ID once in 100,000 times.
 func newSessionID() string { return fmt.Sprintf("%012x", rand.Uint64N(1<<48)) }
 
 // describe returns the session's Info as it is now.
@@ -73,7 +73,7 @@ func (s *session) describe() Info {
 	return info
 }
 
-// identify is describe, without what takes its time to find out.
+// identify is describe without what takes time to find out.
 func (s *session) identify() Info {
 	info := s.info
 	info.Client = s.client.get()
@@ -83,10 +83,10 @@ func (s *session) identify() Info {
 	return info
 }
 
-// log returns the logger for lines of the session.
+// log returns the logger for lines about the session.
 func (s *session) log() *slog.Logger { return s.label(s.logger) }
 
-// label returns l for lines of the session.
+// label returns l for lines about the session.
 func (s *session) label(l *slog.Logger) *slog.Logger {
 	l = l.With("carrier", s.info.Carrier, "mux", s.info.Mux, "remote", s.info.RemoteAddr, "session", s.info.Session)
 	return s.client.label(l)
@@ -100,15 +100,14 @@ func (s *session) delivered(ctx context.Context) error {
 	if err := s.mux.Ping(ctx); err != nil {
 		return err
 	}
-	return s.mux.Ping(ctx) // the answer may have been one to an earlier question
+	return s.mux.Ping(ctx) // the first answer may have been to an earlier question
 }
 
 func (s *session) age() time.Duration { return time.Since(s.info.Since) }
 
-// begin announces the session. heard is called with what the peer says from then on, and
-// with what it has said before. gone is called after the session's end has been announced,
-// and everything that the peer said; until then the session occupies no goroutine of this
-// package.
+// begin announces the session. It calls heard with what the peer has said before and says from
+// then on. It calls gone after it has announced the session's end and heard everything that
+// the peer said; until then the session needs no goroutine of this package.
 func (s *session) begin(heard func(controlMessage), gone func()) {
 	announced := make(chan struct{})
 	defer close(announced) // also if a trace function panics
@@ -134,10 +133,10 @@ func (s *session) begin(heard func(controlMessage), gone func()) {
 	s.control.listen(heard)
 }
 
-// err is why the session has ended, or nil.
+// err returns why the session has ended, or nil.
 func (s *session) err() error { return s.explain(redact.Error(context.Cause(s.mux.Context()))) }
 
-// explain adds what the multiplexer cannot know to its error.
+// explain adds to an error of the multiplexer what that cannot know.
 func (s *session) explain(err error) error {
 	switch {
 	case isClosedHere(err):
@@ -153,17 +152,17 @@ func (s *session) explain(err error) error {
 	return err
 }
 
-// closedHere is the error of the session that this end closes, for which cause is the
-// multiplexer's.
+// closedHere returns the error of a session that this end closes. cause is the multiplexer's
+// error.
 func (s *session) closedHere(cause error) error {
 	why := load(&s.ours)
-	if errors.Is(why, mux.ErrSilent) { // it is closed because it was lost
+	if errors.Is(why, mux.ErrSilent) { // this end closes it because it was lost
 		return endedOtherwise(nil, why)
 	}
 	return closedHere(why, cause)
 }
 
-// told is why the peer has ended the session with err, if it was the peer.
+// told returns why the peer has ended the session with err, or nil if it was not the peer.
 func (s *session) told(err error) error {
 	why := load(&s.theirs)
 	if _, closed := why.(*ClosedError); closed || errors.Is(err, mux.ErrClosedByPeer) {
@@ -206,7 +205,7 @@ func (s *session) conn(st mux.Stream) Conn {
 
 func (s *session) logsStreams() bool { return s.logger.Enabled(context.Background(), slog.LevelDebug) }
 
-// tracedDial is dial, and tells the trace of it.
+// tracedDial calls dial, and reports it to the trace.
 func (s *session) tracedDial(ctx context.Context, dial func(context.Context) (net.Conn, error)) (net.Conn, error) {
 	if s.trace.StreamDialed == nil {
 		return dial(ctx)

@@ -10,30 +10,28 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// stripped remembers the paths on which something removes the server's choice of a
-// protocol from its answer, and the client's offer not from its request. The server then
-// speaks what it has chosen, and the client, which takes it for a wslis peer, yamux. If
-// the client offers nothing, the server speaks yamux too. The zero value remembers
-// nothing.
+// stripped remembers the paths on which something removes the server's choice of a protocol
+// from its answer, but not the client's offer from its request. There the server uses what it
+// has chosen, and the client takes it for a wslis peer and uses yamux. If the client offers
+// nothing, the server uses yamux too. The zero value remembers nothing.
 type stripped struct {
 	mu    sync.Mutex // guards below
 	until map[path]time.Time
 }
 
-// errNoYamux is matched by the end of a session of a client that has offered nothing,
-// with a server that does not speak yamux all the same.
+// errNoYamux is the end of a session of a client that has offered nothing, with a server that
+// does not use yamux all the same.
 var errNoYamux = errors.New("the server does not use yamux, although the client offered nothing else")
 
-// has reports whether nothing is to be offered on p.
+// has reports whether the client should offer nothing on p.
 func (m *stripped) has(p path, now time.Time) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return now.Before(m.until[p])
 }
 
-// learn draws the conclusion from a session on p that has ended. To offer nothing to a
-// wslis peer makes no difference, so one that was lost before it had answered anything
-// may count.
+// learn learns from a session on p that has ended. Offering nothing to a wslis peer makes no
+// difference, so a session that was lost before it had answered anything may count.
 func (m *stripped) learn(p path, s *session, now time.Time) {
 	err := context.Cause(s.mux.Context())
 	garbled := errors.Is(err, mux.ErrProtocol)

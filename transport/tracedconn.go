@@ -11,7 +11,7 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// A tracedConn is a stream that is counted.
+// A tracedConn is a stream that counts its use.
 type tracedConn struct {
 	mux.Stream
 	powers  powers.Stream // of Stream
@@ -23,8 +23,8 @@ type tracedConn struct {
 	closed bool
 }
 
-// newTracedConn returns st as one that is counted. It has the optional methods that st
-// has, and no others.
+// newTracedConn returns st as a tracedConn. It has the optional methods that st has, and no
+// others.
 func newTracedConn(st mux.Stream, s *session) mux.Stream {
 	c := &tracedConn{Stream: st, powers: powers.OfStream(st), session: s, since: time.Now()}
 	p := c.powers // Check is not traced
@@ -59,11 +59,11 @@ func (c *tracedConn) WriteTo(w io.Writer) (int64, error) {
 	return n, err
 }
 
-// A countedWriter counts what is read from a conn when that is passed on.
+// A countedWriter counts what is read from a conn and passed on.
 type countedWriter struct {
 	to     io.Writer
 	conn   *tracedConn
-	failed bool // for which the stream is not to blame
+	failed bool // not the stream's fault
 }
 
 func (w *countedWriter) Write(p []byte) (int, error) {
@@ -98,7 +98,7 @@ func (c *tracedConn) ResetWithCode(code uint32) error {
 	return c.end(func() error { return c.powers.CodeResetter.ResetWithCode(code) })
 }
 
-// end calls how, and the first time tells that the stream has ended.
+// end calls how, and the first time reports that the stream has ended.
 func (c *tracedConn) end(how func() error) error {
 	c.mu.Lock()
 	first := !c.closed

@@ -13,7 +13,7 @@ import (
 	"github.com/backdial/backdial/redact"
 )
 
-// A try is what a client makes of one carrier in a race.
+// A try is a client's attempt with one carrier in a race.
 type try struct {
 	config  *config
 	by      carrier.Carrier
@@ -21,7 +21,7 @@ type try struct {
 	request carrier.Request
 	explain func(error) error // adds what the carrier does not know
 	mute    bool              // offer nothing
-	passed  *failure          // why it is no more than a reserve, or nil
+	passed  *failure          // why it is passed over, or nil
 	session *session          // once run has succeeded
 
 	mu    sync.Mutex // guards below, and keeps events in order
@@ -40,7 +40,7 @@ func (t *try) passOver(f failure) {
 	}
 }
 
-// run makes the attempt. It returns t, of which it has made a session.
+// run makes the attempt. It returns t, which then has a session.
 func (t *try) run(ctx context.Context) (*try, error) {
 	if !t.begin() {
 		return nil, ErrLostRace
@@ -103,7 +103,7 @@ func (t *try) begin() bool {
 	return true
 }
 
-// end is called with what became of t. It announces a failure, unless t has
+// end ends t with err, or with nil if it has a session. It announces a failure, unless t has
 // never begun or has ended before.
 func (t *try) end(err error) {
 	t.mu.Lock()
@@ -111,14 +111,14 @@ func (t *try) end(err error) {
 	t.endLocked(err)
 }
 
-// endLost is end of a try that another was faster than.
+// endLost is end for a try that another was faster than.
 func (t *try) endLost() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.endLocked(t.failure(fmt.Errorf("no session within %v: %w", time.Since(t.began).Round(time.Millisecond), ErrLostRace)))
 }
 
-// failure says what was tried when err came of it.
+// failure adds to err what was tried.
 func (t *try) failure(err error) error {
 	return redact.Dial(t.by.Name(), t.request.URL, t.request.Header, err)
 }
@@ -135,7 +135,7 @@ func (t *try) endLocked(err error) {
 	switch {
 	case errors.Is(err, ErrLostRace):
 		t.config.logger.Info("backdial: dial given up", "carrier", t.by.Name(), "err", err)
-	case isMisdirected(err): // as it has to be, and again and again
+	case isMisdirected(err): // expected, and frequent
 		t.config.logger.Debug("backdial: dial led to a server that the client is connected to", "carrier", t.by.Name(), "err", err)
 	default:
 		t.config.logger.Warn("backdial: dial failed", "carrier", t.by.Name(), "err", err)
@@ -145,9 +145,9 @@ func (t *try) endLocked(err error) {
 	}
 }
 
-// broken reports whether what became of t, when a carrier that comes after it
-// has won, means that its path is broken. One that was not under way for as
-// long as a head start may have been as good as the winner.
+// broken reports whether the end of t, when a later carrier has won, means that its path is
+// broken. A carrier that was under way for less than a head start may have been as good as the
+// winner.
 func (t *try) broken() bool {
 	if errors.Is(t.err, ErrLostRace) {
 		return t.took >= t.config.patience()
@@ -155,7 +155,7 @@ func (t *try) broken() bool {
 	return t.err != nil && isBrokenPath(t.err)
 }
 
-// fallback returns why t is not in use, or nil if it has not been looked at.
+// fallback returns why t is not in use, or nil if it was not tried.
 func (t *try) fallback() error {
 	if t.err == nil && t.passed != nil {
 		return fmt.Errorf("%s: passed over until %s: failed with %w",

@@ -10,17 +10,18 @@ import (
 	"github.com/backdial/backdial/internal/ctxerr"
 )
 
-// ErrAlreadyConnected is matched by the error that [Trace.HandshakeFailed] is told on a
-// server when a client that is to hold sessions to several ([WithSessions]) was led to
-// one where it has a session, and by why a client has given up a session to such a
-// server that has not refused it, because something on the way has removed what the
-// client said. The client tries again, as after a refusal ([Backoff]).
+// ErrAlreadyConnected means that the client already has a session to this server. On the
+// server, the error that [Trace.HandshakeFailed] gets matches it if the server refused a
+// second session of a client that holds several ([WithSessions]). If something on the way has
+// removed the client's list of servers, so that the server did not refuse, the client gives up
+// the second session, and the error of that session matches it. The client tries again, as
+// after a refusal ([Backoff]).
 var ErrAlreadyConnected = errors.New("the client already has a session to this server")
 
-// connectedHeader lists the servers that a client holds sessions to.
+// connectedHeader lists the servers that a client has sessions to.
 const connectedHeader = "Backdial-Connected"
 
-// withConnected returns a header that says which servers the client holds sessions to.
+// withConnected returns header with the list of servers that the client has sessions to.
 func withConnected(header http.Header, held []string) http.Header {
 	if len(held) == 0 {
 		return header
@@ -33,19 +34,18 @@ func withConnected(header http.Header, held []string) http.Header {
 	return header
 }
 
-// isMisdirected reports whether err is the answer of a server that is connected.
+// isMisdirected reports whether err is the answer of a server that the client is connected to.
 func isMisdirected(err error) bool {
 	rejected, ok := errors.AsType[*carrier.RejectedError](err)
 	return ok && rejected.StatusCode == http.StatusMisdirectedRequest
 }
 
-// A turn is whose it is to connect, of several lanes. They do that one at a time, and
-// beside other sessions only when their servers have said who they are: so no two get
-// to the same server, which would take the second for the client's return. Guarded by
-// lifecycle.mu.
+// A turn lets several lanes connect one at a time, and beside other sessions only when these
+// know their servers. So no two lanes reach the same server at once, which would take the
+// second for the client's return. Guarded by lifecycle.mu.
 type turn struct {
 	taken bool
-	woken chan struct{} // closed when those who wait for it are to look again; nil if nobody does
+	woken chan struct{} // closed to make waiting lanes look again; nil if none waits
 }
 
 func (t *turn) wakeLocked() {
@@ -55,8 +55,8 @@ func (t *turn) wakeLocked() {
 	}
 }
 
-// awaitTurn waits until it is the turn of ln, and takes it. It returns the servers that
-// the other lanes have sessions to. ctx bounds the wait.
+// awaitTurn waits for the turn of ln, and takes it. It returns the servers that the other
+// lanes have sessions to. ctx limits the wait.
 func (l *lifecycle) awaitTurn(ctx context.Context, ln *lane) (held []string, err error) {
 	for {
 		held, woken := l.takeTurn(ln)
@@ -71,7 +71,7 @@ func (l *lifecycle) awaitTurn(ctx context.Context, ln *lane) (held []string, err
 	}
 }
 
-// takeTurn takes the turn, or returns what to wait for.
+// takeTurn takes the turn, or returns a channel to wait for.
 func (l *lifecycle) takeTurn(ln *lane) (held []string, woken <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -93,8 +93,8 @@ func (l *lifecycle) endTurn() {
 	l.turn.wakeLocked()
 }
 
-// heldBesideLocked returns the servers that lanes other than ln have sessions to. It
-// reports false if one of these has not said who it is.
+// heldBesideLocked returns the servers that lanes other than ln have sessions to. It reports
+// false if one of these has not given its ID.
 func (l *lifecycle) heldBesideLocked(ln *lane) (held []string, known bool) {
 	for i := range l.lanes {
 		other := &l.lanes[i]
@@ -110,8 +110,8 @@ func (l *lifecycle) heldBesideLocked(ln *lane) (held []string, known bool) {
 	return held, true
 }
 
-// nextLocked returns the lane that is to begin, if those before it all have sessions
-// and know to whom. So there is no more than one that looks for a server in vain.
+// nextLocked returns the lane to begin next, if all lanes before it have sessions and know
+// their servers. So at most one lane looks for a server in vain.
 func (l *lifecycle) nextLocked() *lane {
 	for i := range l.lanes {
 		ln := &l.lanes[i]
