@@ -22,7 +22,7 @@ type session struct {
 	trace   *Trace
 	logger  *slog.Logger // for log, which adds the session's attributes
 	control control
-	learn   func()                // what there is to do when it is gone, or nil
+	learn   func()                // called at its end, to learn from it; or nil
 	ours    atomic.Pointer[error] // why this end closes it, if there is more to say
 	theirs  atomic.Pointer[error] // why the peer does, if that is known
 

@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// patience bounds what has no bound of its own.
+// patience limits waits without a limit of their own.
 const patience = 30 * time.Second
 
-// tick is how often a clock ticks, and how often conditions are looked at: so seldom
-// that many tests at a time do not load the machine.
+// tick is how often a clock ticks, and how often conditions are checked: seldom enough for
+// many tests at a time not to load the machine.
 const tick = 10 * time.Millisecond
 
-// A clock counts its ticks. So it stands still while the machine is too busy for
-// them, and with it everything else.
+// A clock counts its ticks. So it stands still while the machine is too busy for them, and for
+// everything else.
 type clock struct {
 	began time.Time
 	ticks atomic.Int64

@@ -6,8 +6,7 @@ import (
 	"github.com/backdial/backdial/internal/test/faultnet"
 )
 
-// A Fault is the name of something that networks do, and of the subtest that has
-// one do it.
+// A Fault is the name of something that networks do, and of the subtest in which one does it.
 type Fault string
 
 // The faults.
@@ -45,18 +44,18 @@ const (
 // A fault is what a subtest does to its network.
 type fault struct {
 	name    Fault
-	network string     // which can have it, or "" for both
-	begin   func(*rig) // nil: others do
+	network string     // that can have it, or "" for both
+	begin   func(*rig) // nil for Random, which begins others
 	then    outcome
-	within  time.Duration // of which a session ends, if it has to
-	chance  bool          // what it does, it does by chance
+	within  time.Duration // how soon a session ends, if it has to
+	chance  bool          // it acts by chance
 }
 
-// of reports whether the network of s can have it.
+// of reports whether the network of s can have the fault.
 func (f fault) of(s Stack) bool { return f.network == "" || f.network == s.Network }
 
-// unnoticed reports whether s cannot notice all that is done: nobody can without
-// TLS, if bits are turned.
+// unnoticed reports whether s may not notice the fault: without TLS nothing notices every
+// changed bit.
 func (f fault) unnoticed(s Stack) bool { return f.name == Corrupted && !s.TLS }
 
 // retry is when clients of s connect again: by default, if not that the server may
@@ -68,30 +67,30 @@ func (f fault) retry(s Stack) func(error) bool {
 	return nil
 }
 
-// An outcome is what is to become of a session.
+// An outcome is what must become of a session.
 type outcome int
 
 const (
 	lasts       outcome = iota // it lives on, and nothing fails
 	ends                       // it ends, on both sides
-	mayEnd                     // that depends
+	mayEnd                     // it may or may not end
 	recovers                   // it lives on, or ends and is followed by another
-	closes                     // both sides close while there is the fault
-	endsForGood                // it ends, and they close while there still is the fault
+	closes                     // both sides close during the fault
+	endsForGood                // it ends, and both sides close during the fault
 )
 
-// usual is what a network is like without a fault: such that something is under
-// way most of the time.
+// usual is the network without a fault, slow enough for something to be under way most of the
+// time.
 var usual = faultnet.Both(faultnet.Way{Delay: 5 * time.Millisecond, Rate: 4 << 20})
 
-// set makes what sets conditions.
+// set returns a function that sets conditions.
 func set(c faultnet.Conditions) func(*rig) {
 	return func(r *rig) { r.network.Set(c) }
 }
 
 func both(w faultnet.Way) func(*rig) { return set(faultnet.Both(w)) }
 
-// cut makes what cuts all connections.
+// cut returns a function that cuts all connections.
 func cut(how faultnet.Cut) func(*rig) {
 	return func(r *rig) { r.network.(*faultnet.TCP).Cut(how) }
 }

@@ -1,5 +1,5 @@
-// Package faulttest is what this library promises on networks that fail, executed
-// on a stack of a carrier and a multiplexer. A combination's test is one call:
+// Package faulttest runs what this library promises on failing networks, on a stack of a
+// carrier and a multiplexer. The test of a combination is one call:
 //
 //	func TestFaults(t *testing.T) {
 //		faulttest.Test(t, faulttest.Stack{
@@ -8,28 +8,28 @@
 //		})
 //	}
 //
-// Every [Fault] is a subtest of its name, and all of them run at the same time. In
-// each a server asks a device, over and over, through a network that gets the
-// fault in the middle of it, and then loses it. Whatever happens,
+// Every [Fault] is a subtest with its name, and all of them run at the same time. In each, a
+// server asks a device, over and over, through a network that gets the fault in the middle of
+// that, and later loses it. Whatever happens,
 //
-//   - a request that was acknowledged was delivered, none twice, and no stream
-//     ends early as if that was meant;
-//   - a session whose path is dead ends on both sides within [KeepAlive] +
-//     [KeepAliveTimeout], and no call takes longer than that;
-//   - the listener is back when the fault is gone: within [KeepAlive] +
-//     [KeepAliveTimeout], for a session that looks alive, + [HandshakeTimeout], for
-//     an attempt that has come too early, + the longest wait between attempts;
-//   - a session lives on if its path is only bad, and nothing fails on it;
-//   - no goroutine is left when all is closed.
+//   - an acknowledged request was delivered, none was delivered twice, and no stream ends
+//     early as if that was meant;
+//   - a session whose path is dead ends on both sides within [KeepAlive] + [KeepAliveTimeout],
+//     and no call takes longer than that;
+//   - the listener is back when the fault is gone: within [KeepAlive] + [KeepAliveTimeout],
+//     for a session that looks alive, + [HandshakeTimeout], for an attempt that came too
+//     early, + the longest wait between attempts;
+//   - a session survives a path that is merely bad, and nothing fails on it;
+//   - no goroutine is left when everything is closed.
 //
-// All of that may take a little longer ([Slack]), because machines do, and is not
-// measured while they stand still.
+// All of that may take a little longer ([Slack]) on a busy machine, and time does not count
+// while the machine stands still.
 //
-// What changes bits is told from the others: without TLS nobody can notice in any
-// case, so that an exchange may fail in any way, but not silently.
+// Faults that change bits are an exception: without TLS nothing can notice in every case, so
+// an exchange may fail in any way, but not silently.
 //
-// Chance follows a seed, which is printed, and which the environment variable
-// BACKDIAL_FAULTTEST_SEED sets.
+// Chance follows a seed, which the test prints. The environment variable
+// BACKDIAL_FAULTTEST_SEED sets it.
 package faulttest
 
 import (
@@ -48,8 +48,8 @@ import (
 	"github.com/backdial/backdial/transport/transporttest"
 )
 
-// The settings of sessions under test. A carrier's own timeouts should be a few
-// seconds: what nobody closes, because nobody has heard of it, lives for as long.
+// The settings of sessions under test. A carrier's own timeouts should be a few seconds: a
+// connection that neither end knows to close lives that long.
 const (
 	KeepAlive        = time.Second
 	KeepAliveTimeout = time.Second
@@ -59,19 +59,19 @@ const (
 	Slack = 3 * time.Second
 )
 
-// silence is after how long a path is known to be dead.
+// silence is the time after which an end knows that its path is dead.
 const silence = KeepAlive + KeepAliveTimeout
 
 // linger is how long closing a session takes at most.
 const linger = time.Second
 
-// backoff has a client connect again soon.
+// backoff makes a client connect again soon.
 var backoff = transport.Backoff{Min: 50 * time.Millisecond, Max: 200 * time.Millisecond}
 
-// limits are those of sessions that meet with f.
+// limits returns the limits of sessions under f.
 func (s Stack) limits(f fault) mux.Config {
 	c := mux.Config{KeepAlive: KeepAlive, KeepAliveTimeout: KeepAliveTimeout, Linger: linger}
-	if f.then == lasts { // which must not be for a busy machine to say
+	if f.then == lasts { // a busy machine must not end it
 		c.KeepAlive, c.KeepAliveTimeout = 20*KeepAlive, 20*KeepAliveTimeout
 	}
 	if s.CarrierNotices {
@@ -80,24 +80,23 @@ func (s Stack) limits(f fault) mux.Config {
 	return c
 }
 
-// A Stack is a combination to be tested.
+// A Stack is a combination to test.
 type Stack struct {
 	transporttest.Stack
 
 	// Network is what the carrier's connections run on: "tcp" or "udp".
 	Network string
 
-	// CarrierNotices has the multiplexer do without a keepalive, because the
-	// carrier notices that a path is dead within [KeepAlive] + [KeepAliveTimeout].
+	// CarrierNotices makes the multiplexer do without a keepalive, because the carrier notices
+	// a dead path within [KeepAlive] + [KeepAliveTimeout].
 	CarrierNotices bool
 }
 
-// seedEnv names the seed.
+// seedEnv is the name of the variable with the seed.
 const seedEnv = "BACKDIAL_FAULTTEST_SEED"
 
-// Test runs a subtest for every fault, or for those that are named. They are
-// parallel; when all of them are done, no goroutine must be left. So nothing else
-// can run at the same time.
+// Test runs a subtest for every fault, or for the named ones. They run in parallel. When all
+// of them are done, no goroutine must be left, so nothing else can run at the same time.
 func Test(t *testing.T, s Stack, only ...Fault) {
 	t.Helper()
 	leak.Check(t)
@@ -120,7 +119,7 @@ func Test(t *testing.T, s Stack, only ...Fault) {
 	}
 }
 
-// hash has every test meet with a fate of its own.
+// hash gives every test a chance of its own.
 func hash(name string) uint64 {
 	h := fnv.New64a()
 	io.WriteString(h, name)

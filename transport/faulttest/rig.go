@@ -17,17 +17,17 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// callers are how many exchanges are under way at a time.
+// callers is how many exchanges are under way at a time.
 const callers = 3
 
-// A rig is a server with a device that it asks, and a network between them.
+// A rig is a server, a device that it asks, and a network between them.
 type rig struct {
 	t       *testing.T
 	stack   Stack
 	limits  mux.Config
 	retry   func(error) bool
 	network network
-	chance  *rand.Rand // which the test uses alone
+	chance  *rand.Rand // for the test's goroutine alone
 	clock   *clock
 
 	dialers  workload.Dialers
@@ -46,7 +46,7 @@ type rig struct {
 	lost []error    // why the client's sessions have ended
 }
 
-// A network is a TCP or a UDP of faultnet.
+// A network is a TCP or a UDP network of faultnet.
 type network interface {
 	Addr() string
 	Set(faultnet.Conditions)
@@ -130,27 +130,27 @@ func (r *rig) gone(_ transport.Info, err error) {
 	r.lost = append(r.lost, err)
 }
 
-// losses are why the client's sessions have ended.
+// losses returns why the client's sessions have ended.
 func (r *rig) losses() []error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.lost[:len(r.lost):len(r.lost)]
 }
 
-// String is what has happened so far.
+// String describes what has happened.
 func (r *rig) String() string {
 	return fmt.Sprintf("%+v, sessions lost: %q, listener: %v",
 		workload.Verify(r.caller.Record(), r.device.Record()), r.losses(), r.listener.Err())
 }
 
-// answers waits for n more of them.
+// answers waits for n more answers.
 func (r *rig) answers(n int) {
 	r.t.Helper()
 	enough := r.caller.Record().Acknowledged.Len() + n
 	r.await(patience, "answers", func() bool { return r.caller.Record().Acknowledged.Len() >= enough })
 }
 
-// exchanges waits for n more of them to end, well or not.
+// exchanges waits for n more exchanges to end, well or not.
 func (r *rig) exchanges(n int) {
 	r.t.Helper()
 	enough := r.caller.Record().Exchanges + n

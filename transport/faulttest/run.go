@@ -10,17 +10,17 @@ import (
 	"github.com/backdial/backdial/internal/test/workload"
 )
 
-// recovery is within what a listener is back.
+// recovery is how soon a listener is back.
 var recovery = silence + HandshakeTimeout + backoff.Max
 
-// test has a session meet with f, and lose it.
+// test puts a session through f.
 func (f fault) test(t *testing.T, s Stack, seed uint64) {
 	config := workload.Config{Seed: seed, Pause: 30 * time.Millisecond}
 	switch {
 	case s.Network == "tcp" && f.then != lasts:
 		config.MaxSize = 2 * (256 << 10) // windows, for writers to wait
 	case f.then == lasts:
-		config.MaxSize = 16 << 10 // which a bad path carries in little time
+		config.MaxSize = 16 << 10 // a bad path carries that in little time
 	}
 	if f.unnoticed(s) {
 		config.Timeout = silence
@@ -90,8 +90,8 @@ func (r *rig) meet(f fault) {
 	}
 }
 
-// misfortunes are several faults, each of which lasts for a while that may be long
-// enough to end a session or not.
+// misfortunes runs several faults in a row, each of which may last long enough to end a
+// session.
 func (r *rig) misfortunes() {
 	for range 3 {
 		f := faults[r.chance.IntN(len(faults))]
@@ -106,8 +106,8 @@ func (r *rig) misfortunes() {
 	}
 }
 
-// lift ends f. What has been changed unnoticed may have left a session of no use
-// whose ends both believe that the other one is well, so that is cut.
+// lift ends f. A change that nobody has noticed may have left a useless session whose ends
+// both believe that the other one is well, so lift cuts it.
 func (r *rig) lift(f fault) {
 	r.network.Set(usual)
 	if f.unnoticed(r.stack) {
@@ -115,7 +115,7 @@ func (r *rig) lift(f fault) {
 	}
 }
 
-// back makes sure that the listener is: it answers what is asked from now on.
+// back makes sure that the listener is back: it answers new requests.
 func (r *rig) back() {
 	r.t.Helper()
 	before := r.caller.Record().Sent
@@ -130,7 +130,7 @@ func (r *rig) back() {
 	})
 }
 
-// finish closes everything, each within its time, and returns what has come of it.
+// finish closes everything, each part within its time, and returns the outcome.
 func (r *rig) finish() workload.Report {
 	r.t.Helper()
 	r.stop()
@@ -143,8 +143,8 @@ func (r *rig) finish() workload.Report {
 	return workload.Verify(r.caller.Record(), r.device.Record())
 }
 
-// leave is finish while nothing passes: it does not wait for exchanges, which fail.
-// Each side has a little patience, or none.
+// leave is finish while nothing passes: it does not wait for exchanges, which fail. Each side
+// has a little patience, or none.
 func (r *rig) leave() workload.Report {
 	r.t.Helper()
 	r.stop()

@@ -17,7 +17,7 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// patience bounds what has to happen, on a loaded machine.
+// patience limits waits, on a loaded machine.
 const patience = 20 * time.Second
 
 // A session is a server with one client.
@@ -27,8 +27,8 @@ type session struct {
 	listener *transport.Listener
 }
 
-// start starts a server with options and connects a client to it. Both are
-// closed when t is done.
+// start starts a server with options and connects a client to it. It closes both when t is
+// done.
 func (s Stack) start(t *testing.T, header http.Header, server []transport.ServerOption, client []transport.ClientOption) session {
 	t.Helper()
 	dialers := make(chan *transport.Dialer, 1)
@@ -49,7 +49,7 @@ func (s Stack) start(t *testing.T, header http.Header, server []transport.Server
 	return session{srv, d, lis}
 }
 
-// rerouted returns address with another host, which through returns.
+// rerouted returns address with the host that through returns.
 func rerouted(t *testing.T, address string, through func(host string) string) string {
 	t.Helper()
 	u, err := url.Parse(address)
@@ -62,7 +62,7 @@ func rerouted(t *testing.T, address string, through func(host string) string) st
 
 type contextKey struct{}
 
-// withValue is a handler around a server that adds something to the context.
+// withValue wraps a server in a handler that adds a value to the context.
 func withValue(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), contextKey{}, "value")))
@@ -80,7 +80,7 @@ func await[T any](t *testing.T, what string, c <-chan T) T {
 	}
 }
 
-// connect makes a session as muxtest sees it.
+// connect makes a session for muxtest.
 func (s Stack) connect(t *testing.T, dial, listen mux.Config) muxtest.Pair {
 	t.Helper()
 	made, dialLink, listenLink := s.startLinked(t,
@@ -88,12 +88,12 @@ func (s Stack) connect(t *testing.T, dial, listen mux.Config) muxtest.Pair {
 	return made.pair(dialLink, listenLink)
 }
 
-// startLinked is start, with what can fail under each end.
+// startLinked is start, with a link under each end that can fail.
 func (s Stack) startLinked(t *testing.T, server []transport.ServerOption, client []transport.ClientOption) (made session, dial, listen muxtest.Link) {
 	t.Helper()
 	if c, ok := s.Carrier.(carrier.StreamCarrier); ok {
-		// What a connection has besides its bytes would be lost in a wrapper,
-		// so it is the network that fails.
+		// A wrapper would hide the optional methods of a connection, so the network fails
+		// instead.
 		observed := &observedCarrier{c, newObserver[carrier.Conn]()}
 		var network *faultnet.UDP
 		s.through = func(server string) string {
@@ -147,7 +147,7 @@ type linkedConn struct {
 
 func (c linkedConn) Protocol() string { return c.protocol }
 
-// linkedMessages is what a connection has for messages, through a link.
+// linkedMessages adds the message methods of a connection, through a link.
 type linkedMessages struct {
 	*muxtest.ConnLink
 	powers.Messenger
@@ -201,8 +201,8 @@ func (r linkedPromptReader) ReadNow(p []byte) int {
 	return r.PromptReader.ReadNow(p)
 }
 
-// link returns conn with a link under it. It has the powers of conn, and no others: the
-// session is to do what it does on conn.
+// link returns conn with a link under it. It has the powers of conn, and no others, so that
+// the session does what it does on conn.
 func link(conn carrier.Conn, err error, to chan<- muxtest.Link) (carrier.Conn, error) {
 	if err != nil {
 		return nil, err
@@ -235,7 +235,7 @@ func (c *linkedCarrier) Upgrade(w http.ResponseWriter, r *http.Request, protocol
 	return link(conn, err, c.upgraded)
 }
 
-// An observedCarrier tells which connections it makes.
+// An observedCarrier reports the connections that it makes.
 type observedCarrier struct {
 	carrier.StreamCarrier
 	observer[carrier.Conn]
@@ -258,7 +258,7 @@ func (c *observedCarrier) Upgrade(w http.ResponseWriter, r *http.Request, protoc
 	return observe(conn, err, c.upgraded)
 }
 
-// A networkLink is the network under an end of a connection.
+// A networkLink is the network under one end of a connection.
 type networkLink struct {
 	carrier.Conn
 	network *faultnet.UDP
@@ -266,7 +266,7 @@ type networkLink struct {
 
 func (l networkLink) Freeze() { l.network.Freeze() }
 
-// Cut closes the connection: to its session that is no orderly end.
+// Cut closes the connection, which is no orderly end for its session.
 func (l networkLink) Cut() { l.Close() }
 
 // A dialEnd is a Dialer as a [mux.Session].
@@ -283,7 +283,7 @@ func (e dialEnd) Open(ctx context.Context) (mux.Stream, error) {
 	return conn.(mux.Stream), nil
 }
 
-// Accept waits in vain: a client does not open streams.
+// Accept blocks: a client does not open streams.
 func (e dialEnd) Accept(context.Context) (mux.Stream, error) {
 	<-e.Done()
 	return nil, e.Err()

@@ -9,8 +9,8 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// newServer returns a server of the stack, which sends its sessions to dialers. opts win
-// over the options of the stack. It is closed when t is done.
+// newServer returns a server of the stack, which sends its sessions to dialers. opts override
+// the options of the stack. The server is closed when t is done.
 func (s Stack) newServer(t *testing.T, dialers chan<- *transport.Dialer, opts ...transport.ServerOption) *transport.Server {
 	all := []transport.ServerOption{transport.WithCarriers(s.Carrier), transport.WithMuxes(s.Muxer)}
 	for _, o := range s.Options {
@@ -22,7 +22,7 @@ func (s Stack) newServer(t *testing.T, dialers chan<- *transport.Dialer, opts ..
 	return srv
 }
 
-// listen connects a client of the stack. opts win over the options of the stack.
+// listen connects a client of the stack. opts override the options of the stack.
 func (s Stack) listen(ctx context.Context, url string, header http.Header, config *tls.Config, opts ...transport.ClientOption) (*transport.Listener, error) {
 	all := []transport.ClientOption{
 		transport.WithCarriers(s.Carrier), transport.WithMuxes(s.Muxer), transport.WithTLSConfig(config),

@@ -15,15 +15,14 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// A deployment is where one server takes the place of another, at one address.
+// A deployment is an address at which one server replaces another.
 type deployment struct {
 	stack   Stack
 	current atomic.Pointer[transport.Server]
 	dialers chan *transport.Dialer
 }
 
-// deploy puts another server in the place of the one that is there, which it
-// returns.
+// deploy puts another server in the place of the current one, which it returns.
 func (d *deployment) deploy(t *testing.T) (before *transport.Server) {
 	return d.current.Swap(d.stack.newServer(t, d.dialers, transport.WithDrainSpread(100*time.Millisecond)))
 }
@@ -32,8 +31,8 @@ func (d *deployment) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.current.Load().ServeHTTP(w, r)
 }
 
-// clientMoves deploys again and again, while the client is dialled all the time,
-// and nothing is lost.
+// clientMoves deploys again and again, while it dials the client all the time and loses
+// nothing.
 func clientMoves(t *testing.T, s Stack) {
 	d := &deployment{stack: s, dialers: make(chan *transport.Dialer, 1)}
 	d.deploy(t)
@@ -79,7 +78,7 @@ func clientMoves(t *testing.T, s Stack) {
 	}
 }
 
-// exchange has an echo answer more than a window, and closes the connection.
+// exchange makes an echo answer with more than a window, and closes the connection.
 func exchange(t *testing.T, c net.Conn) {
 	t.Helper()
 	defer c.Close()
@@ -127,7 +126,7 @@ func clientDials(t *testing.T, s Stack) {
 	}
 }
 
-// clientMayNotDial refuses connections of a client, at first without ending its
+// clientMayNotDial has a server refuse connections of a client, at first without ending its
 // session.
 func clientMayNotDial(t *testing.T, s Stack) {
 	made := s.start(t, nil, nil, nil)

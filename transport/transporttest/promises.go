@@ -52,8 +52,8 @@ func headerArrives(t *testing.T, s Stack) {
 	await(t, "end of the context", derived.Done())
 }
 
-// handlerReturns has a handler that has returned before the first Dial, as
-// they all do in this package.
+// handlerReturns uses a handler that returns before the first Dial, as all handlers of this
+// package do.
 func handlerReturns(t *testing.T, s Stack) {
 	made := s.start(t, nil, nil, nil)
 	go serveEcho(made.listener)
@@ -114,7 +114,7 @@ func overHTTP(t *testing.T, s Stack) {
 			t.Errorf("%q, %v, want %q", got, err, want)
 		}
 	}
-	device.Close() // which closes the listener
+	device.Close() // closes the listener
 	if err := await(t, "end of Serve", served); !errors.Is(err, http.ErrServerClosed) {
 		t.Errorf("serve: %v, want http.ErrServerClosed", err)
 	}
@@ -203,8 +203,7 @@ func serverDrains(t *testing.T, s Stack) {
 	await(t, "end of the session", made.listener.Done())
 }
 
-// brokenCarrier has a client that agrees upon the protocol and then does not
-// speak it.
+// brokenCarrier has a client that agrees on the protocol and then does not follow it.
 func brokenCarrier(t *testing.T, s Stack) {
 	dialers := make(chan *transport.Dialer, 1)
 	address, tls, stop := s.Serve(t, s.newServer(t, dialers))

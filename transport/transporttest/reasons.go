@@ -12,13 +12,13 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// A linkedSession is a session, and what can fail under its ends.
+// A linkedSession is a session with links under its ends that can fail.
 type linkedSession struct {
 	session
 	dial, listen muxtest.Link
 }
 
-// An ending is a way in which a session ends, and what its ends are to say of it.
+// An ending is a way for a session to end, and the reasons that its ends must give.
 type ending struct {
 	name           string
 	end            func(*testing.T, linkedSession)
@@ -28,7 +28,7 @@ type ending struct {
 	clientOptions []transport.ClientOption
 }
 
-// short is a keepalive that notices at once that the other end is silent.
+// short is a keepalive that notices a silent end at once.
 var short = transport.WithKeepAlive(50*time.Millisecond, 50*time.Millisecond)
 
 var endings = []ending{{
@@ -87,7 +87,7 @@ var endings = []ending{{
 	end: func(t *testing.T, s linkedSession) {
 		s.dial.Freeze()
 		s.listen.Freeze()
-		go s.listener.Close() // which takes a while too
+		go s.listener.Close() // it takes a while too
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		s.dialer.Shutdown(ctx)
@@ -119,7 +119,7 @@ func closeBecause(reason transport.EndReason) func(*testing.T, linkedSession) {
 	}
 }
 
-// endReasons ends sessions in every way, but for a move: see clientMoves.
+// endReasons ends sessions in every way except a move: see clientMoves.
 func endReasons(t *testing.T, s Stack) {
 	_, streams := s.Carrier.(carrier.StreamCarrier)
 	for _, e := range endings {

@@ -1,6 +1,5 @@
-// Package transporttest is what this library promises, executed on a stack of
-// a carrier and a multiplexer, by way of package transport. A combination's
-// test is one call:
+// Package transporttest runs what this library promises on a stack of a carrier and a
+// multiplexer, through package transport. The test of a combination is one call:
 //
 //	func TestStack(t *testing.T) {
 //		transporttest.Test(t, transporttest.Stack{
@@ -9,8 +8,8 @@
 //		})
 //	}
 //
-// Every [Promise] is a subtest of its name: those of package muxtest, which
-// here hold from a server's Dialer to a client's Listener, and those below.
+// Every [Promise] is a subtest with its name: the promises of package muxtest, which here hold
+// from a server's Dialer to a client's Listener, and those below.
 package transporttest
 
 import (
@@ -23,37 +22,36 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// A Stack is a combination to be tested.
+// A Stack is a combination to test.
 type Stack struct {
 	carriertest.Target
 	Muxer mux.Muxer
 
-	// Options are what both ends have besides, such as a trace.
+	// Options are further options of both ends, such as a trace.
 	Options []transport.Option
 
 	// through returns the host to dial instead of the server's; nil: the same.
 	through func(host string) string
 }
 
-// A Promise is the name of something that is promised, and of the subtest that
-// tests it.
+// A Promise is the name of a promise, and of its subtest.
 type Promise = muxtest.Promise
 
-// A Deviation says that a stack does not keep a promise, and why. It has to be
-// true: if the promise is kept after all, the suite fails.
+// A Deviation says that a stack does not keep a promise, and why. It has to be true: if the
+// stack keeps the promise after all, the suite fails.
 type Deviation = muxtest.Deviation
 
-// The promises, besides those of muxtest.
+// The promises, in addition to those of muxtest.
 const (
 	SameInfo       Promise = "SameInfo"       // both ends describe the session alike
 	HeaderArrives  Promise = "HeaderArrives"  // and the values of the request's context
 	HandlerReturns Promise = "HandlerReturns" // the session lives on
 	HTTP           Promise = "HTTP"           // a device serves it, a server is its client
-	ServerCloses   Promise = "ServerCloses"   // every session with it
+	ServerCloses   Promise = "ServerCloses"   // and every session with it
 	ServerDrains   Promise = "ServerDrains"   // it waits for connections in use
 	ClientMoves    Promise = "ClientMoves"    // to another server, before it leaves the one that asks for it
 	ClientDials    Promise = "ClientDials"    // too, if the server accepts it
-	MayNotDial     Promise = "MayNotDial"     // costs a client that goes on trying its session
+	MayNotDial     Promise = "MayNotDial"     // a client that keeps trying loses its session
 	BrokenCarrier  Promise = "BrokenCarrier"  // garbage ends its own session, with a reason
 	EndReasons     Promise = "EndReasons"     // both ends know why a session has ended
 )
@@ -75,8 +73,8 @@ var contract = []struct {
 	{EndReasons, endReasons},
 }
 
-// Test runs a subtest for every promise. Those that deviations excuse are
-// expected to fail, and skipped if they do.
+// Test runs a subtest for every promise. It expects those that deviations excuse to fail, and
+// skips them if they do.
 func Test(t *testing.T, s Stack, deviations ...Deviation) {
 	t.Helper()
 	var promises []suite.Promise
