@@ -9,8 +9,8 @@ import (
 )
 
 // An editing is a RoundTripper that changes the informational answers of a client, which
-// [httputil.ReverseProxy] passes on without asking. Transports of this module bound them,
-// others may not.
+// [httputil.ReverseProxy] passes on unchanged. Transports of this module limit them, others
+// may not.
 type editing struct {
 	http.RoundTripper
 	edit func(http.Header)
@@ -20,8 +20,8 @@ func (e editing) RoundTrip(r *http.Request) (*http.Response, error) {
 	return e.RoundTripper.RoundTrip(reverse.WithInformational(r, math.MaxInt64, e.edit))
 }
 
-// An ending is the body of an answer after which something is to be done: the trailers are
-// known then, and not passed on yet.
+// An ending is the body of an answer that calls atEnd at its end: then the trailers are known,
+// and not passed on yet.
 type ending struct {
 	io.ReadCloser
 	atEnd func()

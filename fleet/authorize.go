@@ -11,11 +11,11 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// Authorize is for [transport.WithAuthorize]: it identifies a client before anything is
-// upgraded, and refuses one that [WithDuplicates] does not let in, with status 409, after
-// which the client comes back. A
-// function of the user's may call it after checks of its own. Without it, clients are
-// identified when they are connected already, and the refused ones closed.
+// Authorize is for [transport.WithAuthorize]. It identifies a client before the upgrade, and
+// refuses one that [WithDuplicates] does not let in, with status 409, after which the client
+// comes back. A function of yours may call it after checks of its own. Without it, the fleet
+// identifies clients after they have connected, and closes the sessions of those that it
+// refuses.
 func (f *Fleet) Authorize(r *http.Request) error {
 	id, err := f.identified(r)
 	if err != nil {
@@ -33,14 +33,14 @@ func (f *Fleet) Authorize(r *http.Request) error {
 	return nil
 }
 
-// An admission is what Authorize has found out. The session has it for as long as it
-// lives, and would keep its predecessors alive, and these theirs.
+// An admission is the result of Authorize. A session keeps it for as long as it lives, so it
+// must not keep the session's predecessors alive, which would keep theirs.
 type admission struct {
 	id   string
-	dead []weak.Pointer[member] // that are in the client's way
+	dead []weak.Pointer[member] // in the client's way
 }
 
-// beaten returns those in the client's way that are still there.
+// beaten returns the dead sessions that are still there.
 func (a admission) beaten() []*member {
 	var beaten []*member
 	for _, p := range a.dead {
@@ -51,7 +51,7 @@ func (a admission) beaten() []*member {
 	return beaten
 }
 
-// admitted returns what Authorize has found, or who the client is.
+// admitted returns the result of Authorize, or identifies the client without it.
 func (f *Fleet) admitted(d *transport.Dialer) (admission, error) {
 	if a, ok := d.Context().Value(f).(admission); ok {
 		return a, nil
@@ -67,20 +67,20 @@ func (f *Fleet) admitted(d *transport.Dialer) (admission, error) {
 	return admission{id: id}, err
 }
 
-// admit returns an error if a client that has yet to be upgraded would not be let in,
-// or else the sessions in its way that are dead.
+// admit returns an error if the fleet would not let in a client that has yet to be upgraded,
+// or else the dead sessions in its way.
 func (f *Fleet) admit(ctx context.Context, id string) (dead []*member, err error) {
 	if f.duplicates == ReplaceOlder || f.duplicates == KeepAll {
 		return nil, nil
 	}
 	alive := f.rivals(id)
-	if f.duplicates == ReplaceDead { // which takes its time, whoever waits for that
+	if f.duplicates == ReplaceDead { // takes a while, even if the client stops waiting
 		dead, alive = probeAll(context.WithoutCancel(ctx), alive)
 	}
 	if len(alive) == 0 && ctx.Err() == nil {
 		return dead, nil
 	}
-	if len(alive) == 0 { // too late for this request, but the next one finds nobody in its way
+	if len(alive) == 0 { // too late for this request, but nothing is in the way of the next
 		f.displace(dead)
 		err := fmt.Errorf("client %q: %w, while the older session was asked for a sign of life", id, ctxerr.Of(ctx))
 		return nil, fmt.Errorf("fleet: %w", refuse(http.StatusServiceUnavailable, "try again", err))

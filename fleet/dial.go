@@ -9,19 +9,18 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// Dial opens a connection to a client, which is a [transport.Conn]. It costs no round
-// trip. ctx bounds the call, and not the connection.
+// Dial opens a connection to a client, and returns a [transport.Conn]. It costs no round trip.
+// ctx limits the call and not the connection.
 //
-// If a session turns out to be over, the client's next one is dialled. The error
-// matches [*NotConnectedError] if there is none, and [ErrInvalidID] if id is no ID. A
-// client that is connected but takes no more connections holds the Dial up until ctx
-// ends.
+// If a session turns out to be over, Dial uses the client's next one. The error matches
+// [*NotConnectedError] if there is none, and [ErrInvalidID] if id is none. If a client is
+// connected but takes no more connections, Dial blocks until ctx ends.
 func (f *Fleet) Dial(ctx context.Context, id string) (net.Conn, error) {
 	return f.dial(ctx, id, f.waits)
 }
 
 // TryDial is [Fleet.Dial], but does not wait for a client that is not connected, even with
-// [WithWaitForClient]: for who would look for it elsewhere.
+// [WithWaitForClient]. Use it to look for the client elsewhere.
 func (f *Fleet) TryDial(ctx context.Context, id string) (net.Conn, error) {
 	return f.dial(ctx, id, false)
 }
@@ -46,14 +45,14 @@ func (f *Fleet) dial(ctx context.Context, id string, wait bool) (net.Conn, error
 	}
 }
 
-// isGone reports whether err, of dialling a session, says that it will not be dialled
+// isGone reports whether err, of dialling a session, says that the session cannot be dialled
 // again.
 func isGone(err error) bool {
 	return errors.Is(err, transport.ErrClientGone) || errors.Is(err, transport.ErrDraining) || errors.Is(err, net.ErrClosed)
 }
 
-// DialContext is [Fleet.Dial] of the client whose ID is the host in addr, which may
-// have a port. Neither that nor network is used.
+// DialContext is [Fleet.Dial] of the client whose ID is the host in addr. It ignores the port
+// in addr, if any, and network.
 func (f *Fleet) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	id, _, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -62,7 +61,7 @@ func (f *Fleet) DialContext(ctx context.Context, network, addr string) (net.Conn
 	return f.Dial(ctx, id)
 }
 
-// pickLocked returns the session in which a client is to be dialled, or nil.
+// pickLocked returns the session in which to dial a client, or nil.
 func (f *Fleet) pickLocked(id string) *member {
 	var best *member
 	for _, m := range f.membersLocked(id) {
@@ -73,7 +72,7 @@ func (f *Fleet) pickLocked(id string) *member {
 	return best
 }
 
-// prefers reports whether m is to be dialled rather than an older session.
+// prefers reports whether to dial m rather than an older session.
 func (f *Fleet) prefers(m, older *member) bool {
 	switch moving := m.dialer.Moving(); {
 	case moving != older.dialer.Moving():

@@ -15,41 +15,40 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// Duplicates says what happens when a client comes whose ID another session has.
+// Duplicates says what happens when a client connects with the ID of another session.
 type Duplicates int
 
 const (
-	// ReplaceOlder closes the older session. A client that comes back is there at
-	// once, also if the server takes its lost session for alive. Of two devices with
-	// the same ID, each displaces the other for as long as both connect again.
+	// ReplaceOlder closes the older session. A client that comes back is there at once, even
+	// if the server still takes its lost session for alive. Two devices with the same ID
+	// replace each other for as long as both connect again.
 	ReplaceOlder Duplicates = iota
 
-	// ReplaceDead asks the older session for a sign of life, and closes it if there is
-	// none within 5 s. If there is, the newcomer is refused with status 409. So a client
-	// that comes back waits for that long, or is let in at the next attempt if its
-	// handshake may not last so long, and a clone of it is kept out. A client that does
-	// not answer pings ([transport.Dialer.Ping]) is always replaced.
+	// ReplaceDead asks the older session for a sign of life, and closes it if there is none
+	// within 5 s. If there is one, the server refuses the newcomer with status 409. So a
+	// client that comes back waits for that long, or gets in at its next attempt if its
+	// handshake may not take so long, and a clone of it stays out. A client that does not
+	// answer pings ([transport.Dialer.Ping]) is always replaced.
 	ReplaceDead
 
-	// RejectNewer refuses the newcomer, with status 409. A client whose network has
-	// failed is kept out until the server has noticed that too, for 30 s by default
+	// RejectNewer refuses the newcomer with status 409. A client whose network has failed
+	// stays out until the server has noticed that too, for 30 s by default
 	// ([transport.WithKeepAlive]).
 	RejectNewer
 
-	// KeepAll keeps all sessions, and dials the one with the fewest connections in
-	// use: for clients that connect several times on purpose, to share the load.
+	// KeepAll keeps all sessions, and dials the one with the fewest connections in use: for
+	// clients that connect several times on purpose, to share the load.
 	KeepAll
 )
 
 // patience is how long a client has to answer a ping.
 const patience = 5 * time.Second
 
-// errConflict is why a newcomer is turned away.
+// errConflict is why a newcomer is refused.
 var errConflict = errors.New("a client with this ID is already connected")
 
-// HandleEndpoint makes a client a member of the fleet. It returns when that is decided:
-// after a few seconds, if sessions of the same ID are to be asked for a sign of life and
-// closed.
+// HandleEndpoint makes a client a member of the fleet. It returns when that is decided: after
+// a few seconds, if it has to ask sessions of the same ID for a sign of life and close them.
 func (f *Fleet) HandleEndpoint(d *transport.Dialer) {
 	a, err := f.admitted(d)
 	if err == nil {
@@ -64,8 +63,8 @@ func (f *Fleet) HandleEndpoint(d *transport.Dialer) {
 	}
 }
 
-// reasonFor is what a client is told of the error that closes its session: no more
-// than it would be by an answer to its request.
+// reasonFor returns the reason that a client gets when err closes its session: no more than
+// the answer to its request would say.
 func reasonFor(err error) string {
 	if rejected, ok := errors.AsType[*carrier.RejectedError](err); ok {
 		reason := fmt.Sprintf("%d %s", rejected.StatusCode, http.StatusText(rejected.StatusCode))
@@ -82,8 +81,8 @@ func reasonFor(err error) string {
 	return http.StatusText(http.StatusForbidden)
 }
 
-// enter makes m a member, or returns why it cannot be one. It may displace those that
-// it has beaten.
+// enter makes m a member, or returns why it cannot be one. m may replace the sessions that it
+// has beaten.
 func (f *Fleet) enter(m *member, beaten []*member) error {
 	for {
 		rivals, displaced := f.join(m, beaten)
@@ -91,8 +90,8 @@ func (f *Fleet) enter(m *member, beaten []*member) error {
 			closeAll(displaced, ErrReplaced, ErrReplaced.Error())
 			return nil
 		}
-		// To be replaced is for those who are there: not by what a client is about
-		// to give up, which may answer before it does.
+		// Wait for m's answer before it replaces anything: its client may be about to give
+		// it up. It may answer first all the same.
 		answers(context.Background(), m)
 		if !m.dialable() {
 			return m.whyGone()
@@ -114,8 +113,8 @@ func (f *Fleet) enter(m *member, beaten []*member) error {
 	}
 }
 
-// join makes m a member in the place of those that it has beaten, unless there are
-// other rivals. Those are returned, or what it has displaced.
+// join makes m a member in the place of the sessions that it has beaten, unless there are
+// other rivals. It returns those, or the sessions that m has replaced.
 func (f *Fleet) join(m *member, beaten []*member) (rivals, displaced []*member) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -125,11 +124,11 @@ func (f *Fleet) join(m *member, beaten []*member) (rivals, displaced []*member) 
 	if len(rivals) > 0 {
 		return rivals, nil
 	}
-	f.addLocked(m) // first, so that the client is there all the time to who watches
+	f.addLocked(m) // first, so that a watcher never sees the client leave
 	return nil, f.displaceLocked(beaten)
 }
 
-// displaceLocked removes sessions that are replaced, and returns those that were there.
+// displaceLocked removes sessions that are replaced, and returns those that were members.
 func (f *Fleet) displaceLocked(beaten []*member) (displaced []*member) {
 	for _, b := range beaten {
 		if f.removeLocked(b, ErrReplaced) {
@@ -140,7 +139,7 @@ func (f *Fleet) displaceLocked(beaten []*member) (displaced []*member) {
 	return displaced
 }
 
-// displace removes and closes sessions that are to be replaced.
+// displace removes and closes sessions that are replaced.
 func (f *Fleet) displace(beaten []*member) {
 	f.mu.Lock()
 	displaced := f.displaceLocked(beaten)
@@ -148,7 +147,7 @@ func (f *Fleet) displace(beaten []*member) {
 	closeAll(displaced, ErrReplaced, ErrReplaced.Error())
 }
 
-// rivals returns the sessions with an ID that nobody has asked to move.
+// rivals returns the sessions with an ID that the server has not asked to move.
 func (f *Fleet) rivals(id string) []*member {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -159,7 +158,7 @@ func (f *Fleet) rivalsLocked(id string) []*member {
 	return slices.DeleteFunc(slices.Clone(f.membersLocked(id)), func(m *member) bool { return m.dialer.Moving() })
 }
 
-// probeAll tells those that give no sign of life from those that do.
+// probeAll tells sessions that give no sign of life from those that do.
 func probeAll(ctx context.Context, members []*member) (dead, alive []*member) {
 	answered := make([]bool, len(members))
 	var wg sync.WaitGroup
@@ -177,32 +176,32 @@ func probeAll(ctx context.Context, members []*member) (dead, alive []*member) {
 	return dead, alive
 }
 
-// Probe asks the sessions of a client for a sign of life, closes those that give none
-// within 5 s, as if they were replaced, and reports whether there is one left. It is for
-// who knows that the client has connected elsewhere. A client that does not answer
-// pings ([transport.Dialer.Ping]) gives no sign of life; one that was asked to move is
-// left alone. If ctx ends first, its error is returned, and nothing is closed.
+// Probe asks the sessions of a client for a sign of life, and reports whether any is left. It
+// closes those that give none within 5 s, as if they were replaced. Use it if you know that
+// the client has connected elsewhere. A client that does not answer pings
+// ([transport.Dialer.Ping]) gives no sign of life. Probe leaves a session alone that was asked
+// to move. If ctx ends first, it returns ctx's error and closes nothing.
 func (f *Fleet) Probe(ctx context.Context, id string) (alive bool, err error) {
 	dead, living := probeAll(ctx, f.rivals(id))
-	if ctx.Err() != nil { // which may be why they have not answered
+	if ctx.Err() != nil { // that may be why they have not answered
 		return false, fmt.Errorf("fleet: probe client %q: %w", id, ctxerr.Of(ctx))
 	}
 	f.displace(dead)
 	return len(living) > 0, nil
 }
 
-// answers asks for a sign of life.
+// answers asks for a sign of life, and reports whether there was one.
 func answers(ctx context.Context, m *member) bool {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	return m.dialer.Ping(ctx) == nil
 }
 
-// Kick closes all sessions of a client, which is told the reason: also those that are not
-// dialled any more, but have connections. It returns when they are closed: after a few
-// seconds, at most, that the client has to take what was written. A client that connects
-// again is let in, unless [Identify] refuses it. If there is no such client, the error
-// matches what that of [Fleet.Dial] does.
+// Kick closes all sessions of a client, and tells it the reason. That includes sessions that
+// are not dialled any more but still have connections. Kick returns when they are closed,
+// which takes a few seconds at most, while the client takes what was written. A client that
+// connects again is let in, unless [Identify] refuses it. If there is no such client, the
+// error matches the same as that of [Fleet.Dial].
 func (f *Fleet) Kick(id, reason string) error {
 	if err := CheckID(id); err != nil {
 		return fmt.Errorf("fleet: kick %w", err)
@@ -217,7 +216,7 @@ func (f *Fleet) Kick(id, reason string) error {
 	for _, m := range f.clients[id] {
 		f.removeLocked(m, kicked)
 	}
-	f.gone.Set(id, departure{time.Now(), kicked}) // if all were draining, there was another reason
+	f.gone.Set(id, departure{time.Now(), kicked}) // overrides an earlier reason if all were draining
 	delete(f.draining, id)
 	f.stats.Kicked += uint64(len(members))
 	f.mu.Unlock()
@@ -225,7 +224,7 @@ func (f *Fleet) Kick(id, reason string) error {
 	return nil
 }
 
-// closeAll closes sessions because of why, all at the same time, and waits for that.
+// closeAll closes sessions because of why, concurrently, and waits for that.
 func closeAll(members []*member, why error, reason string) {
 	var wg sync.WaitGroup
 	for _, m := range members {

@@ -8,12 +8,12 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// ErrReplaced is matched by the reason why a session has left the fleet for a newer one
-// of the same ID. The session ends with it, and it matches [transport.EndReplaced].
+// ErrReplaced is why a session has left the fleet for a newer one with the same ID. The
+// session's error matches it, and it matches [transport.EndReplaced].
 var ErrReplaced = fmt.Errorf("%w by a newer session of the same client", transport.EndReplaced)
 
-// A KickedError is the reason why a session has left the fleet after [Fleet.Kick]. The
-// session ends with it, and it matches [transport.EndKicked].
+// A KickedError is why a session has left the fleet after [Fleet.Kick]. The session's error
+// matches it, and it matches [transport.EndKicked].
 type KickedError struct{ Reason string }
 
 func (e *KickedError) Error() string { return "kicked: " + redact.Quote(e.Reason) }
@@ -21,19 +21,18 @@ func (e *KickedError) Error() string { return "kicked: " + redact.Quote(e.Reason
 // Unwrap returns [transport.EndKicked].
 func (e *KickedError) Unwrap() error { return transport.EndKicked }
 
-// A NotConnectedError is matched by the error of a Dial of a client that has no session
-// that could be dialled.
+// A NotConnectedError is the error of a Dial of a client without a session to dial.
 type NotConnectedError struct {
 	ID string
 
-	// Since is when the client left, or zero if it was never seen, or so long ago
-	// that it is forgotten.
+	// Since is when the client left. It is zero if the fleet has never seen the client, or has
+	// forgotten it.
 	Since time.Time
 
-	// Cause is why it left, or nil. It matches [transport.ErrClientGone] for a client
-	// that left or was lost, [transport.ErrDraining] for one that has moved elsewhere
-	// or whose server shuts down, [ErrReplaced], [*KickedError], or [net.ErrClosed] for
-	// one that was closed here.
+	// Cause is why the client left, or nil. It matches [transport.ErrClientGone] for a client
+	// that left or was lost, [transport.ErrDraining] for one that has moved elsewhere or whose
+	// server shuts down, [ErrReplaced], [*KickedError], or [net.ErrClosed] for one that this
+	// end closed.
 	Cause error
 }
 

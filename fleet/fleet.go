@@ -13,22 +13,22 @@ import (
 )
 
 // A Fleet is the clients of one or several servers, by ID. It is a
-// [transport.EndpointHandler]. It needs no closing: sessions leave it when they end.
+// [transport.EndpointHandler]. It does not need to be closed: sessions leave it when they end.
 type Fleet struct {
 	identify   Identify
 	duplicates Duplicates
 	waits      bool
 
-	mu       sync.Mutex                    // guards below, and is not held while anything is waited for
-	clients  map[string][]*member          // that are connected, each with one session at least, the latest last
-	draining map[string][]*member          // that have left, and have connections all the same
-	gone     recent.Map[string, departure] // that have left, and are not back
-	awaited  map[string]*awaited           // that somebody waits for
+	mu       sync.Mutex                    // guards below; never held while blocked
+	clients  map[string][]*member          // connected, each with at least one session, the latest last
+	draining map[string][]*member          // have left, but still have connections
+	gone     recent.Map[string, departure] // have left, and are not back
+	awaited  map[string]*awaited           // not connected, but waited for
 	watchers map[*watcher]struct{}
 	stats    Stats
 }
 
-// maxDepartures is how many clients that have left are remembered.
+// maxDepartures is how many clients that have left the fleet remembers.
 const maxDepartures = 65536
 
 // A departure is when and why a client has left.
@@ -37,7 +37,7 @@ type departure struct {
 	why error
 }
 
-// New returns a fleet whose clients are known by what identify says.
+// New returns a fleet of the clients that identify names.
 func New(identify Identify, opts ...Option) *Fleet {
 	f := &Fleet{
 		identify: identify,
@@ -53,7 +53,7 @@ func New(identify Identify, opts ...Option) *Fleet {
 	return f
 }
 
-// Lookup returns the session in which a client would be dialled.
+// Lookup returns the session in which the fleet would dial a client.
 func (f *Fleet) Lookup(id string) (d *transport.Dialer, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -63,9 +63,9 @@ func (f *Fleet) Lookup(id string) (d *transport.Dialer, ok bool) {
 	return nil, false
 }
 
-// All yields each client and the session in which it would be dialled, as they are
-// when the loop begins, in no order. With [KeepAll] it yields all of its sessions. The
-// fleet may be used in the loop.
+// All yields each client, and the session in which the fleet would dial it, as of the
+// beginning of the loop, in no order. With [KeepAll] it yields all sessions. The loop may use
+// the fleet.
 func (f *Fleet) All() iter.Seq2[string, *transport.Dialer] {
 	return func(yield func(string, *transport.Dialer) bool) {
 		for _, m := range f.snapshot() {
@@ -90,7 +90,7 @@ func (f *Fleet) snapshot() []*member {
 	return all
 }
 
-// Len returns how many clients are connected. One with several sessions is one.
+// Len returns how many clients are connected. A client with several sessions counts once.
 func (f *Fleet) Len() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -99,16 +99,16 @@ func (f *Fleet) Len() int {
 
 // Stats describes a fleet, for metrics.
 type Stats struct {
-	// Clients is how many are connected, and Sessions how many sessions they have.
+	// Clients is how many clients are connected, and Sessions how many sessions they have.
 	Clients, Sessions int
 
-	// Replaced, Rejected and Kicked count, since New, the sessions that were closed
-	// for a newer one of the same ID, the newcomers that were turned away because of
-	// an older one, and the sessions that Kick closed.
+	// Replaced, Rejected and Kicked count, since New, the sessions closed for a newer one of
+	// the same ID, the newcomers refused because of an older one, and the sessions that Kick
+	// closed.
 	Replaced, Rejected, Kicked uint64
 }
 
-// Stats returns what the fleet has counted.
+// Stats returns the fleet's counts.
 func (f *Fleet) Stats() Stats {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -127,15 +127,15 @@ func (f *Fleet) addLocked(m *member) {
 	context.AfterFunc(m.dialer.Dialable(), func() { f.remove(m, m.whyGone()) })
 }
 
-// remove has m not be dialled any more.
+// remove makes the fleet dial m no more.
 func (f *Fleet) remove(m *member, why error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.removeLocked(m, why)
 }
 
-// membersLocked returns the sessions of a client that can be dialled, the latest last.
-// Those that cannot leave now, for what is known of them may be told at once.
+// membersLocked returns the sessions of a client that can be dialled, the latest last. It
+// removes sessions that cannot at once, so that errors can name the cause.
 func (f *Fleet) membersLocked(id string) []*member {
 	for _, m := range f.clients[id] {
 		if !m.dialable() {
@@ -145,8 +145,8 @@ func (f *Fleet) membersLocked(id string) []*member {
 	return f.clients[id]
 }
 
-// removeLocked has m not be a member any more, and reports whether it was one. Others
-// of its ID stay.
+// removeLocked removes m, and reports whether it was a member. Other sessions with its ID
+// stay.
 func (f *Fleet) removeLocked(m *member, why error) bool {
 	if !removeFrom(f.clients, m) {
 		return false
@@ -180,7 +180,7 @@ func removeFrom(from map[string][]*member, m *member) bool {
 	if i < 0 {
 		return false
 	}
-	// A copy, because what there was may be looked through right now.
+	// A copy, because another goroutine may be reading the old slice.
 	from[m.id] = slices.Delete(slices.Clone(from[m.id]), i, i+1)
 	if len(from[m.id]) == 0 {
 		delete(from, m.id)

@@ -18,7 +18,7 @@ type member struct {
 // dialable reports whether m can be dialled, as far as is known.
 func (m *member) dialable() bool { return m.dialer.Dialable().Err() == nil }
 
-// whyGone is why m cannot be dialled, or nil if it can.
+// whyGone returns why m cannot be dialled, or nil if it can.
 func (m *member) whyGone() error {
 	if err := m.dialer.Err(); err != nil {
 		return err

@@ -1,19 +1,19 @@
 package fleet
 
-// An Option changes how a [Fleet] works.
+// An Option configures a [Fleet].
 type Option func(*Fleet)
 
-// WithDuplicates sets what happens when a client comes whose ID another has. The
+// WithDuplicates sets what happens when a client connects with the ID of another session. The
 // default is [ReplaceOlder].
 func WithDuplicates(policy Duplicates) Option {
 	return func(f *Fleet) { f.duplicates = policy }
 }
 
-// WithWaitForClient makes a Dial of a client that is not connected wait until it is,
-// for as long as the context of the Dial allows, instead of failing at once. So does
-// a request, by a [Transport], for 30 s at most if its context has no deadline, or by a
-// [ReverseProxy], for a minute at most. A fleet does not know that its server shuts
-// down: a Dial there waits in the same way, for a client that connects elsewhere.
+// WithWaitForClient makes a Dial of a client that is not connected wait until it is, for as
+// long as the context of the Dial allows, instead of failing at once. A request by a
+// [Transport] waits too, for 30 s at most if its context has no deadline, and one by a
+// [ReverseProxy], for a minute at most. A fleet does not know that its server shuts down: a
+// Dial there waits in the same way, for a client that connects elsewhere.
 func WithWaitForClient() Option {
 	return func(f *Fleet) { f.waits = true }
 }

@@ -16,63 +16,63 @@ import (
 	"github.com/backdial/backdial/redact"
 )
 
-// A ReverseProxy is an [http.Handler] that serves what the clients of a fleet serve,
-// each under its ID: as a part of the path, https://devices.example/123/status, or of
-// the host, https://123.devices.example/status. Bodies are streamed both ways, and
-// WebSockets and other upgrades pass through. It must not be copied.
+// A ReverseProxy is an [http.Handler] that serves what the clients of a fleet serve, each
+// under its ID: in the path, as in https://devices.example/123/status, or in the host, as in
+// https://123.devices.example/status. It streams bodies both ways, and passes WebSockets and
+// other upgrades through. It must not be copied.
 //
-// The proxy lets everybody in: put it behind what authenticates its users. With IDs in
-// the path all clients share one origin, so that a page of one may read those of the
-// others and act in the name of who looks at it: give clients that do not trust each
-// other names of their own, by Domain. Even then one may set cookies for all of Domain,
-// unless that is on the Public Suffix List.
+// The proxy lets everybody in: put it behind something that authenticates its users. With IDs
+// in the path all clients share one origin, so a page of one may read the pages of others and
+// act in the name of the user who looks at it. Give clients that do not trust each other names
+// of their own, with Domain. Even then one may set cookies for all of Domain, unless Domain is
+// on the Public Suffix List.
 //
-// A client sees all that the user sends: the Host, and also what authenticates the user,
-// be it Cookie or Authorization, unless Rewrite removes it; and the X-Forwarded headers
-// of [httputil.ProxyRequest.SetXForwarded], which replace those that the request has:
-// where they are set by a proxy in front, Rewrite can copy them, from In to Out. With IDs
-// in the path there is X-Forwarded-Prefix, too, which is what was removed from the path.
-// Where the client's answers redirect to a path, or set a cookie for one, the prefix is
-// added again, unless it is there already: in informational answers (1xx) and trailers as
-// in the answer's header. How long these may be is said in [rhttp.NewTransport]. Parameters
-// of the query that net/url cannot parse are removed.
+// A client sees all that the user sends: the Host, and what authenticates the user, such as
+// Cookie or Authorization, unless Rewrite removes it. It also gets the X-Forwarded headers of
+// [httputil.ProxyRequest.SetXForwarded], which replace those of the request; if a proxy in
+// front sets them, Rewrite can copy them from In to Out. With IDs in the path it gets
+// X-Forwarded-Prefix too, which is what the proxy removed from the path. If the client's
+// answer redirects to a path, or sets a cookie for one, the proxy adds the prefix again,
+// unless it is there already. It does so in informational answers (1xx) and trailers too.
+// [rhttp.NewTransport] says how long all of these may be. The proxy removes parameters of the
+// query that net/url cannot parse.
 //
-// What cannot be served is answered in a line of text:
+// It answers what it cannot serve with a line of text:
 //
 //	404  there is no such ID, or no ID
 //	502  the client's connection failed, or what it sent is not HTTP, or too long
 //	503  the client is not connected, or about to leave; with Retry-After
 //	504  the client has not answered in time
 //
-// If the client goes away in the middle of an answer, the user's connection is cut, so
-// that a part is not taken for the whole.
+// If the client goes away in the middle of an answer, the proxy cuts the user's connection, so
+// that the user cannot take a part for the whole.
 //
 // [rhttp.NewTransport]: https://pkg.go.dev/github.com/backdial/backdial/rhttp#NewTransport
 type ReverseProxy struct {
 	// Fleet has the clients.
 	Fleet *Fleet
 
-	// Transport, if not nil, reaches the clients instead of one of Fleet's: that of a
-	// cluster.Cluster reaches those of other servers, too. Fleet and Configure are not
-	// used then. The proxy takes what matches [*NotConnectedError] for a client that is
-	// not there.
+	// Transport, if not nil, reaches the clients instead of a transport of Fleet's. A
+	// transport of cluster.Cluster also reaches the clients of other servers. Fleet and
+	// Configure are not used then. For the proxy, an error that matches [*NotConnectedError]
+	// means that the client is not there.
 	Transport http.RoundTripper
 
-	// Domain is that of which the clients' names are subdomains, such as
-	// "devices.example". "" means that IDs are in the path. Hosts have no upper case,
-	// so such IDs should have none.
+	// Domain is the domain of which the clients' names are subdomains, such as
+	// "devices.example". "" means that IDs are in the path. Hosts have no upper case, so
+	// neither should such IDs.
 	Domain string
 
-	// Rewrite, if not nil, changes the request for the client, at last.
+	// Rewrite, if not nil, changes the request for the client, after all other changes.
 	Rewrite func(*httputil.ProxyRequest)
 
 	// Configure, if not nil, sets fields of the [http.Transport] that each session has.
-	// ResponseHeaderTimeout is a minute by default, and also bounds for how long a client
-	// takes nothing of a request that it has not answered.
+	// ResponseHeaderTimeout is a minute by default. It also limits how long a client may take
+	// nothing of a request that it has not answered.
 	Configure func(*http.Transport)
 
-	// Logger, if not nil, is told of requests that could not be served, at level Warn. What
-	// clients and users say is escaped in it where it is not printable.
+	// Logger, if not nil, logs requests that could not be served, at level Warn. What clients
+	// and users say is escaped where it is not printable.
 	Logger *slog.Logger
 
 	once          sync.Once
@@ -93,7 +93,7 @@ func (p *ReverseProxy) init() {
 		}
 		own := p.Fleet.Transport(func(t *http.Transport) {
 			t.ResponseHeaderTimeout = responseHeaderTimeout
-			t.DisableCompression = true // what the user does not ask for is not for us to undo
+			t.DisableCompression = true // the user decides on compression
 			if p.Configure != nil {
 				p.Configure(t)
 			}
@@ -112,7 +112,7 @@ func (p *ReverseProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.fail(w, r, err)
 		return
 	}
-	if to.path == "" { // for relative links to work
+	if to.path == "" { // relative links need a slash
 		to.redirect(w, r)
 		return
 	}
@@ -122,7 +122,7 @@ func (p *ReverseProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r = r.WithContext(ctx)
 	answered := newUpload(r, func() time.Duration { return time.Duration(p.answerTimeout.Load()) }, giveUp)
 	edit := func(h http.Header) { to.edit(h, user.Host) }
-	// Otherwise HTTP/1 has the whole request read before the answer begins.
+	// Otherwise HTTP/1 reads the whole request before the answer begins.
 	http.NewResponseController(w).EnableFullDuplex()
 	proxy := httputil.ReverseProxy{
 		Transport:     editing{p.transport, edit},
@@ -131,13 +131,13 @@ func (p *ReverseProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		ModifyResponse: func(answer *http.Response) error {
 			answered()
 			to.addPrefix(answer.Header, r.Host)
-			if answer.StatusCode != http.StatusSwitchingProtocols { // whose body is a connection
+			if answer.StatusCode != http.StatusSwitchingProtocols { // its body is a connection
 				answer.Body = &ending{answer.Body, func() { edit(answer.Trailer) }}
 			}
 			return nil
 		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
-			if user.Context().Err() == nil { // otherwise there is nobody to tell
+			if user.Context().Err() == nil { // otherwise the user is gone
 				p.fail(w, user, err)
 			}
 		},
@@ -150,7 +150,7 @@ func (p *ReverseProxy) rewrite(pr *httputil.ProxyRequest, to target) {
 	pr.SetXForwarded()
 	pr.Out.URL.Scheme, pr.Out.URL.Host = "http", to.id
 	pr.Out.URL.RawPath = to.path
-	pr.Out.URL.Path, _ = url.PathUnescape(to.path) // it was a part of a valid one
+	pr.Out.URL.Path, _ = url.PathUnescape(to.path) // part of a valid path
 	pr.Out.Header.Del("X-Forwarded-Prefix")
 	if to.prefix != "" {
 		pr.Out.Header.Set("X-Forwarded-Prefix", to.prefix)
@@ -160,7 +160,7 @@ func (p *ReverseProxy) rewrite(pr *httputil.ProxyRequest, to target) {
 	}
 }
 
-// fail answers what cannot be served.
+// fail answers a request that cannot be served.
 func (p *ReverseProxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	status, why := http.StatusBadGateway, "the connection to the client failed"
 	var timeout net.Error

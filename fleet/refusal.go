@@ -4,12 +4,12 @@ import (
 	"github.com/backdial/backdial/carrier"
 )
 
-// refuse returns the error for a client that is not let in, and that is told why.
+// refuse returns the error for a client that is not let in, and gets to know why.
 func refuse(status int, why string, cause error) error {
 	return &refusal{carrier.RejectedError{StatusCode: status, Body: []byte(why + "\n")}, cause}
 }
 
-// A refusal is an error, and how it is answered.
+// A refusal is an error with its answer.
 type refusal struct {
 	answer carrier.RejectedError
 	cause  error

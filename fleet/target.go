@@ -8,14 +8,14 @@ import (
 	"strings"
 )
 
-// A target is what a request is for.
+// A target is the client and path that a request is for.
 type target struct {
 	id     string
 	path   string // of the request to the client, escaped
-	prefix string // what was before that
+	prefix string // of the user's path, before path
 }
 
-// target tells who a request is for.
+// target returns the target of a request.
 func (p *ReverseProxy) target(r *http.Request) (t target, err error) {
 	if p.Domain != "" {
 		host := strings.ToLower(r.Host)
@@ -37,13 +37,13 @@ func (p *ReverseProxy) target(r *http.Request) (t target, err error) {
 	return t, CheckID(t.id)
 }
 
-// before is what a handler in front of this one has removed from the path.
+// before returns what a handler in front of this one has removed from the path.
 func before(r *http.Request) string {
 	outside, err := url.ParseRequestURI(r.RequestURI)
 	if err != nil {
 		return ""
 	}
-	// Escaped in the same way, which is not always that of the user.
+	// Both are escaped in the same way, which may differ from the user's.
 	removed, ok := strings.CutSuffix(outside.EscapedPath(), r.URL.EscapedPath())
 	if !ok {
 		return ""
@@ -51,9 +51,9 @@ func before(r *http.Request) string {
 	return removed
 }
 
-// redirect has the user come again with a slash after the ID.
+// redirect makes the user come again with a slash after the ID.
 func (t target) redirect(w http.ResponseWriter, r *http.Request) {
-	to := t.id + "/" // wherever this is
+	to := t.id + "/" // relative, so that it fits any place
 	if r.URL.RawQuery != "" {
 		to += "?" + r.URL.RawQuery
 	}
@@ -61,7 +61,7 @@ func (t target) redirect(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusPermanentRedirect)
 }
 
-// edit does to informational answers and trailers what is done to an answer's header:
+// edit changes informational answers and trailers as the header of an answer is changed:
 // httputil removes from that what is about the connection.
 func (t target) edit(h http.Header, host string) {
 	for _, list := range h["Connection"] {
@@ -78,15 +78,15 @@ func (t target) edit(h http.Header, host string) {
 	t.addPrefix(h, host)
 }
 
-// addPrefix makes an answer right for the user: what is a path for the client has the
-// prefix, and no scheme, which the client does not know.
+// addPrefix makes an answer right for the user: a path of the client's gets the prefix, and
+// loses the scheme, which the client does not know.
 func (t target) addPrefix(h http.Header, host string) {
 	if to, err := url.Parse(h.Get("Location")); err == nil && t.isOwn(to, host) {
 		path := cmp.Or(to.EscapedPath(), "/")
 		to.Scheme, to.Host, to.User = "", "", nil
 		to.RawPath = t.withPrefix(path)
 		to.Path, _ = url.PathUnescape(to.RawPath)
-		if strings.HasPrefix(to.RawPath, "//") { // which would be taken for a host
+		if strings.HasPrefix(to.RawPath, "//") { // a browser would take it for a host
 			to.Host = host
 		}
 		h.Set("Location", to.String())
@@ -99,7 +99,7 @@ func (t target) addPrefix(h http.Header, host string) {
 }
 
 // withPrefix adds the prefix to a path, unless the client knows X-Forwarded-Prefix and has
-// done that itself.
+// added it itself.
 func (t target) withPrefix(path string) string {
 	if rest, ok := strings.CutPrefix(path, t.prefix); ok && t.prefix != "" && (rest == "" || rest[0] == '/') {
 		return path
@@ -107,7 +107,7 @@ func (t target) withPrefix(path string) string {
 	return t.prefix + path
 }
 
-// isOwn reports whether a client that redirects there means a path of its own.
+// isOwn reports whether a client that redirects to this URL means a path of its own.
 func (t target) isOwn(to *url.URL, host string) bool {
 	switch {
 	case to.Host == "": // with a scheme it is for an app of the user's
@@ -118,8 +118,8 @@ func (t target) isOwn(to *url.URL, host string) bool {
 	return strings.EqualFold(to.Host, host) || strings.EqualFold(to.Host, t.id)
 }
 
-// addPrefixToCookie changes nothing but the path, because what browsers take for a
-// cookie is more than what net/http reads and writes.
+// addPrefixToCookie changes nothing but the path: browsers accept more as a cookie than
+// net/http reads and writes.
 func (t target) addPrefixToCookie(line string) string {
 	parts := strings.Split(line, ";")
 	for i, part := range parts[1:] {

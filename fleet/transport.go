@@ -19,46 +19,46 @@ type Transport struct {
 	fleet     *Fleet
 	configure []func(*http.Transport)
 	waits     bool          // for a client that is away
-	patience  time.Duration // how long it waits; 0: until the deadline of the request, or for waitTimeout
+	patience  time.Duration // how long it waits; 0: until the request's deadline, or waitTimeout
 
 	mu       sync.Mutex // guards below
 	sessions map[*member]*rhttp.Transport
 }
 
-// Transport returns an [http.RoundTripper] that reaches the clients of the fleet by
-// their ID. It keeps connections to each of them, and drops them when the client leaves
-// or moves: so make one, and not one for a request. configure sets fields of the
-// [http.Transport] that each session has, as in [rhttp.NewTransport], which says how long
-// a client's answer may be.
+// Transport returns an [http.RoundTripper] that reaches the clients of the fleet by their ID.
+// It keeps connections to each client, and closes them when the client leaves or moves: so
+// make one Transport, not one for each request. configure sets fields of the [http.Transport]
+// that each session has, as in [rhttp.NewTransport], which says how long a client's answer may
+// be.
 //
-// An [http.Client] goes where a client's answer redirects to, which may be another client.
-// Where these do not trust each other, set its CheckRedirect.
+// An [http.Client] follows redirects of a client's answer, which may lead to another client.
+// If clients do not trust each other, set its CheckRedirect.
 //
-// A request for which no connection can be opened, because the session has just ended,
-// is sent once more, in the client's next session, if it has no body or Request.GetBody:
-// just as net/http does when a connection that it has kept turns out to be dead. Errors
-// match what those of [Fleet.Dial] do.
+// If no connection can be opened for a request because the session has just ended, Transport
+// sends the request once more, in the client's next session, provided that it has no body or
+// has Request.GetBody. net/http does the same when a kept connection turns out to be dead.
+// Errors match the same as those of [Fleet.Dial].
 //
-// A request without a deadline ends all the same if its client is stopped, or cut off. It
-// waits for a client that is not connected for 30 s at most from its beginning, if at all
-// ([WithWaitForClient]). If the client is connected, but gives no sign of life for 20 s
-// before it answers, the request fails with [rhttp.ErrSilent]: the client may have got it
-// all the same, and do later what it asks for. When an answer has begun, its body ends with
-// the session: within half a minute, unless [transport.WithKeepAlive] says otherwise. A
-// client that is alive may take as long as it likes.
+// A request without a deadline still ends if its client is stopped, or cut off. It waits for a
+// client that is not connected for at most 30 s from its beginning, if at all
+// ([WithWaitForClient]). If the client is connected but gives no sign of life for 20 s before
+// it answers, the request fails with [rhttp.ErrSilent]: the client may have received it all
+// the same, and may still act on it. Once an answer has begun, its body ends with the session:
+// within half a minute, unless [transport.WithKeepAlive] says otherwise. A client that is
+// alive may take as long as it likes.
 func (f *Fleet) Transport(configure ...func(*http.Transport)) *Transport {
 	return &Transport{fleet: f, configure: configure, waits: f.waits, sessions: make(map[*member]*rhttp.Transport)}
 }
 
 // TryTransport is [Fleet.Transport], but does not wait for a client that is not connected,
-// even with [WithWaitForClient]: for who would look for it elsewhere.
+// even with [WithWaitForClient]. Use it to look for the client elsewhere.
 func (f *Fleet) TryTransport(configure ...func(*http.Transport)) *Transport {
 	t := f.Transport(configure...)
 	t.waits = false
 	return t
 }
 
-// waitTimeout bounds how long a request without a deadline waits for its client.
+// waitTimeout limits how long a request without a deadline waits for its client.
 const waitTimeout = 30 * time.Second
 
 // RoundTrip implements [http.RoundTripper].
@@ -77,8 +77,8 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer, err
 }
 
-// try sends a request in the session that is the client's now, which it returns. The
-// request began some time ago.
+// try sends a request in the client's current session, which it returns. began is when the
+// request began.
 func (t *Transport) try(r *http.Request, began time.Time) (*http.Response, *member, error) {
 	id := r.URL.Hostname()
 	err := CheckID(id)
@@ -131,12 +131,12 @@ func (t *Transport) forget(m *member) {
 	delete(t.sessions, m)
 }
 
-// CloseIdleConnections closes the connections that are kept and not in use.
+// CloseIdleConnections closes the connections that are kept but not in use.
 func (t *Transport) CloseIdleConnections() {
 	t.mu.Lock()
 	sessions := slices.Collect(maps.Values(t.sessions))
 	t.mu.Unlock()
-	for _, of := range sessions { // one that does not read may hold this up
+	for _, of := range sessions { // without the lock: a client that does not read may block this
 		of.CloseIdleConnections()
 	}
 }

@@ -10,21 +10,21 @@ import (
 	"time"
 )
 
-// errNotTaken is why a request ends of whose body the client takes nothing.
+// errNotTaken ends a request whose client takes nothing of its body.
 var errNotTaken = fmt.Errorf("fleet: the client does not read the request: %w", os.ErrDeadlineExceeded)
 
-// An upload is the body of a request that a client has not answered. It ends the request
-// when the client takes nothing of it for too long: ResponseHeaderTimeout begins only when
-// all of it was sent. That the user sends nothing is not the client's fault.
+// An upload is the body of a request that a client has not answered. It ends the request if
+// the client takes nothing of it for too long: ResponseHeaderTimeout begins only when all of
+// it was sent. A user who sends nothing is not the client's fault.
 type upload struct {
 	io.ReadCloser
-	patience func() time.Duration // 0 for any
-	late     *time.Timer          // runs while the client is to take what was read
+	patience func() time.Duration // 0 for no limit
+	late     *time.Timer          // runs while the client has to take what was read
 	over     atomic.Bool
 }
 
-// newUpload makes the body of r an upload, which ends the request by giveUp. answered has
-// it not be bounded any more.
+// newUpload makes the body of r an upload, which ends the request with giveUp. answered ends
+// its limit.
 func newUpload(r *http.Request, patience func() time.Duration, giveUp context.CancelCauseFunc) (answered func()) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return func() {}

@@ -8,8 +8,8 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// Wait waits until a client is connected, and returns its session. When ctx ends
-// first, the error matches that of ctx and [*NotConnectedError].
+// Wait waits until a client is connected, and returns its session. If ctx ends first, the
+// error matches ctx's and [*NotConnectedError].
 func (f *Fleet) Wait(ctx context.Context, id string) (*transport.Dialer, error) {
 	if err := CheckID(id); err != nil {
 		return nil, fmt.Errorf("fleet: wait for %w", err)
@@ -21,7 +21,7 @@ func (f *Fleet) Wait(ctx context.Context, id string) (*transport.Dialer, error) 
 	return m.dialer, nil
 }
 
-// find returns the session in which a client is to be dialled, and may wait for it.
+// find returns the session in which to dial a client, and may wait for it.
 func (f *Fleet) find(ctx context.Context, id string, wait bool) (*member, error) {
 	for {
 		m, next, err := f.look(id, wait)
@@ -38,7 +38,7 @@ func (f *Fleet) find(ctx context.Context, id string, wait bool) (*member, error)
 	}
 }
 
-// look returns a session, or why there is none and what tells when there is one.
+// look returns a session, or why there is none and what to wait for.
 func (f *Fleet) look(id string, wait bool) (*member, *awaited, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -58,10 +58,10 @@ func (f *Fleet) look(id string, wait bool) (*member, *awaited, error) {
 	return nil, a, err
 }
 
-// An awaited is the next session of a client that is not connected.
+// An awaited is a client that is not connected, and that a Dial or Wait waits for.
 type awaited struct {
-	come    chan struct{} // closed when it has come
-	waiting int           // how many wait; guarded by Fleet.mu
+	come    chan struct{} // closed when it has a session
+	waiting int           // calls that wait; guarded by Fleet.mu
 }
 
 func (f *Fleet) joinedLocked(id string) {
@@ -71,7 +71,7 @@ func (f *Fleet) joinedLocked(id string) {
 	}
 }
 
-// stopWaiting forgets an awaited client that nobody waits for any more.
+// stopWaiting forgets a client that nothing waits for any more.
 func (f *Fleet) stopWaiting(id string, a *awaited) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

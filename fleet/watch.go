@@ -14,16 +14,15 @@ type Change struct {
 	ID     string
 	Dialer *transport.Dialer
 
-	// Gone is nil for a session that has joined, and why it has left for one that has:
-	// the same as [NotConnectedError.Cause]. A session leaves when it cannot be dialled
-	// any more; one that drains has connections all the same.
+	// Gone is nil for a session that has joined. For one that has left it is the reason: the
+	// same as [NotConnectedError.Cause]. A session leaves when it cannot be dialled any more;
+	// one that drains still has connections.
 	Gone error
 }
 
-// Watch yields the sessions that are in the fleet, and then each that joins or leaves,
-// until ctx ends. The fleet does not wait for the loop: a session that has left before
-// the loop got to it is left out, so that what a slow one has still to be told is
-// bounded by how many sessions there are.
+// Watch yields the sessions in the fleet, and then each session that joins or leaves, until
+// ctx ends. The fleet does not wait for the loop. It skips a session that has left before the
+// loop got to it, so the number of sessions limits what a slow loop has yet to get.
 func (f *Fleet) Watch(ctx context.Context) iter.Seq[Change] {
 	return func(yield func(Change) bool) {
 		w := f.watch()
@@ -44,7 +43,7 @@ func (f *Fleet) Watch(ctx context.Context) iter.Seq[Change] {
 	}
 }
 
-// A watcher is a loop that is told of changes. It is guarded by [Fleet.mu].
+// A watcher is a loop that gets changes. Guarded by Fleet.mu.
 type watcher struct {
 	wake    chan struct{} // has room for one
 	pending list.List     // of news, the oldest first
@@ -75,7 +74,7 @@ func (f *Fleet) unwatch(w *watcher) {
 	delete(f.watchers, w)
 }
 
-// next returns what w has not been told yet.
+// next returns the next change for w.
 func (f *Fleet) next(w *watcher) (c Change, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -97,7 +96,7 @@ func (f *Fleet) tellLocked(c Change, of *member) {
 }
 
 func (w *watcher) tell(c Change, of *member) {
-	if e := w.joined[of]; e != nil { // it leaves, and w does not know that it joined
+	if e := w.joined[of]; e != nil { // it leaves before w knows that it joined
 		w.pending.Remove(e)
 		delete(w.joined, of)
 		return

@@ -1,20 +1,20 @@
-// Package rhttp is HTTP in reverse: a server's requests to one of its clients.
+// Package rhttp is HTTP in reverse: a server sends requests to one of its clients.
 //
 //	server := transport.NewServer(rhttp.ClientHandlerFunc(func(header http.Header, client *http.Client) {
 //		answer, err := client.Get("http://device/status")
 //		…
 //	}))
 //
-// On the client nothing is needed but [http.Serve]:
+// The client needs only [http.Serve]:
 //
 //	lis, err := transport.DialAndListen(url, header)
 //	…
 //	http.Serve(lis, handler)
 //
-// The host of a URL is for the client to make sense of: every connection leads to it.
-// With https:// it speaks TLS inside of the connection, and HTTP/2 if it can
-// ([http.ServeTLS]); the certificate has to be one for that host, which
-// [http.Transport.TLSClientConfig] can name otherwise.
+// Every connection leads to the client, whatever the host of a URL; the client may use the
+// host as it likes. With https:// a request uses TLS inside the connection, and HTTP/2 if the
+// client has it ([http.ServeTLS]). The certificate has to be for that host, unless
+// [http.Transport.TLSClientConfig] names another.
 //
 // Package fleet does the same for many clients, each known by its ID.
 package rhttp
@@ -25,10 +25,9 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// A ClientHandlerFunc is a [transport.EndpointHandler] that gets an HTTP client with
-// which to reach the client that has connected, and the header of its request. The
-// HTTP client may be used for as long as that stays connected, also when the function
-// has returned.
+// A ClientHandlerFunc is a [transport.EndpointHandler]. It gets the header of a client's
+// request, and an HTTP client that reaches the connected client. The HTTP client may be used
+// as long as that stays connected, even after the function has returned.
 type ClientHandlerFunc func(header http.Header, client *http.Client)
 
 // HandleEndpoint calls f.

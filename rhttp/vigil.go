@@ -11,22 +11,22 @@ import (
 	"time"
 )
 
-// ErrSilent is matched by the error of a request whose client gives no sign of life: it may
-// have been stopped, or the path to it be dead, although its session is not over yet. Such
-// errors match [os.ErrDeadlineExceeded] too.
+// ErrSilent means that the client of a request gives no sign of life: it may have been
+// stopped, or the path to it may be dead, although its session is not over yet. Such errors
+// match [os.ErrDeadlineExceeded] too.
 var ErrSilent = errors.New("the client gives no sign of life")
 
 const (
-	// askAfter is how long a request waits for its answer until the client is asked for a
-	// sign of life, and again after each. Most answers are there by then.
+	// askAfter is how long a request waits for its answer before the client is asked for a
+	// sign of life, and again after each sign. Most answers arrive earlier.
 	askAfter = 5 * time.Second
 
-	// silence is how long the client may then take, which is as much as the keepalive of
-	// its session gives it: the question waits behind what is on its way to the client.
+	// silence is how long the client may then take. The keepalive of its session gives it as
+	// much time: the question waits behind what is on its way to the client.
 	silence = 15 * time.Second
 )
 
-// A vigil ends a request that has no answer yet if its client gives no sign of life.
+// A vigil ends a request without an answer if its client gives no sign of life.
 type vigil struct {
 	transport *Transport
 	ctx       context.Context // of the request
@@ -35,7 +35,7 @@ type vigil struct {
 	over      atomic.Bool
 }
 
-// watch begins the vigil of a request, and returns the request with what can end it.
+// watch begins the vigil of a request, and returns the request that the vigil can end.
 func (t *Transport) watch(r *http.Request) (*vigil, *http.Request) {
 	v := &vigil{transport: t}
 	v.ctx, v.giveUp = context.WithCancelCause(r.Context())
@@ -43,10 +43,10 @@ func (t *Transport) watch(r *http.Request) (*vigil, *http.Request) {
 	return v, r.WithContext(v.ctx)
 }
 
-// ask runs in a goroutine that ends with the request or soon.
+// ask asks the client, in a goroutine that ends with the request or soon.
 func (v *vigil) ask() {
 	d := v.transport.dialer
-	if v.over.Load() || d.Info().RoundTrip == 0 { // of a client that cannot answer, as far as is known
+	if v.over.Load() || d.Info().RoundTrip == 0 { // a client that has never answered may be unable to
 		return
 	}
 	ctx, cancel := context.WithTimeout(v.ctx, silence)
@@ -58,12 +58,12 @@ func (v *vigil) ask() {
 	}
 }
 
-// end ends the vigil with the request's answer, whose body ends the rest of the request
-// when it is closed.
+// end ends the vigil when there is an answer, or none. Closing the answer's body ends the rest
+// of the request.
 func (v *vigil) end(answer *http.Response) {
 	v.over.Store(true)
 	v.timer.Stop()
-	if answer == nil || answer.StatusCode == http.StatusSwitchingProtocols { // whose body is a connection
+	if answer == nil || answer.StatusCode == http.StatusSwitchingProtocols { // its body is a connection
 		v.giveUp(nil)
 		return
 	}
