@@ -1,6 +1,6 @@
-// Package backdialtest is what tests of the modules beside this one have in common: waits,
-// leaks, certificates, logs and a network that fails. Those modules are released apart from
-// this one, and may not use what is internal to it.
+// Package backdialtest is what the tests of other modules in this repository share: waits,
+// leak checks, certificates, logs and a network that fails. Those modules have releases of
+// their own, so they must not use what is internal to this one.
 package backdialtest
 
 import (
@@ -17,23 +17,21 @@ import (
 	"github.com/backdial/backdial/internal/test/testnet"
 )
 
-// CheckLeaks fails t if goroutines started after this call are still running once
-// t and the cleanups registered after this call have ended, unless an option in
-// ignored says otherwise. Call it first. It cannot tell the goroutines of parallel
-// tests apart.
+// CheckLeaks fails t if goroutines that start after this call still run after t and the
+// cleanups registered after this call have ended, unless an option in ignored says otherwise.
+// Call it first. It cannot tell the goroutines of parallel tests apart.
 func CheckLeaks(t testing.TB, ignored ...goleak.Option) {
 	t.Helper()
 	leak.Check(t, ignored...)
 }
 
-// Until waits until done returns true. It fails t after 30 s, and says what it has waited for.
+// Until waits until done returns true. After 30 s it fails t with what.
 func Until(t testing.TB, what string, done func() bool) {
 	t.Helper()
 	await.Until(t, what, done)
 }
 
-// From waits for a value from c, or for c to be closed. It fails t after 30 s, and says what
-// it has waited for.
+// From waits for a value from c, or for c to be closed. After 30 s it fails t with what.
 func From[T any](t testing.TB, what string, c <-chan T) T {
 	t.Helper()
 	return await.From(t, what, c)
@@ -42,7 +40,7 @@ func From[T any](t testing.TB, what string, c <-chan T) T {
 // A Log keeps what is logged. The zero value is empty.
 type Log = testlog.Log
 
-// A CA is a certificate authority that exists in memory.
+// A CA is a certificate authority in memory.
 type CA = testcert.CA
 
 // NewCA returns a new authority.
@@ -51,28 +49,28 @@ func NewCA(t testing.TB) *CA {
 	return testcert.NewCA(t)
 }
 
-// CertFiles writes a certificate and its key to files in PEM, which are removed when t is done.
+// CertFiles writes a certificate and its key to PEM files, which are removed when t is done.
 func CertFiles(t testing.TB, certificate tls.Certificate) (certFile, keyFile string) {
 	t.Helper()
 	return testcert.Files(t, certificate)
 }
 
-// LoadMutual returns what [CA.Mutual] does, from files: for a process of its own.
+// LoadMutual is [CA.Mutual] from files, for another process.
 func LoadMutual(caFile, certFile, keyFile string) (*tls.Config, error) {
 	return testcert.LoadMutual(caFile, certFile, keyFile)
 }
 
-// A TCP is a network that fails on demand, between clients and a TCP server.
+// A TCP is a network between clients and a TCP server that fails on demand.
 type TCP = faultnet.TCP
 
-// NewTCP returns a network in front of the TCP server at addr. Its chances follow from seed. It
-// is closed when t is done.
+// NewTCP returns a network in front of the TCP server at addr. Its random choices follow from
+// seed. It is closed when t is done.
 func NewTCP(t testing.TB, addr string, seed uint64) *TCP {
 	t.Helper()
 	return testnet.TCP(t, addr, seed)
 }
 
-// Conditions are what a [TCP] does to connections. The zero value leaves them alone.
+// Conditions are what a [TCP] does to connections. The zero value does nothing.
 type Conditions = faultnet.Conditions
 
 // A Way is the conditions in one direction.
@@ -81,10 +79,10 @@ type Way = faultnet.Way
 // Both returns conditions that are the same in both directions.
 func Both(w Way) Conditions { return faultnet.Both(w) }
 
-// A Cut is a way in which [TCP.Cut] ends connections.
+// A Cut is a way for [TCP.Cut] to end connections.
 type Cut = faultnet.Cut
 
-// What the ends of a connection hear when it is cut.
+// The ways to cut a connection.
 const (
 	Reset       = faultnet.Reset       // both get a RST
 	Finish      = faultnet.Finish      // both get a FIN

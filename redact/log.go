@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Logger returns a logger for a library that writes lines of its own, with what its peer
-// said in them: each is a message of l.
+// Logger returns a logger for a library that writes lines with what its peer said in them.
+// Each line becomes a message of l.
 func Logger(l *slog.Logger, level slog.Level) *log.Logger {
 	return log.New(&lines{l, level}, "", 0)
 }
@@ -25,7 +25,7 @@ func (l *lines) Write(line []byte) (int, error) {
 		return len(line), nil
 	}
 	message, attrs := string(bytes.TrimSpace(line)), []any(nil)
-	if strings.HasPrefix(message, "http: panic serving ") { // which is followed by a stack
+	if strings.HasPrefix(message, "http: panic serving ") { // a stack follows
 		var stack string
 		message, stack, _ = strings.Cut(message, "\n")
 		attrs = []any{"stack", stack}

@@ -1,9 +1,8 @@
-// Package redact makes texts of errors and logs of what others have said: on one line, of
-// bounded length, and without what is secret in URLs. Whatever comes from a peer, from a
-// library that repeats what its peer said, or from a URL, goes through it before it is a
-// part of such a text.
+// Package redact makes texts for errors and logs from what others have said: on one line, of
+// bounded length, and without the secrets of URLs. Whatever comes from a peer, from a library
+// that repeats what its peer said, or from a URL, goes through it first.
 //
-// It is for carriers, multiplexers and registries, yours among them.
+// It is for carriers, multiplexers and registries, including your own.
 package redact
 
 import (
@@ -13,26 +12,26 @@ import (
 )
 
 const (
-	// MaxText is how many bytes show a peer's text at most. What is unprintable is escaped,
-	// and takes more of them than it had.
+	// MaxText is how many bytes of a peer's text are shown at most. Escaping unprintable bytes
+	// takes more than one of them each.
 	MaxText = 200
 
-	// MaxError is the same for the text of an error that a peer has a say in.
+	// MaxError is the same for the text of an error that a peer has influenced.
 	MaxError = 300
 
-	// maxLine is the same for a library's line of a log, and for the error of a Dial: of
-	// several addresses, for instance.
+	// maxLine is the same for a line of a library's log, and for the error of a Dial, which
+	// may name several addresses.
 	maxLine = 1 << 10
 
 	// maxSearched is how much of a text is searched for secrets. The rest is dropped.
 	maxSearched = 8 << 10
 )
 
-// Text returns s as it may be shown: cut after [MaxText] bytes, with what is unprintable
-// escaped as in a Go string, and without the secrets of URLs that are in it.
+// Text returns s for showing: cut after [MaxText] bytes, with unprintable bytes escaped as in
+// a Go string, and without the secrets of URLs in it.
 func Text(s string) string { return show(s, MaxText, nil) }
 
-// Line is [Text] for a line of a library's log, of 1 KiB at most.
+// Line is [Text] for a line of a library's log, of at most 1 KiB.
 func Line(s string) string { return show(s, maxLine, nil) }
 
 // Quote is [Text] in quotation marks.
@@ -40,8 +39,8 @@ func Quote(s string) string {
 	return `"` + escape(mask(cut(s, maxSearched), nil), MaxText, isPlain) + `"`
 }
 
-// Error returns err with a text that may be shown, of [MaxError] bytes at most. It wraps
-// err, or is err if there is nothing to change.
+// Error returns err with a text for showing, of at most [MaxError] bytes. It wraps err, or is
+// err if there is nothing to change.
 func Error(err error) error { return shown(err, MaxError, nil) }
 
 func shown(err error, most int, secrets []string) error {
@@ -67,7 +66,7 @@ func show(s string, most int, secrets []string) string {
 	return escape(mask(cut(s, maxSearched), secrets), most, strconv.IsPrint)
 }
 
-// cut returns the first bytes of s, and says if there are more.
+// cut returns the first bytes of s, with a mark if there are more.
 func cut(s string, most int) string {
 	if len(s) <= most {
 		return s
@@ -81,8 +80,8 @@ func cut(s string, most int) string {
 	return s[:most] + "…"
 }
 
-// escape returns s with all but the characters that stay escaped as in a Go string. The result
-// has so many bytes at most, and then says if there are more.
+// escape returns s with every character escaped as in a Go string, except those for which
+// stays returns true. The result has at most so many bytes, and a mark if there would be more.
 func escape(s string, most int, stays func(rune) bool) string {
 	var b strings.Builder
 	for len(s) > 0 {
@@ -102,5 +101,5 @@ func escape(s string, most int, stays func(rune) bool) string {
 	return b.String()
 }
 
-// isPlain reports whether r is the same within quotation marks.
+// isPlain reports whether r is the same in quotation marks.
 func isPlain(r rune) bool { return strconv.IsPrint(r) && r != '"' && r != '\\' }

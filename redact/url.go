@@ -10,15 +10,15 @@ import (
 	"strings"
 )
 
-// hidden is shown in the place of a secret.
+// hidden replaces a secret.
 const hidden = "xxxxx"
 
-// URL returns u without its user and password, of which either may be a token, and without
-// its query and fragment, in which tokens travel.
+// URL returns u without its user and password, either of which may be a token, and without its
+// query and fragment, which may contain tokens.
 func URL(u *url.URL) string {
 	shown := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
 	if u.Opaque != "" || u.Host == "" && strings.Contains(u.Path, "@") {
-		shown.Opaque = "…" // such as user:password@host, when // was forgotten
+		shown.Opaque = "…" // such as user:password@host without the //
 	}
 	if u.User != nil {
 		shown.User = url.User(hidden)
@@ -26,7 +26,7 @@ func URL(u *url.URL) string {
 	return cut(shown.String(), MaxText)
 }
 
-// Address is [URL] of what has not been parsed.
+// Address is [URL] for an address that has not been parsed.
 func Address(address string) string {
 	u, err := url.Parse(address)
 	if err != nil {
@@ -43,24 +43,24 @@ func Parse(address string) (*url.URL, error) {
 	}
 	why := "malformed"
 	if e, ok := errors.AsType[*url.Error](err); ok {
-		// What the error repeats of the address is in quotation marks.
+		// The error repeats parts of the address in quotation marks.
 		why, _, _ = strings.Cut(e.Err.Error(), `"`)
 		why = strings.TrimSpace(strings.TrimPrefix(why, "net/url:"))
 	}
 	return nil, fmt.Errorf("%s (it is not shown, because it may hold a secret; are its user and password escaped?)", why)
 }
 
-// Dial returns the error of a carrier that was to dial u, with header: without what is
-// secret in these, should the server repeat it.
+// Dial returns the error of a carrier that dialled u with header, without their secrets, which
+// the server may have repeated.
 func Dial(carrier string, u *url.URL, header http.Header, err error) error {
 	return fmt.Errorf("%s: dial %s: %w", carrier, URL(u), shown(err, maxLine, secretsOf(u, header)))
 }
 
-// minSecret is how long a secret has to be for it to be looked for: what is shorter is in
-// many texts by chance.
+// minSecret is how long a secret must be to be searched for: shorter ones occur in many texts
+// by chance.
 const minSecret = 4
 
-// secretsOf returns what is secret in a request, the longest first.
+// secretsOf returns the secrets in a request, the longest first.
 func secretsOf(u *url.URL, header http.Header) []string {
 	secrets := []string{u.RawQuery, u.User.Username()}
 	password, _ := u.User.Password()
@@ -81,7 +81,7 @@ func secretsOf(u *url.URL, header http.Header) []string {
 	return secrets
 }
 
-// mask returns s without secrets, and those of URLs in it.
+// mask returns s without secrets, and without those of URLs in it.
 func mask(s string, secrets []string) string {
 	for _, secret := range secrets {
 		s = strings.ReplaceAll(s, secret, hidden)
@@ -92,11 +92,11 @@ func mask(s string, secrets []string) string {
 	return word.ReplaceAllStringFunc(s, maskWord)
 }
 
-// word is what a URL in a text is, or a part of it.
+// word matches a URL in a text, or a part of it.
 var word = regexp.MustCompile(`[^\s"'<>]*[@?#][^\s"'<>]*`)
 
-// maskWord hides what would be the user, the query and the fragment if w was a URL, or a
-// part of one.
+// maskWord hides what would be the user, the query and the fragment if w was a URL, or a part
+// of one.
 func maskWord(w string) string {
 	begin := 0
 	if i := strings.Index(w, "//"); i >= 0 {

@@ -7,8 +7,8 @@ import (
 	"fmt"
 )
 
-// Of returns the cause of the end of ctx, in an error that matches ctx.Err()
-// too. A cause need not: it may be anything.
+// Of returns the cause of the end of ctx, in an error that matches ctx.Err() too. The cause by
+// itself may be any error.
 func Of(ctx context.Context) error {
 	err, cause := ctx.Err(), context.Cause(ctx)
 	if errors.Is(cause, err) {

@@ -1,10 +1,10 @@
 // Package ident says what can be the ID of a client or a server.
 package ident
 
-// MaxLength is how many bytes an ID has at most.
+// MaxLength is how many bytes an ID may have.
 const MaxLength = 128
 
-// Rule is what an ID has to be, for errors.
+// Rule says what an ID is, for errors.
 const Rule = "an ID is 1 to 128 letters, digits and any of -._~, and does not begin or end with a dot"
 
 // Valid reports whether id can be an ID: 1 to 128 of the characters that RFC 3986,

@@ -7,8 +7,7 @@ import (
 	"strings"
 )
 
-// Same reports whether r comes from a page of the host that it is for, or not
-// from a page at all.
+// Same reports whether r comes from a page of the host that it is for, or from no page at all.
 func Same(r *http.Request) bool {
 	origin := r.Header["Origin"]
 	if len(origin) == 0 {

@@ -1,11 +1,11 @@
-// Package powers tells which optional interfaces of packages mux and carrier a stream or
-// a connection implements, and gives a wrapper exactly those of what it wraps.
+// Package powers tells which optional interfaces of packages mux and carrier a stream or a
+// connection implements, and gives a wrapper exactly those of what it wraps.
 //
-// By itself a wrapper gets that wrong in one of two ways. If it embeds an interface, it
-// hides the optional methods, and the callers that look for them lose a feature
-// silently. If it has all of them, it promises what the wrapped value cannot do, and
-// callers rely on that. So a wrapper asks for the powers of what it wraps, replaces those
-// that it has to see, and hands out the result of Wrap:
+// By itself a wrapper gets that wrong in one of two ways. If it embeds an interface, it hides
+// the optional methods, and callers that look for them lose a feature silently. If it has all
+// of them, it promises what the wrapped value cannot do, and callers rely on that. So a
+// wrapper asks for the powers of what it wraps, replaces those that it has to see, and returns
+// the result of Wrap:
 //
 //	p := powers.OfStream(st)
 //	if p.WriterTo != nil {
@@ -13,8 +13,8 @@
 //	}
 //	return p.Wrap(counted)
 //
-// This package alone asserts these interfaces, apart from the suites that test them. A
-// test in internal/test/architecture enforces that.
+// Only this package asserts these interfaces, apart from the suites that test them. A test in
+// internal/test/architecture enforces that.
 package powers
 
 // bits returns a number whose binary digits are has, the first one leftmost.

@@ -1,4 +1,4 @@
-// Package race tries several ways to the same end beside each other.
+// Package race makes several attempts at the same thing beside each other.
 package race
 
 import (
@@ -10,32 +10,28 @@ import (
 	"github.com/backdial/backdial/internal/ctxerr"
 )
 
-// ErrLost is the cause of the end of an attempt's context when another attempt
-// has won, and matched by what First returns as its error.
+// ErrLost is the cause in an attempt's context when another attempt has won. The errors that
+// First returns for such attempts match it.
 var ErrLost = errors.New("another attempt was first")
 
-// grace is for attempts to return with an error of their own when the context
-// ends.
+// grace lets attempts return with an error of their own when the context ends.
 const grace = time.Second
 
-// First makes attempts until one of them succeeds, and returns its index and
-// its value. Each attempt begins stagger after the one before, or when one that
-// is under way fails; if stagger is 0 or less, all begin at once.
+// First makes attempts until one of them succeeds, and returns its index and its value. Each
+// attempt begins stagger after the one before, or when one under way fails; if stagger is 0 or
+// less, all begin at once.
 //
-// When First returns, the context of every attempt ends, with the cause
-// [ErrLost]; a value must not depend on it. First does not wait for attempts
-// that have lost: a value that comes too late is given to discard, in a
-// goroutine that ends with it. When ctx ends, First begins no more attempts and
-// waits for those that are under way, but no longer than a second.
+// When First returns, the context of every attempt ends, with the cause [ErrLost]; a value
+// must not depend on it. First does not wait for attempts that have lost. It passes a value
+// that comes too late to discard, in a goroutine that ends with it. When ctx ends, First
+// begins no more attempts and waits for those under way, for a second at most.
 //
-// A single attempt has nobody to race with. It is made in place, with ctx
-// itself, and waited for as long as it takes: a goroutine for it would cost as
-// much as a fifth of a connection over TCP.
+// A single attempt has no rival. First makes it in place, with ctx itself, and waits for it as
+// long as it takes: a goroutine for it would cost as much as a fifth of a connection over TCP.
 //
-// If no attempt succeeds, winner is -1. errs has an error for every attempt
-// that has begun and not won: its own, or one that matches ErrLost if it was
-// under way when another won, or that of ctx. It has nil for an attempt that
-// never began, except for the first.
+// If no attempt succeeds, winner is -1. errs has an error for every attempt that has begun and
+// not won: its own, or one that matches ErrLost if it was under way when another won, or that
+// of ctx. It has nil for an attempt that never began, except for the first.
 func First[T any](ctx context.Context, stagger time.Duration, attempts []func(context.Context) (T, error), discard func(T)) (winner int, value T, errs []error) {
 	if len(attempts) == 1 {
 		value, err := alone(ctx, attempts[0])
@@ -63,7 +59,7 @@ func First[T any](ctx context.Context, stagger time.Duration, attempts []func(co
 
 	turn := time.NewTimer(stagger)
 	defer turn.Stop()
-	var late <-chan time.Time // when those still under way are given up
+	var late <-chan time.Time // when to give up attempts under way
 	ended := ctx.Done()
 	winner = -1
 loop:
@@ -89,7 +85,7 @@ loop:
 				turn.Reset(stagger)
 			}
 		case <-turn.C:
-			// A result that is there already decides whether there is a next.
+			// A waiting result decides whether another attempt begins.
 			if len(r.results) == 0 && ctx.Err() == nil && next < len(attempts) {
 				begin()
 				turn.Reset(stagger)
@@ -140,7 +136,7 @@ type result[T any] struct {
 	err     error
 }
 
-// A race is what attempts that outlive First still have of it.
+// A race is the part of First that attempts share with it, and that may outlive it.
 type race[T any] struct {
 	discard func(T)
 
@@ -149,7 +145,7 @@ type race[T any] struct {
 	decided bool
 }
 
-// finish hands in what an attempt came to.
+// finish delivers the result of an attempt.
 func (r *race[T]) finish(f result[T]) {
 	r.mu.Lock()
 	late := r.decided
@@ -162,8 +158,7 @@ func (r *race[T]) finish(f result[T]) {
 	}
 }
 
-// decide returns what was handed in and not looked at yet. What comes later is
-// discarded.
+// decide returns results that First has not received yet. Later ones are discarded.
 func (r *race[T]) decide() (rest []result[T]) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -1,12 +1,12 @@
-// Package recent remembers the latest of many.
+// Package recent remembers the latest of many values.
 package recent
 
 import "container/list"
 
-// A Map holds the values of as many keys as it may: those that were set last. The zero
-// value with a Max is ready to use. It is not for several goroutines at a time.
+// A Map holds the values of the keys that were set last, up to a maximum. The zero value with
+// a Max is ready to use. It is not safe for concurrent use.
 type Map[K comparable, V any] struct {
-	// Max is how many keys there are at most.
+	// Max is how many keys the map holds at most.
 	Max int
 
 	order list.List // of entries, that set last at the end
@@ -18,7 +18,7 @@ type entry[K comparable, V any] struct {
 	value V
 }
 
-// Set sets the value of a key, which is the latest then.
+// Set sets the value of a key, which becomes the latest.
 func (m *Map[K, V]) Set(key K, value V) {
 	if m.byKey == nil {
 		m.byKey = make(map[K]*list.Element)
@@ -30,7 +30,7 @@ func (m *Map[K, V]) Set(key K, value V) {
 	}
 }
 
-// Get returns the value of a key, if there is one.
+// Get returns the value of a key, if the map has one.
 func (m *Map[K, V]) Get(key K) (value V, ok bool) {
 	if e := m.byKey[key]; e != nil {
 		return e.Value.(entry[K, V]).value, true
@@ -38,7 +38,7 @@ func (m *Map[K, V]) Get(key K) (value V, ok bool) {
 	return value, false
 }
 
-// Len returns how many keys there are.
+// Len returns how many keys the map has.
 func (m *Map[K, V]) Len() int { return m.order.Len() }
 
 // Delete forgets a key.

@@ -1,28 +1,28 @@
 // Package relay joins two streams, so that their far ends talk as if there was one.
 //
-// What a stream promises, as written in package mux, holds across the hop:
+// What a stream promises, as package mux documents it, holds across the hop:
 //
-//   - A far end reads [io.EOF] only after the other has finished its direction. A stream
-//     that is reset, or whose session is lost, is reset at the other far end; with the
-//     same code, where there is one and the other stream has codes.
+//   - A far end reads [io.EOF] only after the other has finished its direction. If a stream is
+//     reset, or its session is lost, the relay resets the other stream, with the same code if
+//     there is one and the other stream has codes.
 //   - Each direction ends by itself, in any order. What was written before that arrives.
-//   - A far end that does not read stops the one that writes. The relay holds no more
-//     than one chunk of each direction, and what the windows of the two streams let in.
-//   - A far end that writes to one that has closed its stream sees its writes fail. What
-//     that one had written before still arrives first.
+//   - A far end that does not read stops the one that writes. The relay holds no more than one
+//     chunk of each direction, and what the windows of the two streams let in.
+//   - If a far end writes to one that has closed its stream, its writes fail. What that one
+//     had written before still arrives first.
 //
-// The last takes longer than without a hop, because there is no way to make writes of a
-// far end fail but to end its stream, which ends the other direction, too. So what it
-// writes is thrown away until it has read what it is still to get. For that it has a
-// minute, again whenever it takes some; then its stream is reset.
+// The last takes longer than without a hop. The only way to make a far end's writes fail is to
+// end its stream, which ends the other direction too. So the relay discards what it writes
+// until it has read all that was sent to it. It has a minute for that, again whenever it reads
+// some; then its stream is reset.
 //
-// A far end that resets its stream while nobody takes what it has written before is
-// noticed within seconds, if the stream is a [mux.Checker]. One that is reset, or lost,
-// when it has finished its direction is noticed when the other far end writes.
+// If a far end resets its stream while nothing reads what it has written before, the relay
+// notices within seconds, if the stream is a [mux.Checker]. If a stream is reset or lost after
+// its far end has finished its direction, the relay notices when the other far end writes.
 //
-// Two things are told otherwise than without a hop. A lost session is a reset to who is
-// not part of it. And who writes to a stream that its far end has finished and then reset
-// may find the code of a stream that was closed.
+// Two things differ from a connection without a hop. A far end sees the loss of the other
+// session as a reset. And a far end that writes to a stream that the other has finished and
+// then reset may find the code of a stream that was closed.
 package relay
 
 import (
@@ -41,22 +41,20 @@ import (
 )
 
 const (
-	// patience is how long a direction may stand still, of which the other has nobody
-	// who reads.
+	// patience is how long a direction may stall once the other side has stopped reading.
 	patience = time.Minute
 
-	// glance is how soon a direction that stands still is looked at, and how often.
+	// glance is how soon a direction that stalls is checked, and how often.
 	glance = 5 * time.Second
 )
 
-// Join passes on what arrives on a and b, until both directions are over, and ends both
-// streams, which are its own from now on. To have it end earlier, reset both. It returns
-// nil if all that was written has been passed on, and the ends of both directions, and
-// otherwise why not.
+// Join passes on what arrives on a and b until both directions are over, and then ends both
+// streams. From now on it owns them. To end it earlier, reset both. It returns nil if it has
+// passed on all that was written, and the ends of both directions; otherwise it returns why
+// not.
 //
-// It has one goroutine besides its caller's. As long as nothing arrives it holds no
-// buffers for streams that are a [mux.WriterTo], as those of this library are, and 32 KiB
-// for each other.
+// It uses one goroutine besides its caller's. While nothing arrives, it holds no buffer for a
+// stream that is a [mux.WriterTo], as streams of this library are, and 32 KiB for any other.
 func Join(a, b mux.Stream) error {
 	there := &direction{from: a, to: b}
 	back := &direction{from: b, to: a}
@@ -72,16 +70,16 @@ func Join(a, b mux.Stream) error {
 type direction struct {
 	from, to mux.Stream
 	until    time.Time   // the deadline of writes
-	refused  error       // by the far end that was to read: why writing has failed
-	hurried  atomic.Bool // it must not stand still for longer than patience
+	refused  error       // why writing has failed: the far end refuses to read
+	hurried  atomic.Bool // it must not stall for longer than patience
 
 	// Guarded by pair.mu.
-	over    bool // all has been passed on, and its end
-	useless bool // nobody reads, and what is written is thrown away
+	over    bool // all was passed on, including its end
+	useless bool // nothing reads, so data is discarded
 }
 
-// Write passes p on. While nobody takes it, nobody reads what it came from either, so it
-// looks whether that has been cut.
+// Write passes p on. While nothing reads p, nothing reads the stream that it came from either,
+// so Write checks whether that was cut.
 func (d *direction) Write(p []byte) (written int, err error) {
 	for stood := time.Duration(0); ; {
 		began := d.extend()
@@ -106,8 +104,8 @@ func (d *direction) Write(p []byte) (written int, err error) {
 	}
 }
 
-// extend moves the deadline of writes, unless it is far enough away: to move it costs as
-// much as much of a small write. It returns the time.
+// extend moves the deadline of writes, unless it is far enough away: moving it costs as much
+// as much of a small write. It returns the time.
 func (d *direction) extend() time.Time {
 	now := time.Now()
 	if d.until.Sub(now) < glance/2 {
@@ -117,13 +115,13 @@ func (d *direction) extend() time.Time {
 	return now
 }
 
-// hurry has d fail if it stands still for too long, whatever it waits for now.
+// hurry makes d fail if it stalls for too long, whatever it waits for now.
 func (d *direction) hurry() {
 	d.hurried.Store(true)
 	d.renew()
 }
 
-// renew begins the time anew that a direction in a hurry has to go on.
+// renew gives a direction in a hurry its time again.
 func (d *direction) renew() {
 	if d.hurried.Load() {
 		d.from.SetReadDeadline(time.Now().Add(patience))
@@ -136,7 +134,7 @@ type pair struct {
 	err error      // the first
 }
 
-// pass does all that there is to do for d. back is the opposite direction.
+// pass does all that is to do for d. back is the opposite direction.
 func (p *pair) pass(d, back *direction) {
 	_, err := io.Copy(d, d.from)
 	switch {
@@ -152,8 +150,8 @@ func (p *pair) pass(d, back *direction) {
 
 // finish ends d, of which everything has been passed on.
 func (p *pair) finish(d, back *direction) {
-	// If it fails, nobody reads any more. There is no more either, so it is up to the
-	// opposite direction to find out what that means.
+	// If this fails, the far end no longer reads. As there is no more to read, the opposite
+	// direction finds out what that means.
 	d.to.CloseWrite()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -167,15 +165,15 @@ func (p *pair) finish(d, back *direction) {
 	}
 }
 
-// discard throws away what is still sent in d, because nobody reads it, until nothing
-// more is to be passed on in the opposite direction.
+// discard discards what is still sent in d, which nothing reads, until the opposite direction
+// has nothing more to pass on.
 func (p *pair) discard(d, back *direction) {
 	p.mu.Lock()
 	d.useless = true
 	switch {
 	case back.over:
 		d.release()
-	case back.useless: // then there is nobody at all
+	case back.useless: // neither far end reads
 		d.from.Reset()
 		d.to.Reset()
 	default:
@@ -187,16 +185,16 @@ func (p *pair) discard(d, back *direction) {
 	}
 }
 
-// release ends both streams of d, which nobody reads, while the other direction is over.
-// So who writes is told that there is no point in it, and still reads what he got. Who
-// does not read did not get all, so that must not look like an end.
+// release ends both streams of d, which nothing reads, when the other direction is over. The
+// far end that writes learns that writing is pointless, and still reads what it got. The far
+// end that does not read has not got everything, so it must not see an orderly end.
 func (d *direction) release() {
 	d.from.Close()
 	d.to.Reset()
 }
 
-// cut ends both streams because reading d has failed with err. Where they have been ended
-// before, that is why, and nothing happens.
+// cut ends both streams because reading d has failed with err. If they were ended before, that
+// is why, and nothing happens.
 func (p *pair) cut(d *direction, err error) {
 	p.failed(fmt.Errorf("relay: read: %w", err))
 	d.from.Reset()
@@ -209,7 +207,7 @@ func (p *pair) cut(d *direction, err error) {
 	d.to.Reset()
 }
 
-// failed notes why not all arrives.
+// failed notes why not everything arrives.
 func (p *pair) failed(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

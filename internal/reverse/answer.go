@@ -13,20 +13,20 @@ import (
 )
 
 const (
-	// maxHeaderBytes bounds the header of an answer. In memory the smallest fields take
-	// 40 times as much as in the answer, and HTTP/2 counts 32 bytes more for each.
+	// maxHeaderBytes limits the header of an answer. In memory the smallest fields take 40
+	// times as much as in the answer, and HTTP/2 counts 32 bytes more for each.
 	maxHeaderBytes = 64 << 10
 
-	// maxInformational is how many informational answers a request may have: one every
-	// 10 s, from a client that is busy, for a quarter of an hour.
+	// maxInformational is how many informational answers a request may have: one every 10 s,
+	// from a busy client, for a quarter of an hour.
 	maxInformational = 100
 
-	// netHTTPHeaderBytes is what an [http.Transport] has for no bound.
+	// netHTTPHeaderBytes is the limit of an [http.Transport] that sets none.
 	netHTTPHeaderBytes = 10 << 20
 )
 
-// RoundTrip sends r by t, which [NewTransport] has made. It bounds the informational
-// answers (1xx), and has errors show what the client says as they may.
+// RoundTrip sends r with t, which [NewTransport] has made. It limits the informational answers
+// (1xx), and redacts what the client says in errors.
 func RoundTrip(t *http.Transport, r *http.Request) (*http.Response, error) {
 	most := t.MaxResponseHeaderBytes
 	if most <= 0 {
@@ -37,23 +37,23 @@ func RoundTrip(t *http.Transport, r *http.Request) (*http.Response, error) {
 		return nil, redact.Error(err)
 	}
 	answer.Request = r
-	if answer.StatusCode != http.StatusSwitchingProtocols { // whose body is a connection
+	if answer.StatusCode != http.StatusSwitchingProtocols { // its body is a connection
 		answer.Body = answerBody{answer.Body}
 	}
 	return answer, nil
 }
 
-// WithInformational returns r with a bound of its informational answers: there may be 100,
-// which take so many bytes together. [http.Transport] has a bound only for those that nobody
-// looks at. edit, if not nil, may change their fields, before others who trace r see them.
+// WithInformational returns r with a limit of its informational answers: 100, with so many
+// bytes in all. [http.Transport] limits only those that nothing traces. edit, if not nil, may
+// change their fields before other traces of r see them.
 func WithInformational(r *http.Request, bytes int64, edit func(http.Header)) *http.Request {
 	ctx := httptrace.WithClientTrace(r.Context(), new(httptrace.ClientTrace))
-	trace := httptrace.ContextClientTrace(ctx) // that one, which has got what others trace
+	trace := httptrace.ContextClientTrace(ctx) // the new one, with the functions of others
 	others := trace.Got1xxResponse
 	left := informational{answers: maxInformational, bytes: bytes}
 	trace.Got1xxResponse = func(status int, h textproto.MIMEHeader) error {
 		if err := left.take(status, h); err != nil {
-			return err // which ends r
+			return err // ends r
 		}
 		if edit != nil {
 			edit(http.Header(h))
@@ -72,10 +72,10 @@ var (
 	errSwitch        = errors.New("the client answers with status 101, which HTTP/2 does not have")
 )
 
-// An informational is how many informational answers a request may still have, and of how
-// many bytes.
+// An informational is how many informational answers a request may still have, and how many
+// bytes of them.
 type informational struct {
-	mu      sync.Mutex // guards below: r may be sent again while the end of an attempt is read
+	mu      sync.Mutex // guards below: r may be sent again while net/http still reads the first attempt
 	answers int
 	bytes   int64
 }
@@ -100,8 +100,7 @@ func (left *informational) take(status int, h textproto.MIMEHeader) error {
 	return nil
 }
 
-// An answerBody is the body of an answer, whose errors repeat what is wrong with its
-// chunks and trailers.
+// An answerBody is the body of an answer, whose errors repeat malformed chunks and trailers.
 type answerBody struct{ io.ReadCloser }
 
 func (b answerBody) Read(p []byte) (int, error) {

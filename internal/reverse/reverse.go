@@ -1,4 +1,4 @@
-// Package reverse has what those share who send HTTP requests to clients.
+// Package reverse is what packages that send HTTP requests to clients share.
 package reverse
 
 import (
@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Defaults of an [http.Transport] that clients are reached by. It does not bound how long
-// an answer takes: that is for the context of a request.
+// Defaults of an [http.Transport] that reaches clients. It does not limit how long an answer takes:
+// the context of a request does.
 const (
 	DialTimeout         = 30 * time.Second // for a client that accepts no more connections
 	tlsHandshakeTimeout = 10 * time.Second
@@ -17,8 +17,8 @@ const (
 	maxIdleConnsPerHost = 16
 )
 
-// NewTransport returns a transport whose connections are those of dial. configure may set
-// any field, but those about what is dialled.
+// NewTransport returns a transport that connects with dial. configure may set any field,
+// except those about dialling.
 func NewTransport(dial func(ctx context.Context, network, addr string) (net.Conn, error), configure ...func(*http.Transport)) *http.Transport {
 	t := &http.Transport{
 		TLSHandshakeTimeout:   tlsHandshakeTimeout,
@@ -36,8 +36,8 @@ func NewTransport(dial func(ctx context.Context, network, addr string) (net.Conn
 	return t
 }
 
-// Rewound returns r with a body that has not been read, for r to be sent again, if there
-// can be one.
+// Rewound returns r with an unread body, to send it again. It reports false if there is no
+// such body.
 func Rewound(r *http.Request) (*http.Request, bool) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return r, true

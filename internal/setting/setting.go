@@ -1,5 +1,5 @@
-// Package setting has the rule that options follow: 0 means the default, and a negative value
-// means that there is no limit, or that something does not happen.
+// Package setting is the rule for options: 0 means the default, and a negative value means
+// that there is no limit, or that something does not happen.
 package setting
 
 import (
@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Forever is longer than anything lasts, and short enough to be added to a time.
+// Forever is longer than anything lasts, and short enough to add to a time.
 const Forever = 100 * 365 * 24 * time.Hour
 
 // Timeout returns how long something may take, or has to wait: d, byDefault if d is 0, and
@@ -22,8 +22,8 @@ func Timeout(d, byDefault time.Duration) time.Duration {
 	return d
 }
 
-// Limit returns how many of something there may be: n, byDefault if n is 0, and as many as
-// there are if n is negative.
+// Limit returns how many of something there may be: n, byDefault if n is 0, and the largest
+// int if n is negative.
 func Limit(n, byDefault int) int {
 	switch {
 	case n == 0:
