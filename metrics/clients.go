@@ -11,7 +11,7 @@ import (
 	"github.com/backdial/backdial/transport/outcome"
 )
 
-// countConnects counts attempts to connect. It is called after countSessions.
+// countConnects counts attempts to connect. Call it after countSessions.
 func (c *Collector) countConnects() {
 	attempts := c.counters("connects_total",
 		"Attempts to connect that have ended, by carrier and result, and by status if they were rejected.", "carrier", "result", "code")
@@ -38,8 +38,8 @@ func (c *Collector) countConnects() {
 	}
 }
 
-// countListeners counts what listeners are at. A listener tells of neither its first
-// state, which is to connect, nor of itself: so there is no telling how many connect.
+// countListeners counts listeners by state. A listener reports neither its first state, which
+// is connecting, nor who it is: so there is no count of those that connect.
 func (c *Collector) countListeners() {
 	now := c.gauges("listeners", "Listeners that are in a state now.", "state")
 	listeners := make(map[transport.State]prometheus.Gauge)
@@ -60,7 +60,7 @@ func (c *Collector) countListeners() {
 		if g := listeners[change.To]; g != nil {
 			g.Inc()
 		}
-		if change.From != change.To { // and not the next pause
+		if change.From != change.To { // not just another pause
 			states[change.To].Inc()
 		}
 		if o := outcomeOfMove(change); o != "" {
@@ -71,11 +71,11 @@ func (c *Collector) countListeners() {
 
 const (
 	moved  = "moved"
-	stayed = "stayed" // in the session that there was
+	stayed = "stayed" // in its session
 	lost   = "lost"   // the session ended before there was another
 )
 
-// outcomeOfMove is what became of a move that change ends, or "".
+// outcomeOfMove returns the outcome of a move that change ends, or "".
 func outcomeOfMove(change transport.StateChange) string {
 	if change.From != transport.StateMoving {
 		return ""

@@ -6,8 +6,8 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// A Collector counts what its Trace is told. One may be given to several servers, or
-// to several clients: it adds them up.
+// A Collector counts what its Trace reports. Several servers may share one, or several
+// clients: it adds them up.
 type Collector struct {
 	config    config
 	subsystem string
@@ -26,8 +26,8 @@ func New(opts ...Option) *Collector {
 	return c
 }
 
-// NewClient returns a collector for clients. Its metrics have names of their own, so
-// that a program which is both may register both.
+// NewClient returns a collector for clients. Its metrics have names of their own, so that a
+// program that is both a server and a client may register both collectors.
 func NewClient(opts ...Option) *Collector {
 	c := &Collector{config: newConfig(opts), subsystem: "client"}
 	c.countSessions()
@@ -37,7 +37,7 @@ func NewClient(opts ...Option) *Collector {
 	return c
 }
 
-// Trace returns what the collector is told by: give it to [transport.WithTrace].
+// Trace returns the trace that reports to the collector. Pass it to [transport.WithTrace].
 func (c *Collector) Trace() transport.Trace { return c.trace }
 
 // Describe implements [prometheus.Collector].
@@ -77,8 +77,8 @@ func added[M prometheus.Collector](c *Collector, m M) M {
 	return m
 }
 
-// each returns the counters of values, which are the last label of all. So all of them
-// are there from the beginning: a rate does not miss the first.
+// each returns the counters of values, which are the last label. It makes all of them, so that
+// a rate does not miss the first event.
 func each[V ~string](all *prometheus.CounterVec, values []V, labels ...string) map[V]prometheus.Counter {
 	counters := make(map[V]prometheus.Counter, len(values))
 	for _, v := range values {

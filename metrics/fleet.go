@@ -6,8 +6,8 @@ import (
 	"github.com/backdial/backdial/fleet"
 )
 
-// NewFleet returns a collector for f, which is asked when metrics are collected. To
-// have several fleets in one program, label them:
+// NewFleet returns a collector for f, which it asks when metrics are collected. To have
+// several fleets in one program, label them:
 //
 //	prometheus.WrapRegistererWith(prometheus.Labels{"fleet": "kiosks"}, registry).MustRegister(metrics.NewFleet(f))
 func NewFleet(f *fleet.Fleet, opts ...Option) prometheus.Collector {

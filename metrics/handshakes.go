@@ -18,7 +18,7 @@ func (c *Collector) countHandshakes() {
 	}
 }
 
-// An answer is what became of a handshake.
+// An answer is the outcome of a handshake.
 type answer struct{ what, code string }
 
 // answers is each, for outcomes that may have a code.

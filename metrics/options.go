@@ -10,8 +10,8 @@ type config struct {
 	dialBuckets []float64
 }
 
-// A Dial costs no round trip: what takes longer than a millisecond waits for a client
-// that does not accept.
+// A Dial costs no round trip: one that takes longer than a millisecond waits for a client that
+// does not accept.
 var defaultDialBuckets = []float64{.0001, .001, .005, .01, .05, .1, .5, 1, 5, 10}
 
 func newConfig(opts []Option) config {
@@ -22,13 +22,13 @@ func newConfig(opts []Option) config {
 	return c
 }
 
-// WithNamespace sets what the names of all metrics begin with, instead of "backdial".
+// WithNamespace sets the prefix of all names of metrics, instead of "backdial".
 func WithNamespace(namespace string) Option {
 	return func(c *config) { c.namespace = namespace }
 }
 
-// WithDialBuckets sets the buckets of the histogram of dials, in seconds. The default
-// is from 100 µs to 10 s.
+// WithDialBuckets sets the buckets of the histogram of dials, in seconds. The default is from
+// 100 µs to 10 s.
 func WithDialBuckets(buckets ...float64) Option {
 	buckets = slices.Clone(buckets)
 	return func(c *config) { c.dialBuckets = buckets }

@@ -12,14 +12,14 @@ import (
 	"github.com/backdial/backdial/transport/outcome"
 )
 
-// From a second, for sessions that fail as soon as they have begun, to a day, when
-// clients are asked to move.
+// sessionBuckets begin with a second, for sessions that fail at once, and end with a day, when
+// servers ask clients to move.
 var sessionBuckets = []float64{1, 10, 60, 600, 3600, 6 * 3600, 12 * 3600, 18 * 3600, 24 * 3600}
 
 // countSessions counts sessions and their streams.
 func (c *Collector) countSessions() {
 	s := &sessions{
-		now:           c.gauges("sessions", "Sessions that there are now.", "carrier", "mux"),
+		now:           c.gauges("sessions", "Sessions now.", "carrier", "mux"),
 		opened:        c.counters("sessions_opened_total", "Sessions that have begun.", "carrier", "mux"),
 		closed:        c.counters("sessions_closed_total", "Sessions that have ended, by reason.", "carrier", "mux", "reason"),
 		lasted:        c.histograms("session_duration_seconds", "How long sessions lasted that have ended.", sessionBuckets, "carrier", "mux"),
@@ -68,7 +68,7 @@ func (c *Collector) countSessions() {
 // multiplexers: a peer chooses from those, and adds none.
 type stack struct{ carrier, mux string }
 
-// A series is what is counted on one stack.
+// A series counts for one stack.
 type series struct {
 	now, streams          prometheus.Gauge
 	opened, streamsOpened prometheus.Counter
@@ -78,7 +78,7 @@ type series struct {
 	lasted                prometheus.Observer
 }
 
-// sessions are the metrics of all of them.
+// sessions are the metrics of all sessions.
 type sessions struct {
 	now, streams          *prometheus.GaugeVec
 	opened, closed        *prometheus.CounterVec
@@ -86,10 +86,10 @@ type sessions struct {
 	read, written         *prometheus.CounterVec
 	lasted                *prometheus.HistogramVec
 
-	// What has been looked up, because that takes longer than to count, and is done
-	// with each Read and Write. The map is never changed, but replaced.
+	// Looked up before, because a look-up takes longer than counting, which happens with
+	// each Read and Write. The map is never modified, only replaced.
 	known atomic.Pointer[map[stack]*series]
-	mu    sync.Mutex // held while it is
+	mu    sync.Mutex // held while known is replaced
 }
 
 func (s *sessions) of(on stack) *series {

@@ -1,33 +1,34 @@
-// Package otelbackdial has OpenTelemetry trace the sessions of servers and clients, and
-// what is dialled in them. It is a module of its own: programs that do not import it do
-// not carry OpenTelemetry.
+// Package otelbackdial makes OpenTelemetry spans of the sessions of servers and clients, and
+// of dials in them. It is a module of its own: programs that do not import it do not depend on
+// OpenTelemetry.
 //
 //	server := transport.NewServer(handler, transport.WithTrace(otelbackdial.Trace(otel.GetTracerProvider())))
 //
 // # Spans
 //
-// backdial.dial is a call of Dial, and a child of the span in its context. An
-// http.Transport dials with the context of the request that it wants the connection
-// for, and uses it for others too.
+// backdial.dial is a call of Dial, and a child of the span in its context. An http.Transport
+// dials with the context of the request that needs the connection, and uses the connection for
+// other requests too.
 //
-// backdial.session is a session, from its beginning to its end, without a parent. It is
-// made at the end, so that nothing is kept of those that go on. So a session that goes on is
-// not to be seen yet, and one that a process takes with it never is.
+// backdial.session is a session, from its beginning to its end, without a parent. It is made
+// at the end, so that nothing is kept for sessions that go on. So you do not see a session
+// before it ends, and never see one that ends with its process.
 //
-// Both are of the kind internal and have these attributes, by which a session is found
-// for a Dial:
-//   - backdial.carrier and backdial.mux, such as "ws" and "qmux", and
-//     backdial.protocol, unless nothing was negotiated
-//   - network.peer.address, network.peer.port, network.local.address,
-//     network.local.port and network.transport, of the carrier's connection, which in
-//     front of a server may be a proxy's
+// Both have the kind internal, and these attributes, by which a Dial can be matched with its
+// session:
+//
+//   - backdial.carrier and backdial.mux, such as "ws" and "qmux", and backdial.protocol,
+//     unless nothing was negotiated
+//   - network.peer.address, network.peer.port, network.local.address, network.local.port and
+//     network.transport, of the carrier's connection, which may be a proxy's in front of a
+//     server
 //   - backdial.session.id, which no other session on this end has
 //   - backdial.session.end, of a session: a [transport.EndReason]
-//   - error.type, of what failed: lost, silent or protocol for a session; draining,
-//     gone, closed, timeout, canceled or other for a Dial
+//   - error.type, of a failure: lost, silent or protocol for a session; draining, gone,
+//     closed, timeout, canceled or other for a Dial
 //
-// What failed has the status Error, and the error as an event. A session that one of its
-// ends has closed, for whatever reason, did not fail. The words are those of package metrics.
+// A failure has the status Error, and the error as an event. A session that one end has
+// closed, for whatever reason, has not failed. The words are those of package metrics.
 package otelbackdial
 
 import (
@@ -45,11 +46,11 @@ import (
 	"github.com/backdial/backdial/transport/outcome"
 )
 
-// scope names the tracer.
+// scope is the name of the tracer.
 const scope = "github.com/backdial/backdial/metrics/otel"
 
-// Trace returns a trace for [transport.WithTrace], of a server or a client, that makes
-// spans of provider.
+// Trace returns a trace for [transport.WithTrace], of a server or a client, that makes spans
+// with provider.
 func Trace(provider trace.TracerProvider) transport.Trace {
 	t := tracer{provider.Tracer(scope, trace.WithSchemaURL(semconv.SchemaURL))}
 	return transport.Trace{ClientGone: t.session, StreamDialed: t.dial}
@@ -105,7 +106,7 @@ func attributes(info transport.Info) []attribute.KeyValue {
 	return all
 }
 
-// address is a with the keys of its parts, if it has such parts.
+// address returns the attributes of a: its host and port if it has these, or else its text.
 func address(a net.Addr, host, port attribute.Key) []attribute.KeyValue {
 	if a == nil {
 		return nil
