@@ -17,16 +17,16 @@ import (
 )
 
 const (
-	// questionTimeout bounds what a replica waits for before it dials: a question, a
+	// questionTimeout limits what a replica waits for before it dials: a question, the
 	// decision whether that is allowed, and a sign of life of the client.
 	questionTimeout = 10 * time.Second
 
-	// quickDial is how long a dial may take that the other end is not told of.
+	// quickDial is how long a dial may take before the other end is told.
 	quickDial = 50 * time.Millisecond
 )
 
-// answer is called with each connection that another replica or a service opens: it has
-// the last word on whether the client is here, and joins the two.
+// answer is called with each connection that another replica or a service opens. It decides
+// whether the client is here, and joins the two.
 func (c *Cluster) answer(d *transport.Dialer, conn net.Conn) {
 	asker := conn.(transport.Conn)
 	defer asker.Reset() // unless it is closed
@@ -36,7 +36,7 @@ func (c *Cluster) answer(d *transport.Dialer, conn net.Conn) {
 		c.refuse(d, asker, answerFailed, id, err)
 		return
 	}
-	conn.SetReadDeadline(time.Time{}) // a write of an answer is bounded by the keepalive
+	conn.SetReadDeadline(time.Time{}) // the keepalive limits the write of an answer
 	client, kind, err := c.dialFor(d, asker, id)
 	if err != nil {
 		c.refuse(d, asker, kind, id, err)
@@ -51,7 +51,7 @@ func (c *Cluster) answer(d *transport.Dialer, conn net.Conn) {
 	relay.Join(asker, client)
 }
 
-// refuse says why there is no connection.
+// refuse answers why there is no connection.
 func (c *Cluster) refuse(d *transport.Dialer, asker transport.Conn, kind answerKind, id string, err error) {
 	text := ""
 	if kind == answerFailed {
@@ -63,8 +63,8 @@ func (c *Cluster) refuse(d *transport.Dialer, asker transport.Conn, kind answerK
 	}
 }
 
-// dialFor dials a client for the other end of d, and never anybody else: who asks here
-// is not sent on. Otherwise it returns how to answer, and why.
+// dialFor dials a client of this process for the other end of d; it never sends the other end
+// on. If it fails it returns how to answer, and why.
 func (c *Cluster) dialFor(d *transport.Dialer, asker transport.Conn, id string) (client transport.Conn, kind answerKind, err error) {
 	ctx, cancel := context.WithTimeout(d.Context(), questionTimeout)
 	defer cancel()
@@ -84,8 +84,8 @@ func (c *Cluster) dialFor(d *transport.Dialer, asker transport.Conn, id string) 
 	return nil, answerFailed, err
 }
 
-// allowed asks the user's function whether the other end of d may dial a client. A panic
-// of it means no, and is no reason to end the other connections of that end.
+// allowed asks the user's function whether the other end of d may dial a client. If the
+// function panics, the answer is no, and other connections of that end go on.
 func (c *Cluster) allowed(ctx context.Context, d *transport.Dialer, asker net.Conn, id string) (err error) {
 	if c.authorize == nil {
 		return nil
@@ -101,7 +101,7 @@ func (c *Cluster) allowed(ctx context.Context, d *transport.Dialer, asker net.Co
 	return c.authorize(ctx, peerOf(d), id)
 }
 
-// awaitProbe waits until a client that another replica has too was asked for a sign of life.
+// awaitProbe waits for the probe of a client that another replica has too, if there is one.
 func (c *Cluster) awaitProbe(ctx context.Context, id string) error {
 	over := c.rivals.suspected(id)
 	if over == nil {
@@ -115,9 +115,9 @@ func (c *Cluster) awaitProbe(ctx context.Context, id string) error {
 	}
 }
 
-// dialSlowly dials a client, and tells the other end if that takes a while, because the
-// client accepts no connections: who asks waits for that, and not for a replica that
-// hangs.
+// dialSlowly dials a client. If that takes a while, because the client accepts no connections,
+// it tells the other end, which then waits for the client, and no longer for a replica that
+// may hang.
 func (c *Cluster) dialSlowly(ctx context.Context, asker transport.Conn, id string) (net.Conn, error) {
 	quick, cancel := context.WithTimeout(ctx, quickDial)
 	defer cancel()
@@ -133,8 +133,8 @@ func (c *Cluster) dialSlowly(ctx context.Context, asker transport.Conn, id strin
 	return c.clients.TryDial(waiting, id)
 }
 
-// whileOpen returns a context that ends with ctx, when the other end has given up conn, on
-// which it has nothing to say, or when stop is called.
+// whileOpen returns a context that ends with ctx, when the other end gives up conn, on which
+// it has nothing to say, or when stop is called.
 func whileOpen(ctx context.Context, conn net.Conn) (open context.Context, stop func()) {
 	open, cancel := context.WithCancelCause(ctx)
 	read := make(chan struct{})

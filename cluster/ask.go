@@ -36,7 +36,7 @@ func isAnswer(err error) bool {
 	return ok
 }
 
-// ask asks for a client on conn, which is the connection to it then. try bounds the time
+// ask asks for a client on conn, which then becomes the connection to it. try limits the time
 // until the replica says whether it has the client, and ctx all of it.
 func (s *peer) ask(ctx, try context.Context, conn transport.Conn, id string) (net.Conn, error) {
 	kind, text, err := s.awaitAnswer(try, conn, func() error {
@@ -66,7 +66,7 @@ func (s *peer) ask(ctx, try context.Context, conn transport.Conn, id string) (ne
 	return nil, refused
 }
 
-// awaitAnswer reads the answer to what ask says, unless ctx ends.
+// awaitAnswer reads the answer to what ask sends, unless ctx ends.
 func (s *peer) awaitAnswer(ctx context.Context, conn net.Conn, ask func() error) (kind answerKind, text string, err error) {
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	if err = ask(); err == nil {

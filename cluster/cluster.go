@@ -15,27 +15,26 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// A Cluster is one process's part in it: a replica, which has a fleet of clients and is
-// asked for them by others, or a service, which only dials. It may be used by several
-// goroutines at a time.
+// A Cluster is one process's part in it: a replica, which has a fleet of clients that others
+// may dial, or a service, which only dials. It is safe for concurrent use.
 type Cluster struct {
 	config
 	clients *fleet.Fleet // nil for a service
-	self    Node         // the zero value for who is not asked
+	self    Node         // without Name and URL if others cannot reach it
 	member  Member       // nil for a service
 	peers   *peers
-	server  *transport.Server // of sessions that others open, or nil
+	server  *transport.Server // for sessions that others open, or nil
 	owners  owners
 	rivals  rivals
 	stats   counters
 
 	ctx  context.Context // ends with Close
 	stop context.CancelFunc
-	wg   sync.WaitGroup // of what runs until then
+	wg   sync.WaitGroup // for goroutines that run until then
 }
 
-// New returns a cluster of the clients of a fleet, or for a service that has none, of
-// nil. Close it when it is no longer used.
+// New returns a cluster of the clients of a fleet, or, for a service without clients, of nil.
+// Close it when it is no longer used.
 //
 //	cluster.New(clients)                        // one machine: only these
 //	cluster.New(clients, cluster.WithRegistry(r), cluster.WithTLSConfig(t), cluster.WithNode(name, url))
@@ -75,7 +74,7 @@ func (c *Cluster) init() error {
 	}
 	if c.tls != nil {
 		c.server = c.newServer()
-		if err := checkName(c.tls, c.name); err != nil { // unless a server in front has another
+		if err := checkName(c.tls, c.name); err != nil { // a server in front may have another certificate
 			c.logger.Warn("cluster: other replicas will not accept this replica's certificate", "name", c.name, "err", err)
 		}
 	}
@@ -83,7 +82,7 @@ func (c *Cluster) init() error {
 	return nil
 }
 
-// peerURL returns the URL of a replica, which has to be one that TLS is spoken at.
+// peerURL returns the URL of a replica, which has to be one for TLS.
 func peerURL(address string) (*url.URL, error) {
 	u, err := redact.Parse(address)
 	if err != nil {
@@ -95,8 +94,8 @@ func peerURL(address string) (*url.URL, error) {
 	return u, nil
 }
 
-// Close ends the connections that lead through this process to and from other replicas,
-// and has them not find its clients any more. Those stay connected. It may be repeated.
+// Close ends the connections through this process to and from other replicas, and makes them
+// find its clients no more. The clients stay connected. Close may be repeated.
 func (c *Cluster) Close() error {
 	c.withdraw()
 	if c.server != nil {
@@ -108,9 +107,9 @@ func (c *Cluster) Close() error {
 	return nil
 }
 
-// Shutdown is Close that waits for connections in use to be closed, until ctx ends: then
-// it cuts them, and returns ctx's error. A replica shuts down the server of its clients
-// first, which moves them ([transport.Server.Shutdown]).
+// Shutdown is Close that waits for connections in use to be closed. If ctx ends first, it cuts
+// them and returns ctx's error. A replica shuts down the server of its clients first, which
+// moves them ([transport.Server.Shutdown]).
 func (c *Cluster) Shutdown(ctx context.Context) error {
 	c.withdraw()
 	ended := make(chan error, 2)
@@ -127,7 +126,7 @@ func (c *Cluster) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// withdraw has nobody look for clients here any more.
+// withdraw withdraws all claims, so that others look for clients elsewhere.
 func (c *Cluster) withdraw() {
 	c.stop()
 	if c.member != nil {
@@ -137,17 +136,17 @@ func (c *Cluster) withdraw() {
 
 // Stats describes a cluster, for metrics.
 type Stats struct {
-	// Peers is how many sessions with other replicas this process has opened, and Relayed
-	// how many connections of others lead through it to its clients.
+	// Peers is how many sessions with other replicas this process has opened, and Relayed how
+	// many connections of others lead through it to its clients.
 	Peers, Relayed int
 
-	// Local and Remote count the dials, since New, that led to a client of this process
-	// and of another replica; Moved those answers of replicas that they do not have the
-	// client any more, and Failed the dials that ended with an error.
+	// Local and Remote count the dials, since New, that led to a client of this process and of
+	// another replica. Moved counts the answers of replicas that they no longer have a client,
+	// and Failed the dials that ended with an error.
 	Local, Remote, Moved, Failed uint64
 }
 
-// Stats returns what the cluster has counted.
+// Stats returns the cluster's counts.
 func (c *Cluster) Stats() Stats {
 	return Stats{
 		Peers:   c.peers.len(),

@@ -9,21 +9,21 @@ import (
 	"github.com/backdial/backdial/fleet"
 )
 
-// maxTries is how many replicas are asked that claim a client.
+// maxTries is how many replicas that claim a client a Dial asks.
 const maxTries = 3
 
-// Dial opens a connection to a client, wherever it is connected, which is a
-// [transport.Conn]. A client of this process costs no round trip, and neither does the
-// registry have a part in it. For another, the replica that had it last is asked, and if
-// that has it no more, the one which claims it by then. ctx bounds the call, and not the
+// Dial opens a connection to a client, wherever it is connected, and returns a
+// [transport.Conn]. For a client of this process that costs no round trip, and does not
+// involve the registry. For any other client, Dial asks the replica that had it last, and if
+// that no longer has it, the replica that claims it now. ctx limits the call and not the
 // connection.
 //
 // The error matches [ErrNotConnected], [ErrMoved], [ErrUnavailable], [ErrNotAllowed],
-// [*PeerError], or [fleet.ErrInvalidID] if id is no ID. What matches one of the first two
-// matches [*fleet.NotConnectedError] too, so that a program which used a fleet need not
-// care. A client that is connected but takes no more connections holds the Dial up until
-// ctx ends. When that ends first, the error matches ctx's too; and after [Cluster.Close],
-// for a client of another replica, [net.ErrClosed].
+// [*PeerError], or [fleet.ErrInvalidID] if id is none. An error that matches one of the first
+// two matches [*fleet.NotConnectedError] too, so a program that used a fleet need not change.
+// If a client is connected but takes no more connections, Dial blocks until ctx ends. If ctx
+// ends first, the error matches ctx's too. After [Cluster.Close], the error for a client of
+// another replica matches [net.ErrClosed].
 //
 // [transport.Conn]: https://pkg.go.dev/github.com/backdial/backdial/transport#Conn
 func (c *Cluster) Dial(ctx context.Context, id string) (net.Conn, error) {
@@ -35,8 +35,8 @@ func (c *Cluster) Dial(ctx context.Context, id string) (net.Conn, error) {
 	return conn, nil
 }
 
-// DialContext is [Cluster.Dial] of the client whose ID is the host in addr, which may have
-// a port. Neither that nor network is used.
+// DialContext is [Cluster.Dial] of the client whose ID is the host in addr. It ignores the
+// port in addr, if any, and network.
 func (c *Cluster) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	id, _, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -60,7 +60,7 @@ func (c *Cluster) dial(ctx context.Context, id string) (net.Conn, error) {
 		if err == nil || !passes(err) {
 			return conn, err
 		}
-		if ctx.Err() == nil { // which would be all that it tells
+		if ctx.Err() == nil { // otherwise err may say no more than that
 			why = err
 		}
 		if ended := signs.next(ctx); ended != nil {
@@ -69,7 +69,7 @@ func (c *Cluster) dial(ctx context.Context, id string) (net.Conn, error) {
 	}
 }
 
-// passes reports whether err may not be there the next time.
+// passes reports whether err may be gone the next time.
 func passes(err error) bool {
 	if _, ok := errors.AsType[*PeerError](err); ok {
 		return true
@@ -105,14 +105,14 @@ func (c *Cluster) tryHere(ctx context.Context, id string) (net.Conn, error) {
 
 // tryOthers dials a client of another process.
 func (c *Cluster) tryOthers(ctx context.Context, id string) (net.Conn, error) {
-	var failed error // of the last one that was asked
+	var failed error // of the replica that was asked last
 	var asked []string
 	if node, ok := c.owners.get(id); ok {
 		conn, err := c.tryReplica(ctx, node, id)
 		if err == nil || !passes(err) || ctx.Err() != nil {
 			return conn, err
 		}
-		if !errors.Is(err, ErrMoved) { // or else it may claim the client again
+		if !errors.Is(err, ErrMoved) { // otherwise it may claim the client again
 			failed, asked = err, append(asked, node.Run)
 		}
 	}
@@ -121,7 +121,7 @@ func (c *Cluster) tryOthers(ctx context.Context, id string) (net.Conn, error) {
 		if err != nil {
 			return nil, located(err, failed)
 		}
-		if claim.Node.Run == c.self.Run { // it has just come, or just gone
+		if claim.Node.Run == c.self.Run { // the client has just come, or just gone
 			conn, err := c.tryHere(ctx, id)
 			if _, gone := errors.AsType[*fleet.NotConnectedError](err); !gone {
 				return conn, err
@@ -139,8 +139,8 @@ func (c *Cluster) tryOthers(ctx context.Context, id string) (net.Conn, error) {
 	return nil, failed
 }
 
-// located is the error when nobody else can be asked. If those that were asked claim the
-// client all the same, what failed there tells more.
+// located returns the error when no other replica can be asked. If those that were asked still
+// claim the client, their error tells more.
 func located(err, failed error) error {
 	switch {
 	case failed == nil, errors.Is(err, ErrNotConnected):
@@ -151,7 +151,8 @@ func located(err, failed error) error {
 	return fmt.Errorf("%w, after: %w", err, failed)
 }
 
-// tryReplica opens a connection to a client that a node is said to hold, and remembers that.
+// tryReplica opens a connection to a client through the node that is said to hold it, and
+// remembers that node.
 func (c *Cluster) tryReplica(ctx context.Context, node Node, id string) (net.Conn, error) {
 	conn, err := c.peers.dial(ctx, node, id)
 	switch {

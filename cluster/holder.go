@@ -5,11 +5,11 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// announce tells the registry who comes and goes, until the cluster is closed. A client has
-// gone with the last session that the registry was told of: of one that is there now it may
-// never be told.
+// announce tells the registry which clients come and go, until the cluster is closed. A client
+// has gone when the last session that the registry knows has ended: the registry may never
+// hear of one that is there now.
 func (c *Cluster) announce() {
-	sessions := make(map[string]int) // that the registry was told of, by ID
+	sessions := make(map[string]int) // known to the registry, by ID
 	for change := range c.clients.Watch(c.ctx) {
 		if change.Gone == nil {
 			sessions[change.ID]++
@@ -38,8 +38,8 @@ func (h *holder) Claim(id string) (Claim, bool) {
 	return c.claim(id, d), true
 }
 
-// Rival implements [Holder]. That the client is connected elsewhere is told by who may be
-// wrong, so it costs this session a ping and no more, if the client is there.
+// Rival implements [Holder]. The news that the client is connected elsewhere may be wrong, so
+// it costs this session a ping and no more, if the client is there.
 func (h *holder) Rival(rival Claim) {
 	c := (*Cluster)(h)
 	if rival.Node.Run == c.self.Run {

@@ -9,9 +9,9 @@ import (
 	"github.com/backdial/backdial/internal/ctxerr"
 )
 
-// A Local is a [Registry] of one process, which is a map. It needs no closing.
+// A Local is a [Registry] of one process, which is a map. It does not need to be closed.
 type Local struct {
-	mu       sync.Mutex // guards below, and is not held while a holder is asked
+	mu       sync.Mutex // guards below; not held while a holder is called
 	claims   map[string][]*localMember
 	watchers map[string][]chan Claim
 }
@@ -58,7 +58,7 @@ func (l *Local) Locate(ctx context.Context, id string, except ...string) (Claim,
 	return *best, nil
 }
 
-// members returns those that have announced a client.
+// members returns the members that have announced a client.
 func (l *Local) members(id string) []*localMember {
 	l.mu.Lock()
 	defer l.mu.Unlock()

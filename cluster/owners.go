@@ -6,12 +6,12 @@ import (
 	"github.com/backdial/backdial/internal/recent"
 )
 
-// maxOwners is of how many clients it is remembered where they were.
+// maxOwners is how many clients' replicas are remembered.
 const maxOwners = 65536
 
-// Owners are the replicas that had clients when those were last dialled. They are asked
-// first, so that such a client can be dialled while the registry is away; and what they
-// answer is the truth, so that it does no harm if the client has moved.
+// Owners are the replicas that had clients when those were last dialled. Dial asks them first,
+// so that it can reach such a client while the registry is away. It does no harm if the client
+// has moved: the replica's answer is the truth.
 type owners struct {
 	mu   sync.Mutex
 	byID recent.Map[string, Node]

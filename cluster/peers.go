@@ -14,36 +14,37 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// maxPeers bounds what claims that were made up can cost.
+// maxPeers limits the cost of forged claims.
 const maxPeers = 4096
 
-// Peers are the sessions that this process has with replicas, each opened when it is
-// first used, and closed when it is idle. close ends their goroutines.
+// Peers are the sessions of this process with replicas. Each is opened when it is first used,
+// and closed when it is idle. close ends their goroutines.
 type peers struct {
 	config *config
-	late   error           // why a replica is not waited for any longer
+	late   error           // why to stop waiting for a replica
 	ctx    context.Context // ends with the cluster
 	wg     sync.WaitGroup  // a goroutine for each session
 
 	mu       sync.Mutex // guards below
 	sessions map[peerKey]*peer
-	all      map[*peer]struct{} // also those that are in use, but open no streams any more
+	all      map[*peer]struct{} // including those in use that open no more streams
 	closed   bool
 }
 
-// A peerKey is all of a node: what one claim says of a run says nothing of another's.
+// A peerKey is a node with all its fields: a claim about a run says nothing about the claims
+// of others.
 type peerKey struct{ name, run, url, pin string }
 
 // A peer is a session with a replica.
 type peer struct {
 	node     Node
-	opened   chan struct{} // closed when what follows is set
+	opened   chan struct{} // closed when listener or err is set
 	listener *transport.Listener
 	err      error
 
 	// Guarded by peers.mu.
-	dialling int       // how many do now
-	used     time.Time // when one did last
+	dialling int       // calls that dial now
+	used     time.Time // when the last call ended
 }
 
 func newPeers(ctx context.Context, c *config) *peers {
@@ -55,9 +56,9 @@ func newPeers(ctx context.Context, c *config) *peers {
 
 func (n Node) key() peerKey { return peerKey{n.Name, n.Run, n.URL, string(n.Pin)} }
 
-// dial opens a connection to a client that a node is said to hold. The error matches
-// [ErrMoved] if it does not, [ErrNotAllowed], [*PeerError], or is why the client could not
-// be dialled.
+// dial opens a connection to a client through the node that is said to hold it. The error
+// matches [ErrMoved] if the node does not, [ErrNotAllowed], [*PeerError], or is why the node
+// could not dial the client.
 func (p *peers) dial(ctx context.Context, node Node, id string) (net.Conn, error) {
 	try, cancel := context.WithTimeoutCause(ctx, p.config.tryTimeout, p.late)
 	defer cancel()
@@ -70,7 +71,7 @@ func (p *peers) dial(ctx context.Context, node Node, id string) (net.Conn, error
 			return conn, err
 		}
 		if s != nil && !fresh && try.Err() == nil && isOver(err) {
-			p.forget(s) // a session that was there, and about to end
+			p.forget(s) // an older session that was about to end
 			continue
 		}
 		if ctx.Err() != nil {
@@ -80,8 +81,8 @@ func (p *peers) dial(ctx context.Context, node Node, id string) (net.Conn, error
 	}
 }
 
-// openStream opens a stream to a node. It returns the session of that, and whether it is a new
-// one, also with some errors.
+// openStream opens a stream to a node. It returns the session, and whether that is a new one,
+// also with some errors.
 func (p *peers) openStream(ctx context.Context, node Node) (conn net.Conn, s *peer, fresh bool, err error) {
 	s, fresh, err = p.find(node)
 	if err != nil {
@@ -100,7 +101,7 @@ func (p *peers) openStream(ctx context.Context, node Node) (conn net.Conn, s *pe
 	return conn, s, fresh, err
 }
 
-// find returns the session with a node, and whether it is a new one. Whoever has it calls
+// find returns the session with a node, and whether it is a new one. The caller must call
 // dialled when it has dialled.
 func (p *peers) find(node Node) (s *peer, fresh bool, err error) {
 	p.mu.Lock()
@@ -146,8 +147,8 @@ func (p *peers) run(s *peer) {
 	withEnd(log, s.listener.Err()).Info("cluster: disconnected from replica")
 }
 
-// awaitEnd waits until a session is over, or was not used for so long that nobody finds it
-// any more.
+// awaitEnd waits until a session is over, or was unused for so long that find no longer
+// returns it.
 func (p *peers) awaitEnd(s *peer) {
 	idle := time.NewTicker(max(p.config.idle/4, time.Millisecond))
 	defer idle.Stop()
@@ -159,7 +160,7 @@ func (p *peers) awaitEnd(s *peer) {
 			}
 		case <-s.listener.Done():
 			return
-		case <-p.ctx.Done(): // whoever closes the cluster ends the session, in one way or the other
+		case <-p.ctx.Done(): // Close or Shutdown of the cluster ends the session
 			<-s.listener.Done()
 			return
 		}
@@ -175,7 +176,7 @@ func (p *peers) open(node Node) (*transport.Listener, error) {
 		return nil, errors.New("the claim names no replica")
 	}
 	opts := []transport.ClientOption{
-		transport.WithLimits(mux.Config{MaxStreams: -1}), // a replica that is asked opens none
+		transport.WithLimits(mux.Config{MaxStreams: -1}), // the other replica opens none
 		transport.WithKeepAlive(peerKeepAlive, peerKeepAlive),
 		transport.WithHandshakeTimeout(peerHandshakeTimeout),
 		transport.WithCloseGrace(-1), // Close cuts, and Shutdown does not
@@ -187,7 +188,7 @@ func (p *peers) open(node Node) (*transport.Listener, error) {
 	return transport.DialAndListenContext(p.ctx, u.String(), nil, opts...)
 }
 
-// forget has nobody find a session any more.
+// forget makes find no longer return a session.
 func (p *peers) forget(s *peer) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -200,7 +201,7 @@ func (p *peers) forgetLocked(s *peer) {
 	}
 }
 
-// forgetIdle is forget, if a session is idle, and reports that.
+// forgetIdle forgets a session if it is idle, and reports that.
 func (p *peers) forgetIdle(s *peer) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -218,7 +219,7 @@ func (p *peers) ended(s *peer) {
 	delete(p.all, s)
 }
 
-// isOver reports whether err says that a session opens no streams any more.
+// isOver reports whether err says that a session opens no more streams.
 func isOver(err error) bool {
 	return errors.Is(err, mux.ErrSessionEnded) || errors.Is(err, mux.ErrGoAway) || errors.Is(err, net.ErrClosed)
 }
@@ -229,7 +230,7 @@ func (p *peers) len() int {
 	return len(p.all)
 }
 
-// end lets no session begin any more, and ends those that there are.
+// end lets no other session begin, and ends those that there are.
 func (p *peers) end(how func(*transport.Listener) error) error {
 	p.mu.Lock()
 	p.closed = true
@@ -237,7 +238,7 @@ func (p *peers) end(how func(*transport.Listener) error) error {
 	n := len(p.all)
 	for s := range p.all {
 		go func() {
-			<-s.opened // at once, because the context of those that are not has ended
+			<-s.opened // soon: the context of opening has ended
 			if s.err != nil {
 				ended <- nil
 				return

@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// probePause is how long a client that was alive is not asked again.
+// probePause is how long a client is left alone that was alive.
 const probePause = time.Second
 
-// Rivals are the clients that another replica has too, and that are asked for a sign of
-// life because of that, or were a moment ago.
+// Rivals are the clients that another replica has too. A probe asks each whether it is alive
+// here, or did so a moment ago.
 type rivals struct {
 	wg sync.WaitGroup // of probes
 
@@ -18,7 +18,7 @@ type rivals struct {
 	byID   map[string]chan struct{} // closed when the client has answered, or its session is closed
 }
 
-// probe calls ask in a goroutine, unless a client was asked a moment ago.
+// probe calls ask in a goroutine, unless the client was asked a moment ago.
 func (r *rivals) probe(id string, ask func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -43,7 +43,7 @@ func (r *rivals) forget(id string) {
 	delete(r.byID, id)
 }
 
-// close has no client be asked any more, and waits for those that are.
+// close lets no other probe begin, and waits for those under way.
 func (r *rivals) close() {
 	r.mu.Lock()
 	r.closed = true
@@ -51,8 +51,8 @@ func (r *rivals) close() {
 	r.wg.Wait()
 }
 
-// suspected returns what is closed when nothing is held against a client any more, or
-// nil if nothing is.
+// suspected returns a channel that is closed when the probe of a client is over, or nil if
+// there is none.
 func (r *rivals) suspected(id string) <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -27,7 +27,7 @@ func checkTLS(config *tls.Config) error {
 	return nil
 }
 
-// askerTLS is the configuration of a connection to a node.
+// askerTLS returns the configuration of a connection to a node.
 func askerTLS(config *tls.Config, node Node) *tls.Config {
 	c := config.Clone()
 	c.MinVersion = tls.VersionTLS13
@@ -48,7 +48,7 @@ func askerTLS(config *tls.Config, node Node) *tls.Config {
 	return c
 }
 
-// ownerTLS is the configuration of a replica that is asked.
+// ownerTLS returns the configuration of a replica that is asked.
 func ownerTLS(config *tls.Config) *tls.Config {
 	c := config.Clone()
 	c.MinVersion = tls.VersionTLS13
@@ -56,12 +56,12 @@ func ownerTLS(config *tls.Config) *tls.Config {
 	if c.ClientCAs == nil {
 		c.ClientCAs = c.RootCAs
 	}
-	c.GetConfigForClient = nil // which could let others in
+	c.GetConfigForClient = nil // it could let others in
 	return c
 }
 
-// checkPeer refuses who has not shown a certificate of the cluster. A server of the user's
-// in front may not insist on one, or let in who has one of another authority.
+// checkPeer refuses a peer without a certificate of the cluster. A server of the user's in
+// front may not ask for one, or accept certificates of another authority.
 func checkPeer(r *http.Request, config *tls.Config) error {
 	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
 		return errors.New("cluster: no certificate: the server in front needs tls.RequireAndVerifyClientCert")
@@ -84,13 +84,13 @@ func checkPeer(r *http.Request, config *tls.Config) error {
 	return nil
 }
 
-// pinOf is the pin of a certificate's key.
+// pinOf returns the pin of a certificate's key.
 func pinOf(certificate *x509.Certificate) []byte {
 	sum := sha256.Sum256(certificate.RawSubjectPublicKeyInfo)
 	return sum[:]
 }
 
-// ownCertificate is the one that a replica shows, if there is no other.
+// ownCertificate returns the certificate of a replica, if there is only one.
 func ownCertificate(config *tls.Config) (*x509.Certificate, error) {
 	if len(config.Certificates) != 1 || config.GetCertificate != nil {
 		return nil, errors.New("the TLS configuration must have exactly one certificate, in Certificates")
@@ -102,8 +102,8 @@ func ownCertificate(config *tls.Config) (*x509.Certificate, error) {
 	return leaf, nil
 }
 
-// checkName returns an error if a replica shows a certificate by which others do not know
-// it, as far as can be told.
+// checkName returns an error if others will not accept a replica's certificate for its name,
+// as far as is known.
 func checkName(config *tls.Config, name string) error {
 	leaf, err := ownCertificate(config)
 	if err != nil {
@@ -112,7 +112,7 @@ func checkName(config *tls.Config, name string) error {
 	return leaf.VerifyHostname(name)
 }
 
-// ownPin is the pin of the certificate that a replica shows.
+// ownPin returns the pin of a replica's certificate.
 func ownPin(config *tls.Config) ([]byte, error) {
 	leaf, err := ownCertificate(config)
 	if err != nil {

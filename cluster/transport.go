@@ -13,13 +13,13 @@ import (
 	"github.com/backdial/backdial/internal/reverse"
 )
 
-// keptFor is for how long a connection to a client of another replica is used, and then
-// kept: that replica cannot tell that the client is to move, and waits for the connection.
+// keptFor is how long a connection to a client of another replica is used, and then kept: that
+// replica cannot tell that the client has to move, and waits for the connection.
 const keptFor = 5 * time.Second
 
 // A Transport is an [http.RoundTripper] for which the host of a URL is a client's ID:
-// http://123/status is what client 123 serves under /status, wherever it is connected.
-// See [Cluster.Transport].
+// http://123/status is what client 123 serves under /status, wherever it is connected. See
+// [Cluster.Transport].
 type Transport struct {
 	cluster   *Cluster
 	here      *fleet.Transport // nil for a service
@@ -27,18 +27,18 @@ type Transport struct {
 
 	mu     sync.Mutex // guards below
 	others *http.Transport
-	since  time.Time // when its first connection may have been made
+	since  time.Time // when others was made
 }
 
 // Transport returns an [http.RoundTripper] that reaches clients by their ID. It keeps
-// connections to them: so make one, and not one for a request. configure sets fields of
-// the [http.Transport] underneath, as in [fleet.Fleet.Transport].
+// connections to them: so make one Transport, not one for each request. configure sets fields
+// of the [http.Transport] underneath, as in [fleet.Fleet.Transport].
 //
-// Clients of this process are reached as by a transport of its fleet. A connection to a
-// client of another replica gets no requests when it is 5 s old, and is kept for 5 s at
-// most when it is idle, because it holds up the client's move for so long. Errors match
-// what those of [Cluster.Dial] do; no connection is waited for longer than 30 s. Package
-// rhttp says, of NewTransport, how long an answer may be.
+// It reaches clients of this process as a transport of the fleet does. A connection to a
+// client of another replica gets no requests when it is 5 s old, and is kept for at most 5 s
+// when it is idle, because it holds up the client's move for so long. Errors match the same as
+// those of [Cluster.Dial]; a request waits for a connection for at most 30 s.
+// rhttp.NewTransport says how long an answer may be.
 //
 // [http.Transport]: https://pkg.go.dev/net/http#Transport
 func (c *Cluster) Transport(configure ...func(*http.Transport)) *Transport {
@@ -50,7 +50,7 @@ func (c *Cluster) Transport(configure ...func(*http.Transport)) *Transport {
 	return t
 }
 
-// renew has new connections be made to clients of other replicas.
+// renew makes later requests to clients of other replicas use new connections.
 func (t *Transport) renew() {
 	t.others, t.since = reverse.NewTransport(t.dial, t.configure...), time.Now()
 	if t.others.IdleConnTimeout <= 0 || t.others.IdleConnTimeout > keptFor {
@@ -63,7 +63,7 @@ func (t *Transport) current() *http.Transport {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if time.Since(t.since) > keptFor {
-		t.renew() // and what was before ends by itself, when it has been idle for long enough
+		t.renew() // the old connections end by themselves when they have been idle for long enough
 	}
 	return t.others
 }
@@ -89,7 +89,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 			r = again
 		}
 	}
-	if err := fleet.CheckID(r.URL.Hostname()); err != nil { // which DialContext would not see all of
+	if err := fleet.CheckID(r.URL.Hostname()); err != nil { // DialContext would not see all of it
 		if r.Body != nil {
 			r.Body.Close()
 		}
@@ -98,7 +98,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return reverse.RoundTrip(t.current(), r)
 }
 
-// CloseIdleConnections closes the connections that are kept and not in use.
+// CloseIdleConnections closes the connections that are kept but not in use.
 func (t *Transport) CloseIdleConnections() {
 	if t.here != nil {
 		t.here.CloseIdleConnections()

@@ -9,9 +9,9 @@ import (
 	"github.com/backdial/backdial/internal/ctxerr"
 )
 
-// Wait waits until a client is connected, to whichever replica. When ctx ends first, the
-// error matches that of ctx, and what [Cluster.Dial] would match. While the registry is
-// unavailable it returns for clients of this process alone.
+// Wait waits until a client is connected, to any replica. If ctx ends first, the error matches
+// ctx's, and that of [Cluster.Dial]. While the registry is unavailable, Wait returns only for
+// clients of this process.
 func (c *Cluster) Wait(ctx context.Context, id string) error {
 	if err := fleet.CheckID(id); err != nil {
 		return fmt.Errorf("cluster: wait for %w", err)
@@ -24,7 +24,7 @@ func (c *Cluster) Wait(ctx context.Context, id string) error {
 		if err == nil {
 			return nil
 		}
-		if ctx.Err() == nil || why == nil { // or else that would be all that it tells
+		if ctx.Err() == nil || why == nil { // otherwise err may say no more than that
 			why = err
 		}
 		if ended := signs.next(ctx); ended != nil {
@@ -47,15 +47,15 @@ func (c *Cluster) find(ctx context.Context, id string) error {
 	return err
 }
 
-// remember has a node be asked first for a client, unless it is this one.
+// remember makes Dial ask a node first for a client, unless the node is this one.
 func (c *Cluster) remember(id string, node Node) {
 	if node.Run != c.self.Run {
 		c.owners.set(id, node)
 	}
 }
 
-// pollInterval is how often a client that is waited for is looked for, although nothing
-// was heard of it: the registry may have lost that.
+// pollInterval is how often to look for a client without news of it: the registry may have
+// lost some.
 const pollInterval = time.Second
 
 // Signs tell that it makes sense to look for a client again.
@@ -66,7 +66,7 @@ type signs struct {
 	claims  <-chan Claim  // nil if the registry cannot tell
 }
 
-// signs begins to listen for a client, until stop or the end of ctx.
+// signs returns the signs of a client, until stop is called or ctx ends.
 func (c *Cluster) signs(ctx context.Context, id string) (a *signs, stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	a = &signs{cluster: c, id: id}
@@ -94,9 +94,9 @@ func (a *signs) next(ctx context.Context) error {
 	defer poll.Stop()
 	select {
 	case <-a.here:
-		a.here = nil // if it is gone again, by polling
+		a.here = nil // if it is gone again, polling finds it
 	case claim, more := <-a.claims:
-		if !more { // the registry tells no more
+		if !more { // the registry sends no more
 			a.claims = nil
 			break
 		}

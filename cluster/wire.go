@@ -7,16 +7,16 @@ import (
 	"io"
 )
 
-// A stream between replicas begins with a question, and what is sent the other way with
-// an answer, or two. Both are a frame: the length of what follows in two bytes, the most
-// significant first, and then as many bytes. After an answer that the stream is open, it
-// is the client's.
+// A stream between replicas begins with a question in one direction, and with an answer, or
+// two, in the other. Both are frames: the length of what follows in two bytes, the most
+// significant first, and then as many bytes. After an answer that the stream is open, it is the
+// client's.
 //
 //	question: 1, ID         for a connection to a client
 //	answer:   kind, text    which is for people, and may be empty
 //
-// A question of another kind is answered with answerFailed. Bytes after an ID mean
-// nothing, and would be of a later version.
+// The answer to a question of another kind is answerFailed. Bytes after an ID mean nothing; a
+// later version may use them.
 const (
 	questionDial = 1
 
@@ -24,7 +24,7 @@ const (
 	maxAnswer   = 512
 )
 
-// The kinds of answers.
+// An answerKind is the kind of an answer.
 type answerKind byte
 
 const (
@@ -35,6 +35,7 @@ const (
 	answerFailed     answerKind = 5 // the client is here, but cannot be dialled
 )
 
+// errFrame means that a message is not one of this protocol.
 var errFrame = errors.New("invalid message")
 
 // appendQuestion appends the question for a client.
@@ -46,7 +47,7 @@ func appendQuestion(b []byte, id string) []byte {
 	return append(b, id...)
 }
 
-// readQuestion returns the ID of the client that is asked for.
+// readQuestion returns the ID of the client that the question is about.
 func readQuestion(r io.Reader) (id string, err error) {
 	frame, err := readFrame(r, maxQuestion)
 	if err != nil {
@@ -81,7 +82,7 @@ func readAnswer(r io.Reader) (kind answerKind, text string, err error) {
 	return answerKind(frame[0]), string(frame[1:]), nil
 }
 
-// readFrame reads no byte more than the frame.
+// readFrame reads a frame, and no byte after it.
 func readFrame(r io.Reader, most int) ([]byte, error) {
 	var head [2]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {

@@ -9,15 +9,15 @@ import (
 )
 
 const (
-	// breath is after how many clients that are announced once more one waits for the
-	// engine, and has time for others.
+	// breath is after how many clients that are announced once more to wait for the engine,
+	// which then has time for others.
 	breath = 64
 
-	// breathless is for how long one waits, at most.
+	// breathless is how long to wait for it, at most.
 	breathless = 5 * time.Second
 )
 
-// An announcer has the engine know what a member has. It is the only one who waits for it.
+// An announcer tells the engine what a member has. Nothing else waits for the engine.
 type announcer struct {
 	*member
 	subs map[string]*nats.Subscription // by ID
@@ -36,7 +36,7 @@ func (m *member) announce() {
 			a.withdraw(self)
 			return
 		case <-m.r.ctx.Done():
-			return // which closes the connection
+			return // the registry closes the connection
 		default:
 		}
 		id, c, again, ok := m.next()
@@ -58,7 +58,7 @@ func (m *member) announce() {
 	}
 }
 
-// next returns what has to be announced, and whether that is so once more.
+// next returns what to announce, and whether it is to be announced once more.
 func (m *member) next() (id string, c *cluster.Claim, again, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -69,8 +69,8 @@ func (m *member) next() (id string, c *cluster.Claim, again, ok bool) {
 	return id, nil, true, ok
 }
 
-// change announces a client that has come, or withdraws one that has gone. What cannot be
-// said now is said by again.
+// change announces a client that has come, or withdraws one that has gone. If that fails,
+// again makes up for it later.
 func (a *announcer) change(id string, c *cluster.Claim) {
 	sub := a.subs[id]
 	if !a.has(id) {
@@ -93,7 +93,7 @@ func (a *announcer) change(id string, c *cluster.Claim) {
 	}
 }
 
-// again announces a client once more. nats.go has subscribed again by itself.
+// again announces a client once more. nats.go itself has subscribed again.
 func (a *announcer) again(id string) {
 	if c, ok := a.claim(id); ok {
 		c.ID = id
@@ -101,14 +101,14 @@ func (a *announcer) again(id string) {
 	}
 }
 
-// tell tells those who watch a client, and looks for others who have it.
+// tell tells the watchers of a client, and looks for other holders.
 func (a *announcer) tell(c cluster.Claim, kind string) {
 	client := token(c.ID)
 	a.r.nc.Publish(a.r.subjects.attached+client, of(a.node).claim(c).encode())
 	a.r.nc.PublishRequest(a.r.subjects.locate+client, a.searching(kind)+client, nil)
 }
 
-// withdraw takes everything back.
+// withdraw withdraws everything.
 func (a *announcer) withdraw(self *nats.Subscription) {
 	for _, sub := range a.subs {
 		sub.Unsubscribe()

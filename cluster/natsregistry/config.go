@@ -11,15 +11,14 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// DefaultNamespace is what subjects begin with, if a [Config] names nothing else.
+// DefaultNamespace is the default of [Config.Namespace].
 const DefaultNamespace = "backdial"
 
 // DefaultUser is the default of [Config.User].
 const DefaultUser = "replica"
 
-// What the connection to the engine is like, unless the user's options say otherwise.
-// It is the lease of all that a replica has announced: an engine that has not heard from
-// it gives it up, so both sides have to notice soon.
+// The connection to the engine, unless the user's options say otherwise. Everything that a replica
+// has announced lives as long as its connection, so both sides have to notice its loss soon.
 const (
 	pingInterval    = 2 * time.Second
 	maxPingsOut     = 2
@@ -27,39 +26,36 @@ const (
 	reconnectJitter = 100 * time.Millisecond
 	dialTimeout     = 2 * time.Second
 
-	// writeTimeout bounds for how long a write may hold up everything else that there is
-	// to say, and pings.
+	// writeTimeout limits how long a write may hold up other messages, and pings.
 	writeTimeout = pingInterval * maxPingsOut
 )
 
-// A Config says how a [Registry] talks to its engine. The zero value is of use.
+// A Config says how a [Registry] uses its engine. The zero value is valid.
 type Config struct {
-	// Namespace is what the subjects begin with: 1 to 64 letters, digits, - and _ of
-	// ASCII. Clusters that share an engine have one each. "" means DefaultNamespace.
+	// Namespace is the first part of all subjects: 1 to 64 ASCII letters, digits, - and _.
+	// Clusters that share an engine need one each. "" means DefaultNamespace.
 	Namespace string
 
-	// User is the name under whose inboxes the registry is answered, of the same
-	// characters. Permissions of the engine contain it, so each service that has
-	// permissions of its own has a User of its own. It need not be the name in the
-	// credentials. "" means DefaultUser, which is for replicas.
+	// User is the name under whose inboxes the registry gets answers, with the same
+	// characters. The engine's permissions contain it, so each service with permissions of its
+	// own needs a User of its own. It need not be the name in the credentials. "" means
+	// DefaultUser, which is for replicas.
 	User string
 
-	// Options of the connection: credentials, TLS, a server in this process. An inbox
-	// prefix is an error, because the inbox is that of User. They come after this package's own, which are pings every 2 s of which 2
-	// may be unanswered, a first connection and reconnections that are tried for ever,
-	// all 250 ms to 350 ms, and 2 s to dial. Their functions are called as well as this
-	// package's. They cannot have anything be sent later that could not be sent when it
-	// was said.
+	// Options are options of the connection: credentials, TLS, a server in this process. An
+	// inbox prefix is an error, because the inbox is that of User. They follow this package's
+	// own: pings every 2 s of which 2 may be unanswered, a first connection and reconnections
+	// that are tried for ever, every 250 ms to 350 ms, and 2 s to dial. Their functions are
+	// called in addition to this package's. They cannot turn on buffering while disconnected.
 	Options []nats.Option
 
-	// Logger is told when the engine comes and goes, and of what it refuses. Nil is
-	// silent.
+	// Logger logs when the engine comes and goes, and what it refuses. Nil is silent.
 	Logger *slog.Logger
 }
 
 var validName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
-// subjects returns those of the namespace and the user.
+// subjects returns the subjects of the namespace and the user.
 func (c Config) subjects() (subjects, error) {
 	namespace, user := cmp.Or(c.Namespace, DefaultNamespace), cmp.Or(c.User, DefaultUser)
 	for what, name := range map[string]string{"Namespace": namespace, "User": user} {
@@ -70,7 +66,7 @@ func (c Config) subjects() (subjects, error) {
 	return newSubjects(namespace, user), nil
 }
 
-// options returns those of the connection, which reports to l.
+// options returns the options of the connection, which reports to l.
 func (c Config) options(l *link, d *dialer) []nats.Option {
 	ours := []nats.Option{
 		nats.PingInterval(pingInterval),
@@ -90,7 +86,7 @@ func (c Config) options(l *link, d *dialer) []nats.Option {
 		if o.NoEcho {
 			return errors.New("with NoEcho, a registry does not find the replicas that have joined it")
 		}
-		o.ReconnectBufSize = -1 // what is said while there is no engine is not for later
+		o.ReconnectBufSize = -1 // do not send later what was said without an engine
 		if o.CustomDialer == nil {
 			d.use(o.Dialer)
 			o.CustomDialer = d

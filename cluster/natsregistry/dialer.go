@@ -5,14 +5,14 @@ import (
 	"net"
 )
 
-// A dialer makes the connections to the engine. When its context ends, so do they, at
-// once: nats.go would wait for one that is being made.
+// A dialer makes the connections to the engine. When its context ends, it ends them at once,
+// and attempts too: nats.go would wait for those.
 type dialer struct {
 	ctx context.Context
 	net net.Dialer
 }
 
-// use has it dial as another one does, if there is one.
+// use makes it dial like other, if that is not nil.
 func (d *dialer) use(other *net.Dialer) {
 	d.net = net.Dialer{Timeout: dialTimeout}
 	if other != nil {
@@ -29,7 +29,7 @@ func (d *dialer) Dial(network, addr string) (net.Conn, error) {
 	return &conn{c, context.AfterFunc(d.ctx, func() { c.Close() })}, nil
 }
 
-// A conn is closed by a context, too.
+// A conn is closed when a context ends, too.
 type conn struct {
 	net.Conn
 	stop func() bool

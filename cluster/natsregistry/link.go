@@ -13,19 +13,19 @@ import (
 )
 
 const (
-	// distrust is for how long after an outage nobody is believed that there is nobody:
-	// others are still on their way back to the engine.
+	// distrust is how long after an outage the engine is not believed that no replica holds a
+	// client: others are still on their way back to it.
 	distrust = time.Second
 
-	// complaints is how often what the engine refuses is logged, at most.
+	// complaints is how often refusals of the engine are logged, at most.
 	complaints = time.Second
 )
 
-// A link is what is known of the connection to the engine. It is told by functions that
-// nats.go calls one after the other, so that it can be asked without waiting for nats.go.
+// A link is the state of the connection to the engine. Functions that nats.go calls one after
+// the other set it, so that reading it need not wait for nats.go.
 type link struct {
 	log  *slog.Logger
-	back func() // is called when the engine has come back
+	back func() // called when the engine has come back
 
 	mu         sync.Mutex // guards below
 	up         bool
@@ -33,7 +33,7 @@ type link struct {
 	trusted    time.Time     // from then on its word that nobody holds a client is believed
 	err        error         // why it is not up; if it is, what the engine has refused since, or nil
 	complained time.Time
-	ended      bool // by Close: there is nothing to complain of
+	ended      bool // by Close: log nothing more
 }
 
 func newLink(log *slog.Logger, back func()) *link {
@@ -43,7 +43,7 @@ func newLink(log *slog.Logger, back func()) *link {
 	return &link{log: log, back: back, changed: make(chan struct{}), err: errors.New("not connected yet")}
 }
 
-// observe has nats.go tell the link, besides whom it tells already.
+// observe makes nats.go report to the link, in addition to the user's functions.
 func (l *link) observe(o *nats.Options) {
 	connected, reconnected, disconnected, closed := o.ConnectedCB, o.ReconnectedCB, o.DisconnectedErrCB, o.ClosedCB
 	failed, complained := o.ReconnectErrCB, o.AsyncErrorCB
@@ -70,8 +70,8 @@ func (l *link) observe(o *nats.Options) {
 	}
 }
 
-// closedFor is the error when nats.go connects no more. Unless that is because of Close, it
-// is for an error that the engine has sent.
+// closedFor returns the error when nats.go stops connecting. Unless that is because of Close,
+// the reason is an error that the engine has sent.
 func closedFor(err error) error {
 	if err == nil {
 		return nil
@@ -86,7 +86,7 @@ func call(f nats.ConnHandler, nc *nats.Conn) {
 }
 
 func (l *link) connected(nc *nats.Conn) {
-	l.back() // before others see that it is there, who may have something new to announce
+	l.back() // before others see the connection and announce something newer
 	if l.set(true, nil) {
 		l.log.Info("natsregistry: connected to the engine", "server", redact.Text(nc.ConnectedServerName()))
 	}
@@ -102,14 +102,14 @@ func (l *link) disconnected(err error, how string) {
 	}
 }
 
-// end is told of Close.
+// end notes that Close was called.
 func (l *link) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.ended = true
 }
 
-// set returns whether that is of interest to anybody.
+// set sets the state, and reports whether to log that.
 func (l *link) set(up bool, err error) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -125,7 +125,7 @@ func (l *link) set(up bool, err error) bool {
 	return !l.ended
 }
 
-// failed is told why a connection could not be made.
+// failed notes why a connection could not be made.
 func (l *link) failed(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -133,7 +133,7 @@ func (l *link) failed(err error) {
 	l.complainLocked("natsregistry: no connection to the engine", l.err)
 }
 
-// refused is told what the engine does not let the connection do, or why it was lost.
+// refused notes what the engine does not let the connection do, or why it was lost.
 func (l *link) refused(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -148,8 +148,8 @@ func (l *link) complainLocked(what string, err error) {
 	}
 }
 
-// state returns whether the engine is there, a channel that is closed when that changes,
-// and why it is not, or what it has refused.
+// state returns whether the engine is there, a channel that is closed when that changes, and
+// why it is not there, or what it has refused.
 func (l *link) state() (up bool, changed <-chan struct{}, why error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -163,7 +163,8 @@ func (l *link) trust() {
 	l.trusted = time.Time{}
 }
 
-// isTrusted reports whether those who were there before an outage are back.
+// isTrusted reports whether replicas that were there before an outage have had the time to
+// return.
 func (l *link) isTrusted() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -11,30 +11,30 @@ import (
 )
 
 const (
-	// A request is sent again after firstResend, and twice that, and so on, and every
-	// lastResend: one that was sent to a replica which has just crashed is lost, and one for a
-	// client that is just connecting elsewhere finds nobody who answers.
+	// A request is sent again after firstResend, and twice that, and so on, and then every
+	// lastResend: a request to a replica that has just crashed is lost, and one for a client
+	// that is just connecting elsewhere finds no holder.
 	firstResend = 10 * time.Millisecond
 	lastResend  = 50 * time.Millisecond
 
-	// silence is after how long without an answer one gives up: longer than the engine
-	// takes to notice that it has lost a holder.
+	// silence is how long to wait for an answer: longer than the engine takes to notice that
+	// it has lost a holder.
 	silence = 5 * time.Second
 
-	// answers is how many to one query wait to be read, at most. More are lost.
+	// answers is how many answers to one query may wait to be read. More are lost.
 	answers = 16
 
-	// statusHeader of a message that comes from the engine itself, and its value if
-	// there is nobody to ask.
+	// statusHeader is in a message from the engine itself, with the value noResponders if no
+	// replica has subscribed.
 	statusHeader = "Status"
 	noResponders = "503"
 )
 
 // Locate implements [cluster.Registry]. It takes the first claim that is not Doubtful.
 //
-// The engine says at once if nobody has announced the client. That is ErrNotConnected, but
-// for the first second after an outage: others are on their way back then, so the request
-// is repeated until somebody answers, or that second is over.
+// The engine says at once if no replica has announced the client. That is ErrNotConnected,
+// except in the first second after an outage: other replicas are on their way back then, so
+// Locate repeats the request until one answers, or that second is over.
 func (r *Registry) Locate(ctx context.Context, id string, except ...string) (cluster.Claim, error) {
 	if err := cluster.CheckID(id); err != nil {
 		return cluster.Claim{}, fmt.Errorf("locate: %w", err)
@@ -46,7 +46,7 @@ func (r *Registry) Locate(ctx context.Context, id string, except ...string) (clu
 	return c, nil
 }
 
-// locate sends a request until the answers amount to something.
+// locate sends a request until the answers decide.
 func (r *Registry) locate(ctx context.Context, id string, t *tally) (cluster.Claim, error) {
 	up, changed, why := r.link.state()
 	switch {
@@ -92,8 +92,8 @@ func (r *Registry) locate(ctx context.Context, id string, t *tally) (cluster.Cla
 	}
 }
 
-// unanswered is unavailable, and tells what the engine has refused: that may be why, as
-// for a user who may not read answers.
+// unanswered is unavailable with what the engine has refused, which may be why: a user may not
+// be allowed to read answers.
 func (r *Registry) unanswered(why error) error {
 	if up, _, refused := r.link.state(); up && refused != nil {
 		why = fmt.Errorf("%w; the engine complains: %w", why, refused)

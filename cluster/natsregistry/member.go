@@ -13,39 +13,39 @@ import (
 )
 
 const (
-	// questions is how many to a member wait to be answered, at most. More are lost, and
+	// questions is how many questions to a member may wait to be answered. More are lost, and
 	// asked again.
 	questions = 8192
 
-	// warnings is how many of rivals wait to be read, at most. They are said once, so a
+	// warnings is how many warnings of rivals may wait to be read. They are sent once, so a
 	// flood of questions must not take their place.
 	warnings = 1024
 
-	// answerers is how many goroutines answer them.
+	// answerers is how many goroutines answer questions.
 	answerers = 2
 )
 
-// A member is a node that has joined. It has a subscription for each client, all of which
-// end in one channel: nats.go would start a goroutine for each otherwise.
+// A member is a node that has joined. It has a subscription for each client, and all of them
+// use one channel: otherwise nats.go would start a goroutine for each.
 type member struct {
 	r      *Registry
 	node   cluster.Node
 	holder cluster.Holder
-	asked  chan *nats.Msg // by anybody for a client
-	warned chan *nats.Msg // by replicas of rivals
+	asked  chan *nats.Msg // questions for a client, from anyone
+	warned chan *nats.Msg // warnings of rivals, from replicas
 	ended  chan struct{}  // closed by Close
 
-	asking sync.RWMutex // is held while the holder is called
+	asking sync.RWMutex // held while the holder is called
 
 	mu       sync.Mutex          // guards below
 	attached map[string]struct{} // nil when closed
-	changes  queue               // what has to be announced
-	returns  queue               // what has to be announced once more
+	changes  queue               // to announce
+	returns  queue               // to announce once more
 	wake     chan struct{}       // has room for one
 }
 
-// Join implements [cluster.Registry]. Several nodes may join one registry, whose Runs
-// differ. What is said of a node takes 2 KiB at most, in JSON.
+// Join implements [cluster.Registry]. Several nodes with different Runs may join one registry.
+// The description of a node may take at most 2 KiB, in JSON.
 func (r *Registry) Join(self cluster.Node, holder cluster.Holder) (cluster.Member, error) {
 	m, err := r.join(self, holder)
 	if err != nil {
@@ -107,7 +107,7 @@ func (m *member) Detach(id string) {
 	}
 }
 
-// back has the member announce all that it has once more: the engine was away.
+// back makes the member announce all that it has once more, after the engine was away.
 func (m *member) back() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -124,8 +124,7 @@ func (m *member) wakeLocked() {
 	}
 }
 
-// Close implements [cluster.Member]. It waits for the holder to return, which must not
-// call it.
+// Close implements [cluster.Member]. It waits for calls of the holder, which must not call it.
 func (m *member) Close() error {
 	m.mu.Lock()
 	closed := m.attached == nil
@@ -134,7 +133,7 @@ func (m *member) Close() error {
 	if !closed {
 		close(m.ended)
 	}
-	m.asking.Lock() // after which nobody asks the holder
+	m.asking.Lock() // from now on nothing calls the holder
 	defer m.asking.Unlock()
 	m.r.mu.Lock()
 	defer m.r.mu.Unlock()
@@ -152,7 +151,7 @@ func (m *member) has(id string) bool {
 	return ok
 }
 
-// claim asks the holder.
+// claim calls the holder.
 func (m *member) claim(id string) (cluster.Claim, bool) {
 	m.asking.RLock()
 	defer m.asking.RUnlock()
@@ -162,7 +161,7 @@ func (m *member) claim(id string) (cluster.Claim, bool) {
 	return m.holder.Claim(id)
 }
 
-// rival tells the holder.
+// rival calls the holder.
 func (m *member) rival(c cluster.Claim) {
 	m.asking.RLock()
 	defer m.asking.RUnlock()
@@ -171,7 +170,7 @@ func (m *member) rival(c cluster.Claim) {
 	}
 }
 
-// answer answers what comes to the member's subscriptions.
+// answer handles messages to the member's subscriptions.
 func (m *member) answer() {
 	for {
 		select {
@@ -179,7 +178,7 @@ func (m *member) answer() {
 			m.take(msg)
 		case msg := <-m.warned:
 			m.warn(msg)
-		case <-m.ended: // who asks from now on asks again
+		case <-m.ended: // later questions are asked again
 			return
 		case <-m.r.ctx.Done():
 			return
@@ -187,14 +186,14 @@ func (m *member) answer() {
 	}
 }
 
-// take reads a question, which may come from anybody.
+// take handles a question, which anyone may have sent.
 func (m *member) take(msg *nats.Msg) {
 	if client, ok := strings.CutPrefix(msg.Subject, m.r.subjects.locate); ok {
 		m.reply(client, msg.Reply)
 	}
 }
 
-// reply tells who asks whether the node has a client.
+// reply answers whether the node has a client.
 func (m *member) reply(client, to string) {
 	id, ok := clientOf(client)
 	if !ok || !m.r.takesReply(to) || strings.HasPrefix(to, m.searching(tokenAttach)) || strings.HasPrefix(to, m.searching(tokenBack)) {
@@ -204,17 +203,17 @@ func (m *member) reply(client, to string) {
 	if c, ok := m.claim(id); ok {
 		says = of(m.node).claim(c)
 	}
-	m.r.nc.Publish(to, says.encode()) // what is lost is asked again
+	m.r.nc.Publish(to, says.encode()) // if it is lost, the question is sent again
 }
 
-// searching is what the subjects begin with to which rivals reply.
+// searching returns the prefix of the subjects to which rivals reply.
 func (m *member) searching(kind string) string {
 	return m.r.inbox + "." + kind + "." + token(m.node.Run) + "."
 }
 
-// meet is told by another node that it has a client too, of which the member has announced
-// that it has it. The one that was there before is told. After an outage that is not known,
-// so both are.
+// meet is called when another node says that it has a client too that the member has
+// announced. It warns the node that had the client first. After an outage it does not know
+// which one that is, so it warns both.
 func (m *member) meet(client string, msg *nats.Msg, back bool) {
 	id, ok := clientOf(client)
 	if !ok {
@@ -222,7 +221,7 @@ func (m *member) meet(client string, msg *nats.Msg, back bool) {
 	}
 	other, err := decode(msg.Data)
 	if err != nil || other.None || other.Run == m.node.Run {
-		return // such as the engine, which says that there is nobody
+		return // such as a message of the engine that no replica has subscribed
 	}
 	c, ok := m.claim(id)
 	if !ok {
@@ -234,7 +233,7 @@ func (m *member) meet(client string, msg *nats.Msg, back bool) {
 	}
 }
 
-// warn reads that another node has got a client.
+// warn handles a warning that another node has got a client.
 func (m *member) warn(msg *nats.Msg) {
 	other, err := decode(msg.Data)
 	if err == nil && !other.None && other.Run != m.node.Run {

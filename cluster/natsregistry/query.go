@@ -8,11 +8,11 @@ import (
 	"github.com/backdial/backdial/cluster"
 )
 
-// An answer is what came of a request.
+// An answer is the result of a request.
 type answer struct {
 	claim  cluster.Claim
-	nobody bool // the engine says that there is nobody to ask
-	none   bool // who was asked does not have the client
+	nobody bool // the engine says that no replica has subscribed
+	none   bool // the replica does not have the client
 }
 
 // A query is a Locate that waits for answers.
@@ -21,7 +21,7 @@ type query struct {
 	answers chan answer
 }
 
-// hear takes a reply, which may come from anybody.
+// hear handles a reply, which anyone may have sent.
 func (q *query) hear(msg *nats.Msg) {
 	var a answer
 	switch status := msg.Header.Get(statusHeader); {
@@ -42,7 +42,7 @@ func (q *query) hear(msg *nats.Msg) {
 	}
 }
 
-// newQuery returns a query, and the request whose answers it hears until forget.
+// newQuery returns a query, and the request whose answers it hears until forget is called.
 func (r *Registry) newQuery(id string) (q *query, req request, forget func()) {
 	q = &query{id, make(chan answer, answers)}
 	r.mu.Lock()

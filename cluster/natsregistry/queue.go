@@ -2,13 +2,13 @@ package natsregistry
 
 import "github.com/backdial/backdial/cluster"
 
-// A queue is of clients that something has to be announced of, each of which is in it once.
+// A queue holds clients about which something has to be announced, each of them once.
 type queue struct {
 	ids    []string
 	claims map[string]*cluster.Claim // by ID; nil if there is none
 }
 
-// put has a client be in the queue, with the claim that was put last.
+// put puts a client into the queue; the latest claim counts.
 func (q *queue) put(id string, c *cluster.Claim) {
 	if q.claims == nil {
 		q.claims = make(map[string]*cluster.Claim)
@@ -19,10 +19,10 @@ func (q *queue) put(id string, c *cluster.Claim) {
 	q.claims[id] = c
 }
 
-// take returns the client that is in the queue for longest.
+// take removes the client that has waited longest.
 func (q *queue) take() (id string, c *cluster.Claim, ok bool) {
 	if len(q.ids) == 0 {
-		*q = queue{} // and what it has grown to
+		*q = queue{} // releases its memory
 		return "", nil, false
 	}
 	id, q.ids = q.ids[0], q.ids[1:]

@@ -15,17 +15,17 @@ import (
 	"github.com/backdial/backdial/redact"
 )
 
-// replies is how many messages to a registry's inbox wait to be read, at most. More are
-// lost, and asked for again.
+// replies is how many messages to a registry's inbox may wait to be read. More are lost, and
+// asked for again.
 const replies = 8192
 
-// A Registry is a [cluster.Registry] whose engine is NATS. Close ends it, and waits for
-// what it has started.
+// A Registry is a [cluster.Registry] whose engine is NATS. Close ends it, and waits for what
+// it has started.
 type Registry struct {
 	subjects
 	nc     *nats.Conn
 	link   *link
-	inbox  string // what is sent to it begins with that, and a dot
+	inbox  string // the subjects of messages to it begin with this and a dot
 	ctx    context.Context
 	cancel context.CancelFunc
 
@@ -41,15 +41,15 @@ type Registry struct {
 
 var _ cluster.Registry = (*Registry)(nil)
 
-// Connect returns a registry of the engine at url, such as tls://nats.example:4222, or
-// several, separated by commas. It tries each once, for 2 s at most; an engine that is
-// away is no error, and is tried again until Close. Nor is one that refuses the
-// credentials, as that may change: the Logger is told, and so is who calls Locate, also
-// when answers may not be read.
+// Connect returns a registry of the engine at url, such as tls://nats.example:4222, or several
+// URLs separated by commas. It tries each once, for at most 2 s. It returns no error if the
+// engine is away, or refuses the credentials, which may change; it tries again until Close.
+// The Logger and the errors of Locate report that, also when the registry may not read
+// answers.
 //
-// An engine that answers with an error which is not a matter of time, such as that a line
-// is longer than its max_control_line allows, ends the connection for good. The errors of
-// Locate tell that; a nats.ClosedHandler in the Options hears of it.
+// If the engine answers with an error that time does not mend, such as a line longer than its
+// max_control_line, the connection ends for good. The errors of Locate say so, and a
+// nats.ClosedHandler in the Options is called.
 func Connect(url string, config Config) (*Registry, error) {
 	subjects, err := config.subjects()
 	if err != nil {
@@ -78,14 +78,14 @@ func Connect(url string, config Config) (*Registry, error) {
 	r.running.Go(func() { r.hear(heard) })
 	r.running.Go(r.request)
 	if r.nc.IsConnected() {
-		<-first // it is about to be told
+		<-first // link is about to be told
 		r.link.trust()
 	}
 	return r, nil
 }
 
-// withoutSecrets returns the URLs of an engine as an error may show them: the user in one
-// may be a token, also where nats.go adds the scheme.
+// withoutSecrets returns the URLs of an engine for an error: the user in one may be a token,
+// also where nats.go adds the scheme.
 func withoutSecrets(urls string) string {
 	all := strings.Split(urls, ",")
 	for i, url := range all {
@@ -97,14 +97,14 @@ func withoutSecrets(urls string) string {
 	return strings.Join(all, ", ")
 }
 
-// Connected reports whether the engine is there, for a readiness probe. A replica without
-// it goes on with its clients, and cannot be found by others.
+// Connected reports whether the engine is there, for a readiness probe. A replica without it
+// goes on with its clients, and others cannot find them.
 func (r *Registry) Connected() bool {
 	up, _, _ := r.link.state()
 	return up
 }
 
-// Close takes back all that was announced, and ends what waits. It may be repeated.
+// Close withdraws everything that was announced, and ends calls that wait. It may be repeated.
 func (r *Registry) Close() error {
 	r.mu.Lock()
 	r.closed = true
@@ -119,7 +119,7 @@ func (r *Registry) Close() error {
 	return nil
 }
 
-// start runs f in a goroutine that Close waits for, or returns false after it.
+// start runs f in a goroutine that Close waits for. After Close it returns false.
 func (r *Registry) start(f func()) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -130,21 +130,21 @@ func (r *Registry) start(f func()) bool {
 	return true
 }
 
-// back has all members announce what they have once more.
+// back makes all members announce what they have once more.
 func (r *Registry) back() {
 	for _, m := range r.joined() {
 		m.back()
 	}
 }
 
-// joined returns the members that there are.
+// joined returns the members.
 func (r *Registry) joined() []*member {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Collect(maps.Values(r.members))
 }
 
-// member returns the one whose Run a token is.
+// member returns the member with the Run in a token.
 func (r *Registry) member(token string) *member {
 	run, _ := text(token)
 	r.mu.Lock()
@@ -152,7 +152,7 @@ func (r *Registry) member(token string) *member {
 	return r.members[run]
 }
 
-// query returns the one of a number.
+// query returns the query with a number.
 func (r *Registry) query(number string) *query {
 	n, err := strconv.ParseUint(number, 36, 64)
 	if err != nil {
@@ -163,7 +163,7 @@ func (r *Registry) query(number string) *query {
 	return r.queries[n]
 }
 
-// hear reads what comes to the inbox.
+// hear handles messages to the inbox.
 func (r *Registry) hear(heard <-chan *nats.Msg) {
 	for {
 		select {
@@ -175,7 +175,7 @@ func (r *Registry) hear(heard <-chan *nats.Msg) {
 	}
 }
 
-// take reads a message, which may come from anybody.
+// take handles a message, which anyone may have sent.
 func (r *Registry) take(msg *nats.Msg) {
 	kind, rest, _ := strings.Cut(strings.TrimPrefix(msg.Subject, r.inbox+"."), ".")
 	if kind == tokenLocate {
@@ -193,7 +193,7 @@ func (r *Registry) take(msg *nats.Msg) {
 // A request asks the holders of a client.
 type request struct{ subject, reply string }
 
-// request sends requests, so that nobody else has to wait for a write.
+// request sends requests, so that no other goroutine has to wait for a write.
 func (r *Registry) request() {
 	for {
 		select {

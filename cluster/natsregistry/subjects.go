@@ -9,22 +9,22 @@ import (
 	"github.com/backdial/backdial/cluster"
 )
 
-// What comes to the inbox of a registry, by what follows its name: locate.<number>, and
-// with the Run of a member and the ID of a client attach.<run>.<id> and back.<run>.<id>.
+// Messages to the inbox of a registry, by what follows its name: locate.<number>, and with the Run of
+// a member and the ID of a client, attach.<run>.<id> and back.<run>.<id>.
 const (
 	tokenLocate = "locate"
 	tokenAttach = "attach"
 	tokenBack   = "back"
 )
 
-// subjects are those of a namespace. All but inboxes end with a token that says whom it is
-// about.
+// subjects are the subjects of a namespace. All except inboxes end with a token for what they
+// are about.
 type subjects struct {
 	user     string // of this registry
-	locate   string // holders of a client are asked
-	attached string // watchers of a client are told
-	node     string // a node is told of rivals
-	inbox    string // users are answered
+	locate   string // questions to the holders of a client
+	attached string // messages to the watchers of a client
+	node     string // messages to a node about rivals
+	inbox    string // answers to users
 }
 
 func newSubjects(namespace, user string) subjects {
@@ -37,17 +37,17 @@ func newSubjects(namespace, user string) subjects {
 	}
 }
 
-// newInbox returns a subject below which the user is answered. Nobody else can guess it.
+// newInbox returns a subject below which the user gets answers. Nobody else can guess it.
 func (s subjects) newInbox() string { return s.inbox + s.user + "." + rand.Text() }
 
-// validReply is what follows inbox in a subject that a registry wants to be answered at: its
-// user, what newInbox has chosen, and what take reads.
+// validReply matches what follows inbox in a subject for replies to a registry: its user, what
+// newInbox has chosen, and what take reads.
 var validReply = regexp.MustCompile(
 	`^[A-Za-z0-9_-]{1,64}\.[A-Z2-7]{26}\.(` + tokenLocate + `\.[0-9a-z]+|(` + tokenAttach + `|` + tokenBack + `)\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)$`)
 
-// takesReply reports whether a reply may be sent to where someone wants it. A holder has
-// permissions that who asks it need not have, and does not lend them: it answers in inboxes
-// only. Who asks may name that of another user, and does not know what it is called.
+// takesReply reports whether a holder may reply to this subject. The holder has permissions
+// that the asker may lack, and does not lend them: it answers only in inboxes. The asker may
+// name the inbox of another user, but cannot know its name.
 func (s subjects) takesReply(to string) bool {
 	rest, ok := strings.CutPrefix(to, s.inbox)
 	return ok && validReply.MatchString(rest)
@@ -62,7 +62,7 @@ func text(token string) (string, bool) {
 	return string(b), err == nil
 }
 
-// clientOf returns the ID of the client that a token is about.
+// clientOf returns the ID of the client in a token.
 func clientOf(token string) (id string, ok bool) {
 	id, ok = text(token)
 	return id, ok && cluster.CheckID(id) == nil

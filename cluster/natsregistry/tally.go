@@ -8,29 +8,29 @@ import (
 )
 
 const (
-	// doubtGrace is how long one waits for a better claim than one that is Doubtful.
+	// doubtGrace is how long to wait for a better claim than a Doubtful one.
 	doubtGrace = 20 * time.Millisecond
 
-	// lastGrace is how long one waits for others than those whose answers do not count:
-	// a replica on another continent is among them.
+	// lastGrace is how long to wait for answers of others when those that came do not count: a
+	// replica may be on another continent.
 	lastGrace = 300 * time.Millisecond
 
-	// watchGrace is how long one waits for the latest claim that there is.
+	// watchGrace is how long to wait for the latest claim.
 	watchGrace = 100 * time.Millisecond
 )
 
-// A tally is what the answers to a query amount to. How many there will be is not known.
+// A tally counts the answers to a query. It does not know how many there will be.
 type tally struct {
 	except  []string
 	patient bool        // waits for others even if there is a good claim
-	trusted func() bool // those who were there before an outage are back
+	trusted func() bool // the lack of answers counts; see link.isTrusted
 
 	best    *cluster.Claim
-	skipped bool             // there is a claim by one of except
-	decided <-chan time.Time // when nothing better is waited for any more
+	skipped bool             // a node in except claims the client
+	decided <-chan time.Time // when to stop waiting for something better
 }
 
-// count returns true if an answer settles the matter.
+// count counts an answer, and returns true if that decides.
 func (t *tally) count(a answer) bool {
 	switch {
 	case a.nobody:
@@ -52,7 +52,7 @@ func (t *tally) count(a answer) bool {
 	return !t.best.Doubtful && !t.patient
 }
 
-// grace is how long one waits for others than the first whose claim counts.
+// grace returns how long to wait for others after the first claim that counts.
 func (t *tally) grace() time.Duration {
 	if t.patient {
 		return watchGrace
@@ -60,8 +60,8 @@ func (t *tally) grace() time.Duration {
 	return doubtGrace
 }
 
-// close counts what else has come by the time that is decided. It returns false if others
-// may still be on their way back, who are asked again.
+// close counts the answers that came until the decision. It returns false if others may still
+// be on their way back; then the query goes on.
 func (t *tally) close(answers <-chan answer) bool {
 	t.decided = nil
 	for {
@@ -74,7 +74,7 @@ func (t *tally) close(answers <-chan answer) bool {
 	}
 }
 
-// result returns the best claim that there was.
+// result returns the best claim.
 func (t *tally) result() (cluster.Claim, error) {
 	switch {
 	case t.best != nil:

@@ -12,18 +12,18 @@ import (
 )
 
 const (
-	// notices is how many to one watcher wait to be read, at most.
+	// notices is how many messages to one watcher may wait to be read.
 	notices = 64
 
-	// soon is after how long servers of the engine that are near have heard of a watcher,
-	// and spread after how long all have.
+	// soon is how long it takes nearby servers of the engine to hear of a watcher, and spread
+	// how long it takes all of them.
 	soon   = 50 * time.Millisecond
 	spread = 250 * time.Millisecond
 )
 
-// Watch implements [cluster.Registry]. It looks for the client, too, in case that the
-// engine has not heard of the watcher yet: when it begins, and when the engine has come
-// back, and twice shortly after. So it may tell of a session that has begun before.
+// Watch implements [cluster.Registry]. It also locates the client, in case the engine has not
+// heard of the watcher yet: when it begins, when the engine has come back, and twice shortly
+// after either. So it may report a session that began earlier.
 func (r *Registry) Watch(ctx context.Context, id string) (<-chan cluster.Claim, error) {
 	if err := cluster.CheckID(id); err != nil {
 		return nil, fmt.Errorf("natsregistry: watch: %w", err)
@@ -37,12 +37,12 @@ func (r *Registry) Watch(ctx context.Context, id string) (<-chan cluster.Claim, 
 	return w.claims, nil
 }
 
-// A watch is a Watch that goes on.
+// A watch is a Watch in progress.
 type watch struct {
 	r      *Registry
 	id     string
 	claims chan cluster.Claim // to its user
-	found  chan cluster.Claim // where it was looked for
+	found  chan cluster.Claim // from look
 	last   cluster.Claim
 	cancel context.CancelFunc
 }
@@ -90,7 +90,7 @@ func (w *watch) run(ctx context.Context) {
 	}
 }
 
-// look looks for the latest session of the client, while others go on.
+// look locates the latest session of the client, in a goroutine.
 func (w *watch) look(ctx context.Context) {
 	w.r.start(func() {
 		c, err := w.r.locate(ctx, w.id, &tally{patient: true, trusted: w.r.link.isTrusted})
@@ -104,7 +104,7 @@ func (w *watch) look(ctx context.Context) {
 	})
 }
 
-// tell sends a claim to the user, in place of one that was not received.
+// tell sends a claim to the user, in place of one that the user has not received.
 func (w *watch) tell(c cluster.Claim) {
 	w.last = c
 	select {

@@ -13,21 +13,21 @@ const (
 	// version of the messages. Fields may be added to it.
 	version = 1
 
-	// maxMessage bounds a message, in bytes. The longest ID takes 1368 of them.
+	// maxMessage limits a message, in bytes. The longest ID takes 1368 of them.
 	maxMessage = 4096
 
-	// maxNode bounds what is said of a node, in bytes, so that a claim fits.
+	// maxNode limits the description of a node, in bytes, so that a claim fits.
 	maxNode = 2048
 
-	// maxRun bounds the Run of a node, in bytes: it is in a line with two IDs of clients,
-	// of which servers allow 4096 bytes by default.
+	// maxRun limits the Run of a node, in bytes: it is in a line with two IDs of clients, and
+	// servers allow 4096 bytes by default.
 	maxRun = 128
 
-	// pinSize is that of a SHA-256.
+	// pinSize is the size of a SHA-256.
 	pinSize = 32
 )
 
-// A message says that a node has a client, or that it has not. It is JSON.
+// A message says that a node has a client, or that it does not. It is JSON.
 type message struct {
 	Version  int    `json:"v"`
 	ID       []byte `json:"id,omitempty"` // only where the subject does not say it
@@ -40,12 +40,12 @@ type message struct {
 	None     bool   `json:"none,omitempty"` // the node does not have the client
 }
 
-// of returns what a node says, of which the rest is to be filled in.
+// of returns a message of a node, to be completed.
 func of(n cluster.Node) message {
 	return message{Version: version, Name: n.Name, Run: n.Run, URL: n.URL, Pin: n.Pin}
 }
 
-// checkNode returns an error unless others can be told of a node.
+// checkNode returns an error unless a node can be described to others.
 func checkNode(n cluster.Node) error {
 	switch {
 	case n.Run == "" || len(n.Run) > maxRun:
@@ -61,19 +61,19 @@ func checkNode(n cluster.Node) error {
 	return nil
 }
 
-// claim has the message say that the node has a client.
+// claim returns the message that the node has a client.
 func (m message) claim(c cluster.Claim) message {
 	m.Since, m.Doubtful = c.Since.UnixMicro(), c.Doubtful
 	return m
 }
 
-// about has the message say of which client.
+// about returns the message with the ID of the client.
 func (m message) about(id string) message {
 	m.ID = []byte(id)
 	return m
 }
 
-// none has the message say that the node does not have the client.
+// none returns the message that the node does not have the client.
 func (m message) none() message {
 	m.None = true
 	return m
@@ -82,12 +82,12 @@ func (m message) none() message {
 func (m message) encode() []byte {
 	b, err := json.Marshal(m)
 	if err != nil {
-		panic(err) // it has no values that could not be marshalled
+		panic(err) // all its values can be marshalled
 	}
 	return b
 }
 
-// decode reads a message, which may come from anybody. What it does not know is left out.
+// decode decodes a message, which anyone may have sent. It leaves out what it does not know.
 func decode(data []byte) (message, error) {
 	var m message
 	if len(data) > maxMessage {
@@ -106,7 +106,7 @@ func (m message) node() cluster.Node {
 	return cluster.Node{Name: m.Name, Run: m.Run, URL: m.URL, Pin: m.Pin}
 }
 
-// of returns what the message claims of a client.
+// of returns the claim in the message, to a client.
 func (m message) of(id string) cluster.Claim {
 	return cluster.Claim{ID: id, Node: m.node(), Since: time.UnixMicro(m.Since), Doubtful: m.Doubtful}
 }
