@@ -1,5 +1,4 @@
-// Package clustertest is the contract of registries, executed. A registry's test is one
-// call:
+// Package clustertest is the contract of registries as a test. A registry's test is one call:
 //
 //	func TestContract(t *testing.T) {
 //		local := cluster.NewLocal()
@@ -8,7 +7,7 @@
 //		})
 //	}
 //
-// Every [Promise] is a subtest of its name.
+// Every [Promise] is a subtest with its name.
 package clustertest
 
 import (
@@ -18,25 +17,24 @@ import (
 	"github.com/backdial/backdial/internal/test/suite"
 )
 
-// A Target is a registry, and what can be done to its engine.
+// A Target is a registry, and what a test can do to its engine.
 type Target struct {
-	// Open returns what another replica has of the same registry, of which all share an
-	// engine. What is to be closed is closed by t's Cleanup.
+	// Open returns the registry as another replica has it; all of them share an engine. If it
+	// has to be closed, t's Cleanup closes it.
 	Open func(t *testing.T) cluster.Registry
 
-	// Outage has the engine be away, and every registry that is open know that, when it
-	// returns. restore brings it back, with nothing in it. Nil if the engine cannot be
-	// away.
+	// Outage takes the engine away, and returns when every open registry knows that. restore
+	// brings it back, with nothing in it. Nil if the engine cannot be away.
 	Outage func(t *testing.T) (restore func())
 
-	// Freeze has the engine not answer, before anybody has noticed. thaw ends that. Nil
-	// if that cannot be.
+	// Freeze makes the engine stop answering, before anything notices. thaw ends that. Nil if
+	// that is impossible.
 	Freeze func(t *testing.T) (thaw func())
 }
 
-// A Deviation says that a registry does not keep a promise, and why. It has to be true:
-// if the promise is kept after all, the suite fails. A registry that stores claims, and
-// cannot ask holders, does not keep [AsksHolder] and [AvoidsDoubtful], for instance: it
+// A Deviation says that a registry does not keep a promise, and why. It has to be true: if the
+// registry keeps the promise after all, the suite fails. A registry that stores claims, and
+// cannot ask holders, does not keep [AsksHolder] and [AvoidsDoubtful], for instance: that
 // costs tries.
 type Deviation struct {
 	Promise Promise
@@ -45,12 +43,12 @@ type Deviation struct {
 	// fails before any of its parts, or has none.
 	Part string
 
-	// Because is for the reader of the registry's documentation.
+	// Because is for readers of the registry's documentation.
 	Because string
 }
 
-// Test runs a subtest for every promise of the contract. Those that deviations excuse are
-// expected to fail, and skipped if they do.
+// Test runs a subtest for every promise of the contract. It expects those that deviations
+// excuse to fail, and skips them if they do.
 func Test(t *testing.T, target Target, deviations ...Deviation) {
 	t.Helper()
 	promises := make([]suite.Promise, len(contract))

@@ -161,7 +161,7 @@ func forgetsDetached(t *testing.T, target Target) {
 	a.attach(id)
 	b.detach(id)
 	a.detach(id)
-	again := a.attach(id) // at the end of all that, it holds
+	again := a.attach(id) // counts as the last of all these calls
 	awaitClaim(t, outside, again)
 	awaitClaim(t, outside, stays)
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/backdial/backdial/cluster"
 )
 
-// outage has the engine be away, if it can be.
+// outage takes the engine away, if it can be.
 func outage(t *testing.T, target Target) (restore func()) {
 	t.Helper()
 	if target.Outage == nil {
@@ -86,7 +86,7 @@ func catchesUp(t *testing.T, target Target) {
 	restore()
 	awaitTold(t, "who watches during the outage", later, came)
 	awaitTold(t, "the holder that was there before the outage", a.rivals, moved)
-	a.detach(moves) // for the watcher may be told of it
+	a.detach(moves) // otherwise the watcher may hear of it
 	awaitClaim(t, outside, came)
 	awaitClaim(t, outside, moved)
 	awaitNobody(t, outside, leaves)

@@ -16,18 +16,18 @@ import (
 
 // Both are long enough for a loaded machine under the race detector.
 var (
-	// patience bounds what has to happen.
+	// patience limits waits for what has to happen.
 	patience = 20 * time.Second
 
-	// atOnce bounds what may take a round trip, and must not wait for any timeout.
+	// atOnce limits calls that may take a round trip, and must not wait for any timeout.
 	atOnce = 2 * time.Second
 )
 
 const (
-	// quiet is how long one listens for what must not come.
+	// quiet is how long to listen for what must not come.
 	quiet = 100 * time.Millisecond
 
-	// poll is how often one looks for what has to happen.
+	// poll is how often to check a condition.
 	poll = 5 * time.Millisecond
 )
 
@@ -78,7 +78,7 @@ func (r *replica) Rival(c cluster.Claim) {
 	}
 }
 
-// hold has the replica say that it holds a client since so long.
+// hold makes the replica hold a client, since a time relative to now.
 func (r *replica) hold(id string, since time.Duration, doubtful bool) cluster.Claim {
 	c := cluster.Claim{ID: id, Node: r.node, Since: later().Add(-since), Doubtful: doubtful}
 	r.mu.Lock()
@@ -90,8 +90,8 @@ func (r *replica) hold(id string, since time.Duration, doubtful bool) cluster.Cl
 // latest is the time that later has returned last, in milliseconds since 1970.
 var latest atomic.Int64
 
-// later returns about what time it is: no two calls return the same, however coarse the
-// clock is.
+// later returns about the current time. No two calls return the same, however coarse the clock
+// is.
 func later() time.Time {
 	for {
 		before := latest.Load()
@@ -102,21 +102,21 @@ func later() time.Time {
 	}
 }
 
-// drop has the replica say that it does not.
+// drop makes the replica no longer hold a client.
 func (r *replica) drop(id string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.claims, id)
 }
 
-// attach has the replica get a client.
+// attach makes the replica get a client.
 func (r *replica) attach(id string) cluster.Claim {
 	c := r.hold(id, 0, false)
 	r.Attach(c)
 	return c
 }
 
-// detach has the replica lose a client.
+// detach makes the replica lose a client.
 func (r *replica) detach(id string) {
 	r.drop(id)
 	r.Detach(id)
@@ -125,7 +125,7 @@ func (r *replica) detach(id string) {
 // fresh returns an ID that no other test has.
 func fresh(name string) string { return name + " " + rand.Text() }
 
-// differ returns what is not as it should be about a claim.
+// differ returns how a claim differs from what is wanted.
 func differ(got, want cluster.Claim) error {
 	if got.ID != want.ID || got.Node.Run != want.Node.Run || got.Node.Name != want.Node.Name || got.Node.URL != want.Node.URL ||
 		string(got.Node.Pin) != string(want.Node.Pin) || !got.Since.Equal(want.Since) || got.Doubtful != want.Doubtful {
@@ -134,14 +134,14 @@ func differ(got, want cluster.Claim) error {
 	return nil
 }
 
-// describe is short enough for two claims to be compared by eye.
+// describe is short enough to compare two claims by eye.
 func describe(c cluster.Claim) string {
 	return fmt.Sprintf("claim to %q by %q, run %s, at %s, pin %.4x…, since %s, doubtful %t",
 		c.ID, c.Node.Name, c.Node.Run, c.Node.URL, c.Node.Pin, c.Since.UTC().Format(time.RFC3339Nano), c.Doubtful)
 }
 
-// awaitClaim locates a client until it is found as it should be. Until then it may be
-// that nobody is known to have it.
+// awaitClaim locates a client until the claim is as wanted. Until then the registry may know
+// none.
 func awaitClaim(t *testing.T, by cluster.Registry, want cluster.Claim, except ...string) {
 	t.Helper()
 	var err error
@@ -154,7 +154,7 @@ func awaitClaim(t *testing.T, by cluster.Registry, want cluster.Claim, except ..
 	}, func() error { return err })
 }
 
-// awaitNobody locates a client until nobody has it.
+// awaitNobody locates a client until no replica has it.
 func awaitNobody(t *testing.T, by cluster.Registry, id string, except ...string) {
 	t.Helper()
 	var err error
@@ -186,7 +186,7 @@ func receive(t *testing.T, what string, claims <-chan cluster.Claim) cluster.Cla
 	}
 }
 
-// awaitTold receives claims until the one that is wanted.
+// awaitTold receives claims until the wanted one.
 func awaitTold(t *testing.T, what string, claims <-chan cluster.Claim, want cluster.Claim) {
 	t.Helper()
 	for {

@@ -55,7 +55,7 @@ func tellsRivalAgain(t *testing.T, target Target) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again := b.hold(id, -time.Hour, false) // which no other claim is mistaken for
+	again := b.hold(id, -time.Hour, false) // differs from all other claims
 	b.Attach(again)
 	awaitTold(t, "the holder that was there before", a.rivals, again)
 	awaitTold(t, "a watcher", watched, again)
@@ -94,7 +94,7 @@ func watchKeepsLatest(t *testing.T, target Target) {
 		last = a.hold(id, -time.Duration(i)*time.Hour, false)
 		a.Attach(last)
 		awaitTold(t, "a watcher", fast, last)
-		<-time.After(poll) // for all that there is to be there for the slow one
+		<-time.After(poll) // lets all claims reach the slow watcher
 	}
 	awaitTold(t, "a watcher that is slow", slow, last)
 }

@@ -17,71 +17,72 @@ import (
 	"github.com/backdial/backdial/redact"
 )
 
-// DefaultCluster is the name of the cluster, if a [Config] names no other.
+// DefaultCluster is the default of [Config.Cluster].
 const DefaultCluster = "backdial"
 
 const (
-	// A connection that does not answer pings is given up after 4 s to 6 s. What a replica
-	// has announced lives as long as its connection.
+	// A server gives up a connection that does not answer pings after 4 s to 6 s. What a
+	// replica has announced lives as long as its connection.
 	pingInterval = 2 * time.Second
 	maxPingsOut  = 2
 
-	// nowhere is a port that does not exist. A server of a cluster waits for clients to be
-	// listened for, or for that to have failed, before it listens for other servers:
-	// DontListen would have it wait for ever.
+	// nowhere is a port that does not exist. A server of a cluster listens for other servers
+	// only after it listens for clients, or has failed to; with DontListen it would wait for
+	// ever.
 	nowhere = 1 << 16
 
-	// maxPayload bounds a message, in bytes. Those of package natsregistry have 4 KiB at
-	// most, and a replica has room for thousands of what others ask it.
+	// maxPayload limits a message, in bytes. Messages of package natsregistry have at most 4
+	// KiB, and a replica has room for thousands of questions.
 	maxPayload = 8 << 10
 )
 
-// A Config is of one server.
+// A Config is the configuration of a server.
 type Config struct {
-	// Name of the replica. Servers of one cluster have different ones.
+	// Name is the name of the replica. Servers of one cluster have different names.
 	Name string
 
-	// Cluster is its name, which all servers of it have. "" means DefaultCluster.
+	// Cluster is the name of the cluster, the same for all its servers. "" means
+	// DefaultCluster.
 	Cluster string
 
-	// ClusterAddr is where other servers reach this one, such as ":6222". Port 0 is any.
-	// "" is for a server that is alone.
+	// ClusterAddr is where other servers reach this one, such as ":6222". Port 0 is any. "" is
+	// for a server that is alone.
 	ClusterAddr string
 
-	// Advertise is the host and port that others are told of, to reach ClusterAddr. ""
-	// means its port, and the IP address that they see.
+	// Advertise is the host and port of ClusterAddr for others. "" means its port, and the IP
+	// address that they see.
 	Advertise string
 
 	// Join are hosts and ports of other servers.
 	Join []string
 
-	// TLS is for connections between servers, and is mandatory if there is a
-	// ClusterAddr. It needs a certificate, and RootCAs or ClientCAs, either of which
-	// stands for both. Who dials needs a certificate that is for servers too, and the
-	// version is 1.3, whatever it says. InsecureSkipVerify and GetConfigForClient are errors.
+	// TLS is for connections between servers, and is mandatory with a ClusterAddr. It needs a
+	// certificate, and RootCAs or ClientCAs, either of which stands for both. The server that
+	// dials needs a server certificate too, and the version is always 1.3. InsecureSkipVerify
+	// and GetConfigForClient are errors.
 	TLS *tls.Config
 
-	// ClientAddr is where services reach this server which hold no clients of their own,
-	// and use package natsregistry to locate them. "" means nowhere.
+	// ClientAddr is where services without clients reach this server, to locate clients with
+	// package natsregistry. "" means nowhere.
 	ClientAddr string
 
-	// ClientTLS is for them. It is mandatory but on the loopback interface.
+	// ClientTLS is for ClientAddr. It is mandatory except on the loopback interface.
 	ClientTLS *tls.Config
 
-	// Users may connect at ClientAddr, or in this process; with none, everybody may who
-	// can. They are mandatory but on the loopback interface, or with a ClientTLS that
+	// Users may connect at ClientAddr, or in this process. Without any, everyone may who can
+	// reach it. They are mandatory, except on the loopback interface, or with a ClientTLS that
 	// requires certificates. See package natsregistry for the permissions.
 	Users []*server.User
 
-	// Configure changes what is not named here, last of all. What it does must leave
-	// routes as safe as TLS has to be.
+	// Configure changes other options, after all else. It must leave routes as safe as TLS
+	// requires.
 	Configure func(*server.Options)
 
-	// Logger is told what the server has to say. Nil is silent.
+	// Logger logs what the server reports. Nil is silent.
 	Logger *slog.Logger
 }
 
-// options returns those of the server.
+// options returns the options of the server.
 func (c Config) options() (*server.Options, error) {
 	if c.Name == "" {
 		return nil, errors.New("no Name")
@@ -177,8 +178,8 @@ func mutual(config *tls.Config) *tls.Config {
 	return config
 }
 
-// checkServer refuses who has dialled and may not be dialled: a service whose certificate
-// is of the same authority is not to say where clients are.
+// checkServer refuses a peer that has dialled but could not be dialled: a service with a
+// certificate of the same authority must not say where clients are.
 func checkServer(certificate *x509.Certificate) error {
 	usages := certificate.ExtKeyUsage
 	if slices.Contains(usages, x509.ExtKeyUsageServerAuth) || slices.Contains(usages, x509.ExtKeyUsageAny) {
@@ -225,7 +226,7 @@ func checkRoutes(config *tls.Config) error {
 	return nil
 }
 
-// split returns a host and a port as a NATS server has them.
+// split returns a host and a port in the form that a NATS server needs.
 func split(addr string) (host string, port int, err error) {
 	host, text, err := net.SplitHostPort(addr)
 	if err != nil {

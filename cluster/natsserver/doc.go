@@ -1,5 +1,5 @@
-// Package natsserver runs a NATS server within the program, as the engine of its
-// registry, so that replicas need nothing else beside them:
+// Package natsserver runs a NATS server in the program, as the engine of its registry, so that
+// replicas need no other process:
 //
 //	server, err := natsserver.Start(natsserver.Config{
 //		Name:        "replica2",
@@ -12,35 +12,34 @@
 //		Options: []nats.Option{nats.InProcessServer(server)},
 //	})
 //
-// It is for up to about five replicas, of which each is connected to each other. More are
-// better off with a NATS cluster of three servers beside them, which is the same to package
-// natsregistry.
+// It is for up to about five replicas, each of which is connected to each other. For more, run
+// a NATS cluster of three servers apart, which is the same to package natsregistry.
 //
-// # Who finds whom
+// # How servers find each other
 //
-// A server dials those of Join until they answer, and again when it has lost them. Those
-// that it is connected to tell it of others, so not all have to be named; but those that are
-// named are tried for ever, so name all, or two or three that are always there. All may
-// have the same Join, as its own address does no harm. The firewall has to let replicas
-// reach each other at the port of ClusterAddr.
+// A server dials those in Join until they answer, and again when it has lost them. Servers
+// that it is connected to tell it of others, so Join need not name all. But a server tries
+// only those in Join for ever: name all, or two or three that are always there. All servers
+// may have the same Join, as a server's own address does no harm. The firewall must let
+// replicas reach each other at the port of ClusterAddr.
 //
 // # Certificates of routes
 //
-// Routes, as connections between servers are called, are of mutual TLS 1.3. A server that
-// dials another expects a certificate for
+// Routes, as connections between servers are called, use mutual TLS 1.3. A server that dials
+// another expects a certificate for
 //
 //   - the ServerName of its [Config.TLS], if it has one: then all certificates are for that
-//     name too, whatever hosts they run on;
-//   - or the host in Join, or in the Advertise of the other one, if that is how it has
-//     heard of it;
-//   - or, for an IP address that it has heard of, since the other one has no Advertise: the
-//     first host name in its own Join, or the IP address if there is none.
+//     name too, on whatever hosts they run;
+//   - or the host in Join, or in the Advertise of the other server, if it has heard of the
+//     other by that;
+//   - or, for an IP address that it has heard of because the other server has no Advertise:
+//     the first host name in its own Join, or the IP address if there is none.
 //
-// So a certificate is for the name of its replica, which is what other packages look at, and
-// for the host of its route; and have Advertise, or a ServerName.
+// So make each certificate for the name of its replica, which other packages check, and for
+// the host of its route; and set Advertise, or a ServerName.
 //
-// Whoever has a certificate for servers that the ClientCAs of [Config.TLS] have signed can
-// be part of the engine, and claim any client. Have an authority that signs such ones for
-// replicas alone, or look at names in its VerifyConnection. A service that dials clients
-// has one for client authentication, which is refused.
+// Anyone with a server certificate that the ClientCAs of [Config.TLS] have signed can join the
+// engine, and claim any client. Use an authority that signs such certificates for replicas
+// alone, or check names in its VerifyConnection. A service that dials clients has a
+// certificate for client authentication, which servers refuse.
 package natsserver

@@ -9,10 +9,10 @@ import (
 	"github.com/backdial/backdial/redact"
 )
 
-// A logger passes on what a server has to say, and keeps it from ending the program.
+// A logger passes on what a server reports, and keeps it from ending the program.
 type logger struct {
 	log     *slog.Logger
-	expects string     // what begins with that is not fatal; "" is nothing
+	expects string     // a message with this prefix is not fatal; "" is none
 	fatal   chan error // has room for the first
 }
 
@@ -35,7 +35,7 @@ func (l *logger) Tracef(format string, v ...any)  { l.say(slog.LevelDebug, forma
 func (l *logger) Warnf(format string, v ...any)   { l.say(slog.LevelWarn, format, v) }
 func (l *logger) Errorf(format string, v ...any)  { l.say(slog.LevelError, format, v) }
 
-// Fatalf ends Start, unless it is told what is expected.
+// Fatalf makes Start fail, unless the message is expected.
 func (l *logger) Fatalf(format string, v ...any) {
 	if l.expects != "" && strings.HasPrefix(format, l.expects) {
 		return

@@ -9,13 +9,13 @@ import (
 )
 
 const (
-	// readyTimeout bounds how long it takes a server to listen.
+	// readyTimeout limits the time until a server listens.
 	readyTimeout = 10 * time.Second
 
-	// readyPoll is how often one looks.
+	// readyPoll is how often to check that.
 	readyPoll = time.Millisecond
 
-	// cannotListen is what a server says that does not listen for clients.
+	// cannotListen begins the message of a server that does not listen for clients.
 	cannotListen = "Error listening on port"
 )
 
@@ -24,8 +24,8 @@ type Server struct {
 	nats *server.Server
 }
 
-// Start runs a server. It does not wait for those of Join. JetStream, monitoring, signals
-// and all that is not named in [Config] are off.
+// Start runs a server. It does not wait for the servers in Join. JetStream, monitoring,
+// signals and everything that [Config] does not name are off.
 func Start(config Config) (*Server, error) {
 	s, err := start(config)
 	if err != nil {
@@ -58,7 +58,7 @@ func start(config Config) (*Server, error) {
 	return s, nil
 }
 
-// ready waits until the server listens for those that it should listen for.
+// ready waits until the server listens for clients and routes.
 func (s *Server) ready(fatal <-chan error, clients, routes bool) error {
 	timeout := time.NewTimer(readyTimeout)
 	defer timeout.Stop()
@@ -74,7 +74,7 @@ func (s *Server) ready(fatal <-chan error, clients, routes bool) error {
 	return nil
 }
 
-// InProcessConn returns a connection to the server, as [nats.InProcessServer] has it.
+// InProcessConn returns a connection to the server, for [nats.InProcessServer].
 //
 // [nats.InProcessServer]: https://pkg.go.dev/github.com/nats-io/nats.go#InProcessServer
 func (s *Server) InProcessConn() (net.Conn, error) {
@@ -85,14 +85,14 @@ func (s *Server) InProcessConn() (net.Conn, error) {
 	return c, nil
 }
 
-// Routes is to how many other servers this one is connected.
+// Routes returns how many other servers this one is connected to.
 func (s *Server) Routes() int { return s.nats.NumRoutes() }
 
-// Subscriptions is how many the server knows of, its own and those of other servers: one
-// for each client of a replica, and a few for each replica.
+// Subscriptions returns how many subscriptions the server knows, including those of other
+// servers: one for each client of a replica, and a few for each replica.
 func (s *Server) Subscriptions() int { return int(s.nats.NumSubscriptions()) }
 
-// ClusterAddr is where other servers reach this one, or nil.
+// ClusterAddr returns where other servers reach this one, or nil.
 func (s *Server) ClusterAddr() net.Addr {
 	if addr := s.nats.ClusterAddr(); addr != nil {
 		return addr
@@ -100,10 +100,10 @@ func (s *Server) ClusterAddr() net.Addr {
 	return nil
 }
 
-// ClientAddr is where services reach this server, or nil.
+// ClientAddr returns where services reach this server, or nil.
 func (s *Server) ClientAddr() net.Addr { return s.nats.Addr() }
 
-// Close ends all connections, and waits for all that runs. It may be repeated.
+// Close ends all connections, and waits for all goroutines. It may be repeated.
 func (s *Server) Close() error {
 	s.nats.Shutdown()
 	s.nats.WaitForShutdown()
