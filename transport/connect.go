@@ -19,6 +19,43 @@ import (
 // client had a session first. The error of the attempt matches it.
 var ErrLostRace = errors.New("another carrier was first")
 
+// session makes one session, beside those to the servers in held.
+func (c *Client) session(ctx context.Context, config *config, held []string) (*session, error) {
+	timeout := config.handshakeTimeout
+	if c.HandshakeTimeout > 0 {
+		timeout = c.HandshakeTimeout
+	}
+	bounded, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	address, header := c.URL, c.Header
+	var err error
+	if config.url != nil {
+		if address, err = config.url(bounded); err != nil {
+			return nil, fmt.Errorf("URL: %w", redact.Error(err))
+		}
+	}
+	if config.header != nil {
+		if header, err = config.header(bounded); err != nil {
+			return nil, fmt.Errorf("header: %w", redact.Error(err))
+		}
+	}
+	u, err := parseURL(address)
+	if err != nil {
+		return nil, err
+	}
+	return c.connect(ctx, bounded, timeout, config, u, withConnected(header, held))
+}
+
+func parseURL(address string) (*url.URL, error) {
+	u, err := redact.Parse(address)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errURL, err)
+	}
+	return u, nil
+}
+
+var errURL = errors.New("the URL is invalid")
+
 // connect makes a session with u by the carrier that is the first to have one. It tries those
 // that are known to be broken when all others have failed, or half of the time has passed.
 // timeout is the time that bounded has beyond ctx.
@@ -150,40 +187,3 @@ func (a *attempts) Error() string {
 }
 
 func (a *attempts) Unwrap() []error { return *a }
-
-// session makes one session, beside those to the servers in held.
-func (c *Client) session(ctx context.Context, config *config, held []string) (*session, error) {
-	timeout := config.handshakeTimeout
-	if c.HandshakeTimeout > 0 {
-		timeout = c.HandshakeTimeout
-	}
-	bounded, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	address, header := c.URL, c.Header
-	var err error
-	if config.url != nil {
-		if address, err = config.url(bounded); err != nil {
-			return nil, fmt.Errorf("URL: %w", redact.Error(err))
-		}
-	}
-	if config.header != nil {
-		if header, err = config.header(bounded); err != nil {
-			return nil, fmt.Errorf("header: %w", redact.Error(err))
-		}
-	}
-	u, err := parseURL(address)
-	if err != nil {
-		return nil, err
-	}
-	return c.connect(ctx, bounded, timeout, config, u, withConnected(header, held))
-}
-
-func parseURL(address string) (*url.URL, error) {
-	u, err := redact.Parse(address)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errURL, err)
-	}
-	return u, nil
-}
-
-var errURL = errors.New("the URL is invalid")
