@@ -97,7 +97,7 @@ func (m *localMember) Attach(c Claim) {
 	rivals := slices.Clone(l.claims[c.ID])
 	for _, w := range l.watchers[c.ID] {
 		select {
-		case <-w: // what was not received is not the latest
+		case <-w: // drop an older claim that was not received
 		default:
 		}
 		w <- c

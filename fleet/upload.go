@@ -43,7 +43,7 @@ func (u *upload) Read(p []byte) (int, error) {
 	if n == 0 || patience <= 0 {
 		return n, err
 	}
-	if err != nil { // it is the last, and ResponseHeaderTimeout begins after it
+	if err != nil { // the last part; ResponseHeaderTimeout begins after it
 		patience *= 2
 	}
 	u.late.Reset(patience)

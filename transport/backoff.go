@@ -18,7 +18,7 @@ import (
 // last for Stable. A Retry-After header of the server's adds to the wait, an hour at most.
 //
 // A server that asks its client to move, or closes the session without a reason
-// ([Server.Close]), is well. Such a session counts as stable once it has lasted for the limit
+// ([Server.Close]), is healthy. Such a session counts as stable once it has lasted for the limit
 // above, and a move waits for as long as the server says.
 //
 // After a refusal that has nothing to do with time, the client comes back less and less often.

@@ -74,11 +74,11 @@ func (c *Client) DialAndListen() (net.Listener, error) {
 // the client gives up the other attempts. [Info.Fallback] tells why an earlier carrier is not
 // in use.
 //
-// The client remembers a carrier as broken, for the URL's host, if it failed, or if it had its
-// head start but a later carrier was faster. So does a session that falls silent within two
-// minutes (and the keepalive, if [WithLimits] sets one). A broken carrier is passed over for a
-// minute: in that time the client tries it only when all others have failed, or half of the
-// handshake timeout has passed. The next call tries it in its usual place. Each failure in a
+// The client remembers a carrier as broken, for the URL's host, if it failed, if it had its
+// head start but a later carrier was faster, or if its session falls silent within two minutes
+// (and the keepalive, if [WithLimits] sets one). A broken carrier is passed over for a minute:
+// in that time the client tries it only when all others have failed, or half of the handshake
+// timeout has passed. The next call after that tries it in its usual place. Each failure in a
 // row doubles the minute, up to an hour; a session that lasts clears the memory. An answer
 // from the server, such as a refusal or a certificate that is not trusted, does not count as a
 // failure here.
@@ -89,8 +89,8 @@ func (c *Client) DialAndListen() (net.Listener, error) {
 //
 // With [WithReconnect] the client treats the first session as it does later ones: it tries
 // until there is one, ctx ends, or trying again makes no sense ([Retryable]). So it also tries
-// a wrong path in the URL again, which the server answers with status 404. [WithLogger],
-// [Trace.DialFailed], and the error when ctx ends tell so. Without WithReconnect the first
+// a wrong path in the URL again, which the server answers with status 404; [WithLogger],
+// [Trace.DialFailed] and the error when ctx ends show that. Without WithReconnect the first
 // answer is the error.
 //
 // [*carrier.RejectedError]: https://pkg.go.dev/github.com/backdial/backdial/carrier#RejectedError

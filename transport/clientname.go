@@ -8,10 +8,10 @@ import (
 	"github.com/backdial/backdial/redact"
 )
 
-// NameClient says who a client is. [Info.Client] and every line of the server's log about the
-// client have the name from then on. ctx is the context of the client's request, in the
-// function of [WithAuthorize], or [Dialer.Context]; with any other, NameClient does nothing.
-// The latest name counts. Package fleet calls NameClient with a client's ID.
+// NameClient names a client. [Info.Client] and every line of the server's log about the client
+// have the name from then on. ctx is the context of the client's request, in the function of
+// [WithAuthorize], or [Dialer.Context]; with any other, NameClient does nothing. The latest
+// name counts. Package fleet calls NameClient with a client's ID.
 func NameClient(ctx context.Context, id string) { clientOf(ctx).set(id) }
 
 // A clientName is the name of the client that made a request, once NameClient has set it. It

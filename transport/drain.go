@@ -88,16 +88,17 @@ func (dr *drain) whyNot(s *session) error {
 // Draining is closed when Dial begins to fail with [ErrDraining]: the client has moved to
 // another session, it cannot move and its server shuts down, or it shuts down itself. Open
 // connections go on, and the session waits for them. So a program that keeps idle connections
-// must close them now. With an [http.Transport], stop sending requests over this Dialer, and
-// call CloseIdleConnections now and again when the requests under way are done. Close a gRPC
-// connection.
+// must close them then. With an [http.Transport], stop sending requests over this Dialer, and
+// call CloseIdleConnections at once, and once more when the requests under way are done. Close
+// a gRPC connection.
 //
 // [http.Transport]: https://pkg.go.dev/net/http#Transport
 func (d *Dialer) Draining() <-chan struct{} { return d.drain.began }
 
 // Dialable returns a context that ends when Dial begins to fail for good: with the session,
 // for which [Dialer.Err] has the reason, or earlier, with Draining, for which [context.Cause]
-// has it. Unlike for Done and Draining, no goroutine has to wait: use [context.AfterFunc].
+// has it. Waiting for it with [context.AfterFunc] needs no goroutine, unlike waiting for Done
+// and Draining.
 func (d *Dialer) Dialable() context.Context { return d.drain.dialable }
 
 // Shutdown asks the client to move to another session. When the client has moved, or says that

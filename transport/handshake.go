@@ -18,9 +18,9 @@ import (
 // handshakes as it allows. The error that [Trace.HandshakeFailed] gets matches it.
 var ErrServerFull = errors.New("server is full")
 
-// ErrNotHandshake means that a request did not ask for a connection of one of the server's
-// carriers, as those of browsers, probes and scanners. The error that [Trace.HandshakeFailed]
-// gets matches it.
+// ErrNotHandshake means that a request, such as that of a browser, a probe or a scanner, did
+// not ask for a connection of one of the server's carriers. The error that
+// [Trace.HandshakeFailed] gets matches it.
 var ErrNotHandshake = errors.New("not a handshake for this server's carriers")
 
 // ServeHTTP upgrades a request of one of the server's carriers to a session, and calls the

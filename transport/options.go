@@ -192,9 +192,9 @@ func (c *config) checkSessions() error {
 	return nil
 }
 
-// WithCloseGrace sets how long connections in use go on after [Listener.Close]: as long as
-// Shutdown of the server behind the listener may take. 0 means 5 s; negative means that Close
-// cuts them.
+// WithCloseGrace sets how long connections in use go on after [Listener.Close]. Set it to the
+// time that Shutdown of the HTTP or gRPC server on the listener may take. 0 means 5 s;
+// negative means that Close cuts them.
 func WithCloseGrace(d time.Duration) ClientOption {
 	return clientOption(func(c *config) { c.closeGrace = d })
 }

@@ -63,9 +63,13 @@ func later(status int, cause error, retryAfter time.Duration) *refusal {
 //
 // [*carrier.RejectedError]: https://pkg.go.dev/github.com/backdial/backdial/carrier#RejectedError
 var (
-	ErrUnauthorized error = &refusal{rejection: carrier.RejectedError{StatusCode: http.StatusUnauthorized}, cause: errors.New("unauthorized")}
-	ErrForbidden    error = &refusal{rejection: carrier.RejectedError{StatusCode: http.StatusForbidden}, cause: errors.New("forbidden")}
+	ErrUnauthorized = verdict(http.StatusUnauthorized, "unauthorized")
+	ErrForbidden    = verdict(http.StatusForbidden, "forbidden")
 )
+
+func verdict(status int, text string) error {
+	return &refusal{rejection: carrier.RejectedError{StatusCode: status}, cause: errors.New(text)}
+}
 
 // refusalFor returns the refusal for an error of the user's function. An error that does not
 // say how to answer may be gone the next time.

@@ -12,8 +12,8 @@ import (
 	"github.com/backdial/backdial/carrier"
 )
 
-// The methods of a [Server] that serve return ErrServerClosed after Close or Shutdown. It
-// matches [http.ErrServerClosed] and [net.ErrClosed].
+// ErrServerClosed is the error of the methods of a [Server] that serve, after Close or
+// Shutdown. It matches [http.ErrServerClosed] and [net.ErrClosed].
 var ErrServerClosed error = serverClosedError{}
 
 type serverClosedError struct{}

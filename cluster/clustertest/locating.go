@@ -34,7 +34,7 @@ func takesAnyID(t *testing.T, target Target) {
 	a, outside := join(t, target, "a"), target.Open(t)
 	base := fresh("id")
 	ids := []string{
-		base, base + "x", base[:len(base)-1], // of which some are prefixes of others
+		base, base + "x", base[:len(base)-1], // some are prefixes of others
 		base + ".", base + ".*", base + ".>", "*" + base, ">" + base, base + ".x.y",
 		base + " \t\r\n", base + "\x00", base + "\xff\xfe", base + "/%2e", strings.ToLower(base),
 		"ü" + base, "*", ">", ".", " ", "\x00", "\xff",
@@ -113,7 +113,7 @@ func skipsExcepted(t *testing.T, target Target) {
 	}
 }
 
-// avoidsDoubtful allows for answers that are late now and then.
+// avoidsDoubtful allows for an occasional late answer.
 func avoidsDoubtful(t *testing.T, target Target) {
 	const tries, most = 20, 18
 	a, b, outside := join(t, target, "a"), join(t, target, "b"), target.Open(t)
@@ -154,7 +154,7 @@ func forgetsDetached(t *testing.T, target Target) {
 	first := a.attach(id)
 	stays := a.attach(fresh("staying"))
 	awaitClaim(t, outside, first)
-	a.Detach(id) // although its holder would claim it
+	a.Detach(id) // its holder would still claim it
 	awaitNobody(t, outside, id)
 	a.Detach(id)
 	awaitClaim(t, outside, b.attach(id))

@@ -31,7 +31,7 @@ type link struct {
 	up         bool
 	changed    chan struct{} // closed when up changes
 	trusted    time.Time     // from then on its word that nobody holds a client is believed
-	err        error         // why it is not up; if it is, what the engine has refused since, or nil
+	err        error         // if down, why; if up, what the engine has refused since then, or nil
 	complained time.Time
 	ended      bool // by Close: log nothing more
 }

@@ -58,8 +58,8 @@ func (f fault) of(s Stack) bool { return f.network == "" || f.network == s.Netwo
 // changed bit.
 func (f fault) unnoticed(s Stack) bool { return f.name == Corrupted && !s.TLS }
 
-// retry is when clients of s connect again: by default, if not that the server may
-// answer a request that it was not sent.
+// retry returns when clients of s connect again: by default, unless a changed bit may make the
+// server answer a request that was not sent.
 func (f fault) retry(s Stack) func(error) bool {
 	if f.unnoticed(s) {
 		return func(error) bool { return true }
@@ -128,7 +128,7 @@ var faults = []fault{
 	{name: Rebound, network: "udp", begin: rebind, then: lasts},
 }
 
-// abandon has nothing pass, or in one direction only.
+// abandon lets nothing pass, or only in one direction.
 func abandon(r *rig) {
 	w := faultnet.Way{Frozen: true}
 	r.network.Set([]faultnet.Conditions{
@@ -136,14 +136,14 @@ func abandon(r *rig) {
 	}[r.chance.IntN(4)])
 }
 
-// stall freezes the network for less time than is noticed.
+// stall freezes the network, for less time than an end needs to notice.
 func stall(r *rig) {
 	r.network.Set(faultnet.Both(faultnet.Way{Frozen: true}))
 	<-time.After(KeepAliveTimeout / 4)
 	r.network.Set(usual)
 }
 
-// flap cuts connections before long, handshakes among them.
+// flap cuts connections before long, including those in a handshake.
 func flap(r *rig) {
 	for range 20 {
 		<-time.After(time.Duration(r.chance.Int64N(int64(50 * time.Millisecond))))

@@ -30,7 +30,7 @@ const (
 	Canceled     = "canceled"
 	Full         = "full"          // the server has as many clients, or handshakes, as it may
 	Closing      = "closing"       // the server shuts down
-	Connected    = "connected"     // the client has a session to the server already
+	Connected    = "connected"     // the client already has a session to the server
 	Origin       = "origin"        // of a page that may not connect
 	NotHandshake = "not_handshake" // a request of a browser, a probe or a scanner
 	NoCommonMux  = "no_common_mux"
@@ -77,7 +77,7 @@ func Stream(err error) string {
 		return Reset
 	case errors.Is(err, mux.ErrSessionEnded):
 		return SessionEnded
-	case errors.Is(err, net.ErrClosed): // of the session: what its user has closed is no error
+	case errors.Is(err, net.ErrClosed): // this end closed the session; closing the stream is no error
 		return Closed
 	}
 	return Other

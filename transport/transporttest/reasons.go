@@ -110,7 +110,7 @@ var endings = []ending{{
 			cancel()
 		}
 	},
-	server: transport.EndProtocol, // the client knows no more than that the server has closed it
+	server: transport.EndProtocol, // the client knows only that the server has closed it
 }}
 
 func closeBecause(reason transport.EndReason) func(*testing.T, linkedSession) {
@@ -134,7 +134,7 @@ func endReasons(t *testing.T, s Stack) {
 			go serveEcho(made.listener)
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
-			if err := made.dialer.Ping(ctx); err != nil { // so that it is known to answer
+			if err := made.dialer.Ping(ctx); err != nil { // the session then knows that the client answers
 				t.Fatal("ping:", err)
 			}
 			e.end(t, linkedSession{made, dial, listen})
