@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/internal/setting"
-
 	"github.com/backdial/backdial/transport"
 )
 

@@ -7,7 +7,6 @@ import (
 	"weak"
 
 	"github.com/backdial/backdial/internal/ctxerr"
-
 	"github.com/backdial/backdial/transport"
 )
 

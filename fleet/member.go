@@ -5,7 +5,6 @@ import (
 	"errors"
 
 	"github.com/backdial/backdial/internal/reverse"
-
 	"github.com/backdial/backdial/transport"
 )
 
