@@ -2,12 +2,12 @@ package mux
 
 import "fmt"
 
-// A ResetError is the error of a stream of which the peer has ended a direction before
-// its end, where the protocol says with which code: that of Read if the peer has reset
-// what it sends, and that of Write if it wants no more. It matches [ErrReset].
+// A ResetError says that the peer has ended a direction of a stream before its end, and
+// with which code. Read returns it if the peer has reset what it sends, and Write if the
+// peer wants no more. Protocols without codes do not have it. It matches [ErrReset].
 type ResetError struct {
-	// Code is what the peer gave as the reason. Of a peer of this library, 0 is a
-	// stream that was closed, and 1 one that was refused, or reset without a code.
+	// Code is the peer's reason. A peer of this library sends 0 for a stream that was
+	// closed, and 1 for one that was refused, or reset without a code.
 	Code uint64
 }
 
@@ -20,17 +20,17 @@ func (e *ResetError) Is(target error) bool { return target == ErrReset }
 type CodeResetter interface {
 	Stream
 
-	// ResetWithCode is Reset with a code that says why. The peer finds it in a
-	// [*ResetError]. Reset alone has the code 1.
+	// ResetWithCode is Reset with a code that says why. The peer gets it in a
+	// [*ResetError]. Reset alone sends the code 1.
 	ResetWithCode(code uint32) error
 }
 
-// A Checker is a [Stream] that tells that it has been cut to who is not reading it.
+// A Checker is a [Stream] that reports its failure to callers that are not reading it.
 type Checker interface {
 	Stream
 
-	// Check returns the error with which Read is going to fail after what has arrived, if
-	// the peer has reset the stream, or the session ended before the peer had finished it,
-	// or this end has closed it. Otherwise it is nil. It waits for nothing.
+	// Check returns the error that Read will return after what has arrived, if the peer
+	// has reset the stream, the session ended before the peer had finished it, or this end
+	// has closed it. Otherwise it returns nil. It does not wait.
 	Check() error
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/backdial/backdial/mux/muxlib"
 )
 
-// New returns the yamux multiplexer of the library. Its name is "hashicorpyamux", its
-// protocol "backdial.v1.yamux"; the dial side is the yamux client, the listen side the
-// yamux server.
+// New returns the library's yamux multiplexer. Its name is "hashicorpyamux", its protocol
+// "backdial.v1.yamux". The dial side is the yamux client, the listen side the yamux
+// server.
 func New() mux.Muxer {
 	return muxlib.New(muxlib.Library{
 		Name:     "hashicorpyamux",
@@ -38,9 +38,9 @@ func start(end *muxlib.End) (muxlib.Session, error) {
 	config := yamux.DefaultConfig()
 	config.AcceptBacklog = end.Config.AcceptBacklog
 	config.EnableKeepAlive = false
-	config.ConnectionWriteTimeout = math.MaxInt64 // after which it would lose track of what it has written
-	config.StreamOpenTimeout = 0                  // after which it would end the session
-	config.StreamCloseTimeout = 0                 // after which it would reset a stream that is half closed
+	config.ConnectionWriteTimeout = math.MaxInt64 // a timeout would make it forget what it has written
+	config.StreamOpenTimeout = 0                  // a timeout would end the session
+	config.StreamCloseTimeout = 0                 // a timeout would reset a half-closed stream
 	config.MaxStreamWindowSize = uint32(end.Config.Window)
 	config.LogOutput = io.Discard
 	side := yamux.Server
@@ -54,7 +54,7 @@ func start(end *muxlib.End) (muxlib.Session, error) {
 	return s, err
 }
 
-// A session is the library's as a [muxlib.Session].
+// session makes the library's session a [muxlib.Session].
 type session struct {
 	*muxlib.Frames
 	lib *yamux.Session
@@ -77,17 +77,17 @@ func (s *session) stream(st *yamux.Stream, err error) (net.Conn, error) {
 	return stream{st, s}, nil
 }
 
-// A stream is the library's as a [muxlib.Stream].
+// stream makes the library's stream a [muxlib.Stream].
 type stream struct {
 	*yamux.Stream
 	s *session
 }
 
-// CloseWrite ends a direction, as the library's Close does.
+// CloseWrite ends one direction, as the library's Close does.
 func (st stream) CloseWrite() error { return st.Stream.Close() }
 
-// Close gives up the other direction too. A peer that waits until it may write hears of it
-// when it does.
+// Close gives up the other direction too. A peer that waits to write learns of it when it
+// does.
 func (st stream) Close() error {
 	err := st.Stream.Close()
 	if !st.s.Forget(st.StreamID()).Ended {

@@ -30,26 +30,26 @@ func parse(header []byte) (f muxlib.Frame) {
 		return f
 	}
 	if f.Data = header[1] == typeData; f.Data {
-		f.Size = int(binary.BigEndian.Uint32(header[8:]) & (1<<30 - 1)) // which is more than a window
+		f.Size = int(binary.BigEndian.Uint32(header[8:]) & (1<<30 - 1)) // more than any window
 	}
 	flags := binary.BigEndian.Uint16(header[2:])
 	f.Opens, f.Ends, f.Resets = flags&flagSYN != 0, flags&flagFIN != 0, flags&flagRST != 0
 	return f
 }
 
-// hear takes messages, pings, and what arrives for a stream that nobody reads.
+// hear handles messages, pings, and data for a stream that nobody reads.
 func (s *session) hear(f *muxlib.Frame, header, body []byte) (pass bool, err error) {
 	typ, flags, length := header[1], binary.BigEndian.Uint16(header[2:]), binary.BigEndian.Uint32(header[8:])
 	switch {
 	case typ == typePing && flags&flagSYN != 0: // the library would start a goroutine
 		if s.Say(frame(typePing, flagACK, 0, length)) != nil {
-			err = fmt.Errorf("%w: the peer pings, and does not read the answers", mux.ErrProtocol)
+			err = fmt.Errorf("%w: the peer sends pings and does not read the answers", mux.ErrProtocol)
 		}
 		return false, err
 	case typ == typePing:
 		s.PeerReads()
 		return true, nil
-	case typ > typeWindowUpdate || header[0] != 0: // which the library says
+	case typ > typeWindowUpdate || header[0] != 0: // the library reports it
 		return true, nil
 	case f.Stream == messages && (typ != typeData || flags != 0 || body == nil):
 		return false, fmt.Errorf("%w: a frame of type %d, flags %x and %d bytes for stream 0", mux.ErrProtocol, typ, flags, length)
@@ -57,7 +57,7 @@ func (s *session) hear(f *muxlib.Frame, header, body []byte) (pass bool, err err
 		s.Message(bytes.Clone(body))
 		return false, nil
 	case f.Opens && f.Stream%2 == 1 == s.DialSide:
-		return false, fmt.Errorf("%w: peer opens stream %d, which is not its to open", mux.ErrProtocol, f.Stream)
+		return false, fmt.Errorf("%w: peer opens stream %d, which only this end may open", mux.ErrProtocol, f.Stream)
 	case f.Data && f.Size > 0 && !f.Opens && !s.Knows(f.Stream):
 		s.reset(f.Stream)
 		return false, nil
@@ -65,7 +65,7 @@ func (s *session) hear(f *muxlib.Frame, header, body []byte) (pass bool, err err
 	return true, nil
 }
 
-// reset has both ends take a stream to be reset by the other.
+// reset makes both ends take a stream as reset by the other.
 func (s *session) reset(id uint32) {
 	s.Say(frame(typeWindowUpdate, flagRST, id, 0))
 	s.Tell(frame(typeWindowUpdate, flagRST, id, 0))

@@ -8,7 +8,7 @@ import (
 	"github.com/backdial/backdial/mux/internal/life"
 )
 
-// MayAcceptLocked has a stream taken from the library if there is none.
+// MayAcceptLocked asks the library for a stream if none is there.
 func (s protocol) MayAcceptLocked() bool {
 	if _, waiting := s.FromPeerLocked(); waiting == 0 {
 		s.wanted = true
@@ -23,7 +23,7 @@ func (s protocol) AcceptedLocked(st *stream) {
 	}
 }
 
-// acceptLoop takes streams from the library, which may have no room for them.
+// acceptLoop takes streams from the library, which may have no room to keep them.
 func (s *session) acceptLoop() {
 	for {
 		s.awaitWanted()
@@ -38,7 +38,8 @@ func (s *session) acceptLoop() {
 	}
 }
 
-// awaitWanted waits until a stream is to be taken from a library that tells its peer so.
+// awaitWanted waits until the user wants a stream, if the library tells its peer what was
+// accepted.
 func (s *session) awaitWanted() {
 	if s.library.Backlog && s.Config.MaxStreams >= 0 {
 		s.await(s.Context(), func() bool {
@@ -63,25 +64,24 @@ func (s *session) arrived(inner net.Conn) error {
 	s.changed.Broadcast()
 	s.Mu.Unlock()
 	if !admitted {
-		giveUp(inner) // here, so that a peer which does not read has to wait
+		giveUp(inner) // not in the background: a peer that does not read must wait
 	}
 	return err
 }
 
-// lost ends the session for the reason err, when all streams have been accepted that had
-// arrived.
+// lost ends the session with err once all streams that had arrived have been accepted.
 func (s *session) lost(err error) {
 	s.Mu.Lock()
 	closes := s.StateLocked() == life.Closing
 	s.Mu.Unlock()
 	if closes {
-		return // Close ends the session when it is done
+		return // Close ends the session
 	}
 	s.awaitArrivals()
 	s.End(s.Lost(err))
 }
 
-// farewell is how long a session goes on that is about to end, for what has arrived.
+// farewell is how long an ending session goes on, so that the user gets what has arrived.
 const farewell = time.Second
 
 func (s *session) awaitArrivals() {

@@ -11,29 +11,30 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// An End is one end of a connection, on which a library's session runs. It is the
-// connection for the library, which sets no deadlines on it.
+// An End is one end of a connection, on which a library's session runs. For the library
+// it is the connection. The library must not set deadlines on it.
 //
-// An end notices that the connection is lost before the library does, and tells it by
-// Read alone: so what has arrived is taken to be the end of a stream only if it was one.
+// An End notices that the connection is lost before the library does, and only its Read
+// tells the library, so the library reports the end of a stream only if the stream did
+// end.
 type End struct {
 	net.Conn
 
 	// DialSide says that this end opens the streams.
 	DialSide bool
 
-	// Config has the limits of the session, all of them set.
+	// Config has the limits of the session. All fields are set.
 	Config mux.Config
 
 	session *session
 	began   time.Time
 	read    chan struct{} // closed when Read has failed
 	closed  atomic.Bool   // by the library
-	muted   atomic.Bool   // nothing is written any more
-	writing atomic.Int64  // since when a Write is under way, after began; 0 for none
+	muted   atomic.Bool   // nothing may be written any more
+	writing atomic.Int64  // when the current Write began, since began; 0 for none
 }
 
-// PeerLeaves has Open fail with [mux.ErrGoAway]: the peer takes no more streams.
+// PeerLeaves makes Open fail with [mux.ErrGoAway]: the peer takes no more streams.
 func (e *End) PeerLeaves() {
 	e.session.Mu.Lock()
 	defer e.session.Mu.Unlock()
@@ -41,22 +42,22 @@ func (e *End) PeerLeaves() {
 	e.session.opens.overLocked()
 }
 
-// PeerReads notes that the peer reads: it has answered a ping, perhaps once more, as one does
-// that waits for memory. It need not be called for an answer that Ping returns with.
+// PeerReads notes that the peer reads: it has answered a ping, perhaps for a second time,
+// as a peer does that waits for memory. An answer with which Ping returns needs no call.
 func (e *End) PeerReads() {
 	e.session.Mu.Lock()
 	defer e.session.Mu.Unlock()
 	e.session.AskAnewLocked()
 }
 
-// Message hands over a message of the peer's, which the callee keeps.
+// Message hands over a message of the peer. The callee keeps it.
 func (e *End) Message(message []byte) {
 	if e.Config.OnMessage != nil {
 		e.Config.OnMessage(message)
 	}
 }
 
-// Read implements [net.Conn]. Before it fails, it has the session end.
+// Read implements [net.Conn]. It ends the session before it fails.
 func (e *End) Read(p []byte) (int, error) {
 	n, err := receiver{e}.Read(p)
 	if err != nil {
@@ -65,21 +66,21 @@ func (e *End) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// A receiver reads an end without having the session end.
+// receiver reads from an End without ending the session.
 type receiver struct{ *End }
 
 func (r receiver) Read(p []byte) (int, error) {
 	n, err := r.Conn.Read(p)
 	if n > 0 {
 		r.session.Hear(n)
-		err = nil // which comes again
+		err = nil // it will come again
 	}
 	return n, err
 }
 
-// fail has the session end for the reason err, which is one of the connection, or of what
-// the peer has sent on it. The goroutine that reads the connection calls it, and then has
-// the library's session end.
+// fail ends the session with err, the error of the connection or of what the peer has
+// sent on it. The goroutine that reads the connection calls it, and then makes the
+// library's session end.
 func (e *End) fail(err error) {
 	select {
 	case <-e.read:
@@ -96,8 +97,8 @@ func (e *End) fail(err error) {
 	e.session.lost(err)
 }
 
-// Write implements [net.Conn]. When the connection takes nothing more, what is written is
-// thrown away: what has arrived can still be read.
+// Write implements [net.Conn]. Once the connection takes nothing more, Write discards its
+// argument: what has arrived can still be read.
 func (e *End) Write(p []byte) (int, error) {
 	if e.muted.Load() {
 		return len(p), nil
@@ -128,13 +129,13 @@ func (e *End) Close() error {
 }
 
 // closeWrite tells the peer that nothing more follows, and reports whether the connection
-// can say that.
+// could say that.
 func (e *End) closeWrite() bool {
 	c := powers.OfConn(e.Conn).CloseWriter
 	return c != nil && !e.muted.Swap(true) && c.CloseWrite() == nil
 }
 
-// stuck is for how long the connection has not taken what is being written.
+// stuck is for how long the connection has not taken the current Write.
 func (e *End) stuck() time.Duration {
 	since := e.writing.Load()
 	if since == 0 {

@@ -11,58 +11,58 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// A Format is how a protocol divides a connection into frames: a header of a fixed size,
-// and a body.
+// A Format describes how a protocol divides a connection into frames: a header of a fixed
+// size, and a body.
 type Format struct {
 	// Header is the size of a header in bytes.
 	Header int
 
-	// Window is how many bytes of a stream the peer may send before they are read, if the
-	// library does not see to that.
+	// Window is how many unread bytes of a stream the peer may send, if the library does
+	// not check that.
 	Window int
 
-	// Parse returns what a header says. Several goroutines may call it.
+	// Parse parses a header. Several goroutines may call it.
 	Parse func(header []byte) Frame
 
 	// Hear is called with each frame that arrives, and reports whether the library is to
-	// read it. It may change what the frame says. body is nil if it has more than
-	// [mux.MaxMessage] bytes. Neither header nor body is kept. An error ends the connection,
-	// and the session with this reason.
+	// read it. It may change the frame's header and body. body is nil if it has more than
+	// [mux.MaxMessage] bytes. Hear keeps neither. An error ends the connection, and is the
+	// cause of the session's end.
 	Hear func(frame *Frame, header, body []byte) (pass bool, err error)
 }
 
-// A Frame is what the header of a frame says.
+// A Frame is a parsed header.
 type Frame struct {
-	Stream uint32 // that it is for
+	Stream uint32 // which the frame is about
 	Size   int    // of the body
-	Data   bool   // the body is what was written on the stream
-	Opens  bool   // the stream
-	Ends   bool   // what is written on it
-	Resets bool   // it
+	Data   bool   // the body is data of the stream
+	Opens  bool   // it opens the stream
+	Ends   bool   // it ends the sender's direction
+	Resets bool   // it resets the stream
 }
 
-// Frames is a connection for a library's session, on which others can say and hear what
-// the library cannot, and which knows what has arrived of streams. What the library writes
-// leaves in whole frames.
+// Frames is a connection for a library's session. An adapter can also send and receive
+// frames that the library does not know, and ask what has arrived on streams. The
+// library's output is sent in whole frames.
 //
-// A [Session] that embeds it, and whose streams are [Identified], tells the end of a stream
-// from that of the session, and loses no stream that arrives right before it.
+// A [Session] that embeds it, and whose streams are [Identified], tells the end of a
+// stream from the end of the session, and loses no stream that arrives right before it.
 type Frames struct {
 	*End
 	format  Format
 	in      *bufio.Reader
 	streams heard
 
-	part []byte // what the library has written of a frame; for the goroutine that writes
+	part []byte // the library's unfinished frame; for the goroutine that writes
 
 	// For the goroutine that reads.
 	header []byte
-	next   []byte // what the library is to read before the rest of the frame
+	next   []byte // what the library reads before the rest of the frame
 	rest   int    // bytes of the body that follow
-	drop   bool   // and are thrown away
+	drop   bool   // they are thrown away
 
 	mu      sync.Mutex // guards below
-	idle    sync.Cond  // nobody writes
+	idle    sync.Cond  // wakes when nobody writes
 	wg      sync.WaitGroup
 	told    []byte // frames for the library to read
 	queue   []byte // frames to be written
@@ -82,8 +82,8 @@ const maxQueue = 64 << 10
 
 var errBusy = errors.New("too much waits for the connection to take it")
 
-// Say sends a frame to the peer, between two of the library's. It does not wait, and fails
-// if too much waits already, or the connection is closed.
+// Say sends a frame to the peer, between two of the library's frames. It does not wait.
+// It fails if too much waits already, or the connection is closed.
 func (f *Frames) Say(frame []byte) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -101,14 +101,15 @@ func (f *Frames) Say(frame []byte) error {
 	return nil
 }
 
-// Tell has the library read a frame as if the peer had sent it, before the next that does.
+// Tell makes the library read a frame as if the peer had sent it, before the peer's next
+// frame.
 func (f *Frames) Tell(frame []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.told = append(f.told, frame...)
 }
 
-// write writes what is queued.
+// write writes the queue.
 func (f *Frames) write() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -146,7 +147,7 @@ func (f *Frames) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// whole is how many bytes of part are whole frames, which are about to leave.
+// whole is how many bytes of part are whole frames, which will now be sent.
 func (f *Frames) whole() (n int) {
 	for {
 		rest := f.part[n:]
@@ -220,7 +221,7 @@ func (f *Frames) failed(err error) error {
 	return err
 }
 
-// frame reads the beginning of the next frame, or what the library is told before it.
+// frame reads the beginning of the next frame, or a frame from Tell.
 func (f *Frames) frame() error {
 	if f.drop {
 		_, err := f.in.Discard(f.rest)
@@ -254,18 +255,19 @@ func (f *Frames) frame() error {
 	return f.exceeds(frame)
 }
 
-// exceeds returns an error if the peer has sent more of a stream than it may. What is being
-// read may have been announced, and not been counted: it is never another window.
+// exceeds returns an error if the peer has sent more of a stream than it may. Bytes that
+// the application is reading may be announced but not counted yet; they are never more
+// than another window.
 func (f *Frames) exceeds(frame Frame) error {
 	h := f.Heard(frame.Stream)
 	if holds := int(h.Received - h.read); f.format.Window > 0 && holds > 2*f.format.Window {
-		return fmt.Errorf("%w: %d bytes of stream %d are to be read, where its window is %d",
-			mux.ErrProtocol, holds, frame.Stream, f.format.Window)
+		return fmt.Errorf("%w: stream %d holds %d unread bytes, but its window is %d",
+			mux.ErrProtocol, frame.Stream, holds, f.format.Window)
 	}
 	return nil
 }
 
-// small returns a body of size bytes, or nil if it is a large one.
+// small reads a body of size bytes, and returns nil for a large one.
 func (f *Frames) small(size int) ([]byte, error) {
 	if size > mux.MaxMessage {
 		return nil, nil
@@ -273,7 +275,7 @@ func (f *Frames) small(size int) ([]byte, error) {
 	return f.in.Peek(size)
 }
 
-// take returns what the library is told.
+// take returns the frames from Tell.
 func (f *Frames) take() (told []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -281,7 +283,7 @@ func (f *Frames) take() (told []byte) {
 	return told
 }
 
-// cut is the error of a frame that has begun.
+// cut is the error when a frame has begun.
 func cut(err error) error {
 	if err == io.EOF {
 		return io.ErrUnexpectedEOF

@@ -2,24 +2,24 @@ package muxlib
 
 import "sync"
 
-// Heard is what has arrived of a stream.
+// Heard is what has arrived on a stream.
 type Heard struct {
-	Received uint32 // bytes, as far as they fit
+	Received uint32 // bytes, modulo 2³²
 	Ended    bool   // the peer has ended its direction
-	Reset    bool   // the peer has reset the stream before
-	read     uint32 // bytes, as far as they fit
+	Reset    bool   // the peer has reset the stream
+	read     uint32 // bytes, modulo 2³²
 }
 
-// heard is what has arrived of the streams that this end has not forgotten.
+// heard is what has arrived on the streams that this end has not forgotten.
 type heard struct {
 	mu      sync.Mutex // guards below
 	arrived int        // streams that the peer has opened
 	streams map[uint32]*Heard
-	opened  map[uint32]struct{} // here, and the peer has said nothing of them yet
+	opened  map[uint32]struct{} // by this end, and the peer has not answered yet
 }
 
-// said notes what the library has written. A reset of its own is that of a stream which it
-// has refused.
+// said notes what the library has written. A reset that it writes by itself refuses a
+// stream.
 func (h *heard) said(f Frame) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -33,8 +33,8 @@ func (h *heard) said(f Frame) {
 	}
 }
 
-// heard notes what the library is going to read, and reports whether the peer has accepted
-// a stream with it.
+// heard notes what the library is about to read, and reports whether that shows that the
+// peer has accepted a stream.
 func (h *heard) heard(f Frame) (accepted bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -68,14 +68,14 @@ func (h *heard) total() int {
 	return h.arrived
 }
 
-// Knows reports whether a stream has been opened, and not been forgotten.
+// Knows reports whether a stream was opened and has not been forgotten.
 func (f *Frames) Knows(id uint32) bool {
 	f.streams.mu.Lock()
 	defer f.streams.mu.Unlock()
 	return f.streams.streams[id] != nil
 }
 
-// Heard returns what has arrived of a stream.
+// Heard returns what has arrived on a stream.
 func (f *Frames) Heard(id uint32) Heard {
 	f.streams.mu.Lock()
 	defer f.streams.mu.Unlock()
@@ -85,7 +85,7 @@ func (f *Frames) Heard(id uint32) Heard {
 	return Heard{}
 }
 
-// hasRead notes that so many bytes more of a stream have been read.
+// hasRead notes that n more bytes of a stream have been read.
 func (f *Frames) hasRead(id uint32, n int) {
 	f.streams.mu.Lock()
 	defer f.streams.mu.Unlock()
@@ -94,7 +94,7 @@ func (f *Frames) hasRead(id uint32, n int) {
 	}
 }
 
-// Forget is Heard for the last time: it is called when a stream is closed or reset.
+// Forget is the last Heard of a stream: it is called when the stream is closed or reset.
 func (f *Frames) Forget(id uint32) Heard {
 	h := f.Heard(id)
 	f.streams.mu.Lock()

@@ -9,23 +9,23 @@ import (
 	"github.com/backdial/backdial/mux/internal/life"
 )
 
-// opens are calls of Open that wait for the library. One that a caller has given up is
-// left to the next caller, so that no more of them are under way than callers waited at a
+// opens are the calls of Open that wait for the library. A call that its caller has given
+// up serves the next caller, so no more calls are under way than callers have waited at a
 // time.
 type opens struct {
 	waiting []*opening    // first come, first served
-	calls   int           // of the library's Open that are under way
-	total   int64         // streams that were opened
-	over    chan struct{} // closed when no more can be
+	calls   int           // of the library's Open, under way
+	total   int64         // streams opened
+	over    chan struct{} // closed when no more streams can be opened
 }
 
 type opening struct {
-	done chan struct{} // closed when the rest is set
+	done chan struct{} // closed when the fields below are set
 	st   *stream
 	err  error
 }
 
-// MayOpenLocked counts the streams that the peer has not accepted, where the library does
+// MayOpenLocked counts the streams that the peer has not accepted, if the library does
 // not.
 func (s protocol) MayOpenLocked() (bool, error) {
 	inner, ok := s.inner.(framed)
@@ -62,7 +62,7 @@ func (o *opens) overLocked() {
 	}
 }
 
-// openedLocked returns what has become of o.
+// openedLocked returns the result of o.
 func (s *session) openedLocked(ctx context.Context, o *opening) (*stream, error) {
 	if i := slices.Index(s.opens.waiting, o); i >= 0 {
 		s.opens.waiting = slices.Delete(s.opens.waiting, i, i+1)
@@ -74,7 +74,7 @@ func (s *session) openedLocked(ctx context.Context, o *opening) (*stream, error)
 	return o.st, o.err
 }
 
-// open has the library open a stream for who has waited longest.
+// open makes the library open a stream for the caller that has waited longest.
 func (s *session) open() {
 	inner, err := s.inner.Open()
 	s.Mu.Lock()
@@ -111,7 +111,7 @@ func (s *session) openLocked(inner net.Conn, err error) (*stream, error) {
 	return st, nil
 }
 
-// reserve is how many streams can still be opened when another session should take over.
+// reserve is how many streams can still be opened when OnExhausting is called.
 const reserve = 1 << 20
 
 // countLocked counts a stream that this end has opened.

@@ -8,7 +8,7 @@ import (
 	"github.com/backdial/backdial/mux/internal/life"
 )
 
-// A protocol is a session as package life sees it.
+// protocol is a session as seen by package life.
 type protocol struct{ *session }
 
 var _ life.Protocol[*stream] = protocol{}
@@ -51,8 +51,8 @@ func (s protocol) LiveLocked() []*stream { return slices.Collect(maps.Keys(s.str
 
 func (s protocol) Abort(st *stream, err error) { st.abort(err) }
 
-// Farewell waits until all has left and, if the connection can say that nothing more
-// follows, until the peer has taken it and closes its end.
+// Farewell waits until everything has left. If the connection has CloseWrite, it also
+// waits until the peer has taken everything and closes its end.
 func (s protocol) Farewell(ctx context.Context, _ []*stream) {
 	s.await(ctx, func() bool { return s.ending == 0 })
 	if f, ok := s.inner.(Flusher); ok {
@@ -78,8 +78,8 @@ func (s protocol) EndedLocked() {
 	}
 }
 
-// Cut closes the connection, upon which the library lets go of what has arrived, and then
-// the library.
+// Cut closes the connection, which makes the library hand over what has arrived, and then
+// closes the library's session.
 func (s protocol) Cut(live []*stream, err error) {
 	s.end.Conn.Close()
 	for _, st := range live {
@@ -89,7 +89,7 @@ func (s protocol) Cut(live []*stream, err error) {
 	inner := s.inner
 	s.Mu.Unlock()
 	if inner == nil {
-		return // it has not started, and will be closed if it does
+		return // it has not started, and is closed if it does
 	}
 	s.WG.Go(func() {
 		for _, st := range live {

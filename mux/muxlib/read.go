@@ -42,9 +42,9 @@ func (st *stream) Read(p []byte) (int, error) {
 		case n > 0 && st.err == nil:
 			return n, nil
 		case isTimeout(err) && st.lost != nil && !st.readDeadline.Passed():
-			return 0, st.lost // the library does not know of it
+			return 0, st.lost // the library does not know yet
 		case err == nil, isTimeout(err): // the stream was closed, or the deadline moved
-		case st.lost != nil && again: // it may know of that before it has read all
+		case st.lost != nil && again: // it may know before it has read everything
 			again = false
 		default:
 			return 0, st.endedLocked(st.endOfLocked(err))
@@ -57,7 +57,7 @@ func isTimeout(err error) bool {
 	return ok && timeout.Timeout()
 }
 
-// readErrLocked is why a Read cannot go on, whatever has arrived.
+// readErrLocked is why a Read must not go on, whatever has arrived.
 func (st *stream) readErrLocked() error {
 	switch {
 	case st.err != nil:
@@ -70,7 +70,7 @@ func (st *stream) readErrLocked() error {
 	return nil
 }
 
-// endedLocked notes that Read returns err in the end, and returns it.
+// endedLocked makes err the final error of Read, and returns it.
 func (st *stream) endedLocked(err error) error {
 	if err == io.EOF {
 		st.ended = true
@@ -79,7 +79,7 @@ func (st *stream) endedLocked(err error) error {
 	return err
 }
 
-// endOfLocked returns what Read returns when that of the library has failed with err.
+// endOfLocked returns the error of Read when the library's Read has failed with err.
 func (st *stream) endOfLocked(err error) error {
 	means := st.s.meaning(err)
 	frames, id := st.frames()
@@ -102,22 +102,22 @@ func (st *stream) endOfLocked(err error) error {
 	return st.whyLocked(means)
 }
 
-// drain reads what the library holds, because the session has ended, and the library may
-// throw it away when it is closed.
+// drain reads what the library holds: the session has ended, and the library may throw it
+// away when it is closed.
 func (st *stream) drain() {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.err != nil {
 		return
 	}
-	st.inner.SetReadDeadline(time.Now().Add(farewell)) // when the library should know of it
+	st.inner.SetReadDeadline(time.Now().Add(farewell)) // by then the library should have noticed
 	for st.reading {
 		st.changed.Wait()
 	}
 	st.reading = true
 	st.mu.Unlock()
 	rest, err := io.ReadAll(st.inner)
-	more, again := io.ReadAll(st.inner) // it may have known of the end before it had read all
+	more, again := io.ReadAll(st.inner) // it may have noticed the end before it had read everything
 	st.hasRead(len(rest) + len(more))
 	st.mu.Lock()
 	if err == nil {
@@ -131,7 +131,7 @@ func (st *stream) drain() {
 	st.changed.Broadcast()
 }
 
-// readRestLocked reads what drain has read.
+// readRestLocked reads what drain has kept.
 func (st *stream) readRestLocked(p []byte) (int, error) {
 	if len(st.rest) == 0 {
 		return 0, st.endedLocked(st.restErr)
@@ -141,7 +141,7 @@ func (st *stream) readRestLocked(p []byte) (int, error) {
 	return n, nil
 }
 
-// frames returns those of the session, or nil, and what they call the stream.
+// frames returns the session's Frames, or nil, and the stream's id there.
 func (st *stream) frames() (*Frames, uint32) {
 	session, ok := st.s.inner.(framed)
 	id, identified := st.inner.(Identified)
@@ -151,14 +151,14 @@ func (st *stream) frames() (*Frames, uint32) {
 	return session.frames(), id.StreamID()
 }
 
-// hasRead has the session count what was read.
+// hasRead makes the session count what was read.
 func (st *stream) hasRead(n int) {
 	if frames, id := st.frames(); frames != nil {
 		frames.hasRead(id, n)
 	}
 }
 
-// whyLocked returns why the session has ended, if it is about to, and err otherwise.
+// whyLocked returns why the session has ended or is about to, or err if it is not.
 func (st *stream) whyLocked(err error) error {
 	st.mu.Unlock()
 	defer st.mu.Lock()

@@ -9,7 +9,8 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// end has tell called, which ends inner or a direction of it, when all is written.
+// end calls tell, which ends inner or one direction of it, when everything has been
+// written.
 func (st *stream) end(tell func()) {
 	st.mu.Lock()
 	before, ends := st.ends, make(chan struct{})
@@ -34,7 +35,7 @@ func (st *stream) wake() {
 	st.changed.Broadcast()
 }
 
-// flush is how long what a Write has left to inner may wait for the peer after Close.
+// flush is how long the rest of a Write may wait for the peer after Close.
 const flush = 10 * time.Second
 
 // flushed waits until inner has written everything, and reports whether it has.
@@ -53,8 +54,8 @@ func (st *stream) flushed() bool {
 	return st.out == nil
 }
 
-// awaitSent waits until the library has sent all of the stream, the end included. For
-// CloseWrite it gives up at the deadline of writes, and when the stream is closed or reset.
+// awaitSent waits until the library has sent all of the stream, including its end. For
+// CloseWrite it gives up at the write deadline, and when the stream is closed or reset.
 func (st *stream) awaitSent(closing bool) error {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -75,7 +76,7 @@ func (st *stream) awaitSent(closing bool) error {
 		case st.stuck():
 			return fmt.Errorf("%s: %w: the connection takes nothing", st.s.library.Name, mux.ErrUnsent)
 		case st.out != nil && closing && st.s.end.stuck() == 0:
-			return nil // the peer lets no more be sent, and a Write has said so
+			return nil // the peer allows no more, and a Write has reported that
 		}
 		st.waitStuckLocked()
 	}

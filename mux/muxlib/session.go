@@ -12,8 +12,8 @@ import (
 	"github.com/backdial/backdial/mux/internal/life"
 )
 
-// A session implements [mux.Session]. It has a goroutine that accepts, one for each Open
-// and ping that is under way, and those of its streams; besides it the library has its own.
+// session implements [mux.Session]. It has one goroutine that accepts, one for each Open
+// and ping under way, and those of its streams. The library has its own besides.
 type session struct {
 	life.Session[*stream]
 	library *Library
@@ -22,15 +22,15 @@ type session struct {
 
 	// Guarded by Mu.
 
-	streams  map[*stream]struct{} // those that their user has not closed
+	streams  map[*stream]struct{} // not closed by the user
 	opens    opens
 	accepted int         // streams that inner.Accept has returned
-	ending   int         // streams that end, and inner.Leave
-	changed  sync.Cond   // something that await waits for
+	ending   int         // streams that are ending, and inner.Leave
+	changed  sync.Cond   // wakes await
 	pinging  bool        // inner.Ping is under way
 	watch    *time.Timer // ends a session that cannot write; nil if it can
 	wanted   bool        // an Accept waits for a stream
-	losing   bool        // the connection is lost, and what has arrived is to be accepted
+	losing   bool        // the connection is lost, and Accept still takes what has arrived
 }
 
 var _ mux.Session = (*session)(nil)
@@ -75,9 +75,9 @@ func (s *session) Send(message []byte) error {
 	m, ok := s.inner.(Messenger)
 	switch {
 	case !ok:
-		return fmt.Errorf("%s: send: the library has no messages", s.library.Name)
+		return fmt.Errorf("%s: send: the library carries no messages", s.library.Name)
 	case len(message) > mux.MaxMessage:
-		return fmt.Errorf("%s: send: a message of %d bytes, where %d are the most", s.library.Name, len(message), mux.MaxMessage)
+		return fmt.Errorf("%s: send: a message of %d bytes is longer than %d", s.library.Name, len(message), mux.MaxMessage)
 	}
 	s.Mu.Lock()
 	err := s.UseErrLocked()
@@ -99,7 +99,7 @@ func (s *session) Ping(ctx context.Context) error {
 	return s.Session.Ping(ctx)
 }
 
-// await waits until done, which is called with Mu held, or ctx has ended.
+// await waits until done, which is called with Mu held, returns true, or ctx ends.
 func (s *session) await(ctx context.Context, done func() bool) {
 	defer s.WakeAfter(ctx, &s.changed)()
 	s.Mu.Lock()
@@ -109,14 +109,14 @@ func (s *session) await(ctx context.Context, done func() bool) {
 	}
 }
 
-// took notes how long the connection needed for what was written.
+// took notes how long the connection took for a write.
 func (s *session) took(d time.Duration) {
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
 	s.TookLocked(d)
 }
 
-// writeFailed ends the session for the reason err, unless what has arrived ends it first.
+// writeFailed ends the session with err, unless what has arrived ends it first.
 func (s *session) writeFailed(err error) {
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
@@ -125,7 +125,7 @@ func (s *session) writeFailed(err error) {
 	}
 }
 
-// meaning returns err with the error of package mux that it means.
+// meaning adds to err the error of package mux that it stands for.
 func (s *session) meaning(err error) error {
 	for library, means := range s.library.Errors {
 		if errors.Is(err, library) {
@@ -135,7 +135,7 @@ func (s *session) meaning(err error) error {
 	return err
 }
 
-// run calls f in the background, unless the session has ended: then nothing waits.
+// run calls f in the background. It does nothing if the session has ended.
 func (s *session) run(f func()) {
 	s.Mu.Lock()
 	over := s.StateLocked() == life.Ended
@@ -148,7 +148,7 @@ func (s *session) run(f func()) {
 	}
 }
 
-// goLocked calls f in the background, and has Farewell wait for it.
+// goLocked calls f in the background, and Farewell waits for it.
 func (s *session) goLocked(f func()) {
 	s.ending++
 	s.WG.Go(func() {
@@ -160,7 +160,7 @@ func (s *session) goLocked(f func()) {
 	})
 }
 
-// wakeOpen has Open look again whether there is room.
+// wakeOpen makes Open look for room again.
 func (s *session) wakeOpen() {
 	s.Mu.Lock()
 	defer s.Mu.Unlock()

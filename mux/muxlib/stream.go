@@ -12,24 +12,24 @@ import (
 	"github.com/backdial/backdial/mux/internal/deadline"
 )
 
-// A stream implements [mux.Stream]. Its lock is taken before that of the session, and is
+// stream implements [mux.Stream]. Its lock is taken before that of the session, and is
 // not held while the library may wait.
 type stream struct {
 	s        *session
 	inner    net.Conn
 	fromPeer bool
-	vacated  bool // it does not count among those of the peer; guarded by session.Mu
+	vacated  bool // it no longer counts as one of the peer's streams; guarded by session.Mu
 
 	mu      sync.Mutex    // guards below
-	changed sync.Cond     // something that a call waits for
-	err     error         // why calls fail, since this end has closed the stream
+	changed sync.Cond     // wakes calls that wait
+	err     error         // why calls fail, once this end has closed the stream
 	left    bool          // its user has closed it
 	lost    error         // why the session has ended, if it has
-	ends    chan struct{} // closed when the last CloseWrite or Close of inner is done; or nil
+	ends    chan struct{} // closed when the last CloseWrite or Close of inner has returned; or nil
 
 	reading      bool // a Read is under way
 	ended        bool // Read has returned io.EOF
-	drained      bool // what follows is all that Read returns
+	drained      bool // Read returns only what follows
 	rest         []byte
 	restErr      error
 	readDeadline deadline.Deadline
@@ -134,22 +134,22 @@ func (st *stream) Reset() error {
 	return nil
 }
 
-// abort makes calls fail with err because the session is closed. The peer is told nothing,
-// or it would take that for the end of what its user was going to write.
+// abort makes calls fail with err because the session is closed. The peer is told
+// nothing: it would take that for the end of what the user was going to write.
 func (st *stream) abort(err error) {
 	if st.fail(err) {
 		st.end(func() {})
 	}
 }
 
-// refuse is Reset for the reason err of a stream that nobody will accept.
+// refuse resets a stream that nobody will accept, with err.
 func (st *stream) refuse(err error) {
 	if st.fail(err) {
 		st.s.run(func() { giveUp(st.inner) })
 	}
 }
 
-// giveUp ends a stream that should not end like this.
+// giveUp ends a stream that did not end in order.
 func giveUp(inner net.Conn) {
 	if r, ok := inner.(Resetter); ok {
 		r.Reset()
@@ -158,8 +158,8 @@ func giveUp(inner net.Conn) {
 	inner.Close()
 }
 
-// leave ends the use of the stream by its user, for which err is why. It reports whether
-// inner is to be ended too.
+// leave ends the use of the stream by its user, with err. It reports whether inner must
+// be ended too.
 func (st *stream) leave(err error) bool {
 	st.mu.Lock()
 	again := st.left
@@ -175,8 +175,8 @@ func (st *stream) leave(err error) bool {
 	return first
 }
 
-// vacateLocked has a stream that both ends have finished leave its place to another. The
-// peer may open that before this end has got from CloseWrite to Close.
+// vacateLocked makes a stream that both ends have finished leave its place to another.
+// The peer may open that one before this end calls Close.
 func (st *stream) vacateLocked() {
 	frames, id := st.frames()
 	ended := st.ended || frames != nil && frames.Heard(id).Ended
@@ -191,7 +191,7 @@ func (st *stream) vacateLocked() {
 	}
 }
 
-// fail makes calls fail with err, and reports whether they did not before.
+// fail makes calls fail with err, and reports whether they did not fail before.
 func (st *stream) fail(err error) bool {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -202,14 +202,14 @@ func (st *stream) fail(err error) bool {
 	st.changed.Broadcast()
 	st.readDeadline.Stop()
 	st.writeDeadline.Stop()
-	st.inner.SetReadDeadline(time.Unix(1, 0)) // wakes a Read
+	st.inner.SetReadDeadline(time.Unix(1, 0)) // wakes Read
 	st.s.Mu.Lock()
 	defer st.s.Mu.Unlock()
 	delete(st.s.streams, st)
 	return true
 }
 
-// lose notes that the session has ended for the reason err.
+// lose notes that the session has ended with err.
 func (st *stream) lose(err error) {
 	st.mu.Lock()
 	defer st.mu.Unlock()

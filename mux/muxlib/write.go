@@ -10,15 +10,15 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// piece is how much of what a Write has is left to the library at a time. A Write that
-// ends, by its deadline or Close, leaves one to the library, which writes it all the same:
-// some libraries garble what they have begun, or forget half of it.
+// piece is how much of a Write the library gets at a time. A Write that ends at its
+// deadline or by Close leaves one piece with the library, which writes it all the same:
+// some libraries garble a write that they abandon, or forget half of it.
 const piece = 32 << 10
 
 var pieces = sync.Pool{New: func() any { b := make([]byte, 0, piece); return &b }}
 
 // Write implements [mux.Stream]. It returns when the library has written all of p, or has
-// all of it and the connection is stuck. If it fails, what it counts is what the library has.
+// all of it and the connection is stuck. If it fails, it counts what the library has.
 func (st *stream) Write(p []byte) (n int, err error) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -53,7 +53,7 @@ func (st *stream) Write(p []byte) (n int, err error) {
 	}
 }
 
-// writeErrLocked is why a Write cannot go on.
+// writeErrLocked is why a Write must not go on.
 func (st *stream) writeErrLocked() error {
 	switch {
 	case st.err != nil:
@@ -66,8 +66,8 @@ func (st *stream) writeErrLocked() error {
 	return cmp.Or(st.lost, st.writeErr)
 }
 
-// pump has the library write the beginning of p on st, which is locked. It reports false if
-// the session closes or has ended: then st is about to hear why.
+// pump makes the library write the beginning of p on st, which is locked. It returns
+// false if the session closes or has ended: st then learns why.
 func (s *session) pump(st *stream, p []byte) bool {
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
@@ -98,7 +98,7 @@ func (st *stream) pump() {
 	st.changed.Broadcast()
 }
 
-// writeFailed returns what Write returns when that of the library has failed with err.
+// writeFailed returns the error of Write when the library's Write has failed with err.
 func (st *stream) writeFailed(err error) error {
 	means := st.s.meaning(err)
 	if errors.Is(means, mux.ErrReset) {

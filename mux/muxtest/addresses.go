@@ -7,8 +7,8 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// addresses compares those of streams with those of what the session runs on, if that
-// has any.
+// addresses compares the addresses of streams with those of the session's link, if it has
+// any.
 func addresses(t *testing.T, connect Connect) {
 	p := connect.pair(t, mux.Config{}, mux.Config{})
 	dialled, accepted := p.open(t)
@@ -19,7 +19,7 @@ func addresses(t *testing.T, connect Connect) {
 		t.Run(name, func(t *testing.T) {
 			local, remote := end.stream.LocalAddr(), end.stream.RemoteAddr()
 			if local == nil || remote == nil {
-				t.Fatalf("a stream from %v to %v, which is no address", local, remote)
+				t.Fatalf("a stream from %v to %v, which are not addresses", local, remote)
 			}
 			conn, ok := end.link.(interface {
 				LocalAddr() net.Addr

@@ -9,12 +9,12 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// smallBesideBulk has small messages go to and fro while other streams carry as much as
+// smallBesideBulk sends small messages to and fro while other streams carry as much as
 // they can.
 func smallBesideBulk(t *testing.T, connect Connect) {
 	const (
 		pings = 24
-		most  = 150 * time.Millisecond // of the quickest quarter: others wait for the machine
+		most  = 150 * time.Millisecond // of the quickest quarter: the others may wait for the machine
 	)
 	p := connect.pair(t, mux.Config{}, mux.Config{})
 	var writers []<-chan error

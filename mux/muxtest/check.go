@@ -8,7 +8,7 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// check ends streams of which a window has arrived that nobody has read.
+// check ends streams that hold an unread window.
 func check(t *testing.T, connect Connect) {
 	wantPower[mux.Checker](t, connect)
 	for name, test := range map[string]struct {
@@ -25,7 +25,7 @@ func check(t *testing.T, connect Connect) {
 			peer, st := p.open(t)
 			c := st.(mux.Checker)
 			peer.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
-			await(t, "Write", writing(peer)) // its window is full now
+			await(t, "Write", writing(peer)) // the peer's window is full now
 			if err := c.Check(); err != nil {
 				t.Error("Check before the end:", err)
 			}

@@ -10,8 +10,8 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// closeAfterPeer closes streams that the peer has ended before. That is no error: Read
-// and Write tell of it.
+// closeAfterPeer closes streams that the peer has already ended. Close returns no error:
+// Read and Write report the end.
 func closeAfterPeer(t *testing.T, connect Connect) {
 	for name, end := range map[string]func(peer mux.Stream) error{
 		"peer closed":        mux.Stream.Close,
@@ -68,7 +68,7 @@ func closeAfterPeer(t *testing.T, connect Connect) {
 	})
 }
 
-// eachEnd runs test with a stream as the dial side has it, and as the listen side does.
+// eachEnd runs test with a stream of the dial side, and with one of the listen side.
 func eachEnd(t *testing.T, connect Connect, test func(t *testing.T, p Pair, st, peer mux.Stream)) {
 	for _, end := range []string{"dial side", "listen side"} {
 		t.Run(end, func(t *testing.T) {
@@ -82,7 +82,7 @@ func eachEnd(t *testing.T, connect Connect, test func(t *testing.T, p Pair, st, 
 	}
 }
 
-// awaitRejection writes until that fails because of the peer.
+// awaitRejection writes until Write fails because of the peer.
 func awaitRejection(t *testing.T, st mux.Stream) {
 	t.Helper()
 	if err := await(t, "Write", writing(st)); !errors.Is(err, mux.ErrReset) {
@@ -104,8 +104,8 @@ func checkClosedWrite(t *testing.T, after string, st mux.Stream, want error) {
 	}
 }
 
-// closeIsPrompt measures how long Close takes. On a machine that is busy it may take long
-// once, but not each time.
+// closeIsPrompt measures how long Close takes. On a busy machine it may take long once,
+// but not every time.
 func closeIsPrompt(t *testing.T, connect Connect) {
 	t.Run("Stream", func(t *testing.T) {
 		p := connect.pair(t, mux.Config{}, mux.Config{})
@@ -142,7 +142,7 @@ func timed(t *testing.T, what string, call func() error) time.Duration {
 	return time.Since(begun)
 }
 
-// wantPrompt expects that what is measured takes less than most, at least once.
+// wantPrompt expects measure to return less than most at least once.
 func wantPrompt(t *testing.T, most time.Duration, measure func() time.Duration) {
 	t.Helper()
 	var took []time.Duration

@@ -10,7 +10,7 @@ import (
 )
 
 // deadlineOnTime measures when calls end whose deadline is set before or while they
-// block: never early, and late only if the machine is.
+// block: never early, and late only if the machine is busy.
 func deadlineOnTime(t *testing.T, connect Connect) {
 	const after, late = 50 * time.Millisecond, 100 * time.Millisecond
 	p := connect.pair(t, mux.Config{}, mux.Config{})

@@ -42,7 +42,7 @@ func distance(t *testing.T, m mux.Muxer) {
 	})
 }
 
-// roundTripFollows moves the peer away. Both ends are told by keepalive alone.
+// roundTripFollows moves the peer away. Only keepalive can show that to the two ends.
 func roundTripFollows(t *testing.T, m mux.Muxer) {
 	const near, away = 40 * time.Millisecond, 160 * time.Millisecond
 	p, path := far(t, m, near, mux.Config{KeepAlive: 1500 * time.Millisecond})
@@ -63,9 +63,9 @@ func roundTripFollows(t *testing.T, m mux.Muxer) {
 	}
 }
 
-// wantWindow expects that a stream which was read for a while, as fast as it came, and
-// then is not, gets so much before its writer has to wait. A window grows with what is
-// read, so on a machine that is busy it may take another try to see it.
+// wantWindow reads a stream for a while as fast as it arrives, stops, and checks how much
+// still arrives before the writer has to wait. A window grows with what is read, so on a
+// busy machine it may take several tries.
 func wantWindow(t *testing.T, m mux.Muxer, config mux.Config, least, most int64) {
 	t.Helper()
 	var got int64
@@ -90,7 +90,7 @@ func windowOf(t *testing.T, m mux.Muxer, config mux.Config) int64 {
 	if n, err := readOut(t, reader); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("read for %v: %d bytes, %v", 12*roundTrip, n, err)
 	}
-	<-time.After(3 * roundTrip) // all that is on its way has arrived
+	<-time.After(3 * roundTrip) // everything on its way has arrived
 	reader.SetReadDeadline(time.Now().Add(roundTrip / 2))
 	n, _ := io.Copy(io.Discard, onlyReader{reader})
 	writer.Close()
@@ -98,5 +98,5 @@ func windowOf(t *testing.T, m mux.Muxer, config mux.Config) int64 {
 	return n
 }
 
-// An onlyReader has no other methods.
+// An onlyReader hides all other methods.
 type onlyReader struct{ io.Reader }

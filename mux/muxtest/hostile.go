@@ -17,8 +17,7 @@ import (
 type side func(net.Conn, mux.Config) (mux.Session, error)
 
 // hostileInput feeds sessions with what no peer would send: noise, and a real
-// conversation in which some bits have changed. Every seed is a peer of its
-// own.
+// conversation with some bits changed. Every seed is a peer of its own.
 func hostileInput(t *testing.T, m mux.Muxer) {
 	dialled, accepted := record(t, m)
 	before := heap()
@@ -59,8 +58,8 @@ func garbled(r *rand.Rand, b []byte) []byte {
 	return b
 }
 
-// feed gives input to a session and expects that it ends: with a cause, which
-// feed returns, and with everything that waited for it.
+// feed gives input to a session and expects it to end, together with all calls that wait
+// for it. It returns the cause.
 func feed(t *testing.T, victim side, input []byte) (cause error) {
 	t.Helper()
 	ours, theirs := testnet.Pair(t)
@@ -94,7 +93,7 @@ func feed(t *testing.T, victim side, input []byte) (cause error) {
 	return cause
 }
 
-// A recorder keeps what is written.
+// A recorder keeps what is written to it.
 type recorder struct {
 	*net.TCPConn
 	written bytes.Buffer
@@ -105,7 +104,7 @@ func (r *recorder) Write(p []byte) (int, error) {
 	return r.TCPConn.Write(p)
 }
 
-// record returns what the two sides say in a conversation.
+// record returns what the two sides write in a conversation.
 func record(t *testing.T, m mux.Muxer) (dialled, accepted []byte) {
 	t.Helper()
 	a, b := testnet.Pair(t)

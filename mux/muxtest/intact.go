@@ -20,7 +20,7 @@ func intact(t *testing.T, connect Connect) {
 }
 
 // intactBothWays compares every byte of 32 MiB each way, or of as much as there is time
-// for, written in pieces of many sizes from a buffer that is overwritten as soon as Write
+// for. It writes pieces of many sizes from a buffer that it overwrites as soon as Write
 // returns.
 func intactBothWays(t *testing.T, connect Connect) {
 	p := connect.pair(t, mux.Config{}, mux.Config{})
@@ -57,7 +57,7 @@ func newPattern(seed uint64) *pattern {
 	return &pattern{rand.NewChaCha8([32]byte{byte(seed)}), rand.New(rand.NewPCG(seed, 0))}
 }
 
-// next fills a part of buf with what follows.
+// next fills a part of buf with the next bytes of the sequence.
 func (p *pattern) next(buf []byte) []byte {
 	buf = buf[:1+p.sizes.IntN(len(buf))]
 	p.source.Read(buf)
@@ -72,12 +72,12 @@ func sendPattern(st mux.Stream, seed uint64) (sent int, err error) {
 		if sent += n; n != len(piece) || err != nil {
 			return sent, fmt.Errorf("write of %d bytes: %d, %w", len(piece), n, err)
 		}
-		clear(piece) // which is the caller's again
+		clear(piece) // it is the caller's again
 	}
 	return sent, st.CloseWrite()
 }
 
-// comparePattern reads up to the end, and returns how much is as it should be.
+// comparePattern reads up to the end, and returns how many bytes are right.
 func comparePattern(st mux.Stream, seed uint64) (read int, err error) {
 	source, buf := newPattern(seed), make([]byte, 256<<10)
 	for got := make([]byte, len(buf)); ; {
@@ -95,7 +95,7 @@ func comparePattern(st mux.Stream, seed uint64) (read int, err error) {
 	}
 }
 
-// intactEmpty reads and writes nothing, which neither waits nor ends a stream.
+// intactEmpty reads and writes no bytes, which must neither wait nor end a stream.
 func intactEmpty(t *testing.T, connect Connect) {
 	p := connect.pair(t, mux.Config{}, mux.Config{})
 	dialled, accepted := p.open(t)
@@ -114,8 +114,8 @@ func intactEmpty(t *testing.T, connect Connect) {
 	}
 }
 
-// concurrentWrites has several writers on a stream. What each writes at once is larger
-// than a frame, and arrives in one piece.
+// concurrentWrites runs several writers on one stream. Each Write is larger than a frame,
+// and must arrive in one piece.
 func concurrentWrites(t *testing.T, connect Connect) {
 	const (
 		writers = 8
@@ -138,7 +138,7 @@ func concurrentWrites(t *testing.T, connect Connect) {
 		})
 	}
 	ended := start(func() error { all.Wait(); return writer.CloseWrite() })
-	settle() // until all wait for each other, or for the reader
+	settle() // until the writers wait for each other or for the reader
 	reading := start(func() error {
 		for piece := make([]byte, size); ; {
 			if _, err := io.ReadFull(reader, piece); err == io.EOF {

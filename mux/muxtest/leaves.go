@@ -12,8 +12,8 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// leaves tests that the connection has been given what was written, and the end of the
-// stream, when the call returns that has to see to it: a program may end then.
+// leaves tests that the connection has got what was written, and the end of the stream,
+// when the call that promises it returns: the program may exit then.
 func leaves(t *testing.T, connect Connect) {
 	for name, finish := range map[string]func(mux.Stream) error{
 		"Write":      func(mux.Stream) error { return nil },
@@ -25,7 +25,7 @@ func leaves(t *testing.T, connect Connect) {
 				p := connect.pair(t, mux.Config{}, mux.Config{})
 				writer, reader := p.open(t)
 				link := p.DialLink
-				if name == "Write" { // for either end to know the other
+				if name == "Write" { // so that both ends know each other
 					exchange(t, writer, reader)
 				}
 				if i%2 == 1 {
@@ -41,7 +41,7 @@ func leaves(t *testing.T, connect Connect) {
 	t.Run("deadline", func(t *testing.T) { leavesUntilDeadline(t, connect) })
 }
 
-// exchange has a byte go to and fro.
+// exchange sends a byte to and fro.
 func exchange(t *testing.T, a, b mux.Stream) {
 	t.Helper()
 	for range 2 {
@@ -55,8 +55,7 @@ func exchange(t *testing.T, a, b mux.Stream) {
 	}
 }
 
-// leavesWhole lets nothing more through after finish, and looks for what was written
-// before.
+// leavesWhole freezes the link after finish, and looks for what was written before.
 func leavesWhole(t *testing.T, writer, reader mux.Stream, link Link, finish func(mux.Stream) error, ends bool) {
 	t.Helper()
 	sent := bytes.Repeat([]byte("0123456789"), 1000)
@@ -80,14 +79,14 @@ func leavesWhole(t *testing.T, writer, reader mux.Stream, link Link, finish func
 	}
 }
 
-// stuckFor is how long calls wait for a carrier that is stuck, and muchLess what is not
-// as long, on a machine that has other things to do.
+// stuckFor is how long calls wait for a stuck carrier. muchLess is clearly shorter, even
+// on a busy machine.
 const (
 	stuckFor = time.Second
 	muchLess = stuckFor / 2
 )
 
-// stuck returns streams of a session whose carrier has just got stuck.
+// stuck returns streams of a session whose carrier has just become stuck.
 func stuck(t *testing.T, connect Connect, streams int) []mux.Stream {
 	t.Helper()
 	p := connect.pair(t, mux.Config{Linger: stuckFor, KeepAlive: -1}, mux.Config{})
@@ -101,8 +100,8 @@ func stuck(t *testing.T, connect Connect, streams int) []mux.Stream {
 	return all
 }
 
-// leavesLate closes streams while the carrier is stuck: that is said in time, which
-// begins when the carrier got stuck, and they are closed all the same.
+// leavesLate closes streams while the carrier is stuck. Close must report that in time,
+// counted from when the carrier became stuck, and close them all the same.
 func leavesLate(t *testing.T, connect Connect) {
 	all := stuck(t, connect, 22)
 	closing := make([]<-chan error, 10)
@@ -116,7 +115,7 @@ func leavesLate(t *testing.T, connect Connect) {
 	ending := start(all[10].CloseWrite)
 	for _, c := range append(closing, ending) {
 		if err := await(t, "Close or CloseWrite", c); !errors.Is(err, mux.ErrUnsent) {
-			t.Errorf("Close or CloseWrite on a carrier that is stuck: %v, want mux.ErrUnsent", err)
+			t.Errorf("Close or CloseWrite on a stuck carrier: %v, want mux.ErrUnsent", err)
 		}
 	}
 	if took := time.Since(began); took < muchLess {
@@ -143,8 +142,8 @@ func leavesLate(t *testing.T, connect Connect) {
 	}
 }
 
-// leavesUntilDeadline ends CloseWrite on a carrier that is stuck, which the deadline of
-// writes does, and Reset.
+// leavesUntilDeadline ends a CloseWrite on a stuck carrier, by the write deadline and by
+// Reset.
 func leavesUntilDeadline(t *testing.T, connect Connect) {
 	for name, end := range map[string]struct {
 		by   func(mux.Stream) error

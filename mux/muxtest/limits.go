@@ -10,7 +10,7 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// A stalledStream is one that nobody reads.
+// A stalledStream is a stream that nobody reads.
 type stalledStream struct {
 	mux.Stream
 	holds int64 // bytes that were written to it
@@ -47,9 +47,9 @@ func stalledStreams(t *testing.T, connect Connect) {
 		roundTrip(t, p.Dial)
 	}
 	if used := heap() - before; used > int64(config.ReceiveBuffer) {
-		t.Errorf("100 streams that are not read hold %d MiB, want %d at most", used>>20, config.ReceiveBuffer>>20)
+		t.Errorf("100 unread streams hold %d MiB, want %d at most", used>>20, config.ReceiveBuffer>>20)
 	}
-	for _, st := range stalled { // what they hold was not lost
+	for _, st := range stalled { // what they hold must not be lost
 		st.SetReadDeadline(time.Now().Add(soon))
 		if n, err := io.CopyN(io.Discard, st, st.holds); err != nil {
 			t.Fatalf("a stalled stream that is read at last: %d of %d bytes, %v", n, st.holds, err)
@@ -90,8 +90,8 @@ func boundedMemory(t *testing.T, connect Connect) {
 }
 
 func streamLimits(t *testing.T, connect Connect) {
-	// The end that opens streams has no limits to speak of, so it exceeds
-	// those of its peer.
+	// The end that opens streams is nearly unlimited itself, so it exceeds the limits of
+	// its peer.
 	generous := mux.Config{AcceptBacklog: 1 << 10}
 	refusedOf := func(t *testing.T, n int, config mux.Config) (refused int) {
 		p := connect.pair(t, generous, config)

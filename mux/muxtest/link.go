@@ -6,22 +6,20 @@ import (
 	"sync"
 )
 
-// A Link is what an end of a session under test runs on. It can fail on
-// demand.
+// A Link is what one end of a session under test runs on. It can fail on demand.
 type Link interface {
-	// Freeze lets nothing more through, in either direction and for ever, as a
-	// network does that drops everything.
+	// Freeze lets nothing more through, in either direction and forever, like a network
+	// that drops everything.
 	Freeze()
 
-	// Cut ends the connection so that the peer does not see an orderly end.
+	// Cut ends the connection so that the peer sees no orderly end.
 	Cut()
 
-	// Close closes the connection, as its owner would, without a word to the
-	// session on it.
+	// Close closes the connection as its owner would, without telling the session on it.
 	Close() error
 }
 
-// A ConnLink is a [Link] around a connection, and to be used in its place.
+// A ConnLink is a [Link] around a connection. Use it in place of the connection.
 type ConnLink struct {
 	net.Conn
 
@@ -53,8 +51,8 @@ func (l *ConnLink) Cut() {
 	l.Close()
 }
 
-// Pass waits until the link works, and fails if it was closed. What else the
-// connection has than Read and Write goes through it too.
+// Pass waits until the link works, and fails if it was closed. Methods of the connection
+// other than Read and Write call it too.
 func (l *ConnLink) Pass() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -67,7 +65,7 @@ func (l *ConnLink) Pass() error {
 	return nil
 }
 
-// Passes reports whether Pass would not wait, nor fail.
+// Passes reports whether Pass would return nil at once.
 func (l *ConnLink) Passes() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -89,7 +87,7 @@ func (l *ConnLink) Write(p []byte) (int, error) {
 	return l.Conn.Write(p)
 }
 
-// CloseWrite does what it does on the connection, if that can.
+// CloseWrite calls the connection's CloseWrite, if it has one.
 func (l *ConnLink) CloseWrite() error {
 	c, ok := l.Conn.(interface{ CloseWrite() error })
 	if !ok {
@@ -103,7 +101,7 @@ func (l *ConnLink) CloseWrite() error {
 	return c.CloseWrite()
 }
 
-// Close wakes what the link holds up, and closes the connection.
+// Close wakes what the link blocks, and closes the connection.
 func (l *ConnLink) Close() error {
 	l.mu.Lock()
 	l.closed = true

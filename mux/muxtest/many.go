@@ -17,8 +17,8 @@ func manyStreams(t *testing.T, connect Connect) {
 	t.Run("idle", func(t *testing.T) { manyIdle(t, connect) })
 }
 
-// manyInSession opens more streams than a number of 16 bits can count, as far as that takes
-// no longer than anything else may. Each says something.
+// manyInSession opens more streams than a 16-bit number can count, or as many as there is
+// time for. Each carries something.
 func manyInSession(t *testing.T, connect Connect) {
 	const streams, openers = 70_000, 8
 	p := connect.pair(t, mux.Config{}, mux.Config{})
@@ -88,7 +88,7 @@ func manyClosed(t *testing.T, connect Connect) {
 			roundTrip(t, p.Dial)
 		}
 	}
-	talk(streams / 10) // what a session has anyway
+	talk(streams / 10) // a session's fixed cost is paid now
 	before := heap()
 	talk(streams)
 	if each := (heap() - before) / streams; each > most {
@@ -96,11 +96,11 @@ func manyClosed(t *testing.T, connect Connect) {
 	}
 }
 
-// manyIdle has streams that were used, and are not.
+// manyIdle leaves streams idle after use.
 func manyIdle(t *testing.T, connect Connect) {
 	const (
 		streams        = 200
-		mostGoroutines = 2 * 4 // of both ends
+		mostGoroutines = 2 * 4 // both ends together
 		mostMemory     = 2 * 16 << 10
 	)
 	p := connect.pair(t, mux.Config{}, mux.Config{})

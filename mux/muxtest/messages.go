@@ -24,7 +24,7 @@ func acceptEndsWithContext(t *testing.T, connect Connect) {
 	if st, err := p.Listen.Accept(canceled(t)); st != nil || !errors.Is(err, context.Canceled) {
 		t.Errorf("Accept with a context that is over: %v, %v, want context.Canceled", st, err)
 	}
-	// Nothing is lost by it, and a context bounds the call, not the stream.
+	// Neither loses anything, and a context bounds the call, not the stream.
 	dialled := open(t, p.Dial)
 	ctx, cancel = context.WithTimeout(t.Context(), soon)
 	accepted, err := p.Listen.Accept(ctx)
@@ -46,7 +46,7 @@ func (in inbox) config() mux.Config {
 	return mux.Config{OnMessage: func(m []byte) { in <- m }}
 }
 
-// newInbox returns one that n messages fit into.
+// newInbox returns an inbox with room for n messages.
 func newInbox(n int) inbox { return make(inbox, n) }
 
 func (in inbox) next(t *testing.T) []byte {
@@ -60,14 +60,14 @@ func (in inbox) next(t *testing.T) []byte {
 	}
 }
 
-// message is the one that is sent as number i.
+// message returns the message that is sent as number i.
 func message(i int) []byte { return bytes.Repeat([]byte{byte(i)}, i*mux.MaxMessage/20) }
 
 func messages(t *testing.T, connect Connect) {
 	t.Run("in order", func(t *testing.T) {
 		dialled, listened := newInbox(21), newInbox(21)
 		p := connect.pair(t, dialled.config(), listened.config())
-		stalled, _ := p.open(t) // is no obstacle
+		stalled, _ := p.open(t) // must not get in the way
 		stalled.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
 		for err := error(nil); err == nil; {
 			_, err = stalled.Write(make([]byte, 64<<10))
@@ -80,7 +80,7 @@ func messages(t *testing.T, connect Connect) {
 				}
 			}
 			for j := range m {
-				m[j] = 0xff // which is the caller's again
+				m[j] = 0xff // it is the caller's again
 			}
 		}
 		for i := range 21 {
@@ -137,7 +137,7 @@ func messages(t *testing.T, connect Connect) {
 			writing = append(writing, start(func() error { _, err := st.Write(make([]byte, 1<<20)); return err }))
 		}
 		p.DialLink.Freeze()
-		settle() // until all write what there is room for
+		settle() // until all have written what there is room for
 		for range 10 {
 			if err := p.Dial.Send(make([]byte, mux.MaxMessage)); err != nil {
 				t.Fatal("send:", err)
@@ -167,7 +167,7 @@ func messages(t *testing.T, connect Connect) {
 	})
 }
 
-// messagesTakeTurns has a callback that takes its time.
+// messagesTakeTurns uses a callback that takes its time.
 func messagesTakeTurns(t *testing.T, connect Connect) {
 	const messages = 20
 	var inside, overlaps atomic.Int32

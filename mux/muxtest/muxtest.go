@@ -1,16 +1,15 @@
-// Package muxtest is the contract of multiplexers, executed. A muxer's test is
-// one call:
+// Package muxtest tests the contract of multiplexers. A muxer's test is one call:
 //
 //	func TestContract(t *testing.T) {
 //		muxtest.Test(t, yamuxmux.New())
 //	}
 //
-// Every [Promise] is a subtest of its name. Sessions run over TCP on the
-// loopback interface, through a link that can be frozen or cut.
+// Every [Promise] is a subtest with that name. Sessions run over TCP on the loopback
+// interface, through a link that can be frozen or cut.
 //
-// What a muxer does not promise is a [Deviation]. So are optional powers that its streams
-// lack: the suite logs which there are, and [Check], [WriteTo] and [ResetWithCode] fail
-// without theirs.
+// What a muxer does not promise is a [Deviation]. So are optional interfaces that its
+// streams lack: the suite logs which they have, and [Check], [WriteTo] and
+// [ResetWithCode] fail without theirs.
 package muxtest
 
 import (
@@ -21,66 +20,66 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// A Promise is the name of one line of the contract of package mux, and of the
-// subtest that tests it.
+// A Promise is the name of a line in the contract of package mux, and of the subtest for
+// it.
 type Promise string
 
 // The promises.
 const (
 	NetConn             Promise = "NetConn"             // nettest.TestConn passes
-	Intact              Promise = "Intact"              // what is read is what was written
+	Intact              Promise = "Intact"              // Read returns what was written
 	ConcurrentWrites    Promise = "ConcurrentWrites"    // on one stream do not interleave
 	EOFOnlyAfterEnd     Promise = "EOFOnlyAfterEnd"     // a lost session is not the end of a stream
-	WrittenArrives      Promise = "WrittenArrives"      // also when everything is closed right after
+	WrittenArrives      Promise = "WrittenArrives"      // even if everything is closed right after
 	HalfClose           Promise = "HalfClose"           // one direction ends, the other goes on
-	MovedDeadline       Promise = "MovedDeadline"       // also while the carrier is stuck, and on time
+	MovedDeadline       Promise = "MovedDeadline"       // even while the carrier is stuck, and on time
 	Addresses           Promise = "Addresses"           // are those of the connection
 	Errors              Promise = "Errors"              // match what callers look for
-	OpenIsImmediate     Promise = "OpenIsImmediate"     // the acceptor may speak first
-	OpenEndsWithContext Promise = "OpenEndsWithContext" // also if the peer never accepts
+	OpenIsImmediate     Promise = "OpenIsImmediate"     // the peer may speak first
+	OpenEndsWithContext Promise = "OpenEndsWithContext" // even if the peer never accepts
 	StalledStreams      Promise = "StalledStreams"      // do not slow down the others
-	SmallBesideBulk     Promise = "SmallBesideBulk"     // does not wait for it
-	ManyStreams         Promise = "ManyStreams"         // one after the other, leave nothing; idle ones cost little
+	SmallBesideBulk     Promise = "SmallBesideBulk"     // a small Write does not wait for large ones
+	ManyStreams         Promise = "ManyStreams"         // closed ones cost nothing, idle ones little
 	SteadyReaders       Promise = "SteadyReaders"       // lose nothing when the session's memory is full
 	BoundedMemory       Promise = "BoundedMemory"       // the greediest stream pays
 	WriteEnds           Promise = "WriteEnds"           // when the peer closed or vanished
 	CloseWakes          Promise = "CloseWakes"          // everything, and may be repeated
-	CloseIsPrompt       Promise = "CloseIsPrompt"       // also while the carrier is stuck
-	CloseAfterPeer      Promise = "CloseAfterPeer"      // is no error, nor is CloseWrite
+	CloseIsPrompt       Promise = "CloseIsPrompt"       // even while the carrier is stuck
+	CloseAfterPeer      Promise = "CloseAfterPeer"      // returns no error, and neither does CloseWrite
 	Reset               Promise = "Reset"               // ends a stream at once, and does not look like its end
 	DeadPeer            Promise = "DeadPeer"            // is noticed by keepalive
 	StreamLimits        Promise = "StreamLimits"        // cost the offender its stream only
-	Shutdown            Promise = "Shutdown"            // waits for the streams in use, and the peer knows
-	RoundTrip           Promise = "RoundTrip"           // is known
+	Shutdown            Promise = "Shutdown"            // waits for the streams in use, and tells the peer
+	RoundTrip           Promise = "RoundTrip"           // is measured
 	Streams             Promise = "Streams"             // in use are counted
 
-	// Those of optional powers of streams. A muxer whose streams lack one declares that.
-	ResetWithCode Promise = "ResetWithCode" // mux.CodeResetter: the peer finds the code
-	WriteTo       Promise = "WriteTo"       // mux.WriterTo: hands over what Read would return
-	Check         Promise = "Check"         // mux.Checker: tells of a reset to who is not reading
+	// Promises of optional interfaces. A muxer whose streams lack one declares that.
+	ResetWithCode Promise = "ResetWithCode" // mux.CodeResetter: the peer gets the code
+	WriteTo       Promise = "WriteTo"       // mux.WriterTo: writes what Read would return
+	Check         Promise = "Check"         // mux.Checker: reports a reset without a Read
 
-	// Those of a muxer's own sessions alone.
+	// Promises of a muxer's own sessions only.
 	AcceptEndsWithContext Promise = "AcceptEndsWithContext" // and loses nothing
 	Messages              Promise = "Messages"              // arrive whole, in order and one at a time
-	Ping                  Promise = "Ping"                  // tells whether the peer lives
-	DeafPeer              Promise = "DeafPeer"              // is noticed by keepalive, although it goes on sending
+	Ping                  Promise = "Ping"                  // tells whether the peer is alive
+	DeafPeer              Promise = "DeafPeer"              // is noticed by keepalive, even if it goes on sending
 
-	// Those that [Test] alone can test.
+	// Promises that only [Test] can test.
 	Distance     Promise = "Distance"     // the round trip is known, and windows grow with it
-	HostileInput Promise = "HostileInput" // ends its own session at worst
+	HostileInput Promise = "HostileInput" // at worst ends its own session
 	Leaves       Promise = "Leaves"       // what was written has left when a stream is closed
 )
 
-// takesLong reports whether the test of p is left out with -short.
+// takesLong reports whether -short skips the test of p.
 func takesLong(p Promise) bool { return p == SteadyReaders || p == Distance }
 
-// A promise is one that can be tested on sessions, however they were made.
+// A promise is tested on sessions, however they were made.
 type promise struct {
 	name Promise
 	test func(t *testing.T, connect Connect)
 }
 
-// streaming is what a session promises its user.
+// streaming is what sessions promise their user.
 var streaming = []promise{
 	{NetConn, netConn},
 	{Intact, intact},
@@ -113,7 +112,7 @@ var streaming = []promise{
 	{Streams, streamsInUse},
 }
 
-// own is what a muxer's session promises besides.
+// own is what a muxer's own sessions promise beyond that.
 var own = []promise{
 	{AcceptEndsWithContext, acceptEndsWithContext},
 	{Messages, messages},
@@ -121,25 +120,25 @@ var own = []promise{
 	{DeafPeer, deafPeer},
 }
 
-// A Deviation says that a muxer does not keep a promise or a part of one, and why. It has
-// to be true: if the muxer keeps that after all, the suite fails. The other parts of the
+// A Deviation says that a muxer breaks a promise or a part of one, and why. It must be
+// true: if the muxer does keep the promise, the suite fails. The other parts of the
 // promise must pass.
 type Deviation struct {
 	Promise Promise
 
-	// Part is the name of the subtest of the promise that fails. "" means that the promise
+	// Part is the name of the failing subtest of the promise. "" means that the promise
 	// fails before any of its parts, or has none.
 	Part string
 
-	// Because is for the reader of the muxer's documentation.
+	// Because is the reason, for the muxer's documentation.
 	Because string
 }
 
-// Test runs a subtest for every promise of the contract. What deviations excuse is
-// expected to fail, in processes of their own. A promise that hangs fails after a minute,
-// with the stacks of its goroutines, and the next is tested.
+// Test runs a subtest for every promise of the contract. It expects those that deviations
+// excuse to fail, and runs them in processes of their own. A promise that hangs fails
+// after a minute, with the stacks of its goroutines, and the suite goes on.
 //
-// With -short [SteadyReaders] and [Distance] are skipped, which take half the time.
+// With -short it skips [SteadyReaders] and [Distance], which take half the time.
 func Test(t *testing.T, m mux.Muxer, deviations ...Deviation) {
 	t.Helper()
 	contract := slices.Concat(streaming, own, []promise{
@@ -150,15 +149,15 @@ func Test(t *testing.T, m mux.Muxer, deviations ...Deviation) {
 	suite.Run(t, promises(contract, over(m)), excuses(deviations))
 }
 
-// TestSessions is [Test] for sessions that connect makes, of whatever layers.
-// All promises are tested but [Distance], [HostileInput] and [Leaves].
+// TestSessions is [Test] for sessions made by connect, of whatever layers. It tests all
+// promises except [Distance], [HostileInput] and [Leaves].
 func TestSessions(t *testing.T, connect Connect, deviations ...Deviation) {
 	t.Helper()
 	suite.Run(t, promises(slices.Concat(streaming, own), connect), excuses(deviations))
 }
 
-// TestStreams is [TestSessions] for sessions that are behind another API. Promises
-// of a muxer's own sessions are not tested.
+// TestStreams is [TestSessions] for sessions behind another API. It does not test
+// promises of a muxer's own sessions.
 func TestStreams(t *testing.T, connect Connect, deviations ...Deviation) {
 	t.Helper()
 	suite.Run(t, promises(streaming, connect), excuses(deviations))

@@ -15,15 +15,15 @@ import (
 // soon is how long a test waits for what should happen at once.
 var soon = suite.Soon()
 
-// A Pair is a session with both of its ends, and what it runs on.
+// A Pair is both ends of a session, and what they run on.
 type Pair struct {
 	Dial, Listen         mux.Session
 	DialLink, ListenLink Link
 }
 
-// A Connect function makes a session whose ends have the given limits. What it
-// starts is to end with t, at the latest when both ends of the session have
-// been closed. It is called once at a time.
+// A Connect function makes a session whose ends have the given limits. What it starts
+// ends with t, at the latest when both ends of the session have been closed. Calls do not
+// overlap.
 type Connect func(t *testing.T, dial, listen mux.Config) Pair
 
 // over returns a function that makes sessions of m over TCP.
@@ -44,11 +44,11 @@ func over(m mux.Muxer) Connect {
 	}
 }
 
-// connecting is locked while a session is made, so that who writes a Connect need not
-// think of parts that run beside each other.
+// connecting is locked while a session is made, so that a Connect function need not
+// handle parallel subtests.
 var connecting sync.Mutex
 
-// pair makes a session. It is closed when t is done.
+// pair makes a session, and closes it when t is done.
 func (c Connect) pair(t *testing.T, dial, listen mux.Config) Pair {
 	t.Helper()
 	connecting.Lock()
@@ -91,19 +91,19 @@ func accept(t *testing.T, s mux.Session) mux.Stream {
 	return st
 }
 
-// start runs f in the background and returns where its error will be.
+// start runs f in the background and returns a channel for its error.
 func start(f func() error) <-chan error {
 	c := make(chan error, 1)
 	go func() { c <- f() }()
 	return c
 }
 
-// settle lets calls that were started get to where they block. If it is too
-// short, a test sees less than it could; it does not fail.
+// settle lets calls that were started reach the point where they block. If it is too
+// short, a test sees less than it could, but does not fail.
 func settle() { <-time.After(20 * time.Millisecond) }
 
-// inParallel runs parts of a promise beside each other, which mostly wait. It may not be
-// used where time or memory is measured.
+// inParallel runs parts of a promise in parallel; they mostly wait. Do not use it where
+// time or memory is measured.
 func inParallel(t *testing.T, parts map[string]func(t *testing.T)) {
 	var all sync.WaitGroup
 	for name, test := range parts {
@@ -126,7 +126,7 @@ func startValue[T any](f func() (T, error)) <-chan result[T] {
 	return c
 }
 
-// await returns the error that what ends with, which it has to do soon.
+// await returns the error from c, which must come soon.
 func await(t *testing.T, what string, c <-chan error) error {
 	t.Helper()
 	return awaitWithin(t, soon, what, c)
@@ -165,22 +165,22 @@ func awaitValueWithin[T any](t *testing.T, d time.Duration, what string, c <-cha
 	}
 }
 
-// readAll reads st up to its end, which has to come soon.
+// readAll reads st up to its end, which must come soon.
 func readAll(t *testing.T, st mux.Stream) ([]byte, error) {
 	t.Helper()
 	return awaitValue(t, "Read", startValue(func() ([]byte, error) { return io.ReadAll(st) }))
 }
 
-// readOut is [readAll] for a stream that may have no end: its peer goes on writing
-// unless something stops it. Nothing is kept but the number of bytes. Gigabytes would
-// come together before the test gives up, and while the runtime copies them the whole
-// process stands still, for longer than later tests wait.
+// readOut is [readAll] for a stream that may have no end, because its peer goes on
+// writing until something stops it. It keeps only the number of bytes: gigabytes could
+// arrive before the test gives up, and while the runtime copies them the whole process
+// stands still, for longer than later tests wait.
 func readOut(t *testing.T, st mux.Stream) (int64, error) {
 	t.Helper()
 	return awaitValue(t, "Read", startValue(func() (int64, error) { return io.Copy(io.Discard, st) }))
 }
 
-// awaitEnd returns why s ended, which it has to do soon.
+// awaitEnd returns why s ended, which must happen soon.
 func awaitEnd(t *testing.T, s mux.Session) error {
 	t.Helper()
 	select {
@@ -207,7 +207,7 @@ func echo(s mux.Session) error {
 	}
 }
 
-// roundTrip has the peer's echo answer on a new stream.
+// roundTrip gets an answer from the peer's echo on a new stream.
 func roundTrip(t *testing.T, s mux.Session) {
 	t.Helper()
 	st := open(t, s)

@@ -11,7 +11,7 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// roundTripKnown has both ends measure.
+// roundTripKnown checks that both ends measure.
 func roundTripKnown(t *testing.T, connect Connect) {
 	config := mux.Config{KeepAlive: 100 * time.Millisecond}
 	began := time.Now()
@@ -30,7 +30,8 @@ func roundTripKnown(t *testing.T, connect Connect) {
 	}
 }
 
-// ping has either end ask a peer that lives, one that does not, and none.
+// ping makes either end ask a peer that is alive, one that is not, and one that is
+// closed.
 func ping(t *testing.T, connect Connect) {
 	config := mux.Config{KeepAlive: -1, Linger: -1}
 	p := connect.pair(t, config, config)
@@ -68,8 +69,8 @@ func ping(t *testing.T, connect Connect) {
 	}
 }
 
-// deafPeer has a peer that reads nothing any more, and goes on sending: the user to whom
-// it hands over a message does not return.
+// deafPeer has a peer that stops reading but goes on sending: the callback to which it
+// hands a message does not return.
 func deafPeer(t *testing.T, connect Connect) {
 	const interval = 250 * time.Millisecond
 	asks := mux.Config{KeepAlive: interval}
@@ -109,7 +110,7 @@ func deafPeer(t *testing.T, connect Connect) {
 	})
 }
 
-// streamsInUse has both ends count what their users have not closed.
+// streamsInUse checks that both ends count the streams that their users have not closed.
 func streamsInUse(t *testing.T, connect Connect) {
 	p := connect.pair(t, mux.Config{}, mux.Config{})
 	check := func(when string, dial, listen int) {

@@ -7,8 +7,9 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// wantPower fails t unless the streams of both ends of a session have an optional power,
-// such as [mux.Checker]. A muxer that lacks it declares a deviation from the promise.
+// wantPower fails t unless the streams of both ends of a session have an optional
+// interface, such as [mux.Checker]. A muxer that lacks it declares a deviation from the
+// promise.
 func wantPower[Power mux.Stream](t *testing.T, connect Connect) {
 	t.Helper()
 	name := fmt.Sprintf("%T", *new(*Power))[1:]
@@ -18,6 +19,6 @@ func wantPower[Power mux.Stream](t *testing.T, connect Connect) {
 	_, listenHas := accepted.(Power)
 	t.Logf("streams have %s: %t on the dial side, %t on the listen side", name, dialHas, listenHas)
 	if !dialHas || !listenHas {
-		t.Fatalf("not every stream has %s, which is optional: declare a deviation from this promise if that is meant to be so", name)
+		t.Fatalf("not every stream has %s, which is optional: declare a deviation from this promise if that is intended", name)
 	}
 }

@@ -2,6 +2,5 @@
 
 package muxtest
 
-// slowdown is how much longer than usual what takes processor time may last: the race
-// detector multiplies that.
+// slowdown is by how much the race detector multiplies processor time.
 const slowdown = 3

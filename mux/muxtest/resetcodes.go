@@ -9,7 +9,7 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// resetWithCode has either end reset streams with a code, and without.
+// resetWithCode resets streams from either end, with a code and without.
 func resetWithCode(t *testing.T, connect Connect) {
 	wantPower[mux.CodeResetter](t, connect)
 	p := connect.pair(t, mux.Config{}, mux.Config{})
@@ -24,7 +24,7 @@ func resetWithCode(t *testing.T, connect Connect) {
 	wantCode(t, "Read after Reset without a code", start(func() error { _, err := io.ReadAll(peer); return err }), 1)
 }
 
-// checkCode has st reset with a code, which the peer finds.
+// checkCode resets st with a code, and expects the peer to get it.
 func checkCode(t *testing.T, st, peer mux.Stream, code uint32) {
 	t.Helper()
 	c := st.(mux.CodeResetter)
@@ -42,7 +42,7 @@ func checkCode(t *testing.T, st, peer mux.Stream, code uint32) {
 	peer.Close()
 }
 
-// wantCode expects the peer's code from a call.
+// wantCode expects call to fail with the peer's code.
 func wantCode(t *testing.T, what string, call <-chan error, code uint32) {
 	t.Helper()
 	err := await(t, what, call)

@@ -11,7 +11,7 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// resets has either end reset streams, at every point of their lives.
+// resets resets streams from either end, at every point of their lives.
 func resets(t *testing.T, connect Connect) {
 	parts := make(map[string]func(t *testing.T))
 	for name, test := range map[string]func(t *testing.T, p Pair, st, peer mux.Stream){
@@ -35,7 +35,7 @@ func resets(t *testing.T, connect Connect) {
 					}
 				}
 				go echo(p.Listen)
-				roundTrip(t, p.Dial) // the session does not mind
+				roundTrip(t, p.Dial) // the session goes on
 			})
 		}
 	}
@@ -49,7 +49,7 @@ func resets(t *testing.T, connect Connect) {
 	})
 	t.Run("many", func(t *testing.T) {
 		p := connect.pair(t, mux.Config{}, mux.Config{MaxStreams: 2})
-		for i := 0; i < 50 && !t.Failed(); i++ { // they count no more than those that were closed
+		for i := 0; i < 50 && !t.Failed(); i++ { // they count no more than closed ones
 			st, peer := p.open(t)
 			reset(t, peer)
 			checkReset(t, st)
@@ -82,7 +82,7 @@ func resets(t *testing.T, connect Connect) {
 	})
 }
 
-// resetIdle has both ends wait in Read.
+// resetIdle lets both ends wait in Read.
 func resetIdle(t *testing.T, _ Pair, st, peer mux.Stream) {
 	own, others := reading(st), reading(peer)
 	settle()
@@ -94,7 +94,7 @@ func resetIdle(t *testing.T, _ Pair, st, peer mux.Stream) {
 	checkReset(t, peer)
 }
 
-// resetInFlight is in the middle of a Write, of what the peer reads.
+// resetInFlight resets in the middle of a Write that the peer reads.
 func resetInFlight(t *testing.T, _ Pair, st, peer mux.Stream) {
 	own := writing(st)
 	if _, err := io.CopyN(io.Discard, peer, 300_000); err != nil {
@@ -108,7 +108,7 @@ func resetInFlight(t *testing.T, _ Pair, st, peer mux.Stream) {
 // resetWriter lets the peer write until it waits.
 func resetWriter(t *testing.T, _ Pair, st, peer mux.Stream) {
 	peer.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
-	await(t, "the peer's Write", writing(peer)) // its window is full now
+	await(t, "the peer's Write", writing(peer)) // the peer's window is full now
 	peer.SetWriteDeadline(time.Time{})
 	others := writing(peer)
 	reset(t, st)
@@ -118,7 +118,7 @@ func resetWriter(t *testing.T, _ Pair, st, peer mux.Stream) {
 	checkCut(t, peer)
 }
 
-// resetAfterCloseWrite cuts the peer's answer. The request that it has stays whole.
+// resetAfterCloseWrite cuts the peer's answer. The request that the peer has stays whole.
 func resetAfterCloseWrite(t *testing.T, _ Pair, st, peer mux.Stream) {
 	io.WriteString(st, "request")
 	st.CloseWrite()
@@ -138,7 +138,8 @@ func resetAfterCloseWrite(t *testing.T, _ Pair, st, peer mux.Stream) {
 	}
 }
 
-// resetTail has a peer that has not read all there is. It gets that, or an error.
+// resetTail resets before the peer has read everything. The peer gets the rest, or an
+// error.
 func resetTail(t *testing.T, _ Pair, st, peer mux.Stream) {
 	sent := bytes.Repeat([]byte("0123456789"), 10_000)
 	if _, err := st.Write(sent); err != nil {
@@ -155,7 +156,7 @@ func resetTail(t *testing.T, _ Pair, st, peer mux.Stream) {
 	}
 }
 
-// resetAnswer cuts the answer to a request, whose end had been told already.
+// resetAnswer cuts the answer to a request that has ended already.
 func resetAnswer(t *testing.T, _ Pair, st, peer mux.Stream) {
 	io.WriteString(peer, "request")
 	peer.CloseWrite()
@@ -170,7 +171,7 @@ func resetAnswer(t *testing.T, _ Pair, st, peer mux.Stream) {
 	checkCut(t, peer)
 }
 
-// resetAfterClose expects that what was closed arrives.
+// resetAfterClose expects a stream that was closed before the reset to arrive.
 func resetAfterClose(t *testing.T, _ Pair, st, peer mux.Stream) {
 	sent := bytes.Repeat([]byte("0123456789"), 20_000)
 	if _, err := st.Write(sent); err != nil {
@@ -183,7 +184,7 @@ func resetAfterClose(t *testing.T, _ Pair, st, peer mux.Stream) {
 	}
 }
 
-// resetTwice has resets come together, and Close later.
+// resetTwice resets from both ends at once, and closes later.
 func resetTwice(t *testing.T, _ Pair, st, peer mux.Stream) {
 	for _, again := range []<-chan error{start(st.Reset), start(st.Reset), start(st.Reset)} {
 		if err := await(t, "Reset", again); err != nil {
@@ -197,7 +198,7 @@ func resetTwice(t *testing.T, _ Pair, st, peer mux.Stream) {
 	checkCut(t, peer)
 }
 
-// reading starts a Read that nobody is going to answer, and writing Writes without end.
+// reading starts a Read that nobody will answer; writing starts Writes without end.
 func reading(st mux.Stream) <-chan error {
 	return start(func() error { _, err := st.Read(make([]byte, 1)); return err })
 }
@@ -212,7 +213,7 @@ func writing(st mux.Stream) <-chan error {
 	})
 }
 
-// reset resets st, which is done at once.
+// reset resets st, which must return at once.
 func reset(t *testing.T, st mux.Stream) {
 	t.Helper()
 	if err := await(t, "Reset", start(st.Reset)); err != nil {
@@ -220,7 +221,7 @@ func reset(t *testing.T, st mux.Stream) {
 	}
 }
 
-// checkWoken expects a call on a stream that was reset on this end.
+// checkWoken checks the error of a call on a stream that this end has reset.
 func checkWoken(t *testing.T, call <-chan error) {
 	t.Helper()
 	if err := await(t, "what Reset should wake", call); !errors.Is(err, net.ErrClosed) || errors.Is(err, mux.ErrReset) {
@@ -228,7 +229,7 @@ func checkWoken(t *testing.T, call <-chan error) {
 	}
 }
 
-// checkClosed expects that st is closed on this end.
+// checkClosed expects st to be closed on this end.
 func checkClosed(t *testing.T, st mux.Stream) {
 	t.Helper()
 	for what, call := range map[string]func() error{
@@ -243,7 +244,7 @@ func checkClosed(t *testing.T, st mux.Stream) {
 	}
 }
 
-// checkReset expects that the peer of st has reset it. What had arrived may be read.
+// checkReset expects the peer of st to have reset it. What had arrived may be read.
 func checkReset(t *testing.T, st mux.Stream) {
 	t.Helper()
 	checkCut(t, st)

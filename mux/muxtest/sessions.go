@@ -12,7 +12,7 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// canceled returns a context that is over.
+// canceled returns a context that has ended.
 func canceled(t *testing.T) context.Context {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errors.New("for a reason of its own"))
@@ -31,7 +31,7 @@ func openIsImmediate(t *testing.T, connect Connect) {
 		t.Fatal("read:", err)
 	}
 
-	// Nor does Open wait for anything to come back.
+	// Nor does Open wait for an answer.
 	frozen := connect.pair(t, mux.Config{KeepAlive: -1, Linger: -1}, mux.Config{KeepAlive: -1, Linger: -1})
 	frozen.DialLink.Freeze()
 	st := open(t, frozen.Dial)
@@ -45,7 +45,7 @@ func openEndsWithContext(t *testing.T, connect Connect) {
 	config := mux.Config{AcceptBacklog: backlog}
 	p := connect.pair(t, config, config)
 	var streams []mux.Stream
-	for range backlog { // which nobody accepts
+	for range backlog { // nobody accepts them
 		streams = append(streams, open(t, p.Dial))
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
@@ -58,8 +58,7 @@ func openEndsWithContext(t *testing.T, connect Connect) {
 		t.Errorf("Open with a context that is over: %v, %v, want context.Canceled", st, err)
 	}
 
-	// Once the peer accepts, all goes on, and the streams that were waiting
-	// are whole.
+	// Once the peer accepts, everything goes on, and the waiting streams are whole.
 	opening := startValue(func() (mux.Stream, error) { return p.Dial.Open(t.Context()) })
 	go echo(p.Listen)
 	if _, err := awaitValue(t, "Open", opening); err != nil {
@@ -118,7 +117,7 @@ func writeEnds(t *testing.T, connect Connect) {
 			t.Errorf("error %v, want mux.ErrReset", err)
 		}
 		go echo(p.Listen)
-		roundTrip(t, p.Dial) // the session does not mind
+		roundTrip(t, p.Dial) // the session goes on
 	})
 	t.Run("carrier cut", func(t *testing.T) {
 		p := connect.pair(t, mux.Config{}, mux.Config{})
@@ -133,7 +132,7 @@ func writeEnds(t *testing.T, connect Connect) {
 		config := mux.Config{KeepAlive: 250 * time.Millisecond}
 		p := connect.pair(t, config, config)
 		writer, reader := p.open(t)
-		io.WriteString(reader, "ready") // it was there
+		io.WriteString(reader, "ready") // a sign of life
 		if _, err := io.ReadFull(writer, make([]byte, 5)); err != nil {
 			t.Fatal("read:", err)
 		}
@@ -146,7 +145,7 @@ func writeEnds(t *testing.T, connect Connect) {
 }
 
 func closeWakes(t *testing.T, connect Connect) {
-	full := func(p Pair) mux.Stream { // a stream that can be written no more
+	full := func(p Pair) mux.Stream { // a stream whose window is full
 		st, _ := p.open(t)
 		st.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
 		st.Write(make([]byte, 1<<20))
@@ -157,7 +156,7 @@ func closeWakes(t *testing.T, connect Connect) {
 		return map[string]<-chan error{
 			"Read": start(func() error { _, err := st.Read(make([]byte, 1)); return err }),
 			"Write": start(func() error {
-				for buf := make([]byte, 64<<10); ; { // full may have been too slow
+				for buf := make([]byte, 64<<10); ; { // full may have given up too soon
 					if _, err := st.Write(buf); err != nil {
 						return err
 					}
@@ -189,7 +188,7 @@ func closeWakes(t *testing.T, connect Connect) {
 		config := mux.Config{AcceptBacklog: 1}
 		p := connect.pair(t, config, mux.Config{})
 		st := full(p)
-		open(t, p.Dial) // which fills the backlog
+		open(t, p.Dial) // fills the backlog
 		calls := blocked(p, st)
 		calls["Accept"] = start(func() error { _, err := p.Dial.Accept(t.Context()); return err })
 		calls["Open"] = start(func() error { _, err := p.Dial.Open(t.Context()); return err })
@@ -234,7 +233,7 @@ func deadPeer(t *testing.T, connect Connect) {
 				}
 			}),
 		}
-		// A session that is merely idle lives on, for longer than a dead one would.
+		// An idle session lives on, for longer than a dead one would.
 		select {
 		case <-s.Context().Done():
 			t.Fatal("an idle session ended:", context.Cause(s.Context()))
@@ -269,8 +268,8 @@ func deadPeer(t *testing.T, connect Connect) {
 	})
 }
 
-// awaitRefusal opens streams to a peer that shuts down: they are refused, until
-// it has become known that none can be opened.
+// awaitRefusal opens streams to a peer that shuts down: the peer refuses them until this
+// end knows that it can open none.
 func awaitRefusal(t *testing.T, p Pair) {
 	t.Helper()
 	refused := start(func() error {

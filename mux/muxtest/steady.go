@@ -15,7 +15,7 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// steadyReaders has sessions whose receive buffer is full.
+// steadyReaders tests sessions whose receive buffer is full.
 func steadyReaders(t *testing.T, connect Connect) {
 	parts := make(map[string]func(t *testing.T))
 	for name, test := range map[string]func(t *testing.T, connect Connect){
@@ -34,14 +34,14 @@ func steadyReaders(t *testing.T, connect Connect) {
 }
 
 const (
-	smallBuffer = 1 << 20   // of a session that is to be full soon
-	leastWindow = 256 << 10 // what a stream holds that is not read
+	smallBuffer = 1 << 20   // of a session that fills up soon
+	leastWindow = 256 << 10 // what an unread stream holds
 )
 
-// full is the configuration of both ends of such a session.
+// full configures both ends of such a session.
 var full = mux.Config{ReceiveBuffer: smallBuffer, KeepAlive: time.Second}
 
-// A pace is how a reader reads: so much, and then not for a while.
+// A pace is how a reader reads: so many bytes, and then a pause.
 type pace struct {
 	chunk int64
 	rest  time.Duration
@@ -62,8 +62,8 @@ func (p pace) readAt(st mux.Stream, size int64) error {
 }
 
 // steady opens n streams on which one end writes size bytes, and the other reads them at
-// a pace. The dial side writes on every second stream. The result of each is sent when it
-// ends.
+// a pace. The dial side writes on every second stream. Each stream sends its result when
+// it ends.
 func steady(t *testing.T, p Pair, n int, size int64, pace pace) <-chan error {
 	t.Helper()
 	results := make(chan error, 2*n)
@@ -87,7 +87,7 @@ func steady(t *testing.T, p Pair, n int, size int64, pace pace) <-chan error {
 	return results
 }
 
-// wantSteady expects that none of n streams fails.
+// wantSteady expects none of n streams to fail.
 func wantSteady(t *testing.T, n int, results <-chan error) {
 	t.Helper()
 	failed := 0
@@ -102,7 +102,8 @@ func wantSteady(t *testing.T, n int, results <-chan error) {
 	}
 }
 
-// steadySlow has readers that are slower than the peer. Another stream is not held up.
+// steadySlow uses readers that are slower than the peer. They must not block another
+// stream.
 func steadySlow(t *testing.T, connect Connect) {
 	const streams = 32
 	p := connect.pair(t, full, full)
@@ -114,8 +115,8 @@ func steadySlow(t *testing.T, connect Connect) {
 	wantAlive(t, p)
 }
 
-// wantPings has st echo a few times. Half of the echoes take less than most: others may
-// wait for the machine.
+// wantPings makes st echo a few times. Half of the echoes must take less than most: the
+// others may wait for the machine.
 func wantPings(t *testing.T, st mux.Stream, n int, most time.Duration) {
 	t.Helper()
 	var took []time.Duration
@@ -132,7 +133,7 @@ func wantPings(t *testing.T, st mux.Stream, n int, most time.Duration) {
 	}
 }
 
-// pingOn has the peer echo something.
+// pingOn makes the peer echo something.
 func pingOn(st mux.Stream) (time.Duration, error) {
 	begun := time.Now()
 	st.SetDeadline(begun.Add(soon))
@@ -152,8 +153,8 @@ func wantAlive(t *testing.T, p Pair) {
 	}
 }
 
-// steadyBursts has readers that do nothing for longer than keepalive waits. They take
-// 8 s for what they hold.
+// steadyBursts uses readers that pause for longer than keepalive waits. They take 8 s to
+// read what they hold.
 func steadyBursts(t *testing.T, connect Connect) {
 	const streams = 12 // half of them in each direction
 	config := full
@@ -163,9 +164,9 @@ func steadyBursts(t *testing.T, connect Connect) {
 	wantAlive(t, p)
 }
 
-// steadyEchoes has many streams go to and fro at once. Both ends have room for a window of
-// each: in a protocol without credit for all streams, an application that reads only when
-// it can write may wait for credit that is behind what it does not read.
+// steadyEchoes echoes on many streams at once. Both ends have room for a window of each:
+// in a protocol without credit for all streams, an application that reads only when it
+// can write may wait for credit that is queued behind its own unread data.
 func steadyEchoes(t *testing.T, connect Connect) {
 	const streams, size = 16, 1 << 20
 	config := mux.Config{ReceiveBuffer: 2 * streams * leastWindow}
@@ -191,9 +192,10 @@ func steadyEchoes(t *testing.T, connect Connect) {
 	wantSteady(t, streams, results)
 }
 
-// steadyBothEnds has applications that write a window before they read one. Both ends
-// are full then, and as long as an application does not read it may lose its stream, so
-// that others go on. Once both ends read, it may not, but for what is on its way then.
+// steadyBothEnds uses applications that write a window before they read one. Both ends
+// are full then, and an application that does not read may lose its stream, so that
+// others go on. Once both ends read, no stream may be lost, except for what is on its way
+// then.
 func steadyBothEnds(t *testing.T, connect Connect) {
 	const streams, onItsWay = 16, time.Second
 	p := connect.pair(t, full, full)
@@ -230,7 +232,7 @@ func steadyBothEnds(t *testing.T, connect Connect) {
 	wantAlive(t, p)
 }
 
-// bothReading is whether both ends of a stream are read, and since when.
+// bothReading tracks whether both ends of a stream are read, and since when.
 type bothReading struct {
 	mu    sync.Mutex // guards below
 	ends  int
@@ -255,7 +257,8 @@ func (r *bothReading) lasted() time.Duration {
 	return time.Since(r.since)
 }
 
-// steadyAbandoned has streams that nobody reads. They pay, and not those beside them.
+// steadyAbandoned uses streams that nobody reads. They must be reset, and not those
+// beside them.
 func steadyAbandoned(t *testing.T, connect Connect) {
 	const abandoned, steadies = 8, 4
 	p := connect.pair(t, full, full)
@@ -280,8 +283,8 @@ func steadyAbandoned(t *testing.T, connect Connect) {
 	}
 }
 
-// steadyTrickle has readers that would take minutes for what they hold, and writers that
-// have more. They do not hold up a stream beside them.
+// steadyTrickle uses readers that would take minutes to read what they hold, and writers
+// that have more. They must not block a stream beside them.
 func steadyTrickle(t *testing.T, connect Connect) {
 	const trickles = 12
 	p := connect.pair(t, full, full)
@@ -303,7 +306,7 @@ func steadyTrickle(t *testing.T, connect Connect) {
 	}
 }
 
-// trickle reads 2 KiB/s of st until that fails, or over is closed.
+// trickle reads 2 KiB/s from st until that fails, or over is closed.
 func trickle(st mux.Stream, over <-chan struct{}) {
 	for {
 		select {
@@ -318,8 +321,8 @@ func trickle(st mux.Stream, over <-chan struct{}) {
 	}
 }
 
-// steadyGivenUp ends streams in all the ways there are while they hold a window. Together
-// that is much more than there is room for.
+// steadyGivenUp ends streams in every possible way while they hold a window. Together
+// they need much more memory than there is.
 func steadyGivenUp(t *testing.T, connect Connect) {
 	p := connect.pair(t, full, full)
 	for range 4 {
@@ -351,12 +354,12 @@ func steadyGivenUp(t *testing.T, connect Connect) {
 	wantAlive(t, p)
 }
 
-// steadyMemory looks at what a session holds while its readers are slow.
+// steadyMemory measures what a session holds while its readers are slow.
 func steadyMemory(t *testing.T, connect Connect) {
 	const (
-		streams = 200 // which hold 50 MiB, if they may
+		streams = 200 // which would hold 50 MiB
 		limit   = 4 << 20
-		beside  = 16 << 20 // what is not held for readers
+		beside  = 16 << 20 // memory for everything but unread data
 	)
 	config := mux.Config{ReceiveBuffer: limit}
 	p := connect.pair(t, config, config)
@@ -369,13 +372,13 @@ func steadyMemory(t *testing.T, connect Connect) {
 	wantSteady(t, streams, results)
 	over()
 	most := <-measured
-	t.Logf("slow readers take %.1f MiB, where %d are the most", float64(most)/(1<<20), (2*limit+beside)>>20)
+	t.Logf("slow readers take %.1f MiB, of at most %d", float64(most)/(1<<20), (2*limit+beside)>>20)
 	if most > 2*limit+beside {
 		t.Errorf("slow readers take %d MiB, want %d at most on both ends", most>>20, (2*limit+beside)>>20)
 	}
 }
 
-// mostUntil measures now and then, until over is closed, and returns the most.
+// mostUntil measures at intervals until over is closed, and returns the maximum.
 func mostUntil(over <-chan struct{}, measure func() int64) (most int64) {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()

@@ -26,8 +26,7 @@ func netConn(t *testing.T, connect Connect) {
 	})
 }
 
-// eofOnlyAfterEnd ends sessions in the middle of a stream, in all the ways
-// there are.
+// eofOnlyAfterEnd ends sessions in the middle of a stream, in every possible way.
 func eofOnlyAfterEnd(t *testing.T, connect Connect) {
 	ends := map[string]func(p Pair){
 		"carrier cut":     func(p Pair) { p.DialLink.Cut() },
@@ -43,7 +42,7 @@ func eofOnlyAfterEnd(t *testing.T, connect Connect) {
 				writer, reader := p.open(t)
 				sent := bytes.Repeat([]byte("0123456789"), 10_000)
 				writing := start(func() error {
-					defer writer.Close() // as who writes does, whatever comes
+					defer writer.Close() // as a writer does, whatever happens
 					for {
 						if _, err := writer.Write(sent); err != nil {
 							return err
@@ -71,8 +70,8 @@ func eofOnlyAfterEnd(t *testing.T, connect Connect) {
 	inParallel(t, parts)
 }
 
-// writtenArrives closes the stream and the session as soon as the last Write
-// has returned.
+// writtenArrives closes the stream and the session as soon as the last Write has
+// returned.
 func writtenArrives(t *testing.T, connect Connect) {
 	finish := map[string]func(s mux.Stream) error{
 		"Close":      mux.Stream.Close,
@@ -94,7 +93,7 @@ func writtenArrives(t *testing.T, connect Connect) {
 					}
 					return p.Dial.Close()
 				})
-				if i%2 == 0 { // accept when all is over
+				if i%2 == 0 { // accept when everything is over
 					awaitEnd(t, p.Listen)
 				}
 				got, err := readAll(t, accept(t, p.Listen))
@@ -128,8 +127,8 @@ func halfClose(t *testing.T, connect Connect) {
 		if got, err := readAll(t, second); string(got) != "request" || err != nil {
 			t.Errorf("request: %q, %v", got, err)
 		}
-		// More than a window, so that the direction which is open has to be
-		// kept going by the one that is not.
+		// More than a window, so that the open direction depends on credit from the closed
+		// one.
 		answer := bytes.Repeat([]byte("0123456789"), 100_000)
 		writing := start(func() error {
 			_, err := second.Write(answer)
@@ -229,11 +228,11 @@ func matchingErrors(t *testing.T, connect Connect) {
 	_, writeErr = open.Write(buf)
 	st, openErr := p.Dial.Open(t.Context())
 	if st != nil {
-		t.Error("Open returns a stream besides its error")
+		t.Error("Open returns a stream and an error")
 	}
 	st, acceptErr := p.Dial.Accept(t.Context())
 	if st != nil {
-		t.Error("Accept returns a stream besides its error")
+		t.Error("Accept returns a stream and an error")
 	}
 	for _, err := range []error{readErr, writeErr, openErr, acceptErr, awaitEnd(t, p.Dial)} {
 		if !errors.Is(err, net.ErrClosed) || errors.Is(err, mux.ErrSessionEnded) {

@@ -12,7 +12,7 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// writeTo has streams hand over what arrives.
+// writeTo runs WriteTo on what arrives.
 func writeTo(t *testing.T, connect Connect) {
 	wantPower[mux.WriterTo](t, connect)
 	parts := make(map[string]func(t *testing.T))
@@ -40,13 +40,13 @@ func passing(st mux.WriterTo, w io.Writer) <-chan result[int64] {
 	return startValue(func() (int64, error) { return st.WriteTo(w) })
 }
 
-// passed returns what a WriteTo has returned.
+// passed returns the result of a WriteTo.
 func passed(t *testing.T, call <-chan result[int64]) (int64, error) {
 	t.Helper()
 	return awaitValue(t, "WriteTo", call)
 }
 
-// sending writes p to st, in the background, and says that this is all.
+// sending writes p to st in the background, and then ends the stream.
 func sending(st mux.Stream, p []byte) <-chan error {
 	return start(func() error {
 		_, err := st.Write(p)
@@ -112,14 +112,14 @@ func writeToDeadline(t *testing.T, _ Pair, st mux.WriterTo, peer mux.Stream) {
 // A gate lets the first Write pass, or fail, when it is told to.
 type gate struct {
 	bytes.Buffer
-	first  chan []byte // what it was given
+	first  chan []byte // the bytes of that Write
 	opened chan struct{}
 	fails  error
 }
 
 func newGate() *gate { return &gate{first: make(chan []byte, 1), opened: make(chan struct{})} }
 
-// given waits for the first Write.
+// given waits for the first Write, and returns its bytes.
 func (g *gate) given(t *testing.T) []byte {
 	t.Helper()
 	select {
@@ -143,8 +143,8 @@ func (g *gate) Write(p []byte) (int, error) {
 	return g.Buffer.Write(p)
 }
 
-// writeToClose closes the stream while it waits, and while others do. What was handed
-// over stays what it was.
+// writeToClose closes the stream while WriteTo waits in w. The bytes that w was given
+// must not change.
 func writeToClose(t *testing.T, p Pair, st mux.WriterTo, peer mux.Stream) {
 	g := newGate()
 	call := passing(st, g)
@@ -154,7 +154,7 @@ func writeToClose(t *testing.T, p Pair, st mux.WriterTo, peer mux.Stream) {
 	if err := await(t, "Close", start(st.Close)); err != nil {
 		t.Error("Close:", err)
 	}
-	for range 20 { // which need memory
+	for range 20 { // they need memory
 		other, otherPeer := p.open(t)
 		otherPeer.SetDeadline(time.Now().Add(soon))
 		other.Write(bytes.Repeat([]byte("x"), len(sent)))
@@ -181,7 +181,8 @@ func writeToFailing(t *testing.T, _ Pair, st mux.WriterTo, peer mux.Stream) {
 	}
 }
 
-// writeToWaiting has the peer stopped by who does not take what he is given.
+// writeToWaiting uses a writer that does not take what it is given, which must stop the
+// peer.
 func writeToWaiting(t *testing.T, _ Pair, st mux.WriterTo, peer mux.Stream) {
 	g := newGate()
 	call := passing(st, g)
@@ -201,7 +202,7 @@ func writeToWaiting(t *testing.T, _ Pair, st mux.WriterTo, peer mux.Stream) {
 	await(t, "Write", writing)
 }
 
-// writeToBesideRead has nothing handed over twice.
+// writeToBesideRead checks that nothing is handed over twice.
 func writeToBesideRead(t *testing.T, _ Pair, st mux.WriterTo, peer mux.Stream) {
 	g := newGate()
 	call := passing(st, g)

@@ -2,18 +2,18 @@ package nativemux
 
 import "github.com/backdial/backdial/mux/internal/recv"
 
-// Check implements [mux.Checker]. A reset overtakes what was sent before, so the carrier
-// may know of it although a stream has not been read up to there.
+// Check implements [mux.Checker]. A reset overtakes earlier data, so the carrier may know
+// of it although the stream has not been read that far.
 func (st *stream) Check() error {
 	st.in.Lock()
 	defer st.in.Unlock()
 	if st.in.StateLocked() == recv.Open && st.mayAskLocked() {
-		_, err := st.cs.Read(nil) // waits for nothing
+		_, err := st.cs.Read(nil) // does not wait
 		st.arrivedLocked(0, err)
 		st.settleLocked()
 	}
 	return st.in.ErrLocked()
 }
 
-// mayAskLocked reports whether nobody is in cs.Read. Whoever is would notice the end.
+// mayAskLocked reports whether nobody is in cs.Read, who would notice the end.
 func (st *stream) mayAskLocked() bool { return !st.reading && (!st.pumped || st.stalled) }

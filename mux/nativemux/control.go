@@ -24,58 +24,58 @@ const (
 	kindDemands
 )
 
-// maxUnfinished limits the streams that a closing message names: more than a
-// session can have.
+// maxUnfinished limits the streams that a closing message names, to more than a session
+// can have.
 const maxUnfinished = 1 << 17
 
-// A control is what the two ends tell each other. What is to be said is a state
-// rather than a queue, so that a peer which does not listen, or asks without
-// end, costs nothing. Messages are what this end wants to say.
+// control is what the two ends tell each other. What this end has to say is a state
+// rather than a queue, so a peer that does not read, or asks without end, costs nothing.
+// Messages from users are the exception.
 type control struct {
 	open    bool // messages can be written
-	writing bool // and are
-	spoken  bool // and some were
+	writing bool // and are being written
+	spoken  bool // at least one has been written
 
-	ownBacklog uint64 // of this end
+	ownBacklog uint64 // how many streams wait for Accept here, at most
 
-	// To be said. Zero means nothing, but for accepted.
+	// To be said. Zero means nothing, except for accepted.
 	hello    bool
-	counts   bool   // with it, that this end counts bytes
+	counts   bool   // with hello: this end counts bytes
 	credit   bool   // what this end has read
 	demands  bool   // what this end has sent, and wants to send
-	ping     uint64 // the number of the last one
-	asks     bool   // that is to be said
-	asked    func() // called then
+	ping     uint64 // the number of the latest
+	asks     bool   // whether to send it
+	asked    func() // called when it is sent
 	pong     uint64
 	messages [][]byte
 	leaving  bool
 	closing  *closing
 	closed   bool
-	accepted uint64 // streams of the peer
-	told     uint64 // of them, what the peer knows
+	accepted uint64 // streams of the peer, accepted or refused
+	told     uint64 // how many of those the peer knows of
 
-	// What the peer said.
+	// What the peer has said.
 	heard    bool          // hello
-	greeted  chan struct{} // closed then
-	backlog  uint64        // in it
+	greeted  chan struct{} // closed by hello
+	backlog  uint64        // as hello says
 	taken    uint64        // streams of this end that it has accepted
-	answered chan struct{} // closed by its closed
+	answered chan struct{} // closed by its answer to closing
 }
 
-// init has this end say that it may have so many streams wait to be accepted. asked is
-// called when a ping is written.
+// init announces how many streams may wait for Accept here. asked is called when a ping
+// is written.
 func (c *control) init(backlog int, asked func()) {
 	c.ownBacklog, c.asked = uint64(backlog), asked
 	c.greeted, c.answered = make(chan struct{}), make(chan struct{})
 }
 
-// A closing is the content of a message.
+// closing is the content of a closing message.
 type closing struct {
 	opened     uint64
 	unfinished map[uint64]uint64 // bytes written, by stream
 }
 
-// sayLocked has the peer told what change adds to be said.
+// sayLocked lets change add something to say, and sends it.
 func (s *session) sayLocked(change func(*control)) {
 	c := &s.control
 	change(c)
@@ -85,8 +85,8 @@ func (s *session) sayLocked(change func(*control)) {
 	}
 }
 
-// acceptedLocked counts a stream of the peer's that is accepted or refused. The
-// peer is told as seldom as its backlog allows.
+// acceptedLocked counts a stream of the peer that was accepted or refused. It tells the
+// peer as rarely as the peer's backlog allows.
 func (s *session) acceptedLocked() {
 	c := &s.control
 	c.accepted++
@@ -95,7 +95,7 @@ func (s *session) acceptedLocked() {
 	}
 }
 
-// writeControl writes messages while there are any.
+// writeControl writes messages as long as there are any.
 func (s *session) writeControl() {
 	var b []byte
 	for {
@@ -123,7 +123,7 @@ func (s *session) nextMessages(b []byte) []byte {
 	return b
 }
 
-// appendMessages appends all that is to be said.
+// appendMessages appends everything to be said.
 func (c *control) appendMessages(b []byte) []byte {
 	message := func(values ...uint64) { b = appendUvarints(b, values...) }
 	if c.hello {
@@ -195,10 +195,10 @@ func (s *session) readMessage(r *bufio.Reader) error {
 	}
 	heard := s.isHeard()
 	if !heard != (kind == kindHello) {
-		return fmt.Errorf("%w: control message %d where the first is %d, and no other", mux.ErrProtocol, kind, kindHello)
+		return fmt.Errorf("%w: control message %d, but %d comes first, and once", mux.ErrProtocol, kind, kindHello)
 	}
 	if heard && kind != kindPing {
-		s.peerDoesNotCount() // or has said so already
+		s.peerDoesNotCount() // unless it has said that it does
 	}
 	switch kind {
 	case kindHello:
@@ -232,8 +232,8 @@ func (s *session) readMessage(r *bufio.Reader) error {
 	return fmt.Errorf("%w: control message of unknown kind %d", mux.ErrProtocol, kind)
 }
 
-// readUvarint is [binary.ReadUvarint] with errors that tell the peer's fault
-// from the carrier's.
+// readUvarint is [binary.ReadUvarint], but its errors tell the peer's fault from the
+// carrier's.
 func readUvarint(r io.ByteReader) (v uint64, err error) {
 	for shift := 0; ; shift += 7 {
 		b, err := r.ReadByte()
@@ -250,7 +250,7 @@ func readUvarint(r io.ByteReader) (v uint64, err error) {
 	}
 }
 
-// with calls handle with the only value of a message.
+// with calls handle with the single value of a message.
 func with(r *bufio.Reader, handle func(uint64) error) error {
 	v, err := readUvarint(r)
 	if err != nil {
@@ -266,7 +266,7 @@ func (s *session) isHeard() bool {
 }
 
 func (s *session) greet(backlog uint64) error {
-	if !s.listenSide { // which has begun before
+	if !s.listenSide { // the client has begun before
 		s.KeepAlive(s.Config)
 	}
 	s.Mu.Lock()
@@ -285,7 +285,7 @@ func (s *session) peerAccepted(total uint64) error {
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
 	if total < s.control.taken || total > s.opened {
-		return fmt.Errorf("%w: peer has accepted %d streams, after %d, of %d", mux.ErrProtocol, total, s.control.taken, s.opened)
+		return fmt.Errorf("%w: peer says it accepted %d streams, after %d, of %d", mux.ErrProtocol, total, s.control.taken, s.opened)
 	}
 	s.control.taken = total
 	s.WakeOpenLocked()

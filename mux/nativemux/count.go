@@ -8,14 +8,14 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// pingCounts is the number of a ping by which an end says that it counts bytes. It comes
-// right after hello. A peer that does not know of that answers it as any other ping.
+// pingCounts is the number of a ping that says that its sender counts bytes. It follows
+// hello. A peer that does not know this answers it like any other ping.
 const pingCounts = 1 << 63
 
-// maxListed limits the streams that a message lists: more than a session can have.
+// maxListed limits the streams that a message lists, to more than a session can have.
 const maxListed = 1 << 17
 
-// appendCounts appends what is to be said of the bytes that were read and sent.
+// appendCounts appends the messages about bytes read and sent.
 func (s *session) appendCounts(b []byte) []byte {
 	c, in := &s.control, &s.inflows
 	if !in.counted {
@@ -47,7 +47,7 @@ func (s *session) appendCounts(b []byte) []byte {
 	return b
 }
 
-// peerPings has the peer's ping answered, unless it says that the peer counts.
+// peerPings answers the peer's ping, unless it says that the peer counts.
 func (s *session) peerPings(number uint64) error {
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
@@ -78,7 +78,7 @@ func (s *session) doNotCountLocked() {
 	s.outflows.turnOff()
 }
 
-// countStreamLocked begins to count for a stream, whatever becomes of it.
+// countStreamLocked starts counting for a stream, whatever becomes of it.
 func (s *session) countStreamLocked(id uint64) *outflow {
 	if s.deafLocked() && !s.inflows.off {
 		s.doNotCountLocked()
@@ -87,28 +87,27 @@ func (s *session) countStreamLocked(id uint64) *outflow {
 	switch {
 	case n <= maxCounted || s.ErrLocked() != nil:
 	case s.inflows.counted:
-		err := fmt.Errorf("%w: peer does not say that streams have ended, of %d", mux.ErrProtocol, n)
+		err := fmt.Errorf("%w: peer does not report the end of its streams: %d are open", mux.ErrProtocol, n)
 		s.WG.Go(func() { s.End(s.lost(err)) })
-	default: // it has not said that it counts either
+	default: // it has not said that it counts, either
 		s.doNotCountLocked()
 	}
 	return out
 }
 
-// deafLocked reports whether the peer is one without a control stream, as far as one can
-// know.
+// deafLocked reports whether the peer has no control stream, as far as this end can know.
 func (s *session) deafLocked() bool {
 	return !s.listenSide && !s.control.heard && time.Since(s.started) >= helloWait
 }
 
-// sayDemands has the peer told which streams wait for credit.
+// sayDemands tells the peer which streams wait for credit.
 func (s *session) sayDemands() {
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
 	s.sayLocked(func(c *control) { c.demands = true })
 }
 
-// readCredit takes the peer's limit off r, and what it has read of streams.
+// readCredit reads the peer's limit, and what it has read of streams.
 func (s *session) readCredit(r *bufio.Reader) error {
 	if err := with(r, s.outflows.raise); err != nil {
 		return err
@@ -122,14 +121,14 @@ func (s *session) readCredit(r *bufio.Reader) error {
 	return nil
 }
 
-// readEnded takes off r which streams the peer is done with.
+// readEnded reads which streams the peer is done with.
 func (s *session) readEnded(r *bufio.Reader) error {
 	err := readList(r, 2, func(v []uint64) error { return s.outflows.hasEnded(v[0], v[1]) })
 	s.outflows.settle(false)
 	return err
 }
 
-// readDemands takes off r what the peer has sent and wants to send.
+// readDemands reads what the peer has sent and wants to send.
 func (s *session) readDemands(r *bufio.Reader) error {
 	s.Mu.Lock()
 	s.inflows.demands++
@@ -145,8 +144,8 @@ func (s *session) readDemands(r *bufio.Reader) error {
 	return err
 }
 
-// peerDemands notes what the peer says of a stream. It may be one that is not known here
-// yet, or any more.
+// peerDemands notes a demand of the peer for a stream, which may be unknown here yet, or
+// no longer known.
 func (s *session) peerDemands(d demand) {
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
@@ -155,8 +154,8 @@ func (s *session) peerDemands(d demand) {
 	}
 }
 
-// peerWaits notes whether the peer waits for credit, and has its streams watched while it
-// does.
+// peerWaits notes whether the peer waits for credit. While it does, its streams are
+// watched.
 func (s *session) peerWaits(waits bool) {
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
@@ -166,8 +165,8 @@ func (s *session) peerWaits(waits bool) {
 	}
 }
 
-// readList takes a list off r: how many entries follow, and of each its values. handle
-// must not keep them.
+// readList reads a list: the number of entries, and the values of each. handle must not
+// keep them.
 func readList(r *bufio.Reader, values int, handle func([]uint64) error) error {
 	n, err := readUvarint(r)
 	if err != nil {

@@ -13,13 +13,11 @@ import (
 	"github.com/backdial/backdial/mux/internal/recv"
 )
 
-// The end of a session comes in one of two ways. Close tells the peer what it
-// is to have, waits until the peer says that it has it, and only then closes
-// the connection, because that makes both ends throw away what was not read.
-// Everything else goes straight to End.
+// A session ends in one of two ways. Close tells the peer what it should have, waits
+// until the peer says that it has it, and only then closes the connection, because that
+// makes both ends throw away unread data. All other ends go straight to End.
 
-// hope is how long Close waits on behalf of a peer that cannot say that it has
-// everything.
+// hope is how long Close waits for a peer that cannot say that it has everything.
 const hope = 200 * time.Millisecond
 
 // farewell is how long a peer that closes the session has to close the connection, once it
@@ -27,10 +25,10 @@ const hope = 200 * time.Millisecond
 // with the carrier's last packet still in its memory.
 const farewell = time.Second
 
-// past is a deadline that has passed.
+// past is a deadline in the past.
 var past = time.Unix(1, 0)
 
-// Farewell tells the peer what it is to have, and waits until the peer says that it has
+// Farewell tells the peer what it should have, and waits until the peer says that it has
 // everything.
 func (s protocol) Farewell(ctx context.Context, live []*stream) {
 	written := make(map[uint64]uint64, len(live))
@@ -52,9 +50,9 @@ func (s protocol) Farewell(ctx context.Context, live []*stream) {
 	}
 }
 
-// awaitHello waits until the peer can be told something, and reports whether
-// it can. Otherwise it has waited long enough for what was written to arrive,
-// if all goes well. It does not wait if there is nothing to tell but the end.
+// awaitHello waits until the peer has said hello, and reports whether it has. If not, it
+// has waited long enough for what was written to arrive, if all goes well. It does not
+// wait if there is nothing to tell but the end.
 func (s *session) awaitHello(ctx context.Context) bool {
 	s.Mu.Lock()
 	nothing := s.announced == 0 && s.arrived == 0 && len(s.control.messages) == 0
@@ -73,8 +71,8 @@ func (s *session) awaitHello(ctx context.Context) bool {
 	}
 }
 
-// Cut ends the streams first, before the end of the connection wakes them for a reason of
-// its own.
+// Cut ends the streams first, before the end of the connection wakes them with an error
+// of its own.
 func (s protocol) Cut(live []*stream, err error) {
 	for _, st := range live {
 		st.abort(recv.Failed, err)
@@ -104,21 +102,21 @@ func (s protocol) EndedLocked() {
 	}
 }
 
-// LiveLocked returns the streams that their user has not closed.
+// LiveLocked returns the streams that the user has not closed.
 func (s protocol) LiveLocked() []*stream { return slices.Collect(maps.Values(s.streams)) }
 
-// peerCloses is what has to arrive before the peer, which closes the session,
-// is told that it has. Guarded by life.Session.Mu.
+// peerCloses is what must arrive before a closing peer is told that everything has.
+// Guarded by life.Session.Mu.
 type peerCloses struct {
 	begun   bool
 	told    bool              // that everything has arrived
 	opened  uint64            // streams
-	written map[uint64]uint64 // bytes, of those that will not be finished
-	awaited int               // streams of which something is missing
+	written map[uint64]uint64 // bytes of streams that will not be finished
+	awaited int               // streams with something missing
 	late    *time.Timer       // ends the session, after told; or nil
 }
 
-// peerIsClosing has everything fetched that m says is on its way.
+// peerIsClosing fetches everything that m says is on its way.
 func (s *session) peerIsClosing(m *closing) error {
 	s.Mu.Lock()
 	p := &s.peerCloses
@@ -136,7 +134,7 @@ func (s *session) peerIsClosing(m *closing) error {
 	return nil
 }
 
-// awaitLocked has st fetched, if the peer is closing.
+// awaitLocked fetches st, if the peer is closing.
 func (s *session) awaitLocked(st *stream) {
 	p := &s.peerCloses
 	if !p.begun || s.StateLocked() >= life.Closing {
@@ -150,7 +148,7 @@ func (s *session) awaitLocked(st *stream) {
 	s.WG.Go(func() { st.await(want) })
 }
 
-// arrivedWhole notes that nothing of a stream is missing any more.
+// arrivedWhole notes that a stream has arrived completely.
 func (s *session) arrivedWhole() {
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
@@ -158,8 +156,8 @@ func (s *session) arrivedWhole() {
 	s.answerClosingLocked()
 }
 
-// answerClosingLocked tells a peer that closes the session when nothing is
-// missing. If this end closes it too, nobody will read what is.
+// answerClosingLocked tells a closing peer when nothing is missing. If this end closes
+// too, it does not wait for the rest, which nobody will read.
 func (s *session) answerClosingLocked() {
 	p := &s.peerCloses
 	if p.begun && !p.told && (s.StateLocked() >= life.Closing || p.awaited == 0 && s.arrived >= p.opened) {
@@ -171,12 +169,12 @@ func (s *session) answerClosingLocked() {
 	}
 }
 
-// peerHasAll lets Close go on.
+// peerHasAll wakes Close.
 func (s *session) peerHasAll() error {
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
 	if s.StateLocked() < life.Closing {
-		return fmt.Errorf("%w: peer answers what was not asked", mux.ErrProtocol)
+		return fmt.Errorf("%w: peer answers a question that was not asked", mux.ErrProtocol)
 	}
 	select {
 	case <-s.control.answered:

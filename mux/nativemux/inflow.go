@@ -8,38 +8,38 @@ import (
 	"github.com/backdial/backdial/mux/internal/recv"
 )
 
-// What the applications of this end have read is credit that its peer gets back. It is
-// told when that is worth a message: when a quarter of the window has been read, or, while
+// What applications on this end have read is credit that the peer gets back. The peer is
+// told when that is worth a message: when a quarter of the window has been read or, while
 // the peer waits, every few milliseconds.
 
 // endedAtOnce is how many streams end before the peer is told, unless it waits.
 const endedAtOnce = 64
 
-// inflows is what has been read of all streams of a session.
+// inflows tracks what has been read on all streams of a session.
 type inflows struct {
 	window uint64        // bytes that may be unread
-	read   atomic.Uint64 // bytes in all
-	due    atomic.Uint64 // so many make it worth a message, if the peer counts
+	read   atomic.Uint64 // bytes in total
+	due    atomic.Uint64 // the value of read that is worth a message, if the peer counts
 
 	// Guarded by life.Session.Mu.
 	off       bool       // the peer does not count
 	counted   bool       // the peer counts, and has been told the limit
-	ended     []readSize // streams of which the peer has to know
+	ended     []readSize // streams that ended, of which the peer must know
 	peerWaits bool       // for credit
-	demands   uint64     // messages in which it said so
+	demands   uint64     // how many messages said so
 }
 
 // A readSize is how many bytes of a stream have been read.
 type readSize struct{ id, read uint64 }
 
-// An inflow is what has been read of one stream.
+// inflow tracks what has been read on one stream.
 type inflow struct {
 	read  atomic.Uint64 // bytes
 	ended atomic.Bool   // nothing more will be
 
 	// Guarded by life.Session.Mu.
-	told   uint64  // of read, what the peer knows
-	demand *demand // the last one of the peer, while it waits for credit
+	told   uint64  // what the peer knows of read
+	demand *demand // the latest of the peer, while it waits for credit
 }
 
 func (in *inflows) init(window int) {
@@ -47,7 +47,7 @@ func (in *inflows) init(window int) {
 	in.due.Store(math.MaxUint64)
 }
 
-// TakenLocked implements [recv.Supply]. What the application has read is credit.
+// TakenLocked implements [recv.Supply]. What the application has read becomes credit.
 func (st supply) TakenLocked(n int) {
 	st.accountLocked()
 	st.in.WakeLocked() // there is room
@@ -61,8 +61,7 @@ func (st supply) TakenLocked(n int) {
 	}
 }
 
-// settleLocked has the peer told, once, that nothing more of st will be read, if that is
-// so.
+// settleLocked tells the peer, once, that nothing more of st will be read, if that is so.
 func (st *stream) settleLocked() {
 	over := st.in.StateLocked() != recv.Open && st.in.BufferedLocked() == 0
 	if over && !st.inflow.ended.Swap(true) {
@@ -72,7 +71,7 @@ func (st *stream) settleLocked() {
 	}
 }
 
-// endedLocked notes that nothing more will be read of a stream.
+// endedLocked notes that nothing more of a stream will be read.
 func (s *session) endedLocked(id, read uint64) {
 	in := &s.inflows
 	if in.off {
@@ -84,7 +83,7 @@ func (s *session) endedLocked(id, read uint64) {
 	}
 }
 
-// sayRead has the peer told how much has been read, if it counts.
+// sayRead tells a peer that counts how much has been read.
 func (s *session) sayRead() {
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
@@ -98,7 +97,7 @@ func (s *session) sayReadLocked() {
 	}
 }
 
-// creditLocked is the peer's new limit, and what it does not know yet of the streams.
+// creditLocked returns the peer's new limit, and what it does not know yet about streams.
 func (s *session) creditLocked() (limit uint64, streams []readSize) {
 	for id, st := range s.streams {
 		if read := st.inflow.read.Load(); read != st.inflow.told && !st.inflow.ended.Load() {

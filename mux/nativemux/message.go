@@ -11,7 +11,7 @@ import (
 // maxMessages is how many messages may wait for a peer that takes none.
 const maxMessages = 64
 
-// errDeaf is the error of Send for a peer that has no control stream.
+// errDeaf is the error of Send if the peer has no control stream.
 var errDeaf = errors.New("native: send: the peer has not opened the stream for messages")
 
 // Send implements [mux.Session].
@@ -32,7 +32,7 @@ func (s *session) Send(message []byte) error {
 	return nil
 }
 
-// hearMessage takes a message off r.
+// hearMessage reads a message from r.
 func (s *session) hearMessage(r *bufio.Reader) error {
 	n, err := readUvarint(r)
 	if err != nil {

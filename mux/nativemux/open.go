@@ -8,7 +8,7 @@ import (
 	"github.com/backdial/backdial/internal/ctxerr"
 )
 
-// MayOpenLocked reports whether the peer has room for another stream. One that has no
+// MayOpenLocked reports whether the peer has room for another stream. A peer without a
 // control stream never says what it has accepted.
 func (s protocol) MayOpenLocked() (bool, error) {
 	switch {
@@ -26,7 +26,7 @@ func (s *session) wakeOpen() {
 	s.WakeOpenLocked()
 }
 
-// OpenLocked has the carrier open a stream. That waits while the peer allows no more.
+// OpenLocked makes the carrier open a stream, which waits while the peer allows no more.
 func (s protocol) OpenLocked(ctx context.Context) (*stream, error) {
 	s.opened++
 	cs, err := s.openCarrierLocked(ctx)
@@ -43,7 +43,7 @@ func (s protocol) OpenLocked(ctx context.Context) (*stream, error) {
 		s.WakeOpenLocked()
 		return nil, err
 	}
-	s.announced++ // the peer counts it, whatever becomes of it
+	s.announced++ // the peer counts it even if this Open fails
 	out := s.countStreamLocked(cs.ID())
 	if err != nil {
 		s.endedLocked(cs.ID(), 0)
@@ -65,8 +65,8 @@ func (s *session) openCarrierLocked(ctx context.Context) (carrier.Stream, error)
 	return s.conn.OpenStream(ctx)
 }
 
-// whileOpen returns a context that ends with ctx and when no stream can be
-// opened any more.
+// whileOpen returns a context that ends with ctx, and when no stream can be opened any
+// more.
 func (s *session) whileOpen(ctx context.Context) (context.Context, func()) {
 	if ctx.Done() == nil {
 		return s.opens, func() {}

@@ -10,54 +10,54 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// The peer bounds what this end has sent on all streams and its applications have not
-// read. That is credit: a Write takes it before it hands bytes to the carrier, the peer
-// returns it when its application reads, and when it drops a stream it says how much of
-// it was read, so that the rest is returned as well. The carrier's window of all streams
-// never fills up, and what is said on the control stream always gets through.
+// The peer limits what this end has sent on all streams and the peer's applications have
+// not read. That limit is credit: a Write takes it before it hands bytes to the carrier,
+// and the peer returns it when its application reads. When the peer drops a stream, it
+// says how much of it was read, which returns the rest. So the carrier's window for all
+// streams never fills up, and the control stream always gets through.
 //
-// A stream may have as much unread as there is credit left. So a few streams that are
-// not read take most of it, many share it evenly, and there is always some for one more.
+// A stream may have as much unread as there is credit left. So a few unread streams take
+// most of it, many share it evenly, and one more always gets some.
 
 const (
-	// chunk is how much a Write hands to the carrier at a time. More would be credit
-	// that the stream has and cannot use while its own window is full.
+	// chunk is how much a Write hands to the carrier at a time. With more, the stream
+	// would hold credit that it cannot use while its own window is full.
 	chunk = 64 << 10
 
-	// least is what a Write waits for, if it wants that much: less is not worth a turn.
+	// least is what a Write waits for, unless it wants less: less is not worth a turn.
 	least = 4 << 10
 
-	// maxCounted limits the streams that the peer has not ended, and maxEarly those that it
-	// has ended before they are known here. Both are more than a session has.
+	// maxCounted limits the streams that the peer has not ended, and maxEarly those that
+	// it has ended before this end knew them. Both are more than a session has.
 	maxCounted = 1 << 17
 	maxEarly   = 1 << 16
 )
 
-// An outflow is what has been sent on one stream. Guarded by outflows.mu.
+// outflow tracks what has been sent on one stream. Guarded by outflows.mu.
 type outflow struct {
 	id    uint64
 	sent  uint64        // bytes that have taken credit
-	read  uint64        // of them, bytes that the peer has read, as far as it has said
-	wake  chan struct{} // has a value when the Write that waits has to look again
-	wants int32         // bytes that it waits for, a chunk at most
-	given int32         // of them, bytes that it may send
-	ended bool          // the peer drops what else is sent
+	read  uint64        // how many of those the peer says it has read
+	wake  chan struct{} // has a value when the waiting Write must look again
+	wants int32         // bytes that it waits for, at most a chunk
+	given int32         // how many of those it may now send
+	ended bool          // the peer drops whatever else is sent
 }
 
-// outflows are those of a session.
+// outflows is the outflow of all streams of a session.
 type outflows struct {
 	mu      sync.Mutex // guards below
 	off     bool       // the peer does not count
-	limited bool       // the peer has told its limit
+	limited bool       // the peer has sent its limit
 	limit   uint64     // bytes that may be used
-	used    uint64     // bytes sent in all, less those that were dropped unread
+	used    uint64     // bytes sent in total, less those that were dropped unread
 	streams map[uint64]*outflow
-	early   map[uint64]struct{} // streams that ended before they were known here
+	early   map[uint64]struct{} // streams that ended before this end knew them
 	waiting []*outflow
-	said    bool // the peer was told that some wait
+	said    bool // the peer was told that some streams wait
 }
 
-// add begins to count for a stream, and returns for how many that is.
+// add starts counting for a stream, and returns how many streams are counted.
 func (f *outflows) add(id uint64) (o *outflow, counted int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -74,7 +74,7 @@ func (f *outflows) add(id uint64) (o *outflow, counted int) {
 	return o, len(f.streams)
 }
 
-// turnOff ends all counting: the peer does none.
+// turnOff ends all counting: the peer does not count.
 func (f *outflows) turnOff() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -82,8 +82,8 @@ func (f *outflows) turnOff() {
 	f.streams, f.early = nil, nil
 }
 
-// take returns how many of want bytes may be sent now. If that is none, the stream waits,
-// and say tells that the peer has to know.
+// take returns how many of want bytes may be sent now. If it is none, the stream waits,
+// and say reports whether the peer must know.
 func (f *outflows) take(o *outflow, want int) (n int, say bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -99,7 +99,7 @@ func (f *outflows) take(o *outflow, want int) (n int, say bool) {
 		o.wake = make(chan struct{}, 1)
 	}
 	f.waiting = append(f.waiting, o)
-	say = !f.said || len(f.waiting) <= 2 // one that waits alone harms no other
+	say = !f.said || len(f.waiting) <= 2 // a stream that waits alone harms no other
 	f.said = true
 	return 0, say
 }
@@ -111,7 +111,7 @@ func (f *outflows) roomLocked(o *outflow, want int) int {
 		return want
 	}
 	left, unread := int64(f.limit-f.used), int64(o.sent-o.read)
-	room := (left - unread) / 2 // what is left then is as much as is unread then
+	room := (left - unread) / 2 // then as much is left as is unread
 	if room < int64(min(want, least)) {
 		return 0
 	}
@@ -125,7 +125,7 @@ func (f *outflows) chargeLocked(o *outflow, n int) {
 	}
 }
 
-// giveBack returns n bytes of what was taken and not sent.
+// giveBack returns n bytes that were taken and not sent.
 func (f *outflows) giveBack(o *outflow, n int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -136,7 +136,7 @@ func (f *outflows) giveBack(o *outflow, n int) {
 	}
 }
 
-// granted returns what a Write that waits may send. If that is something, it waits no
+// granted returns what a waiting Write may send. If it is more than 0, the Write waits no
 // longer.
 func (f *outflows) granted(o *outflow) int {
 	f.mu.Lock()
@@ -161,7 +161,7 @@ func (f *outflows) leave(o *outflow) {
 	}
 }
 
-// rouse has a Write that waits look again.
+// rouse makes a waiting Write look again.
 func (f *outflows) rouse(o *outflow) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -175,7 +175,7 @@ func (o *outflow) rouseLocked() {
 	}
 }
 
-// grantLocked gives those that wait what there is room for.
+// grantLocked gives the available room to the streams that wait.
 func (f *outflows) grantLocked() {
 	f.waiting = slices.DeleteFunc(f.waiting, func(o *outflow) bool {
 		n := f.roomLocked(o, int(o.wants))
@@ -189,17 +189,17 @@ func (f *outflows) grantLocked() {
 	})
 }
 
-// raise notes the limit that the peer has told. Each stream's part of the message follows
-// with hasRead, and then settle.
+// raise notes the peer's new limit. The caller then calls hasRead for each stream in the
+// message, and settle.
 func (f *outflows) raise(limit uint64) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.off {
-		return fmt.Errorf("%w: peer counts bytes, and has not said that it would", mux.ErrProtocol)
+		return fmt.Errorf("%w: peer counts bytes without having announced it", mux.ErrProtocol)
 	}
-	limit = min(limit, 1<<62) // for the arithmetic
+	limit = min(limit, 1<<62) // avoids overflow
 	if f.limited && limit < f.limit {
-		return fmt.Errorf("%w: peer takes %d bytes in all, after it took %d", mux.ErrProtocol, limit, f.limit)
+		return fmt.Errorf("%w: peer takes %d bytes in total, after it took %d", mux.ErrProtocol, limit, f.limit)
 	}
 	f.limited, f.limit = true, limit
 	return nil
@@ -224,7 +224,8 @@ func (o *outflow) hasReadLocked(read uint64) error {
 	return nil
 }
 
-// hasEnded notes that the peer is done with a stream, of which it has read so many bytes.
+// hasEnded notes that the peer is done with a stream after it has read so many bytes of
+// it.
 func (f *outflows) hasEnded(id, read uint64) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -244,7 +245,7 @@ func (f *outflows) hasEnded(id, read uint64) error {
 	return nil
 }
 
-// endsEarlyLocked remembers a stream that has ended before it was known here.
+// endsEarlyLocked remembers a stream that ended before this end knew it.
 func (f *outflows) endsEarlyLocked(id, read uint64) error {
 	if read > 0 || len(f.early) == maxEarly {
 		return fmt.Errorf("%w: peer has ended stream %d after %d bytes, which it does not have", mux.ErrProtocol, id, read)
@@ -256,8 +257,9 @@ func (f *outflows) endsEarlyLocked(id, read uint64) error {
 	return nil
 }
 
-// settle gives what the peer has returned to those that wait, and reports whether it has
-// to know who still does. It asked, with a limit, or did not.
+// settle gives returned credit to the streams that wait, and reports whether the peer
+// must be told who still waits. asked says that the peer has sent a limit, to ask for
+// that.
 func (f *outflows) settle(asked bool) (say bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -270,13 +272,13 @@ func (f *outflows) settle(asked bool) (say bool) {
 	return say || f.said
 }
 
-// A demand is what a stream has sent, and what it wants to send.
+// demand is what a stream has sent, and what it wants to send.
 type demand struct {
 	id, sent, wants uint64
 	number          uint64 // of the peer's message
 }
 
-// demands are those of all streams of which something is not read, if any waits.
+// demands returns the demands of all streams with unread data, if any stream waits.
 func (f *outflows) demands() (all []demand) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -313,7 +315,7 @@ func (st *stream) takeCredit(want int) (int, error) {
 	}
 }
 
-// writeLimits returns the deadline of Write, and with which error it has to end.
+// writeLimits returns the deadline of Write, and the error with which it must end.
 func (st *stream) writeLimits() (deadline time.Time, err error) {
 	st.in.Lock()
 	defer st.in.Unlock()
@@ -326,7 +328,7 @@ func (st *stream) writeLimits() (deadline time.Time, err error) {
 	return *st.writeDeadline, err
 }
 
-// waitUntil waits for wake, or for a deadline, if there is one.
+// waitUntil waits for wake, or for deadline unless it is zero.
 func waitUntil(wake <-chan struct{}, deadline time.Time) {
 	if deadline.IsZero() {
 		<-wake

@@ -10,7 +10,7 @@ func (s protocol) PingLocked() {
 
 func (s protocol) MustAnswerLocked() bool { return true }
 
-// StuckLocked returns nil: the carrier finds out by itself if the peer takes nothing.
+// StuckLocked returns nil: the carrier itself notices a peer that takes nothing.
 func (s protocol) StuckLocked() error { return nil }
 
 // peerAnswers notes that the peer has answered the ping with this number.

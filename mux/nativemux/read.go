@@ -11,21 +11,20 @@ import (
 	"github.com/backdial/backdial/mux/internal/recv"
 )
 
-// Usually a Read takes what it returns from the carrier itself, and what nobody
-// reads stays there. But the carrier throws it away when the session ends, and does not
-// say how much it is. So a stream that nobody has read for a while, or never to its end,
-// is pumped: the session fetches its data, up to 32 KiB if there is room. That is little
-// enough for the carrier not to take it for a stream that needs a larger window. When the
-// peer closes the session, all streams are pumped dry, if there is room.
+// Usually a Read takes its bytes straight from the carrier, and what nobody reads stays
+// there. But the carrier throws that away when the session ends, and does not say how
+// much it is. So the session pumps a stream that nobody has read for a while, or not to
+// its end: it fetches the stream's data, up to 32 KiB if there is room. That is too
+// little for the carrier to enlarge the stream's window. When the peer closes the
+// session, all streams are pumped dry, if there is room.
 
-// neglect is how long a stream is not read, at least, before it is pumped.
+// neglect is how long a stream must be unread before it is pumped.
 const neglect = 100 * time.Millisecond
 
-// enough is how much a pump fetches of a stream that is not read.
+// enough is how much a pump fetches of an unread stream.
 const enough = 32 << 10
 
-// The sizes of what a pump reads at a time: it doubles while the carrier has
-// that much.
+// The sizes of a pump's reads: they double while the carrier has that much.
 const (
 	smallFetch = 2 << 10
 	largeFetch = 32 << 10
@@ -41,12 +40,13 @@ func (st *stream) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// A supply is a stream as its receiving half sees it.
+// supply is a stream as seen by its receiving half.
 type supply struct{ *stream }
 
 var _ recv.Supply = supply{}
 
-// AwaitLocked implements [recv.Supply]. It reads the carrier unless somebody else does.
+// AwaitLocked implements [recv.Supply]. It reads from the carrier unless another
+// goroutine does.
 func (st supply) AwaitLocked(p []byte) (filled int) {
 	st.awaited = true
 	if st.reading || st.pumped {
@@ -73,8 +73,8 @@ func (st *stream) fetchLocked(p []byte) (int, error) {
 	return st.cs.Read(p)
 }
 
-// arrivedLocked notes what a fetch has returned. How it ends is no news if the stream was
-// given up before.
+// arrivedLocked notes the result of a fetch. If the stream was given up before, its end
+// is no news.
 func (st *stream) arrivedLocked(n int, err error) {
 	st.received += uint64(n)
 	if n > 0 {
@@ -90,8 +90,8 @@ func (st *stream) arrivedLocked(n int, err error) {
 	st.in.WakeLocked()
 }
 
-// unread reports whether st has to be looked at again, and has it pumped if it
-// was not read since it was looked at before.
+// unread pumps st if it was not read since the last call, and reports whether to look at
+// st again.
 func (st *stream) unread() bool {
 	st.in.Lock()
 	defer st.in.Unlock()
@@ -106,8 +106,8 @@ func (st *stream) unread() bool {
 	return false
 }
 
-// await has everything fetched, and waits until want bytes have arrived in all
-// or the stream is finished.
+// await fetches everything, and waits until want bytes have arrived in total or the
+// stream is finished.
 func (st *stream) await(want uint64) {
 	defer st.s.arrivedWhole()
 	st.in.Lock()
@@ -132,7 +132,7 @@ func (st *stream) pumpLocked() {
 func (st *stream) pump() {
 	st.in.Lock()
 	defer st.in.Unlock()
-	for st.reading { // which comes to its end as if there were no pump
+	for st.reading { // that Read ends as if there were no pump
 		st.in.WaitLocked()
 	}
 	if st.in.StateLocked() != recv.Discarding {
@@ -160,9 +160,9 @@ func (st *stream) pump() {
 	st.settleLocked()
 }
 
-// reserveLocked returns how much the pump may fetch now: size, or little if the session would
-// hold too much then. It counts as held until accountLocked knows better, because the pumps
-// of other streams look at the same time.
+// reserveLocked returns how much the pump may fetch now: size, or little if the session
+// would then hold too much. It counts as held until accountLocked corrects that, because
+// the pumps of other streams reserve at the same time.
 func (st *stream) reserveLocked(size int) int {
 	if size == smallFetch {
 		return size
@@ -176,8 +176,8 @@ func (st *stream) reserveLocked(size int) int {
 }
 
 // hasEnoughLocked reports whether the pump has fetched what it may. If the session holds
-// too much, that is so little that a reader does not wait for others. A peer that says
-// that it closes the session may go on all the same.
+// too much, that is just enough for a reader not to wait for others. The pumps go on
+// regardless for a peer that closes the session.
 func (st *stream) hasEnoughLocked() bool {
 	switch {
 	case st.in.BufferedLocked() == 0:
@@ -188,11 +188,11 @@ func (st *stream) hasEnoughLocked() bool {
 	return !st.unlimited && st.in.BufferedLocked() >= enough
 }
 
-// accountLocked tells the session how much memory the stream holds now. If the
-// pump stands still, the carrier may hold a window more.
+// accountLocked tells the session how much memory the stream holds. If the pump stands
+// still, the carrier may hold another window.
 func (st *stream) accountLocked() {
 	holds := 0
-	if st.in.BufferedLocked() > 0 { // otherwise there is only what the pump waits with
+	if st.in.BufferedLocked() > 0 { // otherwise only the pump's waiting buffer
 		holds = st.in.MemoryLocked()
 	}
 	if holds != st.accounted {
@@ -209,7 +209,7 @@ func (st *stream) accountLocked() {
 	}
 }
 
-// windowLocked is what the carrier may hold of the stream: its window, if that has
+// windowLocked is how much of the stream the carrier may hold: its window, if that has
 // doubled whenever it could.
 func (st *stream) windowLocked() int {
 	size, most := st.s.windows.Stream, st.s.windows.MaxStream
@@ -219,7 +219,8 @@ func (st *stream) windowLocked() int {
 	return min(size, most)
 }
 
-// endReceivingLocked ends the receiving half for a reason that did not come from the carrier.
+// endReceivingLocked ends the receiving half for a reason that did not come from the
+// carrier.
 func (st *stream) endReceivingLocked(as recv.State, err error) {
 	st.in.EndLocked(as, err)
 	if as == recv.Discarding {
@@ -229,8 +230,7 @@ func (st *stream) endReceivingLocked(as recv.State, err error) {
 	}
 }
 
-// A watch looks at a session's streams now and then, while there are any that
-// nobody reads.
+// watch looks at a session's streams at intervals, while there are any that nobody reads.
 type watch struct {
 	due atomic.Bool // the timer runs
 
@@ -239,7 +239,7 @@ type watch struct {
 	stopped bool
 }
 
-// look has the streams of s looked at before long.
+// look schedules a look at the streams of s.
 func (w *watch) look(s *session) {
 	if w.due.Load() || w.due.Swap(true) {
 		return

@@ -13,16 +13,16 @@ const (
 	// answer is how often a peer that waits for credit is told what was read.
 	answer = 10 * time.Millisecond
 
-	// patience is that of a watch. There is always some credit for others, so what a
-	// stream holds that rests does not stop them.
+	// patience is that of a watch. There is always some credit for other streams, so a
+	// resting stream does not stop them.
 	patience = 5 * time.Second
 
-	// refresh is how often a peer that waits is told the same again, for it to say what
-	// it has sent.
+	// refresh is how often a waiting peer is told the same again, so that it says what it
+	// has sent.
 	refresh = 150 * time.Millisecond
 )
 
-// relieveLocked has the session's streams watched until memory is not short any more.
+// relieveLocked starts watching the session's streams, until memory is no longer short.
 func (s *session) relieveLocked() {
 	if !s.relieving && s.ErrLocked() == nil {
 		s.relieving = true
@@ -30,8 +30,7 @@ func (s *session) relieveLocked() {
 	}
 }
 
-// relieve returns credit to a peer that waits for it, and resets streams that are
-// abandoned.
+// relieve returns credit to a peer that waits for it, and resets abandoned streams.
 func (s *session) relieve() {
 	ticker := time.NewTicker(answer)
 	defer ticker.Stop()
@@ -53,7 +52,8 @@ func (s *session) relieve() {
 	}
 }
 
-// guess adds to what streams may hold whose peer does not say what it has sent.
+// guess changes the estimate of what streams hold if the peer does not say what it has
+// sent.
 func (s *session) guess(more int) {
 	if s.guessed.Add(int64(more)) <= int64(s.budget) || more < 0 {
 		return
@@ -65,7 +65,7 @@ func (s *session) guess(more int) {
 	}
 }
 
-// isShort reports whether memory is still short. If not, nobody watches any more.
+// isShort reports whether memory is still short. If not, the watch has ended.
 func (s *session) isShort() bool {
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
@@ -80,8 +80,8 @@ func (s *session) isShortLocked() bool {
 	return s.guessed.Load() > int64(s.budget)
 }
 
-// answerWaiting tells the peer what was read since it was said, or all the same. It
-// returns how much that is.
+// answerWaiting tells the peer how much was read, if that has changed from said, or
+// anyway is set. It returns how much that is.
 func (s *session) answerWaiting(said uint64, anyway bool) uint64 {
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
@@ -93,14 +93,14 @@ func (s *session) answerWaiting(said uint64, anyway bool) uint64 {
 	return said
 }
 
-// A load is what a stream weighs on memory.
+// A load is how much memory a stream uses.
 type load struct {
 	holds    int  // bytes that it may hold
 	waits    bool // the peer would send more
 	progress recv.Progress
 }
 
-// resetAbandoned resets streams until a quarter of the memory is free.
+// resetAbandoned resets abandoned streams until a quarter of the memory is free.
 func (s *session) resetAbandoned(w *recv.Watch[*stream]) {
 	loads, size := s.loads()
 	want := size/4 - size
@@ -117,8 +117,8 @@ func (s *session) resetAbandoned(w *recv.Watch[*stream]) {
 	}
 }
 
-// expendable returns the abandoned streams that are to be reset so that want bytes become
-// free: those that hold most first, and none for its own sake.
+// expendable returns the abandoned streams to reset to free want bytes: the fullest
+// first, and none if no other stream waits for its memory.
 func expendable(loads map[*stream]load, abandoned []*stream, want int) (reset []*stream) {
 	waiting := 0
 	for _, l := range loads {
@@ -136,7 +136,7 @@ func expendable(loads map[*stream]load, abandoned []*stream, want int) (reset []
 		if l.waits {
 			others--
 		}
-		if others == 0 { // nobody else needs its memory
+		if others == 0 { // no other stream needs its memory
 			continue
 		}
 		waiting = others
@@ -146,7 +146,7 @@ func expendable(loads map[*stream]load, abandoned []*stream, want int) (reset []
 	return reset
 }
 
-// loads returns what the session's streams hold, and how much they may in all.
+// loads returns what the session's streams hold, and how much they may hold in total.
 func (s *session) loads() (loads map[*stream]load, size int) {
 	s.Mu.Lock()
 	in := &s.inflows
@@ -167,8 +167,8 @@ func (s *session) loads() (loads map[*stream]load, size int) {
 	return loads, size
 }
 
-// demandedLocked is what the peer has said of a stream, also in messages before the last
-// one: what it has sent has to be read.
+// demandedLocked is what the peer has said about a stream, also in earlier messages: what
+// it has sent still has to be read.
 func (in *inflow) demandedLocked(last uint64) (l load) {
 	if d := in.demand; d != nil {
 		l.holds = int(max(int64(min(d.sent, 1<<62)-in.read.Load()), 0))
@@ -177,8 +177,8 @@ func (in *inflow) demandedLocked(last uint64) (l load) {
 	return l
 }
 
-// weigh adds to l what the stream knows of its load by itself, which is all if the peer does
-// not count.
+// weigh adds to l what the stream itself knows of its load, which is everything if the
+// peer does not count.
 func (st *stream) weigh(l load, counted bool) load {
 	st.in.Lock()
 	defer st.in.Unlock()
@@ -187,7 +187,7 @@ func (st *stream) weigh(l load, counted bool) load {
 		l.holds, l.waits = st.guess, st.guess > 0
 		l.progress.Holds = min(st.guess, st.in.BufferedLocked())
 	}
-	if st.awaited { // it is not its reader that is slow
+	if st.awaited { // not its reader is slow
 		l.progress.Holds = 0
 	}
 	if st.readAt > 0 {

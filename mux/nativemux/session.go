@@ -12,18 +12,17 @@ import (
 	"github.com/backdial/backdial/mux/internal/life"
 )
 
-// helloWait is how long a peer that says nothing is taken for one that has not
-// said anything yet.
+// helloWait is how long this end waits for hello before it assumes that the peer will say
+// nothing.
 const helloWait = time.Second
 
-// reserve is how many new streams' windows of a connection's are kept free, at
-// least.
+// reserve is how many new streams' windows are always kept free in the connection's
+// window.
 const reserve = 8
 
-// A session implements [mux.Session]. Its goroutines are one that takes the
-// streams that the peer opens, one that reads control messages, one that
-// writes them while there are any, and those that fetch the data of streams
-// that nobody reads. All end with the session; Close waits for them.
+// session implements [mux.Session]. One goroutine takes the streams that the peer opens,
+// one reads control messages, one writes them while there are any, and others fetch the
+// data of streams that nobody reads. All end with the session; Close waits for them.
 //
 // Locks are taken in the order stream.in, life.Session.Mu.
 type session struct {
@@ -32,7 +31,7 @@ type session struct {
 	listenSide bool
 	started    time.Time
 	windows    carrier.Windows
-	budget     int // bytes that streams may hold whose peer does not count
+	budget     int // bytes that streams may hold if the peer does not count
 	watch      watch
 
 	opens context.Context // cancelled when no stream can be opened any more
@@ -41,15 +40,15 @@ type session struct {
 	inflows  inflows
 	outflows outflows
 	held     atomic.Int64 // bytes of memory in the buffers of all streams
-	guessed  atomic.Int64 // bytes that all streams may hold whose peer does not count
+	guessed  atomic.Int64 // estimate of the bytes in all streams if the peer does not count
 
 	// Guarded by Mu.
 
-	streams    map[uint64]*stream // those that their user has not closed
-	opened     uint64             // streams that were opened here, or are about to be
-	announced  uint64             // streams that were opened here
+	streams    map[uint64]*stream // not closed by the user
+	opened     uint64             // streams that this end opened, or is about to
+	announced  uint64             // streams that this end opened
 	arrived    uint64             // streams that the peer opened
-	patient    *time.Timer        // has Open go on although the peer says nothing; or nil
+	patient    *time.Timer        // makes Open go on if the peer says nothing; or nil
 	control    control
 	peerCloses peerCloses
 	relieving  bool // relieve runs
@@ -71,11 +70,11 @@ func newSession(conn carrier.StreamConn, config mux.Config, listenSide bool) *se
 	s.inflows.init(creditable(s.windows, s.Config.ReceiveBuffer))
 	s.control.init(s.Config.AcceptBacklog, s.Pings.Asked)
 	if listenSide {
-		s.KeepAlive(s.Config) // the server begins when it has heard hello
+		s.KeepAlive(s.Config) // the server starts when it has heard hello
 	}
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
-	s.control.open = listenSide // by the first message
+	s.control.open = listenSide // the client may write at once; the server after the client's first message
 	s.control.counts = listenSide
 	s.sayLocked(func(c *control) { c.hello = true })
 	s.WG.Go(s.acceptStreams)
@@ -83,16 +82,16 @@ func newSession(conn carrier.StreamConn, config mux.Config, listenSide bool) *se
 	return s
 }
 
-// creditable is how much of a peer may be unread that counts: a sixteenth less than the
-// receive buffer, for what the carrier needs besides, and than the carrier's window of all
-// streams, for control messages.
+// creditable is how much may be unread if the peer counts: a sixteenth less than the
+// receive buffer, which leaves room for the carrier's own needs, and a sixteenth less
+// than the carrier's window for all streams, which leaves room for control messages.
 func creditable(w carrier.Windows, buffer int) int {
 	size := min(buffer, w.All)
 	return max(size-size/16, chunk)
 }
 
-// guessable is how much of a peer may be unread, by guessing, that does not count. The
-// carrier's window of all streams must not fill up, or all would wait.
+// guessable is how much, by estimate, may be unread if the peer does not count. The
+// carrier's window for all streams must not fill up, or all streams would wait.
 func guessable(w carrier.Windows, buffer int) int {
 	beside := max(reserve*w.Stream, w.MaxStream)
 	return max(min(buffer, w.All-beside), 1)
@@ -108,18 +107,18 @@ func (s *session) Accept(ctx context.Context) (mux.Stream, error) {
 	return life.Stream(s.Session.Accept(ctx))
 }
 
-// A protocol is a session as package life sees it.
+// protocol is a session as seen by package life.
 type protocol struct{ *session }
 
 var _ life.Protocol[*stream] = protocol{}
 
-// MayAcceptLocked reports false on the client until hello has been written: what is said on
-// streams comes after it, so the peer knows by then what to expect.
+// MayAcceptLocked returns false on the client until hello has been written: data on
+// streams follows hello, so by then the peer knows what to expect.
 func (s protocol) MayAcceptLocked() bool { return !s.listenSide || s.control.spoken }
 
 func (s protocol) AcceptedLocked(*stream) { s.acceptedLocked() }
 
-// LeaveLocked says nothing when the session closes, which says it too.
+// LeaveLocked says nothing if the session closes: closing says it too.
 func (s protocol) LeaveLocked() {
 	if s.StateLocked() == life.Draining {
 		s.sayLocked(func(c *control) { c.leaving = true })
@@ -146,8 +145,8 @@ func (s *session) acceptStreams() {
 	}
 }
 
-// arrive makes a stream of cs, unless it is one too many. An error means that the
-// peer goes on trying.
+// arrive makes a stream of cs, or refuses it if there are too many. An error means that
+// the peer keeps trying although it may open none.
 func (s *session) arrive(cs carrier.Stream) (bool, error) {
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
@@ -168,13 +167,13 @@ func (s *session) arrive(cs carrier.Stream) (bool, error) {
 	return true, nil
 }
 
-// reset tells the peer that nobody wants cs, and why.
+// reset tells the peer that nobody wants cs, with a code that says why.
 func reset(cs carrier.Stream, code uint32) {
 	cs.CancelRead(code)
 	cs.CancelWrite(code)
 }
 
-// spawn runs f as a goroutine of the session, unless that is over.
+// spawn runs f as a goroutine of the session, unless the session is over.
 func (s *session) spawn(f func()) {
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
@@ -183,11 +182,11 @@ func (s *session) spawn(f func()) {
 	}
 }
 
-// forget ends what the session has to do with st.
+// forget removes st from the session.
 func (s *session) forget(st *stream) {
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
-	if s.streams[st.cs.ID()] == st { // otherwise it was refused before it was accepted
+	if s.streams[st.cs.ID()] == st { // otherwise it was refused before anybody accepted it
 		delete(s.streams, st.cs.ID())
 		s.LeftLocked(st.fromPeer)
 	}
@@ -199,7 +198,7 @@ func (s *session) live() []*stream {
 	return protocol{s}.LiveLocked()
 }
 
-// lost is the error of a session that ended otherwise than by Close on this end.
+// lost is the error of a session that ended without Close on this end.
 func (s *session) lost(cause error) error {
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
@@ -207,7 +206,7 @@ func (s *session) lost(cause error) error {
 }
 
 func (s *session) lostLocked(cause error) error {
-	// Nobody may take the end of the session for the end of a stream.
+	// The end of a session must not look like the end of a stream.
 	if errors.Is(cause, io.EOF) || s.peerCloses.begun && !errors.Is(cause, mux.ErrProtocol) {
 		cause = mux.ErrClosedByPeer
 	}

@@ -14,36 +14,36 @@ import (
 	"github.com/backdial/backdial/mux/internal/recv"
 )
 
-// A stream implements [mux.Stream] on a stream of the carrier.
+// stream implements [mux.Stream] on a stream of the carrier.
 type stream struct {
 	s        *session
 	cs       carrier.Stream
 	fromPeer bool
 
-	writing sync.Mutex // held while cs.Write or cs.CloseWrite is called
+	writing sync.Mutex // held during cs.Write and cs.CloseWrite
 
 	in     recv.Half // its lock guards below
 	closed bool      // Close or Reset was called
 
 	// Receiving.
 	reading   bool          // a Read is in cs.Read
-	pumped    bool          // from now on only the pump calls it
+	pumped    bool          // only the pump calls cs.Read any more
 	awaited   bool          // a Read waits for bytes
-	touched   bool          // a Read has returned since the session looked
+	touched   bool          // a Read has returned since the session last looked
 	stalled   bool          // the pump stands still: it has fetched enough
-	unlimited bool          // everything is fetched that the budget has room for
+	unlimited bool          // the pump fetches whatever the budget has room for
 	inflow    inflow        // how much was read
-	readAt    time.Duration // of the session, when a Read returned the last bytes
-	accounted int           // memory of the buffer that is in session.held
-	guess     int           // bytes that the stream may hold, in session.guessed
-	received  uint64        // bytes in all
+	readAt    time.Duration // on the session's clock, when a Read last returned bytes
+	accounted int           // memory of the buffer counted in session.held
+	guess     int           // bytes that the stream may hold, counted in session.guessed
+	received  uint64        // bytes in total
 	forwarded time.Time     // the deadline of cs.Read
 
 	// Sending.
-	out           *outflow   // what took credit
-	sent          uint64     // bytes in all
-	finSent       bool       // CloseWrite, Close or Reset was called, and the peer told
-	over          bool       // the session gave it up: the peer must not see an end
+	out           *outflow   // tracks credit
+	sent          uint64     // bytes in total
+	finSent       bool       // the peer was told of CloseWrite, Close or Reset
+	over          bool       // the session gave it up: the peer must not see an orderly end
 	writeErr      error      // what Write returns
 	writeDeadline *time.Time // of cs.Write, and of the wait for credit; or nil
 }
@@ -108,7 +108,7 @@ func (st *stream) SetWriteDeadline(t time.Time) error {
 	}
 	if st.writeErr == nil { // otherwise the deadline is what wakes Write
 		if st.writeDeadline = nil; !t.IsZero() {
-			at := t // which is not to escape if it is zero
+			at := t // a zero t must not escape
 			st.writeDeadline = &at
 		}
 		st.cs.SetWriteDeadline(t)
@@ -149,7 +149,7 @@ func (st *stream) writeCarrier(p []byte) (int, error) {
 	switch {
 	case err == nil:
 		return n, nil
-	case st.writeErr != nil: // which woke cs.Write
+	case st.writeErr != nil: // it woke cs.Write
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return n, os.ErrDeadlineExceeded
 	default:
@@ -158,7 +158,7 @@ func (st *stream) writeCarrier(p []byte) (int, error) {
 	return n, st.writeErr
 }
 
-// streamErr is what the user of a stream is told, which the carrier reports err of.
+// streamErr turns the carrier's error err into the error for the stream's user.
 func (s *session) streamErr(err error) error {
 	if e, ok := errors.AsType[*carrier.CanceledError](err); ok {
 		return fmt.Errorf("native: %w", &mux.ResetError{Code: uint64(e.Code)})
@@ -166,8 +166,8 @@ func (s *session) streamErr(err error) error {
 	return s.lost(err)
 }
 
-// unfinished waits until a Write that was woken has returned, and returns how
-// many bytes have been written in all, unless the peer knows by itself.
+// unfinished waits until a Write that was woken has returned, and returns how many bytes
+// have been written in total. ok is false if the peer knows without being told.
 func (st *stream) unfinished() (written uint64, ok bool) {
 	st.writing.Lock()
 	defer st.writing.Unlock()
@@ -176,8 +176,8 @@ func (st *stream) unfinished() (written uint64, ok bool) {
 	return st.sent, !st.finSent
 }
 
-// wakeWriteLocked makes Write, of now and of later, fail with err, unless it
-// fails already.
+// wakeWriteLocked makes the current and later Writes fail with err, unless they fail
+// already.
 func (st *stream) wakeWriteLocked(err error) {
 	st.writeErr = cmp.Or(st.writeErr, err)
 	st.cs.SetWriteDeadline(past)
@@ -191,7 +191,7 @@ func (st *stream) CloseWrite() error {
 	case st.closed:
 		defer st.in.Unlock()
 		return st.writeErr
-	case st.finSent, errors.Is(st.writeErr, mux.ErrReset): // which Write and Read tell
+	case st.finSent, errors.Is(st.writeErr, mux.ErrReset): // Write and Read report it
 		st.in.Unlock()
 		return nil
 	case st.writeErr != nil:
@@ -221,7 +221,7 @@ func (st *stream) Close() error {
 		st.in.Unlock()
 		return nil
 	}
-	// Not after a Write that failed: what was written must not look like all.
+	// Not after a failed Write: what was written must not look complete.
 	finish, stop := !st.finSent && !st.over && st.writeErr == nil, st.in.StateLocked() != recv.Finished
 	st.finSent = st.finSent || finish
 	st.leaveLocked(errStreamClosed)
@@ -247,7 +247,7 @@ func (st *stream) ResetWithCode(code uint32) error {
 		st.in.Unlock()
 		return nil
 	}
-	tell := !st.over // otherwise the session has, or is about to
+	tell := !st.over // otherwise the session has told it, or is about to
 	st.finSent = st.finSent || tell
 	st.leaveLocked(errStreamReset)
 	st.in.Unlock()
@@ -258,22 +258,22 @@ func (st *stream) ResetWithCode(code uint32) error {
 	return nil
 }
 
-// leaveLocked ends the use of the stream on this end, for which err is why.
+// leaveLocked ends the use of the stream on this end, with err.
 func (st *stream) leaveLocked(err error) {
 	st.closed = true
-	st.writeErr = nil // whatever it was
+	st.writeErr = nil // whatever the error was
 	st.wakeWriteLocked(err)
 	st.endReceivingLocked(recv.Discarding, err)
 }
 
-// refuse gives the stream up for the reason err and tells the peer.
+// refuse gives the stream up with err and tells the peer.
 func (st *stream) refuse(err error) {
 	st.abort(recv.Discarding, err)
 	reset(st.cs, codeRefused)
 }
 
-// abort ends both halves for the reason err, which did not come from the stream's user. The
-// receiving one comes to the state as, unless it is beyond that.
+// abort ends both halves with err, for a reason other than the stream's user. The
+// receiving half changes to the state as, unless it is already beyond that.
 func (st *stream) abort(as recv.State, err error) {
 	st.in.Lock()
 	defer st.in.Unlock()

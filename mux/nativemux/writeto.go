@@ -7,12 +7,11 @@ import (
 	"github.com/backdial/backdial/mux/internal/readbuf"
 )
 
-// large has the buffers of a WriteTo that is busy.
+// large pools the buffers of busy WriteTos.
 var large = sync.Pool{New: func() any { return new([largeFetch]byte) }}
 
-// WriteTo implements [mux.WriterTo]. The carrier hands nothing over without a buffer.
-// That with which WriteTo waits is small, and it has a large one only for as long as it
-// fills it.
+// WriteTo implements [mux.WriterTo]. The carrier needs a buffer to hand anything over.
+// WriteTo waits with a small one, and uses a large one only while it fills it.
 func (st *stream) WriteTo(w io.Writer) (int64, error) {
 	small := make([]byte, smallFetch)
 	buf, borrowed := small, (*[largeFetch]byte)(nil)

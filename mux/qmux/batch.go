@@ -2,7 +2,7 @@ package qmux
 
 import "sync"
 
-// A batch is records that leave together, laid out as the connection wants them.
+// A batch holds records that are sent together, laid out as the connection needs them.
 type batch struct {
 	sized bool // records have a Size
 	limit int  // of a record, without its Size
@@ -10,12 +10,12 @@ type batch struct {
 	buf   []byte
 	begun bool  // the last record may get more frames
 	start int   // of the frames of the last record
-	ends  []int // of records that get no more
+	ends  []int // where the earlier records end
 
 	records [][]byte // memory for split
 
-	// The last frame, if it is one of data.
-	last   *stream // nil: it is not
+	// The last frame, if it carries data.
+	last   *stream // nil if it does not
 	lastAt int     // where its type is
 }
 
@@ -36,7 +36,8 @@ func (b *batch) Messages() [][]byte {
 	return b.split()
 }
 
-// Release gives b back. One that has grown out of proportion is left to the collector.
+// Release returns b to the pool. A batch that has grown too large is left to the
+// collector.
 func (b *batch) Release() {
 	if cap(b.buf) > 2*maxQueue {
 		return
@@ -46,8 +47,8 @@ func (b *batch) Release() {
 	batches.Put(b)
 }
 
-// reserve makes room for a frame of up to n bytes in one record, which is a new one
-// if there is not enough in the last.
+// reserve makes room for a frame of up to n bytes in one record. It begins a new record
+// if the last one has too little room.
 func (b *batch) reserve(n int) {
 	b.last = nil
 	if b.begun && len(b.buf)-b.start+n <= b.limit {
@@ -73,22 +74,22 @@ func (b *batch) seal() {
 	b.begun = false
 }
 
-// frame appends f, and payload behind it.
+// frame appends f and its payload.
 func (b *batch) frame(f frame, payload []byte) {
 	f.length = len(payload)
 	b.reserve(maxHeader + len(payload))
 	b.buf = append(f.append(b.buf), payload...)
 }
 
-// data appends a STREAM frame of st, with as many bytes of payload as f says.
+// data appends a STREAM frame of st with payload.
 func (b *batch) data(st *stream, f frame, payload []byte) {
 	b.reserve(maxStreamHeader + len(payload))
 	b.last, b.lastAt = st, len(b.buf)
 	b.buf = append(f.append(b.buf), payload...)
 }
 
-// finish makes the last frame the last of st, and reports whether it can: if it is one
-// of data on st.
+// finish sets the FIN bit on the last frame, and reports whether it could: the frame must
+// carry data of st.
 func (b *batch) finish(st *stream) bool {
 	if b.last != st {
 		return false
@@ -97,7 +98,7 @@ func (b *batch) finish(st *stream) bool {
 	return true
 }
 
-// split returns the records, which have been sealed and have no Size.
+// split returns the sealed records, which have no Size.
 func (b *batch) split() [][]byte {
 	start := 0
 	for _, end := range b.ends {
@@ -106,7 +107,7 @@ func (b *batch) split() [][]byte {
 	return b.records
 }
 
-// maxReason is how much of a reason is sent and kept.
+// maxReason is how much of a reason is sent and kept, in bytes.
 const maxReason = 512
 
 // close appends a CONNECTION_CLOSE frame.

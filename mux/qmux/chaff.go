@@ -2,9 +2,9 @@ package qmux
 
 import "time"
 
-// A chaff counts frames that carry nothing. They cost a peer as little as anything
-// can, and this end as much as others, so there is a limit to how many come without
-// any that do. For the session's reader.
+// chaff counts frames that carry nothing. They cost a peer almost nothing and this end as
+// much as any other frame, so only so many may come without one that carries something.
+// Used by the session's reader only.
 type chaff struct {
 	frames int
 	since  time.Time
@@ -12,8 +12,8 @@ type chaff struct {
 
 const (
 	maxChaff = 10000
-	// chaffTime is how long that many last a peer that does nothing wrong: pings may
-	// be all that there is to say for a long time.
+	// chaffTime is the time within which no honest peer sends that many. Pings may be all
+	// that a peer has to say for a long time.
 	chaffTime = 10 * time.Second
 )
 

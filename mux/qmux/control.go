@@ -1,23 +1,22 @@
 package qmux
 
-// A control is what the peer is to be told about the session, and of which streams it
-// is to be told something. What supersedes what was noted before takes its place, so
-// that a peer which reads nothing cannot have it grow. Guarded by session.Mu.
+// control holds frames to send, about the session and its streams. A newer value replaces
+// an older one, so a peer that never reads cannot make it grow. Guarded by session.Mu.
 type control struct {
 	ping       bool
-	pong       bool   // to the last ping
-	pongSeq    uint64 // of it
+	pong       bool   // answers the last ping
+	pongSeq    uint64 // of that ping
 	maxData    bool
 	maxStreams bool
 	accepted   bool
 	leaving    bool
 	messages   [][]byte
 	inMessages int       // bytes
-	streams    []*stream // that have something pending, and an id
+	streams    []*stream // with something pending, and an id
 	goodbye    *ConnectionError
 }
 
-// Pending is what the peer is to be told about a stream.
+// pending says which frames to send about a stream.
 type pending uint8
 
 const (
@@ -27,7 +26,7 @@ const (
 	pendingGrant
 )
 
-// pendLocked notes what the peer is to be told about st.
+// pendLocked notes that frames about st are to be sent.
 func (s *session) pendLocked(st *stream, what pending) {
 	if s.ErrLocked() != nil || s.writer.Muted() {
 		return
@@ -39,7 +38,7 @@ func (s *session) pendLocked(st *stream, what pending) {
 	s.flushLocked()
 }
 
-// appendLocked makes frames of what has been noted, as far as the peer may hear it now.
+// appendLocked turns the notes into frames, as far as the peer may have them yet.
 func (c *control) appendLocked(s *session, b *batch) {
 	if c.pong {
 		b.frame(frame{typ: framePong, seq: c.pongSeq}, nil)
@@ -99,8 +98,8 @@ func (c *control) appendStreamsLocked(s *session, b *batch) {
 	c.streams = rest
 }
 
-// appendPendingLocked makes frames of what the peer is to be told about st, and reports
-// whether there are any. That st is finished can only be said when all has been sent.
+// appendPendingLocked turns the notes about st into frames, and reports whether there
+// were any. FIN has to wait until everything has been sent.
 func (s *session) appendPendingLocked(b *batch, st *stream) bool {
 	what := st.pending
 	if st.early != nil {

@@ -10,23 +10,23 @@ import (
 	"github.com/backdial/backdial/mux/internal/recv"
 )
 
-// farewell is how long a session goes on that is about to end: for a peer that
-// broke the protocol to take the message that says so, or for this end to read
-// what has arrived on a carrier that cannot be written any more.
+// farewell is how long an ending session goes on: for a peer that broke the protocol to
+// take the message that says so, or for this end to read what has arrived on a carrier
+// that can no longer be written.
 const farewell = time.Second
 
-// Farewell lets everything leave that was written, says CONNECTION_CLOSE and, if the
-// connection can say that nothing more follows, waits until the peer has taken everything
-// and closes its end; only then is the connection closed, because closing one with unread
-// input makes TCP throw away what is still on its way.
+// Farewell sends everything that was written and CONNECTION_CLOSE. If the connection has
+// CloseWrite, it then waits until the peer has taken everything and closes its end. Only
+// then may the connection be closed: closing it with unread input makes TCP throw away
+// what is still on its way.
 func (s protocol) Farewell(ctx context.Context, _ []*stream) {
 	if s.flush(ctx) && s.sayGoodbye(ctx, &ConnectionError{Application: true}) {
 		<-s.read
 	}
 }
 
-// flush waits until all has been written that can be, and all that was kept for later.
-// It reports whether that is so.
+// flush waits until everything that can be written has been, including what was kept for
+// later. It reports whether it succeeded.
 func (s *session) flush(ctx context.Context) bool {
 	defer s.WakeAfter(ctx, &s.flushed)()
 	s.Mu.Lock()
@@ -38,8 +38,7 @@ func (s *session) flush(ctx context.Context) bool {
 }
 
 // sayGoodbye tells the peer why the session ends, and that nothing more follows. It
-// reports whether the connection could say that, so that there is something to wait
-// for.
+// reports whether the connection could say that, so that there is something to wait for.
 func (s *session) sayGoodbye(ctx context.Context, e *ConnectionError) bool {
 	s.Mu.Lock()
 	s.control.goodbye = e
@@ -51,7 +50,7 @@ func (s *session) sayGoodbye(ctx context.Context, e *ConnectionError) bool {
 }
 
 // awaitWriterLocked waits until the writer has nothing to do, and reports whether that
-// is so before ctx ends.
+// happened before ctx ended.
 func (s *session) awaitWriterLocked(ctx context.Context) bool {
 	defer s.WakeAfter(ctx, &s.flushed)()
 	for s.writer.Busy() && ctx.Err() == nil {
@@ -67,12 +66,12 @@ func (s *session) closeWrite() bool {
 	return c != nil && c.CloseWrite() == nil
 }
 
-// violation tells the peer that it broke the protocol, and ends the session. The
-// reader calls it when it is done.
+// violation tells the peer that it broke the protocol, and ends the session. The reader
+// calls it last.
 func (s *session) violation(e *ConnectionError) { s.reproach(e, s.records.drain) }
 
-// reproach tells the peer what it did, and ends the session when the peer has ended what
-// it sends, for which heardOut waits, but soon in any case.
+// reproach tells the peer what it did wrong. It ends the session when heardOut returns,
+// which waits until the peer has ended what it sends, or after farewell.
 func (s *session) reproach(e *ConnectionError, heardOut func()) {
 	ctx, cancel := context.WithTimeout(s.Context(), farewell)
 	defer cancel()
@@ -84,8 +83,9 @@ func (s *session) reproach(e *ConnectionError, heardOut func()) {
 	s.End(s.lost(e))
 }
 
-// answerEnd says that nothing more follows, to a peer that has, and waits until it ends
-// what it sends. Then the session is to end with err, and it does if that takes long.
+// answerEnd tells a peer that has finished sending that nothing more follows from here
+// either, and waits until the peer ends the connection. If that takes longer than
+// farewell, it ends the session with err.
 func (s *session) answerEnd(err error) {
 	ctx, cancel := context.WithTimeout(s.Context(), farewell)
 	defer cancel()
@@ -93,7 +93,7 @@ func (s *session) answerEnd(err error) {
 	defer late()
 	s.Mu.Lock()
 	s.PeerLeavesLocked()
-	s.writer.Mute() // but for what is being written
+	s.writer.Mute() // finish the write that is under way
 	written := s.awaitWriterLocked(ctx)
 	s.Mu.Unlock()
 	if written && s.closeWrite() {
@@ -101,8 +101,7 @@ func (s *session) answerEnd(err error) {
 	}
 }
 
-// Cut closes the connection first, so that what has been read before its end still
-// arrives.
+// Cut closes the connection first, so that what was read before its end still arrives.
 func (s protocol) Cut(live []*stream, err error) {
 	s.conn.Close()
 	s.budget.Close()

@@ -8,31 +8,30 @@ import (
 	"github.com/backdial/backdial/redact"
 )
 
-// Codes that QMux gives to streams, where their user gives none.
+// Codes of streams whose user gives none.
 const (
-	codeClosed  = 0 // by its user, who has read enough
-	codeRefused = 1 // nobody accepts it, or reads it, or its user has reset it
+	codeClosed  = 0 // its user closed it, having read enough
+	codeRefused = 1 // not accepted, not read, or reset by its user
 )
 
-// resetByPeer is the error of a direction of a stream that the peer has ended with a
-// code.
+// resetByPeer is the error of a direction of a stream that the peer ended with a code.
 func resetByPeer(code uint64) error { return fmt.Errorf("qmux: %w", &mux.ResetError{Code: code}) }
 
-// A ConnectionError is what a CONNECTION_CLOSE frame says (RFC 9000, section 19.19),
-// and part of the cause of the end of its session.
+// A ConnectionError is what a CONNECTION_CLOSE frame says (RFC 9000, section 19.19). It
+// is part of the cause of its session's end.
 type ConnectionError struct {
-	// Remote says that the frame is the peer's. One of this end's means that the
-	// peer broke the protocol; it matches [mux.ErrProtocol].
+	// Remote says that the peer sent the frame. Otherwise this end did, because the peer
+	// broke the protocol: the error then matches [mux.ErrProtocol].
 	Remote bool
 
-	// Application says that Code is the application's. Otherwise it is one of
-	// RFC 9000, section 20.1.
+	// Application says that Code is the application's. Otherwise Code is from RFC 9000,
+	// section 20.1.
 	Application bool
 
 	Code   uint64
 	Reason string
 
-	frame frameType // that is to blame, or 0
+	frame frameType // the offending one, or 0
 }
 
 func (e *ConnectionError) Error() string {
@@ -50,7 +49,7 @@ func (e *ConnectionError) Error() string {
 	return fmt.Sprintf("%s%s %#x: %s", who, what, e.Code, reason)
 }
 
-// Is reports whether target is [mux.ErrProtocol] and the error this end's.
+// Is reports whether target is [mux.ErrProtocol] and this end sent the frame.
 func (e *ConnectionError) Is(target error) bool { return target == mux.ErrProtocol && !e.Remote }
 
 // Transport error codes (RFC 9000, section 20.1).
@@ -76,8 +75,7 @@ var codeNames = map[uint64]string{
 	protocolViolation:       "PROTOCOL_VIOLATION",
 }
 
-// violation is the error of a peer that has broken the protocol with a frame of type
-// frame.
+// violation is the error of a peer that broke the protocol with a frame of type frame.
 func violation(code uint64, frame frameType, format string, args ...any) error {
 	return &ConnectionError{Code: code, Reason: fmt.Sprintf(format, args...), frame: frame}
 }
@@ -88,7 +86,7 @@ var (
 	errStreamHalfClosed = fmt.Errorf("qmux: stream: write after CloseWrite: %w", net.ErrClosed)
 )
 
-// closedByPeer is the cause of the end of a session that the peer has ended by a frame.
+// closedByPeer is the cause of the end of a session that the peer ended with a frame.
 func closedByPeer(e *ConnectionError) error {
 	switch {
 	case !e.Application:

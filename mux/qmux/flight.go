@@ -5,40 +5,40 @@ import (
 	"slices"
 )
 
-// A flight is what is on its way to a peer that is not of this library, and the
-// connection's credit that may be lost there.
+// flight tracks what is on its way to a peer of another library, and how much of the
+// connection's credit may be lost there.
 //
-// Whoever receives has to count all that comes, also of a stream that it has asked this
-// end to stop (RFC 9000, section 4.4). There are peers that do not: what was on its way
-// when they stopped the stream takes connection credit which they never return. If that
-// is more than half of their window, as a receiver returns credit when half of it has
-// been used, the session stands still for good.
+// A receiver must count everything that arrives, even on a stream that it has asked this
+// end to stop (RFC 9000, section 4.4). Some peers do not: they never return the credit
+// for what was on its way when they stopped the stream. A receiver returns credit when
+// half of its window has been used, so once more than half is lost, the session stands
+// still for good.
 //
-// So a stream may have little on its way, a quarter of what can still be lost, and what
-// has arrived is known by QX_PING: records are in order, so the answer says that all
-// before the request is there. Guarded by session.Mu.
+// So each stream may have only a little on its way: a quarter of what can still be lost.
+// QX_PING shows what has arrived: records are in order, so the answer proves that the
+// peer has everything sent before the request. Guarded by session.Mu.
 type flight struct {
-	window  uint64    // of the peer's connection; 0 for one of this library, and nothing to look after
-	streams []*stream // of which not all is known to have arrived
-	sweepAt int       // how many of them are worth a look
-	unasked uint64    // bytes that were sent after the last request
+	window  uint64    // of the peer's connection; 0 for a peer of this library, which needs no tracking
+	streams []*stream // with data that may not have arrived
+	sweepAt int       // the length at which streams is next cleared of streams that are over
+	unasked uint64    // bytes sent after the last request
 
-	lost      uint64 // bytes that the peer may never have counted, at most
+	lost      uint64 // at most so many bytes the peer may never have counted
 	credits   uint64 // how often it has returned credit
 	uncounted uint64 // bytes it had not counted then, and those of streams that it stopped since
 }
 
-// A flown is what has left of a stream.
+// flown is what was sent on a stream.
 type flown struct {
 	window      uint64 // what the peer allowed at first
 	arrived     uint64 // bytes that the peer is known to have
-	asked       uint64 // bytes that it has when it answers
-	flies       bool   // it is in flight.streams
-	credits     uint64 // flight.credits, when it sent for the last time
-	sinceCredit uint64 // bytes that were sent after that credit
+	asked       uint64 // bytes that the next answer proves
+	flies       bool   // whether it is in flight.streams
+	credits     uint64 // flight.credits when it last sent
+	sinceCredit uint64 // bytes sent after that credit
 }
 
-// joinLocked notes that st has been opened, of which the peer allows so much.
+// joinLocked notes that st has been opened with a window of so many bytes.
 func (f *flight) joinLocked(st *stream, window uint64) {
 	st.limit = window
 	if f.window > 0 {
@@ -47,26 +47,27 @@ func (f *flight) joinLocked(st *stream, window uint64) {
 }
 
 const (
-	// minFlight is how much of a stream may be under way in any case: a record.
+	// minFlight is how much of a stream may always be on its way: a record.
 	minFlight = minRecordSize
 
-	// askEvery is after how many bytes the peer is asked what has arrived, unless it
-	// is being asked already.
+	// askEvery is the number of bytes after which the peer is asked what has arrived,
+	// unless a request is under way.
 	askEvery = 64 << 10
 
-	// maxUnasked is after how many streams it is: each is remembered that long.
+	// maxUnasked is the number of streams after which it is asked: each one is remembered
+	// until then.
 	maxUnasked = 64
 
-	// maxUnanswered is how many streams are remembered that are over, by when the peer
-	// has to answer. Whoever does not answer loses the watch over what they may lose.
+	// maxUnanswered is how many finished streams are remembered until the peer answers. A
+	// peer that does not answer loses the protection of the others.
 	maxUnanswered = 1024
 )
 
-// fatal is how much the peer can lose before it returns no credit any more.
+// fatal is the loss after which the peer returns no more credit.
 func (f *flight) fatal() uint64 { return f.window / 2 }
 
-// roomLocked is how much more of st may leave now. When it is less than is worth a frame
-// st is woken when there is more.
+// roomLocked is how much more of st may be sent now. If that is not worth a frame, st is
+// woken when there is more.
 func (f *flight) roomLocked(st *stream) uint64 {
 	if f.window == 0 {
 		return math.MaxUint64
@@ -75,7 +76,7 @@ func (f *flight) roomLocked(st *stream) uint64 {
 	return most - min(st.sent-st.flown.arrived, most)
 }
 
-// departLocked notes that n bytes of st have been put into the batch.
+// departLocked notes that n bytes of st are in the batch.
 func (s *session) departLocked(st *stream, n uint64) {
 	f := &s.flight
 	if f.window == 0 {
@@ -104,7 +105,7 @@ func (f *flight) remember(st *stream) {
 	f.sweepAt = 2 * len(f.streams)
 }
 
-// asked notes that a request leaves behind all that has been put into the batch.
+// asked notes that the batch now has a request behind all its data.
 func (f *flight) asked() {
 	for _, st := range f.streams {
 		st.flown.asked = st.sent
@@ -112,7 +113,7 @@ func (f *flight) asked() {
 	f.unasked = 0
 }
 
-// answeredLocked notes that all has arrived which was sent before the last request.
+// answeredLocked notes that everything sent before the last request has arrived.
 func (s *session) answeredLocked() {
 	f := &s.flight
 	answered := slices.Clone(f.streams)
@@ -129,8 +130,8 @@ func (s *session) answeredLocked() {
 	}
 }
 
-// readLocked notes that the peer has let st have credit up to limit, as it does when it
-// has read what is a window less.
+// readLocked notes that the peer has raised the limit of st. A limit of L proves that the
+// peer has read L minus one window.
 func (f *flight) readLocked(st *stream, limit uint64) {
 	if st.flown == nil {
 		return
@@ -140,7 +141,7 @@ func (f *flight) readLocked(st *stream, limit uint64) {
 	}
 }
 
-// find returns the stream with this id of which not all is known to have arrived.
+// find returns the stream with this id if some of its data may not have arrived.
 func (f *flight) find(id uint64) *stream {
 	i := slices.IndexFunc(f.streams, func(st *stream) bool { return st.id == id })
 	if i < 0 {
@@ -160,11 +161,12 @@ func (s *session) stoppedLocked(st *stream) {
 		st.flown.sinceCredit = 0
 	}
 	f.lost = min(f.lost+st.sent-st.flown.arrived, f.uncounted)
-	st.flown.arrived = st.sent // it is not lost twice
+	st.flown.arrived = st.sent // count it as lost only once
 	s.watchCreditLocked()
 }
 
-// creditedLocked notes that the peer has returned credit, which says what it has counted.
+// creditedLocked notes that the peer has returned credit, which shows what it has
+// counted.
 func (s *session) creditedLocked() {
 	f := &s.flight
 	f.credits++

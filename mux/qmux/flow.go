@@ -9,27 +9,27 @@ import (
 	"github.com/backdial/backdial/mux/internal/window"
 )
 
-// An inflow is the connection's window: how much the peer may send on all streams
-// together. It is returned on receipt, as long as there is memory for what nobody has read
-// yet: streams that are not read must not stop others before that is used up. What the
-// peer may send and what is held are never more than that memory, so the peer waits then,
-// and no stream that is read has to be reset.
+// inflow is the connection's window: how much the peer may send on all streams together.
+// Its credit is returned on receipt as long as there is memory for unread data, so that
+// unread streams stop others only when that memory is used up. The credit given and the
+// data held never exceed that memory. At the limit the peer waits, and no stream that is
+// read has to be reset.
 //
-// The window begins small, because what is under way fills the queues of the path and the
-// caches of the processor, and grows as streams' windows do.
+// The window begins small, because data on its way fills the path's queues and the
+// processor's caches. It grows as the windows of streams do.
 type inflow struct {
 	budget *recv.Budget
 	most   uint64
 
 	mu       sync.Mutex // guards below
 	window   window.Window
-	received uint64 // bytes that have arrived, or will never
-	allowed  uint64 // bytes that the peer may send in all
+	received uint64 // bytes that have arrived, or never will
+	allowed  uint64 // bytes that the peer may send in total
 }
 
-// init sizes the window so that a stream does not have to wait for it, which is
-// returned when a quarter of it has been used: half as much again as the stream's, at first
-// and at most.
+// init sizes the window so that a single stream never waits for it. Credit is returned
+// when a quarter of the window has been used, so the window is half as large again as the
+// stream's, initially and at most.
 func (f *inflow) init(c *mux.Config, budget *recv.Budget) {
 	f.budget = budget
 	f.most = uint64(c.MaxWindow) / 2 * 3
@@ -38,19 +38,19 @@ func (f *inflow) init(c *mux.Config, budget *recv.Budget) {
 	f.allowed = f.roomLocked()
 }
 
-// roomLocked is how large the window can be now. What arrives takes up to twice its size,
-// as long as buffers are not full.
+// roomLocked is how large the window can be now. Unless buffers are full, what arrives
+// takes up to twice its size.
 func (f *inflow) roomLocked() uint64 { return min(f.window.Size, f.budget.Free()/2) }
 
-// told is what the peer may send in all.
+// told is what the peer may send in total.
 func (f *inflow) told() uint64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.allowed
 }
 
-// receive notes that n bytes arrive, or will never, and reports whether that is
-// allowed.
+// receive notes that n bytes have arrived, or never will, and reports whether the peer
+// was allowed to send them.
 func (f *inflow) receive(n uint64) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -61,8 +61,8 @@ func (f *inflow) receive(n uint64) bool {
 	return true
 }
 
-// extend raises what is allowed, and reports whether that is worth a frame. If memory is
-// what the peer waits for, it is to be called again when there is some.
+// extend raises what is allowed, and reports whether that is worth a frame. If the peer
+// waits for memory, call it again when there is some.
 func (f *inflow) extend(roundTrip time.Duration) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -73,7 +73,7 @@ func (f *inflow) extend(roundTrip time.Duration) bool {
 		return false
 	}
 	f.budget.Block()
-	return f.extendLocked(roundTrip) // by what was freed before that
+	return f.extendLocked(roundTrip) // count what was freed meanwhile
 }
 
 func (f *inflow) extendLocked(roundTrip time.Duration) bool {

@@ -2,11 +2,11 @@ package qmux
 
 import "bytes"
 
-// A frameType says what a frame is about.
+// A frameType is the type of a frame.
 type frameType uint64
 
-// The frames of QUIC that QMux has (RFC 9000, section 19), and two of its own. What
-// is not here is either prohibited or unknown, which is the same to a receiver.
+// The frames of QUIC that QMux has (RFC 9000, section 19), and its own two. All others
+// are prohibited or unknown, which is the same to a receiver.
 const (
 	framePadding            frameType = 0x00
 	frameResetStream        frameType = 0x04
@@ -30,9 +30,9 @@ const (
 
 // The bits of a STREAM frame's type.
 const (
-	bitFin frameType = 1 << iota // it is the last of its stream
-	bitLen                       // it says how long it is; otherwise it ends with the record
-	bitOff                       // it has an offset; otherwise that is 0
+	bitFin frameType = 1 << iota // last frame of its stream
+	bitLen                       // has a length; without it the frame ends with the record
+	bitOff                       // has an offset; without it the offset is 0
 )
 
 // The extension of this library: see the package documentation.
@@ -42,10 +42,9 @@ const (
 	frameLeaving  frameType = 0x1bacd1a4
 )
 
-// A frame is one message of the protocol, but for what comes in length bytes behind
-// its fields.
+// frame is one message of the protocol, without the length bytes that follow its fields.
 type frame struct {
-	typ    frameType // a STREAM frame's without its bits
+	typ    frameType // without the bits of a STREAM frame
 	id     uint64    // of the stream
 	offset uint64    // of STREAM; the final size of RESET_STREAM
 	fin    bool      // of STREAM
@@ -56,29 +55,29 @@ type frame struct {
 	length int       // of what follows: data, reason, parameters or message
 }
 
-// maxHeader is how many bytes a frame has at most, without what follows its fields:
-// a type and three integers.
+// maxHeader is the largest size of a frame without what follows its fields: a type and
+// three integers.
 const maxHeader = 4 * 8
 
 // maxStreamHeader is maxHeader of a STREAM frame.
 const maxStreamHeader = 1 + 3*8
 
-// maxStreamCount is the largest number of streams that an id can be given to.
+// maxStreamCount is the number of streams that there are ids for.
 const maxStreamCount = 1 << 60
 
-// parseFrame parses the frame that header begins with, and returns how many bytes of
-// it are not part of what follows. The frame's record has left more bytes, of which
-// header holds the first, maxHeader if there are so many.
+// parseFrame parses the frame at the start of header, and returns the length of its
+// fields. The record has left more bytes. header holds the first of them, at most
+// maxHeader.
 func (v *version) parseFrame(header []byte, left int) (f frame, n int, err error) {
 	p := parser{rest: header}
 	typ := frameType(p.varint())
 	if n := len(header) - len(p.rest); !p.short && n != varintLen(uint64(typ)) {
-		return f, 0, violation(protocolViolation, typ, "a frame type of %d bytes that fits into %d", n, varintLen(uint64(typ)))
+		return f, 0, violation(protocolViolation, typ, "a frame type in %d bytes that fits into %d", n, varintLen(uint64(typ)))
 	}
 	f.typ = typ
 	toEnd, hasLength := false, false
 	switch typ {
-	case framePadding: // as many as there are
+	case framePadding: // a run of them
 		n := len(header) - len(bytes.TrimLeft(header, "\x00"))
 		p.rest = header[n:]
 	case frameResetStream:
@@ -130,16 +129,16 @@ func (v *version) parseFrame(header []byte, left int) (f frame, n int, err error
 	return f, n, f.validate()
 }
 
-// validate reports what is out of range.
+// validate reports a field that is out of range.
 func (f *frame) validate() error {
 	switch f.typ {
 	case frameStream:
 		if f.offset+uint64(f.length) > maxVarint {
-			return violation(frameEncodingError, f.typ, "data beyond what a stream can have")
+			return violation(frameEncodingError, f.typ, "data beyond the largest offset of a stream")
 		}
 	case frameMaxStreamsBidi, frameMaxStreamsUni, frameStreamsBlockedBidi, frameStreamsBlockedUni:
 		if f.max > maxStreamCount {
-			return violation(frameEncodingError, f.typ, "%d streams, which cannot be", f.max)
+			return violation(frameEncodingError, f.typ, "%d streams, more than there are ids", f.max)
 		}
 	}
 	return nil
@@ -148,7 +147,7 @@ func (f *frame) validate() error {
 // A parser takes integers off a slice.
 type parser struct {
 	rest  []byte
-	short bool // there was less than was asked for
+	short bool // the slice ended too early
 }
 
 func (p *parser) varint() uint64 {
@@ -158,8 +157,8 @@ func (p *parser) varint() uint64 {
 	return v
 }
 
-// append appends f, up to what follows its fields. A STREAM frame always says how
-// long it is, so that others can follow.
+// append appends f up to what follows its fields. A STREAM frame always has a length, so
+// that other frames can follow.
 func (f *frame) append(b []byte) []byte {
 	switch f.typ {
 	case frameStream:

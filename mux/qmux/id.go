@@ -5,7 +5,7 @@ import (
 	"sort"
 )
 
-// The low bits of a stream's id say who opens it and in which directions it goes
+// The low bits of a stream's id say which end opens it and in which directions it goes
 // (RFC 9000, section 2.1). The rest is its index.
 const (
 	bitServer = 1 // the server opens it, otherwise the client
@@ -13,7 +13,7 @@ const (
 	idBits    = 2
 )
 
-// A side is an end of a session, in terms of the streams that it opens.
+// A side is an end of a session, with respect to the streams that it opens.
 type side uint64
 
 const (
@@ -21,25 +21,24 @@ const (
 	dialSide   side = bitServer // QUIC's server
 )
 
-// id is that of the stream which the side opens with an index.
+// id returns the id of this side's stream with the given index.
 func (s side) id(index uint64) uint64 { return index<<idBits | uint64(s) }
 
-// opens reports whether it is the side that opens streams with this id.
+// opens reports whether this side opens streams with that id.
 func (s side) opens(id uint64) bool { return side(id&bitServer) == s }
 
-// Arrived are the streams that a peer has opened. To use one opens all that have a
-// lower index; those are told from such as are over, although only one has been heard
-// of.
+// arrived tracks the streams that a peer has opened. The first frame of a stream opens
+// all streams with a lower index too; holes tells those, which are not over, from streams
+// that are.
 type arrived struct {
-	next  uint64 // after the highest index
-	holes []span // below it: what has not been heard of
+	next  uint64 // the highest index plus one
+	holes []span // indices below next that no frame has named yet
 }
 
-// A span is the indices from first to before end.
+// A span is the indices from first up to, but without, end.
 type span struct{ first, end uint64 }
 
-// add notes that the stream with this index has been heard of, and reports whether
-// that is news.
+// add notes a frame for the stream with this index, and reports whether it is the first.
 func (a *arrived) add(index uint64) bool {
 	if index >= a.next {
 		if index > a.next {

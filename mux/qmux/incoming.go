@@ -5,27 +5,27 @@ import (
 	"github.com/backdial/backdial/mux/internal/recv"
 )
 
-// Incoming are the streams that the peer opens. Guarded by session.Mu.
+// incoming tracks the streams that the peer opens. Guarded by session.Mu.
 type incoming struct {
 	arrived arrived
 
-	limit    uint64 // that the peer knows of, of streams that it opens, ever
+	limit    uint64 // how many streams the peer may open, ever, as it knows
 	accepted uint64 // streams that were accepted or refused
-	over     uint64 // of those, the ones of which neither end has more to say
+	over     uint64 // accepted streams on which neither end has more to say
 
-	reported    uint64 // accepted, as the peer knows
-	reportEvery uint64 // so often it is told: in time for one that waits
+	reported    uint64 // accepted, as last told to the peer
+	reportEvery uint64 // tell the peer after so many, in time for an Open that waits
 }
 
-// maxRefused is how many streams a peer that may open none can try to open
-// before that costs it the session.
+// maxRefused is how many streams a peer that may open none can try to open before it
+// loses the session.
 const maxRefused = 100
 
 // incomingLimitLocked is how many streams the peer may open, ever, and how many that
-// is when none are in use. A peer that knows the extension bounds by itself how many
-// wait to be accepted, and has those refused that are too many; for any other this is
-// what bounds them. Either way a stream makes room for another only when it has been
-// accepted and is over, so opening and resetting streams cannot exceed the limit.
+// would be with none in use. A peer that knows the extension itself limits how many wait
+// to be accepted, and has the excess refused; any other peer is limited here. In both
+// cases a stream makes room for another only when it has been accepted and is over, so
+// opening and resetting streams cannot exceed the limit.
 func (s *session) incomingLimitLocked() (limit, unused uint64) {
 	in := &s.incoming
 	streams, backlog := uint64(max(s.Config.MaxStreams, 0)), uint64(max(s.Config.AcceptBacklog, 0))
@@ -36,8 +36,8 @@ func (s *session) incomingLimitLocked() (limit, unused uint64) {
 	return min(in.over+streams, in.accepted+backlog), min(streams, backlog)
 }
 
-// grantStreamsLocked lets the peer open more streams, once that is worth a frame, and
-// unless it may open as many already as can wait to be accepted.
+// grantStreamsLocked lets the peer open more streams once that is worth a frame. It does
+// nothing while the peer may already open as many as can wait to be accepted.
 func (s *session) grantStreamsLocked() {
 	in := &s.incoming
 	limit, unused := s.incomingLimitLocked()
@@ -50,7 +50,7 @@ func (s *session) grantStreamsLocked() {
 	s.flushLocked()
 }
 
-// acceptedLocked notes that the peer's stream st will never wait to be accepted again.
+// acceptedLocked notes that the peer's stream st no longer waits to be accepted.
 func (s *session) acceptedLocked(st *stream) {
 	in := &s.incoming
 	st.accepted = true
@@ -66,8 +66,8 @@ func (s *session) acceptedLocked(st *stream) {
 	s.grantStreamsLocked()
 }
 
-// vacatedLocked notes that neither end has more to say on the peer's stream st, which does
-// not wait to be accepted: the peer may open another before this end goes on to Close.
+// vacatedLocked notes that neither end has more to say on the peer's accepted stream st.
+// The peer may open another even before this end calls Close.
 func (s *session) vacatedLocked(st *stream) {
 	s.incoming.over++
 	if !st.closed {
@@ -75,8 +75,8 @@ func (s *session) vacatedLocked(st *stream) {
 	}
 }
 
-// streamLocked returns the stream that a frame of type typ is about, or nil if that is
-// over. The first frame of a stream that the peer opens makes it.
+// streamLocked returns the stream that a frame of type typ is about, or nil if the stream
+// is over. The peer's first frame of a stream creates it.
 func (s *session) streamLocked(id uint64, typ frameType) (*stream, error) {
 	if st := s.streams[id]; st != nil {
 		return st, nil
@@ -91,17 +91,16 @@ func (s *session) streamLocked(id uint64, typ frameType) (*stream, error) {
 	case id&bitUni != 0 && (typ == frameStopSending || typ == frameMaxStreamData):
 		return nil, violation(streamStateError, typ, "frame for the wrong direction of stream %d", id)
 	case id&bitUni != 0:
-		return nil, violation(streamLimitError, typ, "unidirectional stream %d, where none is allowed", id)
+		return nil, violation(streamLimitError, typ, "unidirectional stream %d, but none is allowed", id)
 	case index >= s.incoming.limit:
-		return nil, violation(streamLimitError, typ, "stream %d, where %d are allowed", id, s.incoming.limit)
+		return nil, violation(streamLimitError, typ, "stream %d, but only %d are allowed", id, s.incoming.limit)
 	case !s.incoming.arrived.add(index):
 		return nil, nil
 	}
 	return s.arriveLocked(id, typ)
 }
 
-// arriveLocked makes a stream that the peer opens. If it is one too many, the peer is
-// told so.
+// arriveLocked creates a stream that the peer opens, or refuses it if there are too many.
 func (s *session) arriveLocked(id uint64, typ frameType) (*stream, error) {
 	admitted, err := s.AdmitLocked()
 	if err != nil {

@@ -6,23 +6,23 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// A sameRecord counts how often the peer was asked for a sign of life while it sent one
+// sameRecord counts how often the peer was asked for a sign of life while it sent one
 // record. Guarded by session.Mu.
 type sameRecord struct {
-	record uint64 // that was under way the last time
-	asked  int    // how often since it began
+	record uint64 // the record under way at the last request
+	asked  int    // requests since it began
 }
 
-// maxRecordAsks is how many times the peer is asked for a sign of life before it has
-// to be done with a record. A slow path may take a minute for one.
+// maxRecordAsks is how often the peer is asked for a sign of life before it must have
+// finished a record. A slow path may take a minute for one.
 const maxRecordAsks = 4
 
-// MustAnswerLocked reports false if the answer may be behind a record that was under way
-// already when the peer was asked.
+// MustAnswerLocked returns false if the answer may be behind a record that was already
+// under way at the request.
 func (s protocol) MustAnswerLocked() bool { return s.sameRecord.asked == 0 }
 
-// StuckLocked fails if what was written before is stuck, or what the peer sends comes drop
-// by drop.
+// StuckLocked returns an error if earlier writes are stuck, or a record of the peer
+// trickles in.
 func (s protocol) StuckLocked() error {
 	k := &s.sameRecord
 	k.asked++
@@ -35,12 +35,12 @@ func (s protocol) StuckLocked() error {
 	return s.Stuck(s.writer.Stuck())
 }
 
-// minKeepAlive is how often a peer is asked at most, however soon it takes a session for
-// idle.
+// minKeepAlive is the shortest interval of requests, however small the peer's idle
+// timeout is.
 const minKeepAlive = 20 * time.Millisecond
 
-// keepBusy has the peer asked so often that it does not take the session for idle,
-// which it does after so many milliseconds, if that is not 0.
+// keepBusy asks the peer often enough that it does not end the session as idle, which it
+// does after maxIdleTimeout milliseconds unless that is 0.
 func (s *session) keepBusy(maxIdleTimeout uint64) {
 	idle := time.Duration(min(maxIdleTimeout, uint64(time.Hour.Milliseconds()))) * time.Millisecond
 	if idle == 0 || s.Config.KeepAlive <= idle/2 {

@@ -8,8 +8,8 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// maxMessages is how many bytes of messages may wait for the carrier, besides as much
-// data as may: a session that is busy can still be told something.
+// maxMessages is how many bytes of messages may wait for the carrier beside the data, so
+// that a busy session can still send messages.
 const maxMessages = 64 << 10
 
 // Send implements [mux.Session].
@@ -24,7 +24,7 @@ func (s *session) Send(message []byte) error {
 	case s.writer.Muted():
 		return s.lost(errMuted)
 	case s.peer != nil && !s.peer.extended():
-		return errors.New("qmux: send: the peer has no messages")
+		return errors.New("qmux: send: the peer takes no messages")
 	case c.inMessages >= maxMessages:
 		return fmt.Errorf("qmux: send: %d bytes of messages wait for the peer to take them", c.inMessages)
 	}
@@ -34,7 +34,7 @@ func (s *session) Send(message []byte) error {
 	return nil
 }
 
-// hearMessage takes the message that f is about.
+// hearMessage reads the message in f.
 func (s *session) hearMessage(f frame, r *recordReader) error {
 	if f.length > mux.MaxMessage {
 		return violation(frameEncodingError, f.typ, "message of %d bytes", f.length)

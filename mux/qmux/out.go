@@ -8,28 +8,28 @@ import (
 	"github.com/backdial/backdial/mux/internal/writeloop"
 )
 
-// An out is what waits for the carrier, and who writes it. Guarded by session.Mu.
+// out holds what waits for the carrier. Guarded by session.Mu.
 //
-// A Write copies into the batch that leaves next: what is written while the writer is
-// busy leaves together. Everything that is not data is only noted, and becomes frames
-// when the writer takes the batch.
+// A Write copies into the batch that is sent next, so what is written while the writer is
+// busy is sent together. Everything except data is only noted, and becomes frames when
+// the writer takes the batch.
 type out struct {
-	batch   *batch         // nil for none
+	batch   *batch         // or nil
 	limit   int            // of a record
 	payload int            // of a frame
-	sent    uint64         // payload of all streams
-	maxData uint64         // of that, as the peer allows
+	sent    uint64         // payload bytes of all streams
+	maxData uint64         // how much of that the peer allows
 	data    writeloop.Mark // after the last of it
 
-	unannounced []*stream                // that have an id the peer has not heard of, in order
-	waiting     writeloop.Turns[*stream] // who wait for room in the batch or credit of the connection
+	unannounced []*stream                // with an id that the peer does not know yet, in order
+	waiting     writeloop.Turns[*stream] // that wait for room in the batch or for the connection's credit
 }
 
-// maxBatch is how many bytes a batch has before frames that are not data are left to the
-// next.
+// maxBatch is the size of a batch from which on frames without data wait for the next
+// one.
 const maxBatch = 2 * maxQueue
 
-// meet fits what is sent to the peer's parameters.
+// meet applies the peer's parameters to what is sent.
 func (o *out) meet(p *parameters) {
 	o.limit = int(min(p.maxRecordSize, sendRecordSize))
 	o.payload = min(o.limit-recordOverhead, maxPayload)
@@ -44,7 +44,7 @@ func (o *out) queued() int {
 	return len(o.batch.buf)
 }
 
-// batchLocked returns the batch that leaves next.
+// batchLocked returns the batch that is sent next.
 func (s *session) batchLocked() *batch {
 	o := &s.out
 	if o.batch == nil {
@@ -54,10 +54,10 @@ func (s *session) batchLocked() *batch {
 	return o.batch
 }
 
-// room is how many bytes of data there is room for in a batch of so many bytes.
+// room is how many bytes of data still fit into a batch of at most so many bytes.
 func (o *out) room(most int) uint64 { return uint64(max(most-o.queued()-maxStreamHeader-sizeLen, 0)) }
 
-// fillLocked gives what room there is to those who wait for it, a frame to each in turn.
+// fillLocked shares the room among the streams that wait for it, a frame to each in turn.
 func (s *session) fillLocked() {
 	o := &s.out
 	o.waiting.Serve(func() bool {
@@ -67,7 +67,7 @@ func (s *session) fillLocked() {
 	})
 }
 
-// flushLocked sees to it that what there is gets written.
+// flushLocked starts the writer if there is something to write.
 func (s *session) flushLocked() { s.writer.Flush() }
 
 // A written is a session as package writeloop sees it.
@@ -90,14 +90,14 @@ func (s written) Took(after time.Duration) { s.TookLocked(after) }
 
 func (s written) Flushed() { s.flushed.Broadcast() }
 
-// Failed lets the reader go on for a while: what has arrived may be complete. It gets at
-// it, and finds the end.
+// Failed lets the reader go on for a while: what has arrived may be complete, and the
+// reader finds its end.
 func (s written) Failed(err error) {
 	time.AfterFunc(farewell, func() { s.End(s.lost(fmt.Errorf("write: %w", err))) })
 }
 
-// takeLocked returns the batch that leaves next, with all that is to be said, or nil if
-// there is nothing.
+// takeLocked returns the batch to send next, including all notes, or nil if there is
+// nothing to send.
 func (s *session) takeLocked() *batch {
 	b := s.batchLocked()
 	s.announceLocked(nil)
@@ -111,9 +111,9 @@ func (s *session) takeLocked() *batch {
 	return b
 }
 
-// announceLocked has the peer hear of all new streams up to st, or of all if that is
-// nil, for which its own frames are enough if there are some. Ids reach the peer in
-// their order.
+// announceLocked tells the peer of all new streams up to st, or of all new streams if st
+// is nil. A stream's own frames announce it if there are any. Ids reach the peer in
+// order.
 func (s *session) announceLocked(st *stream) {
 	if st != nil && st.announced {
 		return

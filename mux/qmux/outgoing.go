@@ -5,23 +5,23 @@ import (
 	"slices"
 )
 
-// Outgoing are the streams that are opened on this end. Guarded by session.Mu.
+// outgoing tracks the streams that this end opens. Guarded by session.Mu.
 type outgoing struct {
-	unnamed  []*stream // that wait for an id, in order
-	named    uint64    // streams that have one; the index of the next
-	accepted uint64    // of those, as the peer says
-	unended  int       // streams that are closed, but the peer has not ended them
+	unnamed  []*stream // waiting for an id, in order
+	named    uint64    // how many have one; the index of the next
+	accepted uint64    // how many of those the peer has accepted
+	unended  int       // closed here, but not yet ended by the peer
 }
 
-// opened is how many streams have been opened.
+// opened is how many streams this end has opened.
 func (o *outgoing) opened() uint64 { return o.named + uint64(len(o.unnamed)) }
 
 // maxUnended bounds outgoing.unended. A peer of this library allows fewer. Another may
-// allow any number, and end none.
+// allow any number and end none.
 const maxUnended = 1 << 15
 
-// MayOpenLocked reports whether the peer has room for another stream. One that does
-// not say what it has accepted says how many it takes instead, by MAX_STREAMS.
+// MayOpenLocked reports whether the peer has room for another stream. A peer that does
+// not report what it has accepted limits streams by MAX_STREAMS instead.
 func (s protocol) MayOpenLocked() (bool, error) {
 	o := &s.outgoing
 	backlog := uint64(max(s.Config.AcceptBacklog, 0))
@@ -36,7 +36,7 @@ func (s protocol) MayOpenLocked() (bool, error) {
 	return true, nil
 }
 
-// OpenLocked opens a stream. Before the peer's parameters are known it has no id.
+// OpenLocked opens a stream. It gets no id before the peer's parameters are known.
 func (s protocol) OpenLocked(context.Context) (*stream, error) {
 	st := newStream(s.session)
 	s.outgoing.unnamed = append(s.outgoing.unnamed, st)
@@ -46,8 +46,8 @@ func (s protocol) OpenLocked(context.Context) (*stream, error) {
 	return st, nil
 }
 
-// nameLocked gives ids to the streams that wait for one, as far as the peer lets it.
-// The peer learns of each by its first frame, in the order of the ids.
+// nameLocked gives ids to waiting streams, as far as the peer allows. The peer learns of
+// each by its first frame, in the order of the ids.
 func (s *session) nameLocked() {
 	o := &s.outgoing
 	for len(o.unnamed) > 0 && o.named < s.peer.maxStreams {

@@ -5,7 +5,7 @@ import "slices"
 // A paramID names a transport parameter.
 type paramID uint64
 
-// Transport parameters that this package knows (RFC 9000, section 18.2, and section 6
+// The transport parameters that this package uses (RFC 9000, section 18.2, and section 6
 // of the draft).
 const (
 	paramMaxIdleTimeout                 paramID = 0x01
@@ -19,21 +19,21 @@ const (
 	paramBacklog                        paramID = 0x1bacd1a1 // of the extension
 )
 
-// prohibited reports whether id is one of QUIC that has no meaning in QMux.
+// prohibited reports whether id is a parameter of QUIC that QMux prohibits.
 func (id paramID) prohibited() bool {
 	return id == 0x00 || id == 0x02 || id == 0x03 || 0x0a <= id && id <= 0x10
 }
 
-// minRecordSize is the least that a peer takes as one record, and the most that may
-// be sent to one that has not said anything yet.
+// minRecordSize is the smallest maximum record size of a peer, and the largest record
+// that may be sent before the peer's parameters are known.
 const minRecordSize = 16382
 
-// Parameters are what an end says of itself when a session begins.
+// parameters are the settings that an end declares when a session begins.
 type parameters struct {
 	maxIdleTimeout                 uint64 // in milliseconds; 0 for none
 	initialMaxData                 uint64
 	initialMaxStreamDataBidiLocal  uint64 // for streams that the declarer opens
-	initialMaxStreamDataBidiRemote uint64 // for those that its peer opens
+	initialMaxStreamDataBidiRemote uint64 // for streams that its peer opens
 	initialMaxStreamDataUni        uint64
 	initialMaxStreamsBidi          uint64
 	initialMaxStreamsUni           uint64
@@ -44,11 +44,11 @@ type parameters struct {
 	backlog uint64
 }
 
-// A param is one of the parameters, all of which are numbers.
+// A param is one of the parameters. All are numbers.
 type param struct {
 	id       paramID
 	value    *uint64
-	absent   uint64 // what it means that there is none
+	absent   uint64 // the value if the parameter is absent
 	min, max uint64
 }
 
@@ -66,7 +66,7 @@ func (p *parameters) all() []param {
 	}
 }
 
-// append appends the parameters that are not what absence means.
+// append appends the parameters whose value differs from that of an absent one.
 func (p *parameters) append(b []byte) []byte {
 	for _, param := range p.all() {
 		if v := *param.value; v != param.absent {
@@ -78,7 +78,7 @@ func (p *parameters) append(b []byte) []byte {
 	return b
 }
 
-// parseParameters parses what follows in a QX_TRANSPORT_PARAMETERS frame.
+// parseParameters parses the payload of a QX_TRANSPORT_PARAMETERS frame.
 func (v *version) parseParameters(b []byte) (*parameters, error) {
 	p := new(parameters)
 	known := p.all()
@@ -106,7 +106,7 @@ func (v *version) parseParameters(b []byte) (*parameters, error) {
 		seen[i] = true
 		number, n := consumeVarint(value)
 		if n == 0 || n != len(value) {
-			return nil, violation(transportParameterError, v.parameters, "parameter %#x of %d bytes is no integer", uint64(id), len(value))
+			return nil, violation(transportParameterError, v.parameters, "parameter %#x of %d bytes is not an integer", uint64(id), len(value))
 		}
 		if number < known[i].min || number > known[i].max {
 			return nil, violation(transportParameterError, v.parameters, "parameter %#x is %d, want %d to %d", uint64(id), number, known[i].min, known[i].max)

@@ -1,30 +1,29 @@
 package qmux
 
-// Pings are the requests of both ends.
+// pings counts the requests of both ends.
 type pings struct {
-	sent uint64 // how many QX_PING requests; the sequence number of the last
+	sent uint64 // QX_PING requests sent; the sequence number of the last
 
-	// For the reader.
+	// Used by the reader only.
 	heard    bool   // the peer has asked
-	heardSeq uint64 // and this was the last
+	heardSeq uint64 // the sequence number of its last request
 }
 
-// PingLocked has the peer asked for an answer.
+// PingLocked sends a request.
 func (s protocol) PingLocked() {
 	s.control.ping = true
 	s.flushLocked()
 }
 
-// nextPingLocked returns the sequence number of a request that leaves now. They increase
-// (section 8 of the draft).
+// nextPingLocked returns the sequence number of the next request. They increase (section
+// 8 of the draft).
 func (s *session) nextPingLocked() uint64 {
 	s.pings.sent++
 	s.Pings.Asked()
 	return s.pings.sent
 }
 
-// handlePing has a request answered. If more come before that is done, the last will
-// do.
+// handlePing answers a request. If more arrive first, one answer to the last is enough.
 func (s *session) handlePing(f frame) error {
 	p := &s.pings
 	if p.heard && f.seq <= p.heardSeq {
@@ -43,7 +42,7 @@ func (s *session) handlePong(f frame) (useful bool, err error) {
 	defer s.Mu.Unlock()
 	p := &s.pings
 	if f.seq == 0 || f.seq > p.sent {
-		return false, violation(protocolViolation, f.typ, "response to ping %d, of %d", f.seq, p.sent)
+		return false, violation(protocolViolation, f.typ, "response to ping %d, but only %d were sent", f.seq, p.sent)
 	}
 	if useful = s.AnsweredLocked(f.seq == p.sent); useful {
 		s.answeredLocked()

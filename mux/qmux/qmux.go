@@ -1,8 +1,8 @@
-// Package qmux is the multiplexer of QMux: the streams of QUIC, with its frames, on
-// any connection that is reliable and keeps order.
+// Package qmux is the multiplexer of QMux: the streams and frames of QUIC on any
+// reliable, ordered connection.
 //
-// It speaks draft-ietf-quic-qmux-02, and can be the peer of other implementations,
-// such as the npm package @moq/qmux in a browser, which package internal/test/interop tests:
+// It speaks draft-ietf-quic-qmux-02, also with other implementations, such as the npm
+// package @moq/qmux in a browser, which package internal/test/interop tests:
 //
 //	new Session(url, {protocols: ["qmux-02.backdial.1"]})
 //
@@ -11,76 +11,76 @@
 // On a byte stream a record begins with its Size (section 4 of the draft). On a
 // connection that carries messages ([carrier.MessageConn]), such as a WebSocket, each
 // binary message is one record and has no Size. The end that dialled the carrier is
-// QUIC's client, so the streams that the dial side opens have the ids 1, 5, 9, …
+// QUIC's client, so the dial side opens streams 1, 5, 9, …
 //
-// Close of a stream ends what this end sends (FIN); the peer is asked to stop
-// (STOP_SENDING, with code 0) if it waits for room, or when more arrives of what nobody
-// reads any more. A stream that is refused, reset by its user, or given up because it
-// is not read, is reset both ways with code 1, or that of ResetWithCode ([mux.CodeResetter]). The
-// peer's code is in a [*mux.ResetError].
+// Close of a stream ends what this end sends (FIN). It asks the peer to stop
+// (STOP_SENDING, with code 0) if the peer waits for room, or when more data arrives. A
+// stream is reset both ways if this end refuses it, its user resets it, or nobody reads
+// it. The code is 1, or that of ResetWithCode ([mux.CodeResetter]). The peer's code is in
+// a [*mux.ResetError].
 //
-// Close of a session sends CONNECTION_CLOSE of the application, with code 0; one that
-// broke the protocol is told with which error. A carrier that ends without that was
-// cut. Unidirectional streams and datagrams are not offered.
+// Close of a session sends CONNECTION_CLOSE of the application, with code 0. A peer that
+// broke the protocol gets CONNECTION_CLOSE with the transport error. If the carrier ends
+// without either, the connection was cut. Unidirectional streams and datagrams are not
+// offered.
 //
 // # The extension
 //
-// What QMux cannot say, and this library does, is said only to a peer that declares
-// the transport parameter 0x1bacd1a1. Its value is how many streams the peer opens
-// before it waits for one to be accepted. The frames, all fields of which are integers
-// of variable length:
+// Some things that this library says have no frame in QMux. It says them only to a peer
+// that declares the transport parameter 0x1bacd1a1. The parameter's value is how many
+// streams the peer opens before it waits for one to be accepted. All fields of these
+// frames are variable-length integers:
 //
-//	0x1bacd1a2  accepted: of the streams that the peer opened, so many are accepted or
+//	0x1bacd1a2  accepted: how many of the peer's streams have been accepted or
 //	            refused
-//	0x1bacd1a3  message: length, and so many bytes, which are given to
+//	0x1bacd1a3  message: length, then so many bytes for
 //	            [mux.Config.OnMessage]
-//	0x1bacd1a4  leaving: no new streams, please
+//	0x1bacd1a4  leaving: open no new streams
 //
-// Without it there are no messages, the peer of a session that drains sees its new
-// streams refused, and how many streams wait to be accepted is bounded by MAX_STREAMS:
-// a peer waits where one of this library is refused.
+// Without the extension there are no messages, a session that shuts down refuses the
+// peer's new streams, and MAX_STREAMS bounds how many streams wait to be accepted: the
+// peer waits where a peer of this library is refused.
 //
 // # Flow control
 //
-// Streams begin with a window of [mux.Config.Window], which grows with the path up to
-// MaxWindow. So does the window of the whole connection, which is half as large again.
-// It is returned on receipt and not when something is read, so that streams which are
-// not read do not stop those that are: it bounds what is under way, for all streams
-// together, and so how long a small write waits behind large ones. What nobody reads is
-// bounded by [mux.Config.ReceiveBuffer]: credit is returned only as far as there is memory,
-// and an eighth of that stays apart for buffers that are not full. So the peer waits for
-// readers when there is none. Towards a peer that has another policy, streams that it does
-// not read may stop all others.
+// A stream begins with a window of [mux.Config.Window], which grows with the path up to
+// MaxWindow. The window of the whole connection is half as large again and grows too. Its
+// credit is returned on receipt and not on Read, so unread streams do not stop others: it
+// bounds what all streams together have on their way, and so how long a small write waits
+// behind large ones. [mux.Config.ReceiveBuffer] bounds unread data: credit is returned
+// only while there is memory, of which an eighth is reserved for buffers that are partly
+// filled. Without memory the peer waits for readers. A peer with another policy may stop
+// all streams when some are not read.
 //
 // # Peers that lose credit
 //
-// A peer has to count all that arrives, also on a stream that it has stopped (RFC 9000,
-// section 4.4). Some do not: @moq/qmux 0.3.3 forgets what is on its way when its
-// application cancels a stream: that much of the connection's window is lost. With more
-// than half of it lost, a peer that returns credit when half has been used returns none
-// any more. With the package's defaults, a window of 1 MiB and 256 KiB for a stream,
-// four streams have the session stand still for good.
+// A peer must count everything that arrives, even on a stream that it has stopped (RFC
+// 9000, section 4.4). Some do not. When an application cancels a stream, @moq/qmux 0.3.3
+// forgets what is on its way, and that much of the connection's window is lost. A peer
+// that returns credit when half has been used returns none once more than half is lost.
+// With that package's defaults, a window of 1 MiB and 256 KiB for a stream, four
+// cancelled streams stop the session for good.
 //
-// Towards a peer that has not declared the extension, a stream therefore has a quarter
-// of what can still be lost on its way, and a record in any case: 128 KiB to begin with,
-// and less after streams were stopped. What has arrived is asked with QX_PING. So
-// dozens of streams can be stopped at their worst moment. A session ends with an error
-// that says so, which matches [mux.ErrProtocol], when more may be lost than half of the
-// window, there is no credit left, somebody waits for it, and none has come for ten
-// seconds. A peer that merely does not read is waited for, for ever.
+// So towards a peer without the extension, a stream has at most a quarter of what can
+// still be lost on its way, but always one record: 128 KiB initially, and less after
+// streams were stopped. QX_PING asks what has arrived. Dozens of streams can then be
+// stopped at the worst moment. A session ends with an error that says so and matches
+// [mux.ErrProtocol] when more than half of the window may be lost, there is no credit
+// left, a Write waits for it, and none has come for ten seconds. If the peer merely does
+// not read, the session waits for it indefinitely.
 //
-// Whoever uses that package should ask for a larger window:
+// Users of that package should ask for a larger window:
 //
 //	new Session(url, {protocols: ["qmux-02.backdial.1"], config: {maxData: 16n << 20n}})
 //
-// From 2 MiB on streams are not slowed down to begin with, and the larger the window,
-// the more streams it takes to lose it. It also is what streams can hold that are not
-// read, before they stop all others.
+// From 2 MiB on, streams are not slowed down initially, and the larger the window, the
+// more stopped streams it survives. It also bounds what unread streams can hold before
+// they stop all others.
 //
 // # Memory
 //
-// In front of the carrier wait 65 KiB of data at most, 16 KiB more if they are small
-// writes, and besides no more than the latest of each thing that there is to say.
+// At most 65 KiB of data wait for the carrier, plus 16 KiB if they are small writes, and
+// the latest value of each control frame.
 package qmux
 
 import (
@@ -91,8 +91,7 @@ import (
 
 const name = "qmux"
 
-// New returns the multiplexer. Its name is "qmux", its protocol "qmux-02.backdial.1",
-// and its streams are a [*stream].
+// New returns the multiplexer. Its name is "qmux" and its protocol "qmux-02.backdial.1".
 func New() mux.Muxer { return muxer{draft02} }
 
 type muxer struct{ version *version }

@@ -9,7 +9,7 @@ import (
 )
 
 // readLoop takes records from the carrier until the session ends. It waits for nothing
-// else, so no stream can hold up another, nor can a peer that reads nothing.
+// else, so neither a stream nor a peer that reads nothing can block the others.
 func (s *session) readLoop() {
 	defer close(s.read)
 	err := s.readRecords()
@@ -52,7 +52,7 @@ func (s *session) readRecords() error {
 }
 
 func (s *session) readFrame(r *recordReader) error {
-	if s.peer == nil { // which only the reader sets
+	if s.peer == nil { // only the reader sets it
 		if err := s.recognize(r); err != nil {
 			return err
 		}
@@ -71,8 +71,8 @@ func (s *session) readFrame(r *recordReader) error {
 	return s.handle(f, r)
 }
 
-// recognize fails if the first frame is not what begins a session. It looks at no more
-// than the type: a peer that speaks another protocol may not have said more.
+// recognize fails if the first frame is not one that begins a session. It looks at the
+// type only: a peer that speaks another protocol may not have sent more.
 func (s *session) recognize(r *recordReader) error {
 	b, err := r.peek(varintLen(uint64(s.version.parameters)))
 	if err != nil {
@@ -87,7 +87,7 @@ func (s *session) recognize(r *recordReader) error {
 		"the first frame is not one of QX_TRANSPORT_PARAMETERS: the peer does not speak %s", s.version.protocol)
 }
 
-// handle does what a frame says, whose header has been taken.
+// handle executes a frame whose header has been taken.
 func (s *session) handle(f frame, r *recordReader) error {
 	var useful bool
 	var err error
@@ -195,9 +195,9 @@ func (s *session) handleReset(f frame) (bool, error) {
 	}
 	switch {
 	case final < received, done && final != received:
-		return false, violation(finalSizeError, f.typ, "final size %d of stream %d, of which %d bytes have arrived", f.offset, f.id, received)
+		return false, violation(finalSizeError, f.typ, "final size %d of stream %d, but %d bytes have arrived", f.offset, f.id, received)
 	case final > allowed:
-		return false, violation(flowControlError, f.typ, "final size %d of stream %d, where %d bytes are allowed", final, f.id, allowed)
+		return false, violation(flowControlError, f.typ, "final size %d of stream %d, but only %d bytes are allowed", final, f.id, allowed)
 	case !s.inflow.receive(final - received): // they will never come
 		return false, s.overflow(f.typ)
 	}
@@ -209,11 +209,11 @@ func (s *session) handleReset(f frame) (bool, error) {
 }
 
 func (s *session) overflow(typ frameType) error {
-	return violation(flowControlError, typ, "more than the %d bytes that are allowed on all streams", s.inflow.told())
+	return violation(flowControlError, typ, "more than the %d bytes allowed on all streams", s.inflow.told())
 }
 
-// extendInflow returns to the peer the connection's credit for what has arrived, as far as
-// there is memory.
+// extendInflow returns the connection's credit for what has arrived, as far as there is
+// memory.
 func (s *session) extendInflow() {
 	if !s.inflow.extend(s.Pings.Shortest()) {
 		return
@@ -224,8 +224,8 @@ func (s *session) extendInflow() {
 	s.flushLocked()
 }
 
-// handleSending is about what this end sends on a stream. It reports whether it says
-// anything.
+// handleSending handles frames about what this end sends on a stream. It reports whether
+// the frame says anything new.
 func (s *session) handleSending(f frame) (bool, error) {
 	s.Mu.Lock()
 	defer s.Mu.Unlock()

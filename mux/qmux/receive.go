@@ -8,8 +8,8 @@ import (
 	"github.com/backdial/backdial/mux/internal/recv"
 )
 
-// receive takes the payload of f, or less if nobody wants it, and returns how much is
-// left. Only the session's reader calls it.
+// receive takes the payload of f, or only part of it if nobody wants the rest, and
+// returns how much is left. Only the session's reader calls it.
 func (st *stream) receive(f frame, r *recordReader) (left int, err error) {
 	st.in.Lock()
 	defer st.in.Unlock()
@@ -18,9 +18,9 @@ func (st *stream) receive(f frame, r *recordReader) (left int, err error) {
 	case st.final && (f.length > 0 || end != received):
 		return 0, violation(finalSizeError, f.typ, "data up to %d on stream %d, whose final size is %d", end, st.id, received)
 	case f.offset != received: // a stream's data comes in order
-		return 0, violation(protocolViolation, f.typ, "data at %d on stream %d, where %d comes next", f.offset, st.id, received)
+		return 0, violation(protocolViolation, f.typ, "data at %d on stream %d, but %d comes next", f.offset, st.id, received)
 	case end > allowed:
-		return 0, violation(flowControlError, f.typ, "%d bytes on stream %d, where %d are allowed", end, st.id, allowed)
+		return 0, violation(flowControlError, f.typ, "%d bytes on stream %d, but only %d are allowed", end, st.id, allowed)
 	}
 	if left, err = st.in.FillLocked(r, f.length); err != nil {
 		return left, err
@@ -28,20 +28,21 @@ func (st *stream) receive(f frame, r *recordReader) (left int, err error) {
 	st.in.SkipLocked(end)
 	if (left > 0 || st.in.StateLocked() == recv.Discarding && end == allowed) && !f.fin {
 		st.s.Mu.Lock()
-		st.s.stopLocked(st, codeClosed) // it has not noticed, or waits for room and cannot
+		st.s.stopLocked(st, codeClosed) // the peer does not know yet, or waits for room that will not come
 		st.s.Mu.Unlock()
 	}
 	return left, nil
 }
 
-// progress is how much has arrived and how much may, and whether that is all.
+// progress returns how much has arrived and how much may, and whether the final size is
+// known.
 func (st *stream) progress() (received, allowed uint64, final bool) {
 	st.in.Lock()
 	defer st.in.Unlock()
 	return st.in.ReceivedLocked(), st.in.AllowedLocked(), st.final
 }
 
-// finish notes that the peer has sent all.
+// finish notes that the peer has sent everything.
 func (st *stream) finish() {
 	st.in.Lock()
 	defer st.in.Unlock()
@@ -51,8 +52,7 @@ func (st *stream) finish() {
 	}
 }
 
-// reset notes that the peer sends no more, and that it had sent up to final. What was
-// not read is dropped.
+// reset notes that the peer sends no more after final. Unread data is dropped.
 func (st *stream) reset(final uint64, err error) {
 	st.in.Lock()
 	defer st.in.Unlock()
@@ -62,7 +62,7 @@ func (st *stream) reset(final uint64, err error) {
 	st.endReceivingLocked()
 }
 
-// endReceivingLocked notes, also for the sending half, that the peer has no more to say.
+// endReceivingLocked notes in both halves that the peer has no more to say.
 func (st *stream) endReceivingLocked() {
 	st.final = true
 	st.s.Mu.Lock()
@@ -83,7 +83,7 @@ func (st *stream) Check() error { return st.in.Check() }
 // SetReadDeadline implements [net.Conn].
 func (st *stream) SetReadDeadline(t time.Time) error { return st.in.SetReadDeadline(t) }
 
-// An owner is a stream as its receiving half sees it.
+// owner is a stream as seen by its receiving half.
 type owner struct{ *stream }
 
 var _ recv.Owner = owner{}
@@ -108,7 +108,7 @@ func (st owner) Abandon(err error) {
 	st.abort(recv.Discarding, err)
 }
 
-// A receiver is a session as its budget sees it.
+// receiver is a session as seen by its budget.
 type receiver struct{ *session }
 
 var _ recv.Session = receiver{}
@@ -125,7 +125,7 @@ func (s receiver) Halves() []*recv.Pushed {
 
 func (s receiver) Shortest() time.Duration { return s.Pings.Shortest() }
 
-// Freed has the peer go on that waits for credit.
+// Freed lets the peer go on if it waits for credit.
 func (s receiver) Freed() { s.extendInflow() }
 
 // Waiting is not called: the reader waits for nothing.

@@ -11,29 +11,29 @@ import (
 	"github.com/backdial/backdial/internal/powers"
 )
 
-// Frames travel in records (the draft, section 4). On a byte stream a record begins
-// with its Size; where the carrier has messages, one is a record and has none.
+// Frames travel in records (section 4 of the draft). On a byte stream a record begins
+// with its Size. On a carrier with messages, each message is a record without a Size.
 
 const (
-	// maxRecordSize is the largest record that this end takes. It is read frame by
-	// frame, so the limit costs no memory. It has room for as much data as is sent at
-	// once, and what goes with it.
+	// maxRecordSize is the largest record that this end takes. It is read frame by frame,
+	// so the limit costs no memory. It has room for as much data as is sent at once, with
+	// its headers.
 	maxRecordSize = 64<<10 + 4<<10
 
-	// sendRecordSize is the largest record that this end sends, to a peer that takes
-	// as much. It has room for a batch.
+	// sendRecordSize is the largest record that this end sends to a peer that takes as
+	// much. It has room for a batch.
 	sendRecordSize = 68 << 10
 
-	// readBuffer is what an idle session holds for reading. Small frames pass through
-	// it; large payload goes from the carrier to its stream.
+	// readBuffer is what an idle session holds for reading. Small frames pass through it;
+	// large payloads go from the carrier straight to their stream.
 	readBuffer = 2 << 10
 )
 
-// A recordConn is a connection and how records are put onto it.
+// recordConn is a connection that carries records.
 type recordConn struct {
 	net.Conn
 	messages powers.Messenger    // nil for a byte stream
-	prompt   powers.PromptReader // nil if it cannot be read without waiting
+	prompt   powers.PromptReader // nil if every read may block
 }
 
 func newRecordConn(conn net.Conn) recordConn {
@@ -41,16 +41,16 @@ func newRecordConn(conn net.Conn) recordConn {
 	return recordConn{conn, p.Messenger, p.PromptReader}
 }
 
-// A recordReader takes records off a connection, from one goroutine.
+// recordReader takes records off a connection, from one goroutine.
 type recordReader struct {
 	conn  recordConn
 	limit int
-	left  int // bytes of the record that have not been taken
+	left  int // bytes of the record not taken yet
 	buf   *bufio.Reader
-	heard func(n int) // is called when so many bytes have arrived, or a message
+	heard func(n int) // called with the number of bytes that arrived; 0 for a new message
 
 	begun   uint64        // records
-	current atomic.Uint64 // the number of the record that is under way, or 0
+	current atomic.Uint64 // the number of the record under way, or 0
 }
 
 func newRecordReader(conn recordConn, heard func(n int)) *recordReader {
@@ -59,7 +59,7 @@ func newRecordReader(conn recordConn, heard func(n int)) *recordReader {
 	return r
 }
 
-// arrivals is what the buffer reads: within one message, if there are any.
+// arrivals is the reader below buf. It stays within one message, if there are messages.
 type arrivals struct{ r *recordReader }
 
 func (a arrivals) Read(p []byte) (int, error) {
@@ -68,8 +68,8 @@ func (a arrivals) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// next goes on to the next record. The one before has been taken whole. Its error
-// is [io.EOF] if the peer has ended what it sends, and not in the middle of a record.
+// next moves to the next record. The current one has been taken whole. Its error is
+// [io.EOF] if the peer has ended what it sends, but not in the middle of a record.
 func (r *recordReader) next() (err error) {
 	if r.conn.messages != nil {
 		r.left, err = r.conn.messages.NextMessage(r.limit)
@@ -98,7 +98,7 @@ func (r *recordReader) next() (err error) {
 	return nil
 }
 
-// begin notes that a record is under way.
+// begin notes that a record has begun.
 func (r *recordReader) begin() {
 	r.begun++
 	r.current.Store(r.begun)
@@ -111,7 +111,7 @@ func tooLarge(limit int) error {
 	return violation(frameEncodingError, 0, "a record of more than %d bytes", limit)
 }
 
-// cut is the error of what ends in the middle of a record.
+// cut is the error if the input ends in the middle of a record.
 func cut(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
@@ -125,14 +125,14 @@ func (r *recordReader) peek(n int) ([]byte, error) {
 	return b, cut(err)
 }
 
-// Read takes bytes, of which the record has as many left as there is room for.
+// Read reads at most what is left of the record.
 func (r *recordReader) Read(p []byte) (int, error) {
 	n, err := r.buf.Read(p)
 	r.left -= n
 	return n, cut(err)
 }
 
-// ReadNow is Read of what has arrived, which may be nothing.
+// ReadNow is Read, but returns 0 instead of waiting.
 func (r *recordReader) ReadNow(p []byte) (n int) {
 	p = p[:min(len(p), r.left)]
 	if r.buf.Buffered() > 0 {
@@ -146,15 +146,15 @@ func (r *recordReader) ReadNow(p []byte) (n int) {
 	return n
 }
 
-// skip takes n bytes of the record.
+// skip discards n bytes of the record.
 func (r *recordReader) skip(n int) error {
 	n, err := r.buf.Discard(n)
 	r.left -= n
 	return cut(err)
 }
 
-// drain drops what arrives until the peer ends what it sends, or the connection is
-// closed. It may begin in the middle of a record.
+// drain discards input until the peer ends what it sends or the connection is closed. It
+// may begin in the middle of a record.
 func (r *recordReader) drain() {
 	if r.conn.messages == nil {
 		io.Copy(io.Discard, r.conn.Conn)

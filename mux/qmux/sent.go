@@ -9,10 +9,10 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// errMuted is the cause of what fails shortly before a session ends.
+// errMuted is the cause of errors shortly before a session ends.
 var errMuted = errors.New("nothing more can be written")
 
-// awaitEndLocked waits until everything of st is with the carrier, the end included.
+// awaitEndLocked waits until the carrier has everything of st, including its end.
 func (s *session) awaitEndLocked(st *stream) error {
 	if s.Config.Linger <= 0 {
 		return nil
@@ -29,10 +29,10 @@ func (s *session) awaitEndLocked(st *stream) error {
 	return s.writer.Await(s.writer.Mark(), &st.writable, giveUp)
 }
 
-// awaitPeerLocked waits until the end of st is in a batch, for which the peer has to say
-// who it is, and to allow what was written before that.
+// awaitPeerLocked waits until the end of st is in a batch. For that the peer must have
+// sent its parameters, and allow what was written before.
 func (s *session) awaitPeerLocked(st *stream, giveUp func() error) error {
-	late := time.Now().Add(s.Config.Linger) // a peer that never says who it is ends the session
+	late := time.Now().Add(s.Config.Linger) // greetingTime ends a session whose peer sends no parameters
 	timer := time.AfterFunc(time.Until(late), func() {
 		s.Mu.Lock()
 		defer s.Mu.Unlock()
@@ -51,8 +51,8 @@ func (s *session) awaitPeerLocked(st *stream, giveUp func() error) error {
 	return nil
 }
 
-// giveUpOnEnd returns what tells why a Close or CloseWrite of st, which has begun, waits
-// no more.
+// giveUpOnEnd returns the function that says why the current Close or CloseWrite of st
+// stops waiting.
 func (st *stream) giveUpOnEnd() func() error {
 	s, closing := st.s, st.closed
 	return func() error {
@@ -61,7 +61,7 @@ func (st *stream) giveUpOnEnd() func() error {
 			return s.ErrLocked()
 		case s.writer.Muted():
 			return s.lost(errMuted)
-		case closing: // no deadline holds for it, nor can it be reset
+		case closing: // it has no deadline and cannot be reset
 			return nil
 		case st.closed:
 			return st.writeErr
@@ -72,8 +72,9 @@ func (st *stream) giveUpOnEnd() func() error {
 	}
 }
 
-// heardLocked notes that the peer has sent data on st, which answers what was sent before,
-// if that has left. The end of what the peer sends is no answer: it may have been on its way.
+// heardLocked notes that the peer has sent data on st. If everything written before had
+// left, this is an answer to it. The end of the peer's data is not an answer: it may have
+// been on its way.
 func (st *stream) heardLocked() {
 	if st.sent > 0 && st.s.writer.Left(st.unanswered) {
 		st.unanswered = 0

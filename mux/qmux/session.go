@@ -15,14 +15,14 @@ import (
 	"github.com/backdial/backdial/mux/internal/writeloop"
 )
 
-// A session implements [mux.Session]. Its goroutines are a reader, which lives as
-// long as the session, a writer, which lives while there is something to write
-// and a little longer, and one that ends a session without credit.
+// session implements [mux.Session]. Its goroutines are a reader, which lives as long as
+// the session, a writer, which lives while there is something to write and a little
+// longer, and one that ends a session without credit.
 //
-// The reader waits for nobody, so two ends cannot block each other; when it meets its
-// peer it writes what there is room for at once, and otherwise nothing. What it has to
-// say, as everything but data, is noted where it concerns, and becomes frames when a
-// batch is taken: there is never more of it than streams.
+// The reader waits for nobody, so two ends cannot block each other. It writes only once:
+// when it meets its peer, it writes as much as there is room for. All else that it has to
+// say is noted in its place and becomes frames when a batch is taken, so there is never
+// more of it than there are streams.
 type session struct {
 	life.Session[*stream]
 	version *version
@@ -30,17 +30,17 @@ type session struct {
 	side    side
 	budget  recv.Budget
 	inflow  inflow
-	read    chan struct{} // closed when the reader is done
+	read    chan struct{} // closed when the reader has returned
 
-	// For the reader.
+	// Used by the reader only.
 	records *recordReader
 	chaff   chaff
 
-	// Guarded by Mu, as are the sending halves of streams.
+	// Guarded by Mu, like the sending halves of streams.
 
-	greeting   *time.Timer        // ends a session whose peer never says who it is
+	greeting   *time.Timer        // ends a session whose peer sends no parameters
 	peer       *peer              // nil until the peer's parameters are known
-	streams    map[uint64]*stream // that have an id, and are in use on either end
+	streams    map[uint64]*stream // with an id, and in use on either end
 	incoming   incoming
 	outgoing   outgoing
 	pings      pings
@@ -51,14 +51,14 @@ type session struct {
 	control    control
 	flight     flight
 	watchdog   watchdog
-	unfinished int       // streams with data that waits for the peer's parameters or credit
-	flushed    sync.Cond // everything that can be written is
+	unfinished int       // streams with data that waits for the peer's parameters or for credit
+	flushed    sync.Cond // everything that can be written has been
 }
 
 var _ mux.Session = (*session)(nil)
 
-// greetingTime is how long a peer may take to say who it is. Until then it holds a
-// place, and what has been written.
+// greetingTime is how long a peer may take to send its parameters. Until then it occupies
+// a place and holds what was written.
 const greetingTime = 10 * time.Second
 
 func newSession(v *version, conn net.Conn, side side, config mux.Config) *session {
@@ -88,8 +88,7 @@ func newSession(v *version, conn net.Conn, side side, config mux.Config) *sessio
 	return s
 }
 
-// greetLocked queues the first frame of the session, which says what this end is
-// ready to take.
+// greetLocked queues the first frame of the session, which says what this end can take.
 func (s *session) greetLocked() {
 	s.inflow.init(&s.Config, &s.budget)
 	s.incoming.limit, _ = s.incomingLimitLocked()
@@ -105,16 +104,16 @@ func (s *session) greetLocked() {
 	s.flushLocked()
 }
 
-// A peer is the other end, as its transport parameters describe it.
+// peer is the other end, as its transport parameters describe it.
 type peer struct {
 	parameters
-	maxStreams uint64 // that it lets this end open, ever
+	maxStreams uint64 // how many streams this end may open, ever
 }
 
 // extended reports whether the peer knows the extension.
 func (p *peer) extended() bool { return p != nil && p.backlog > 0 }
 
-// meetLocked notes what the peer is, and goes on with what had to wait for that.
+// meetLocked notes the peer's parameters, and resumes everything that waited for them.
 func (s *session) meetLocked(p *parameters) {
 	s.greeting.Stop()
 	s.peer = &peer{parameters: *p, maxStreams: p.initialMaxStreamsBidi}
@@ -140,7 +139,7 @@ func (s *session) Accept(ctx context.Context) (mux.Stream, error) {
 	return life.Stream(s.Session.Accept(ctx))
 }
 
-// A protocol is a session as package life sees it.
+// protocol is a session as seen by package life.
 type protocol struct{ *session }
 
 var _ life.Protocol[*stream] = protocol{}
@@ -154,10 +153,10 @@ func (s protocol) LeaveLocked() {
 	s.flushLocked()
 }
 
-// lost is the error of a session that ended otherwise than by Close on this end.
+// lost is the error of a session that ended without Close on this end.
 func (s *session) lost(cause error) error {
 	if errors.Is(cause, io.EOF) {
-		// Nobody may take the end of the session for the end of a stream.
+		// The end of a session must not look like the end of a stream.
 		cause = fmt.Errorf("carrier ended without CONNECTION_CLOSE: %w", io.ErrUnexpectedEOF)
 	}
 	return s.Lost(cause)

@@ -13,42 +13,42 @@ import (
 	"github.com/backdial/backdial/mux/internal/writeloop"
 )
 
-// A stream implements [mux.Stream]. Its two halves have locks of their own: sending has
-// that of the session, which is taken after that of the receiving half.
+// stream implements [mux.Stream]. Its receiving half has a lock of its own. Its sending
+// half is guarded by the session's lock, which is taken after that one.
 //
-// The session knows it until neither end has more to say and its user has closed it.
+// The session holds it until neither end has more to say and its user has closed it.
 type stream struct {
 	s  *session
 	in recv.Pushed
 
-	final bool // how much the peer sends in all is known; guarded by in's lock
+	final bool // the final size is known; guarded by in's lock
 
 	// Guarded by session.Mu.
 	named      bool // it has an id
 	announced  bool // the peer knows of it
 	incoming   bool // the peer has opened it
-	accepted   bool // and it does not wait to be accepted
+	accepted   bool // the user has accepted it, so it does not wait in the backlog
 	closed     bool // by its user, or refused
-	recvDone   bool // the peer has finished or reset it
-	sendDone   bool // this end has
-	over       bool // both
-	ended      bool // the peer is told, or about to be, that this end has finished or reset it
-	stopped    bool // the peer is asked, or about to be, to send no more
+	recvDone   bool // the peer has finished or reset its direction
+	sendDone   bool // this end has finished or reset its direction
+	over       bool // both are done
+	ended      bool // the frame that finishes or resets this direction is sent or pending
+	stopped    bool // STOP_SENDING is sent or pending
 	writing    bool // a Write is under way
-	waits      bool // it has a turn in out.waiting
+	waits      bool // it is in out.waiting
 	pending    pending
 	id         uint64
 	resetCode  uint64
 	stopCode   uint32
-	unanswered writeloop.Mark // after the last of sent; 0 if the peer has answered that
-	granted    uint64         // bytes that it may send in all, as the peer is to be told
+	unanswered writeloop.Mark // after the last data; 0 if the peer has answered it
+	granted    uint64         // bytes that the peer may send in total, as the next frame will say
 
 	writable      sync.Cond // Write may go on
-	sent          uint64    // bytes in all
-	limit         uint64    // bytes that the peer allows in all
+	sent          uint64    // bytes in total
+	limit         uint64    // bytes that the peer allows in total
 	flown         *flown    // see flight; nil with a peer of this library
-	early         *[]byte   // what was written before it had an id, and was not sent; nil: nothing
-	unsent        []byte    // what a Write has not sent yet, after early
+	early         *[]byte   // written before it had an id, and not yet sent; or nil
+	unsent        []byte    // what Write has not sent yet; comes after early
 	writeErr      error     // what Write returns
 	writeDeadline deadline.Deadline
 }
@@ -98,7 +98,7 @@ func (st *stream) CloseWrite() error {
 	defer s.Mu.Unlock()
 	switch err := cmp.Or(st.writeErr, s.ErrLocked()); {
 	case err == errStreamHalfClosed:
-	case errors.Is(err, mux.ErrReset): // which Write and Read tell
+	case errors.Is(err, mux.ErrReset): // Write and Read report it
 		return nil
 	case err != nil:
 		return err
@@ -112,12 +112,12 @@ func (st *stream) CloseWrite() error {
 	return s.awaitEndLocked(st)
 }
 
-// Close implements [mux.Stream]. A peer that goes on sending is told to stop with
-// code 0, when it does: usually what it has to say is on its way already. One that
-// waits for room cannot find out, and is told at once.
+// Close implements [mux.Stream]. If the peer waits for room, it cannot notice, so Close
+// tells it to stop, with code 0. Otherwise the peer is told only if it sends more:
+// usually everything it has to say is already on its way.
 func (st *stream) Close() error {
 	return st.leave(errStreamClosed, true, func() {
-		if st.writeErr == nil { // otherwise that is not all, unless it has been said
+		if st.writeErr == nil { // otherwise data was dropped, and FIN would claim that this is all
 			st.s.finishLocked(st)
 		}
 		if st.in.ReceivedLocked() == st.in.AllowedLocked() {
@@ -126,20 +126,20 @@ func (st *stream) Close() error {
 	})
 }
 
-// Reset implements [mux.Stream]. The peer gets the code 1.
+// Reset implements [mux.Stream]. It sends the code 1.
 func (st *stream) Reset() error { return st.ResetWithCode(codeRefused) }
 
-// ResetWithCode is Reset with a code that says why. The peer finds it in a
+// ResetWithCode is Reset with a code that says why. The peer gets it in a
 // [*mux.ResetError].
 func (st *stream) ResetWithCode(code uint32) error {
 	return st.leave(errStreamReset, false, func() { st.s.giveUpLocked(st, code) })
 }
 
-// leave ends the use of the stream on this end, for which err is why, unless it has
-// ended. It calls tellLocked to have the peer told. With await it then waits until the end
-// of the stream has left, if the peer may wait for it.
+// leave ends the use of the stream on this end with err, unless it has ended already. It
+// calls tellLocked to inform the peer. If await is set, it then waits until the end of
+// the stream has left, unless the peer waits for nothing.
 func (st *stream) leave(err error, await bool, tellLocked func()) error {
-	st.in.Lock() // until it is over: what the peer answers must not be why
+	st.in.Lock() // held to the end: an answer of the peer must not become the reason
 	left, waits := st.leaveSendingLocked(err, await, tellLocked)
 	if left {
 		st.in.EndLocked(recv.Discarding, err)
@@ -154,9 +154,9 @@ func (st *stream) leave(err error, await bool, tellLocked func()) error {
 	return st.s.awaitEndLocked(st)
 }
 
-// leaveSendingLocked is leave for the sending half. It reports whether the stream had not
-// been left before, and whether the end of the stream is to be waited for, which the writer
-// holds then. The receiving half is locked.
+// leaveSendingLocked is leave for the sending half. It reports whether the stream was in
+// use until now, and whether to wait for its end, for which it holds the writer. The
+// receiving half is locked.
 func (st *stream) leaveSendingLocked(err error, await bool, tellLocked func()) (left, waits bool) {
 	s := st.s
 	s.Mu.Lock()
@@ -182,8 +182,8 @@ func (st *stream) leaveSendingLocked(err error, await bool, tellLocked func()) (
 	return true, waits
 }
 
-// abort ends both halves for the reason err, which did not come from the stream's user. The
-// receiving one comes to the state as, unless it is beyond that.
+// abort ends both halves with err, for a reason other than the stream's user. The
+// receiving half changes to the state as, unless it is already beyond that.
 func (st *stream) abort(as recv.State, err error) {
 	st.in.Lock()
 	defer st.in.Unlock()
@@ -194,7 +194,7 @@ func (st *stream) abort(as recv.State, err error) {
 	st.writable.Broadcast()
 }
 
-// finishLocked has the peer told that this end has sent all.
+// finishLocked queues the end of what this end sends.
 func (s *session) finishLocked(st *stream) {
 	switch {
 	case st.ended:
@@ -207,16 +207,15 @@ func (s *session) finishLocked(st *stream) {
 	}
 }
 
-// giveUpLocked has the peer told that this end neither reads nor writes any more, and
-// that this is not how it should end.
+// giveUpLocked tells the peer that this end neither reads nor writes any more, and that
+// the stream did not end in order.
 func (s *session) giveUpLocked(st *stream, code uint32) {
 	s.resetLocked(st, uint64(code))
 	s.stopLocked(st, code)
 }
 
-// resetLocked has the peer told that this end sends no more, and reports whether that is
-// news. It is not if the peer has been told that this end has sent all: it may have read
-// that.
+// resetLocked tells the peer that this end sends no more, and reports whether that is
+// news. It is not if FIN has been sent: the peer may have read everything.
 func (s *session) resetLocked(st *stream, code uint64) bool {
 	if st.ended && st.early == nil {
 		return false
@@ -224,7 +223,7 @@ func (s *session) resetLocked(st *stream, code uint64) bool {
 	st.ended, st.resetCode = true, code
 	s.setEarlyLocked(st, nil)
 	s.pendLocked(st, pendingReset)
-	st.pending &^= pendingFin // which waited for what was early
+	st.pending &^= pendingFin // it waited for early data
 	return true
 }
 
@@ -237,8 +236,8 @@ func (s *session) stopLocked(st *stream, code uint32) {
 	s.pendLocked(st, pendingStop)
 }
 
-// settleLocked notes it if neither end has more to say on st, and forgets st if its
-// user has not either.
+// settleLocked notes whether neither end has more to say on st. It forgets st once the
+// user has closed it too.
 func (s *session) settleLocked(st *stream) {
 	if st.recvDone && st.sendDone && !st.over {
 		st.over = true

@@ -2,11 +2,11 @@ package qmux
 
 import "encoding/binary"
 
-// maxVarint is the largest number that a variable-length integer can be.
+// maxVarint is the largest variable-length integer.
 const maxVarint = 1<<62 - 1
 
-// appendVarint appends v in the fewest bytes that it fits into (RFC 9000,
-// section 16). v is maxVarint at most.
+// appendVarint appends v in as few bytes as possible (RFC 9000, section 16). v is at most
+// maxVarint.
 func appendVarint(b []byte, v uint64) []byte {
 	switch varintLen(v) {
 	case 1:
@@ -34,8 +34,8 @@ func varintLen(v uint64) int {
 	}
 }
 
-// consumeVarint returns the integer that b begins with, and how many bytes it
-// has: 0 if b is too short.
+// consumeVarint returns the integer at the start of b, and its length, or 0 if b is too
+// short.
 func consumeVarint(b []byte) (v uint64, n int) {
 	if len(b) == 0 {
 		return 0, 0
@@ -51,9 +51,8 @@ func consumeVarint(b []byte) (v uint64, n int) {
 	return v, n
 }
 
-// sizeLen is how many bytes the Size of a record has that we write. It is put
-// there when the record is complete, so its length is the same for all: numbers
-// need not be in their shortest form.
+// sizeLen is the length of the Size of our records. It is written when the record is
+// complete, so its length is fixed: integers need not be in their shortest form.
 const sizeLen = 4
 
 // putSize writes n, which is less than 2³⁰, into the first sizeLen bytes of b.

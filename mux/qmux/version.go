@@ -1,18 +1,18 @@
 package qmux
 
-// A version is what one version of the protocol has that others have not. Drafts
-// differ in no more than that, so a session has one and its code none.
+// A version holds what differs between versions of the protocol. Drafts differ in nothing
+// else, so only the session has a version.
 type version struct {
-	// protocol is the token of the negotiation. Its prefix names the draft, as
-	// other implementations expect it of a WebSocket subprotocol.
+	// protocol is the token for the negotiation. Its prefix names the draft, as other
+	// implementations expect of a WebSocket subprotocol.
 	protocol string
 
-	// parameters is the type of the frame that begins a session, and by which it
-	// knows its kind.
+	// parameters is the type of the frame that begins a session. It identifies the
+	// version.
 	parameters frameType
 
-	// zeroFinalSize says that there are peers whose RESET_STREAM always has the
-	// final size 0, whatever they have sent.
+	// zeroFinalSize says that some peers always send RESET_STREAM with the final size 0,
+	// whatever they have sent.
 	zeroFinalSize bool
 }
 

@@ -5,27 +5,27 @@ import (
 	"time"
 )
 
-// A watchdog ends a session that has lost so much of the connection's credit that no
-// more will come (see flight), so that its client connects again. It cannot see what the
-// peer has counted, so it bites only when all of this holds:
+// watchdog ends a session that has lost so much of the connection's credit that no more
+// will come (see flight), so that its client connects again. It cannot see what the peer
+// has counted, so it acts only when all of this holds:
 //
-//   - More was on its way on streams that the peer stopped than it can lose. Credit that
-//     came since then counts against that.
+//   - More was on its way on streams that the peer stopped than the window survives
+//     losing. Later credit counts against that.
 //   - There is no credit, and a Write waits for it.
-//   - So it has been for creditPatience.
+//   - Both last for creditPatience.
 //
-// A peer that merely does not read stops no streams, and one that counts has to
-// return credit for what it stopped. Both at once, in such amounts and for so long, is
-// not told from a loss. Guarded by session.Mu.
+// A peer that merely does not read stops no streams, and one that counts must return
+// credit for what it stopped. Both at once, in such amounts and for so long, looks the
+// same as a loss. Guarded by session.Mu.
 type watchdog struct {
-	timer *time.Timer // while there is no credit; or nil
+	timer *time.Timer // runs while there is no credit; nil otherwise
 }
 
-// creditPatience is how long there may be no credit. A peer returns it at once when it
-// is due, so this is a round trip and a peer that is busy.
+// creditPatience is how long credit may be absent. A peer returns it as soon as it is
+// due, so this allows for a round trip and a busy peer.
 const creditPatience = 10 * time.Second
 
-// rest is called when there is credit, or no session.
+// rest stops the timer: there is credit, or no session.
 func (w *watchdog) rest() {
 	if w.timer != nil {
 		w.timer.Stop()
@@ -33,7 +33,7 @@ func (w *watchdog) rest() {
 	}
 }
 
-// watchCreditLocked looks whether there is credit, and how much can be lost.
+// watchCreditLocked starts the timer if there is no credit and too much may be lost.
 func (s *session) watchCreditLocked() {
 	f, w := &s.flight, &s.watchdog
 	if s.ErrLocked() != nil || w.timer != nil || f.lost <= f.fatal() || !s.dryLocked() {
@@ -54,7 +54,7 @@ func (s *session) watchCreditLocked() {
 	w.timer = timer
 }
 
-// dryLocked reports whether somebody waits for the connection's credit.
+// dryLocked reports whether a Write waits for the connection's credit.
 func (s *session) dryLocked() bool {
 	if s.out.sent < s.out.maxData {
 		return false
@@ -76,6 +76,6 @@ func (s *session) starve(credit uint64) {
 			"if they were not counted, there will be none; a larger initial_max_data than %d helps",
 			creditPatience, credit, s.flight.window),
 	}
-	s.Condemn(s.lost(e)) // whatever the peer does when it hears of it
+	s.Condemn(s.lost(e)) // whatever the peer does with the message
 	s.reproach(e, func() { <-s.read })
 }

@@ -6,36 +6,34 @@ import (
 )
 
 const (
-	// maxEarly is how much of a stream is kept that is written before the peer's
-	// parameters are known, which takes one round trip on a new session. A request
-	// fits.
+	// maxEarly is how much of a stream is kept while the peer's parameters are unknown,
+	// which takes one round trip on a new session. A request fits.
 	maxEarly = 4 << 10
 
-	// maxQueue is how much data may wait in front of the carrier. Twice that is in
-	// memory while a write is under way, and never in an idle session. A larger queue
-	// makes small writes wait longer behind bulk transfers, a smaller one costs more
-	// system calls. This is a frame of maxPayload, and a little that goes with it.
+	// maxQueue is how much data may wait for the carrier. A write under way holds twice
+	// that in memory, an idle session nothing. A larger queue makes small writes wait
+	// longer behind bulk transfers; a smaller one costs more system calls. This is a frame
+	// of maxPayload and its headers.
 	maxQueue = maxPayload + 1<<10
 
-	// maxPayload is the payload of one frame at most. It lets streams take turns.
+	// maxPayload is the largest payload of one frame. It lets streams take turns.
 	maxPayload = 64 << 10
 
-	// minPayload is the room in the queue that is worth a frame.
+	// minPayload is the least room in the queue that is worth a frame.
 	minPayload = 4 << 10
 
-	// Writes of up to smallWrite bytes find room when there is none for others, as long
-	// as there is not more than roomForSmall bytes of it: they do not have to wait for
-	// their turn among those that fill the queue.
+	// Writes of up to smallWrite bytes have an extra roomForSmall bytes in the queue, so
+	// they do not wait their turn among the writes that fill it.
 	smallWrite   = 1 << 10
 	roomForSmall = 16 << 10
 
-	// recordOverhead is how much less than a record the payload of a frame is. There
-	// are peers that take records of 16382 bytes and payloads of 16352.
+	// recordOverhead is the room in a record beside the payload of a frame. Some peers
+	// take records of 16382 bytes and payloads of 16352.
 	recordOverhead = 30
 )
 
-// Write implements [mux.Stream]. It returns when the last of p is in the session's
-// queue, or, if no data of a stream was in front of it, with the carrier.
+// Write implements [mux.Stream]. It returns when the last of p is in the session's queue,
+// or with the carrier if no stream's data was queued before it.
 func (st *stream) Write(p []byte) (n int, err error) {
 	s := st.s
 	s.Mu.Lock()
@@ -82,9 +80,9 @@ func (st *stream) writeErrLocked() error {
 	return nil
 }
 
-// sendLocked sends what st has to send, as far as there is room. It is called again
-// when there is more: who makes room also fills it, from where the Write that waits has
-// its bytes, so that nobody is woken but for having sent all.
+// sendLocked sends as much of st as there is room for. It is called again when there is
+// more room: the caller that makes room also fills it, straight from the bytes of the
+// waiting Write, so a Write wakes only when all of it has been sent.
 func (s *session) sendLocked(st *stream) {
 	if !st.named {
 		var early []byte
@@ -100,8 +98,8 @@ func (s *session) sendLocked(st *stream) {
 	}
 }
 
-// sendFrameLocked sends a frame of what st has to send, and reports whether there was
-// something, and room for it.
+// sendFrameLocked sends one frame of st, and reports whether there was something to send,
+// and room for it.
 func (s *session) sendFrameLocked(st *stream) bool {
 	if st.early != nil {
 		n := s.sendDataLocked(st, *st.early)
@@ -119,7 +117,7 @@ func (s *session) sendFrameLocked(st *stream) bool {
 	return n > 0
 }
 
-// setEarlyLocked sets what is kept of st to be sent as soon as it can.
+// setEarlyLocked sets what is kept of st until it can be sent.
 func (s *session) setEarlyLocked(st *stream, early []byte) {
 	before := st.early != nil
 	if st.early = nil; len(early) > 0 {
@@ -136,7 +134,7 @@ func (s *session) setEarlyLocked(st *stream, early []byte) {
 
 // sendDataLocked queues as much of p as the peer allows and the queue has room for, as
 // one frame, and returns how much that was. It claims credit of the stream and of the
-// connection together, so nobody waits for one while holding the other.
+// connection together, so a Write never holds one while it waits for the other.
 func (s *session) sendDataLocked(st *stream, p []byte) int {
 	o := &s.out
 	if s.ErrLocked() != nil || s.writer.Muted() {
@@ -180,8 +178,8 @@ func (s *session) sendDataLocked(st *stream, p []byte) int {
 	return int(n)
 }
 
-// addCreditLocked notes that the peer takes up to limit bytes of st, and reports
-// whether that is worth anything. Limits only grow.
+// addCreditLocked notes that the peer takes up to limit bytes of st, and reports whether
+// that is news. Limits only grow.
 func (s *session) addCreditLocked(st *stream, limit uint64) bool {
 	if limit <= st.limit {
 		return false

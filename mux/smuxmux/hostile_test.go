@@ -63,7 +63,7 @@ func TestViolations(t *testing.T) {
 		{"unknown command", frame(5, 1), "unknown command 5"},
 		{"payload where none is", frame(syn, 1, 'x'), "command 0 with 1 bytes"},
 		{"short update", frame(upd, 1, 'x'), "window update of 1 bytes"},
-		{"our parity", frame(syn, 2), "stream 2, which is not its to open"},
+		{"our parity", frame(syn, 2), "stream 2, which only this end may open"},
 		{"opened twice", join(frame(syn, 1), frame(syn, 1)), "stream 1 again"},
 		{"never opened", frame(psh, 2, 'x'), "stream 2, which was never opened"},
 		{"over the window", join(window, frame(psh, 1, 'x')), "1 bytes more on stream 1"},

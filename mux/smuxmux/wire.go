@@ -26,8 +26,8 @@ const (
 	cmdUPD = 4 // extends the window
 )
 
-// The library ignores the stream id of a cmdNOP. We make these of it, with a
-// value in the upper bits: that of a ping, or the code of a farewell.
+// The library ignores the stream id of a cmdNOP. We use it for these, with a value in the
+// upper bits: the number of a ping, or the code of a farewell.
 const (
 	nopIdle   = 0
 	nopPing   = 1
@@ -37,13 +37,13 @@ const (
 	nopBits = 2
 )
 
-// messages is the stream whose data are messages. Nobody opens it, and the
-// library ignores data for streams that are not open.
+// messages is the stream whose data are messages. No end opens it, and the library
+// ignores data for streams that are not open.
 const messages = 0
 
-// beyond is what a receiver adds to what it has consumed to say that it reads
-// no more. No window is that large, so the sender finds that more was consumed
-// than it sent, and gives up: ours as a reset, the library's with ErrConsumed.
+// beyond is what a receiver adds to its consumed count to say that it reads no more. No
+// window is that large, so the sender sees that more was consumed than it sent, and gives
+// up: our sender as after a reset, the library's with ErrConsumed.
 const beyond = 1 << 30
 
 // wire is the frame format of smux, protocol version 2.
@@ -51,11 +51,11 @@ type wire struct{}
 
 func (wire) Name() string { return name }
 
-// Answers is false: the library takes a ping for any other cmdNOP.
+// Answers returns false: the library takes a ping for any other cmdNOP.
 func (wire) Answers() bool { return false }
 
 func (wire) Read(r *bufio.Reader) (engine.Frame, error) {
-	// The first byte tells whether there is any point in waiting for the rest.
+	// The first byte tells whether it makes sense to wait for the rest.
 	h, err := r.Peek(1)
 	if err != nil {
 		return engine.Frame{}, err
@@ -72,7 +72,7 @@ func (wire) Read(r *bufio.Reader) (engine.Frame, error) {
 	f := engine.Frame{ID: binary.LittleEndian.Uint32(h[4:])}
 	r.Discard(headerSize)
 	if f.ID == messages && cmd != cmdPSH && cmd != cmdNOP {
-		return f, fmt.Errorf("%w: command %d for stream %d, which nobody opens", mux.ErrProtocol, cmd, messages)
+		return f, fmt.Errorf("%w: command %d for stream %d, which is never open", mux.ErrProtocol, cmd, messages)
 	}
 	if length > 0 && cmd != cmdPSH && cmd != cmdUPD {
 		return f, fmt.Errorf("%w: command %d with %d bytes of payload", mux.ErrProtocol, cmd, length)
@@ -160,12 +160,12 @@ func appendStream(b []byte, f engine.Frame) []byte {
 		}
 		return appendCredit(b, f.ID, f.Credit.Consumed, f.Credit.Window)
 	case f.Flags&engine.Reset != 0:
-		// Stop comes first, so that the end of the data is not taken for
-		// that of a stream that is complete.
+		// Stop comes first, so that the end of the data does not look like the end of a
+		// complete stream.
 		b = appendCredit(b, f.ID, f.Credit.Consumed+beyond, 0)
 		return appendHeader(b, cmdFIN, 0, f.ID)
 	case f.Flags&engine.Stray != 0:
-		return b // the peer has heard Stop
+		return b // the peer has got Stop
 	}
 	if f.Flags&engine.Fin != 0 {
 		b = appendHeader(b, cmdFIN, 0, f.ID)

@@ -1,15 +1,16 @@
-// Package xtacismux is [xtaci/smux] itself, in its protocol version 2, as a multiplexer.
-// Package smuxmux speaks the same protocol with an engine of its own, under the same name in
-// negotiations: each end may have either.
+// Package xtacismux makes [xtaci/smux] itself, in its protocol version 2, a multiplexer.
+// Package smuxmux speaks the same protocol with its own engine, under the same name in
+// negotiations, so each end may use either.
 //
 // The library does the framing, the windows and the buffers. Package muxlib adds what it
-// lacks. What peers say beyond it, pings, messages and resets, is read from and written
-// between its frames.
+// lacks. Pings, messages and resets, which the library does not know, travel between its
+// frames.
 //
-// It is for those who trust code that is widely used, or who have found a bug in ours.
-// Otherwise take package smuxmux, which opens a stream in a fifth of the time, and
-// promises more. An idle session of this package takes twelve times the memory. What this
-// package cannot promise of what package mux says:
+// Use it if you trust code that is widely used, or have found a bug in ours. Otherwise
+// use package smuxmux, which opens a stream in a fifth of the time, and promises more. An
+// idle session of this package takes twelve times the memory.
+//
+// It breaks these promises of package mux:
 //
 //   - OpenIsImmediate: Open waits until the connection has taken the frame that opens the
 //     stream. While it takes nothing, Open ends with its context.

@@ -15,8 +15,8 @@ const (
 	cmdSYN, cmdFIN, cmdPSH, cmdNOP, cmdUPD = 0, 1, 2, 3, 4
 )
 
-// What the library ignores, as in package smuxmux: data for a stream that is not open, and
-// the stream id of a cmdNOP, of which these are the lower two bits. A receiver that reads no
+// Frames that the library ignores, as in package smuxmux: data for a stream that is not
+// open, and cmdNOP, whose stream id has these lower two bits. A receiver that reads no
 // more claims to have consumed beyond bytes more than it did, with no window.
 const (
 	messages                   = 0
@@ -44,10 +44,10 @@ func update(id, consumed, window uint32) []byte {
 	return frame(cmdUPD, id, binary.LittleEndian.AppendUint32(b, window)...)
 }
 
-// hear takes what the library ignores.
+// hear handles the frames that the library ignores.
 func (s *session) hear(f *muxlib.Frame, header, body []byte) (pass bool, err error) {
 	switch {
-	case header[0] != version: // which the library says
+	case header[0] != version: // the library reports it
 	case header[1] == cmdNOP:
 		return false, s.hearNOP(f.Stream)
 	case f.Stream == messages && (!f.Data || body == nil):
@@ -56,26 +56,26 @@ func (s *session) hear(f *muxlib.Frame, header, body []byte) (pass bool, err err
 		s.Message(bytes.Clone(body))
 		return false, nil
 	case f.Opens && (s.Knows(f.Stream) || f.Stream%2 == 1 == s.DialSide):
-		return false, fmt.Errorf("%w: peer opens stream %d, which is open or not its to open", mux.ErrProtocol, f.Stream)
+		return false, fmt.Errorf("%w: peer opens stream %d, which is open or only this end may open", mux.ErrProtocol, f.Stream)
 	case header[1] == cmdUPD && len(body) == 8:
 		f.Resets = binary.LittleEndian.Uint32(body[4:]) == 0
 	}
 	return true, nil
 }
 
-// hearNOP answers a ping, or passes on what the library has no word for.
+// hearNOP answers a ping, or handles what the library does not know.
 func (s *session) hearNOP(id uint32) error {
 	switch id % 4 {
 	case nopPing:
 		if s.Say(frame(cmdNOP, id-nopPing+nopPong)) != nil {
-			return fmt.Errorf("%w: the peer pings, and does not read the answers", mux.ErrProtocol)
+			return fmt.Errorf("%w: the peer sends pings and does not read the answers", mux.ErrProtocol)
 		}
 	case nopPong:
 		select {
 		case s.pongs <- struct{}{}:
-		default: // nobody has asked
+		default: // an answer that nobody waits for
 		}
-	case nopLeave: // if it means a violation, the peer ends the session itself
+	case nopLeave: // after a violation the peer itself ends the session
 		s.PeerLeaves()
 	}
 	return nil

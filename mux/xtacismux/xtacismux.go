@@ -10,8 +10,8 @@ import (
 	"github.com/backdial/backdial/mux/muxlib"
 )
 
-// New returns the smux multiplexer of the library. Its name is "xtacismux", its protocol
-// "backdial.v1.smux"; the dial side is the smux client, the listen side the smux server.
+// New returns the library's smux multiplexer. Its name is "xtacismux", its protocol
+// "backdial.v1.smux". The dial side is the smux client, the listen side the smux server.
 func New() mux.Muxer {
 	return muxlib.New(muxlib.Library{
 		Name:     "xtacismux",
@@ -29,10 +29,10 @@ func New() mux.Muxer {
 func start(end *muxlib.End) (muxlib.Session, error) {
 	config := smux.DefaultConfig()
 	config.Version = 2
-	config.MaxReceiveBuffer = math.MaxInt32 // at which it would stop hearing the peer
+	config.MaxReceiveBuffer = math.MaxInt32 // at that size it would stop reading from the peer
 	config.MaxStreamBuffer = end.Config.Window
 	config.KeepAliveDisabled = end.Config.KeepAlive < 0
-	config.KeepAliveInterval = end.Config.KeepAlive // for a peer that does the same, and knows no pings
+	config.KeepAliveInterval = end.Config.KeepAlive // for a peer of the library, which knows no pings
 	config.KeepAliveTimeout = math.MaxInt64
 	side := smux.Server
 	if end.DialSide {
@@ -45,7 +45,7 @@ func start(end *muxlib.End) (muxlib.Session, error) {
 	return s, err
 }
 
-// A session is the library's as a [muxlib.Session].
+// session makes the library's session a [muxlib.Session].
 type session struct {
 	*muxlib.Frames
 	lib   *smux.Session
@@ -80,7 +80,7 @@ func (s *session) stream(st *smux.Stream, err error) (net.Conn, error) {
 	return stream{st, s}, nil
 }
 
-// A stream is the library's as a [muxlib.Stream].
+// stream makes the library's stream a [muxlib.Stream].
 type stream struct {
 	*smux.Stream
 	s *session
@@ -89,10 +89,10 @@ type stream struct {
 // StreamID implements [muxlib.Identified].
 func (st stream) StreamID() uint32 { return st.ID() }
 
-// Accepted says so with how large the window is.
+// Accepted sends the size of the window, which says it.
 func (st stream) Accepted() { st.s.Say(update(st.ID(), 0, uint32(st.s.Config.Window))) }
 
-// Close tells a peer that writes on that nobody reads it.
+// Close tells a peer that goes on writing that nobody reads.
 func (st stream) Close() error {
 	err := st.Stream.Close()
 	if heard := st.s.Forget(st.ID()); !heard.Ended {
@@ -101,7 +101,8 @@ func (st stream) Close() error {
 	return err
 }
 
-// Reset is Close in the other order, so that the end is not taken for that of all.
+// Reset is Close in the other order, so that the end does not look like the end of a
+// complete stream.
 func (st stream) Reset() {
 	st.s.Say(update(st.ID(), st.s.Forget(st.ID()).Received+beyond, 0))
 	st.Stream.Close()

@@ -59,6 +59,6 @@ func TestDocumented(t *testing.T) {
 		}
 		items = append(items, [2]string{name, d.Because})
 	}
-	doctable.Check(t, "doc.go", "promise of what package mux says:", items)
+	doctable.Check(t, "doc.go", "breaks these promises of package mux:", items)
 	doctable.Check(t, "../../README.md", "| `xtacismux` does not promise | since |", items)
 }

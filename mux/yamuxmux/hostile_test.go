@@ -60,7 +60,7 @@ func TestViolations(t *testing.T) {
 		{"other protocol", []byte("HTTP/1.1 200 OK\r\n"), "version 72 instead of 0: the peer does not speak yamux"},
 		{"unknown type", frame(4, 0, 1, 0), "unknown type 4"},
 		{"stream 0", frame(data, syn, 0, 0), "stream 0"},
-		{"our parity", frame(update, syn, 2, 0), "stream 2, which is not its to open"},
+		{"our parity", frame(update, syn, 2, 0), "stream 2, which only this end may open"},
 		{"opened twice", join(frame(update, syn, 1, 0), frame(update, syn, 1, 0)), "stream 1 again"},
 		{"never opened", frame(data, 0, 2, 1, 'x'), "stream 2, which was never opened"},
 		{"over the window", join(frame(data, syn, 1, 256<<10, window...), frame(data, 0, 1, 1, 'x')), "1 bytes more on stream 1"},

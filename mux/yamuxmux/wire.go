@@ -16,7 +16,7 @@ const (
 	version    = 0
 	headerSize = 12
 
-	// maxLength is more than any window that we grant, and fits an int.
+	// maxLength is more than any window that we grant, and fits into an int.
 	maxLength = 1 << 30
 )
 
@@ -27,8 +27,8 @@ const (
 	typeGoAway       = 3 // length is the code
 )
 
-// messages is the stream whose data are messages. The protocol has no such
-// stream, and the library ignores data for streams that are not open.
+// messages is the stream whose data are messages. No end opens it, and the library
+// ignores data for streams that are not open.
 const messages = 0
 
 const (
@@ -46,7 +46,7 @@ func (wire) Name() string { return name }
 func (wire) Answers() bool { return true }
 
 func (wire) Read(r *bufio.Reader) (engine.Frame, error) {
-	// The first byte tells whether there is any point in waiting for the rest.
+	// The first byte tells whether it makes sense to wait for the rest.
 	h, err := r.Peek(1)
 	if err != nil {
 		return engine.Frame{}, err
@@ -134,8 +134,8 @@ func (wire) Append(b []byte, f engine.Frame) []byte {
 	return b
 }
 
-// appendStream says nothing for Stop: yamux cannot. A peer that goes on
-// writing hears RST as the answer to a stray frame.
+// appendStream appends nothing for Stop: yamux has no such frame. A peer that goes on
+// writing gets RST as the answer to a stray frame.
 func appendStream(b []byte, f engine.Frame) []byte {
 	var flags uint16
 	if f.Flags&engine.Open != 0 {

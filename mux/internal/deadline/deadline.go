@@ -1,4 +1,4 @@
-// Package deadline makes conditions end at a point in time.
+// Package deadline wakes conditions at a point in time.
 package deadline
 
 import (
@@ -8,25 +8,25 @@ import (
 	"time"
 )
 
-// A Deadline is a point in time that wakes a condition when it comes. Its
-// methods are called with the condition's lock held.
+// A Deadline is a point in time at which a condition is woken. Its methods are called
+// with the condition's lock held.
 type Deadline struct {
-	at    time.Duration // after began; zero for none
+	at    time.Duration // since began; zero for none
 	timer *time.Timer
 }
 
-// began is what points in time are measured from: a number takes less room than a time.
+// began is the origin of all points in time: a number takes less room than a time.Time.
 var began = time.Now()
 
-// Set moves d to t and wakes c, so that whoever waits looks at it again.
+// Set moves d to t and wakes c, so that its waiters look at d again.
 func (d *Deadline) Set(t time.Time, c *sync.Cond) {
 	wait := time.Until(t)
 	if d.at = 0; !t.IsZero() {
-		// By the clock that the timer goes by: a wall clock may have been set, or be
-		// slower, and a reader that is woken then would not see that the time has come.
+		// Use the clock of the timer. A wall clock may be set or run slower, and a reader
+		// woken by the timer would not see that the time has come.
 		now := time.Since(began)
 		switch d.at = cmp.Or(now+wait, 1); {
-		case wait > 0 && d.at < now: // that is too far away for a number
+		case wait > 0 && d.at < now: // too far away for a number
 			d.at = math.MaxInt64
 		case wait < 0 && d.at > now:
 			d.at = math.MinInt64
@@ -48,7 +48,7 @@ func (d *Deadline) Set(t time.Time, c *sync.Cond) {
 	})
 }
 
-// Stop releases the timer. d remains where it is.
+// Stop releases the timer. d keeps its time.
 func (d *Deadline) Stop() {
 	if d.timer != nil {
 		d.timer.Stop()
@@ -60,7 +60,7 @@ func (d *Deadline) Passed() bool {
 	return d.at != 0 && time.Since(began) >= d.at
 }
 
-// At is when, or zero for never.
+// At returns the time, or zero for never.
 func (d *Deadline) At() time.Time {
 	if d.at == 0 {
 		return time.Time{}

@@ -10,25 +10,24 @@ import (
 	"github.com/backdial/backdial/mux/internal/recv"
 )
 
-// Farewell lets the queue empty and, if the connection can say that nothing more follows,
-// waits until the peer has taken everything and closes its end; only then is the
-// connection closed, because closing one with unread input makes TCP throw away what is
-// still on its way.
+// Farewell sends everything in the queue. If the connection has CloseWrite, it then waits
+// until the peer has taken everything and closes its end. Only then may the connection be
+// closed: closing it with unread input makes TCP throw away what is still on its way.
 func (s protocol) Farewell(ctx context.Context, _ []*stream) {
 	if s.seal(ctx) && s.closeWrite() {
 		<-s.read
 	}
 }
 
-// closeWrite tells the peer that nothing more follows, and reports whether the
-// connection can say that. The session is sealed.
+// closeWrite tells the peer that nothing more follows, and reports whether the connection
+// could say that. The session is sealed.
 func (s *session) closeWrite() bool {
 	c := powers.OfConn(s.conn).CloseWriter
 	return c != nil && c.CloseWrite() == nil
 }
 
-// seal waits until all that is queued has been written, and lets nothing more
-// be queued. It reports whether all was written before ctx ended.
+// seal waits until everything queued has been written, and lets nothing more be queued.
+// It reports whether everything was written before ctx ended.
 func (s *session) seal(ctx context.Context) bool {
 	defer s.WakeAfter(ctx, &s.flushed)()
 	s.Mu.Lock()
@@ -42,8 +41,7 @@ func (s *session) seal(ctx context.Context) bool {
 	return written
 }
 
-// Cut closes the connection first, so that what has been read before its end still
-// arrives.
+// Cut closes the connection first, so that what was read before its end still arrives.
 func (s protocol) Cut(live []*stream, err error) {
 	s.conn.Close()
 	s.budget.Close()
@@ -68,7 +66,7 @@ func (s protocol) WakeLocked() {
 
 func (s protocol) EndedLocked() {}
 
-// LiveLocked returns the streams that their user has not closed.
+// LiveLocked returns the streams that the user has not closed.
 func (s protocol) LiveLocked() []*stream { return slices.Collect(maps.Values(s.streams)) }
 
 // violation tells the peer that it broke the protocol and ends the session.
@@ -84,7 +82,7 @@ func (s *session) violation(err error) {
 	s.End(s.lost(err))
 }
 
-// farewell is how long a session goes on that is about to end: for a peer that
-// broke the protocol to take the message that says so, or for this end to read
-// what has arrived on a carrier that cannot be written any more.
+// farewell is how long an ending session goes on: for a peer that broke the protocol to
+// take the message that says so, or for this end to read what has arrived on a carrier
+// that can no longer be written.
 const farewell = time.Second

@@ -7,8 +7,8 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// maxMessages is how many bytes of messages may wait for the carrier, behind as much
-// data as may: a session that is busy can still be told something.
+// maxMessages is how many bytes of messages may wait for the carrier beside the data, so
+// that a busy session can still send messages.
 const maxMessages = 64 << 10
 
 // Send implements [mux.Session].
@@ -33,7 +33,7 @@ func (s *session) Send(message []byte) error {
 	return nil
 }
 
-// hearMessage takes a message of n bytes off r.
+// hearMessage reads a message of n bytes from r.
 func (s *session) hearMessage(n int, r io.Reader) error {
 	if n > mux.MaxMessage {
 		return fmt.Errorf("%w: message of %d bytes", mux.ErrProtocol, n)

@@ -6,8 +6,7 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// NewMuxer returns the multiplexer that speaks wire, and that protocol stands
-// for in a negotiation.
+// NewMuxer returns the multiplexer for wire, which is negotiated as protocol.
 func NewMuxer(wire Wire, protocol string) mux.Muxer { return muxer{wire, protocol} }
 
 type muxer struct {

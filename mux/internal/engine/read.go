@@ -13,14 +13,14 @@ import (
 	"github.com/backdial/backdial/mux/internal/recv"
 )
 
-// readBuffer is what an idle session holds for reading. Headers and small
-// payloads pass through it; large ones go from the carrier to their stream.
+// readBuffer is what an idle session holds for reading. Headers and small payloads pass
+// through it; large payloads go from the carrier straight to their stream.
 const readBuffer = 2 << 10
 
-// readLoop takes frames from the carrier until the session ends. It waits for
-// nothing else, so no stream can hold up another, but for two things: that a
-// peer which provokes answers reads some, and for memory, which streams that are read
-// give back, and streams that are not lose.
+// readLoop takes frames from the carrier until the session ends, so no stream can block
+// another. It waits for only two other things: for a peer that provokes answers to read
+// some of them, and for memory. Streams that are read free memory; streams that are not
+// are reset.
 func (s *session) readLoop() {
 	defer close(s.read)
 	heard := &hearing{s: s}
@@ -51,8 +51,8 @@ func (s *session) readLoop() {
 	}
 }
 
-// answerEOF says goodbye to a peer that has: what it writes no more, this end
-// does not either. A Write that is under way means that the peer does not care.
+// answerEOF ends this direction after the peer has ended its own. A Write that is under
+// way means that the peer does not care.
 func (s *session) answerEOF() {
 	s.Mu.Lock()
 	writing := s.writer.Busy()
@@ -63,7 +63,7 @@ func (s *session) answerEOF() {
 	}
 }
 
-// A reader is what frames are read from.
+// reader is the source of frames.
 type reader struct {
 	*bufio.Reader
 	prompt powers.PromptReader // or nil
@@ -86,13 +86,13 @@ func (r *reader) ReadNow(p []byte) (n int) {
 	return n
 }
 
-// hearing reads the carrier and notes signs of life: that a frame begins, goes on by a
-// KiB, or ends. A few bytes in the middle of one are none. Where a length was corrupted
-// on its way, all that follows is taken for a part of one frame, and the peer's pings
-// would keep a session alive that is good for nothing.
+// hearing reads from the carrier and notes signs of life: the beginning and end of a
+// frame, and each KiB between. A few bytes in the middle of a frame do not count. If a
+// length was corrupted on its way, everything that follows looks like part of one frame,
+// and the peer's pings would keep a useless session alive.
 type hearing struct {
 	s     *session
-	began bool // something of a frame has arrived
+	began bool // part of a frame has arrived
 	more  int  // bytes of it since the last sign
 }
 
@@ -125,7 +125,7 @@ func (s *session) handle(f Frame, r *reader) error {
 		return err
 	case GoAway:
 		if f.Value != goAwayNormal {
-			return fmt.Errorf("peer ends the session with code %d: it takes something for a protocol violation", f.Value)
+			return fmt.Errorf("peer ends the session with code %d: it reports a protocol violation", f.Value)
 		}
 		s.Mu.Lock()
 		defer s.Mu.Unlock()
@@ -136,7 +136,7 @@ func (s *session) handle(f Frame, r *reader) error {
 		s.AnsweredLocked(f.Value == s.pinged)
 	case Message:
 		return s.hearMessage(f.Length, r)
-	case Idle: // which is a sign of life, and nothing else
+	case Idle: // only a sign of life
 	}
 	return nil
 }
@@ -163,13 +163,13 @@ func (s *session) handleStream(f Frame, r *reader) error {
 		st.in.Unlock()
 	}
 	if f.Flags&(Reset|Stop) != 0 {
-		st.abort(recv.Failed, fmt.Errorf("%s: %w", s.wire.Name(), mux.ErrReset)) // by the peer
+		st.abort(recv.Failed, fmt.Errorf("%s: %w", s.wire.Name(), mux.ErrReset)) // the peer reset it
 	}
 	return nil
 }
 
-// updateStream does what f says about the sending half of a stream, and
-// returns the stream, or nil if it is gone.
+// updateStream applies f to the sending half of its stream, and returns the stream, or
+// nil if it is gone.
 func (s *session) updateStream(f *Frame) (*stream, error) {
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
@@ -193,15 +193,15 @@ func (s *session) updateStream(f *Frame) (*stream, error) {
 		st.finReceived = true
 		s.endedLocked(st)
 	}
-	s.acceptedLocked(st) // by Ack, or in protocols without it by anything else
+	s.acceptedLocked(st) // by Ack, or by any other frame in protocols without Ack
 	if !st.addCreditLocked(f.Credit) {
-		// st is reset as if the frame had said so.
+		// The frame resets st as if it had said so.
 		f.Flags |= Stop
 	}
 	return st, nil
 }
 
-// receive moves the payload of f to st, or past it if nobody wants it.
+// receive moves the payload of f to st, and discards what nobody wants.
 func (s *session) receive(st *stream, f Frame, r *reader) error {
 	left, wanted := f.Length, false
 	if st != nil {

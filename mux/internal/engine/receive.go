@@ -9,24 +9,24 @@ import (
 	"github.com/backdial/backdial/mux/internal/recv"
 )
 
-// receive takes the next n bytes off r, or fewer if nobody wants to read them. It returns
-// how many bytes are left, and whether somebody reads the stream: if not, the peer is told.
+// receive takes the next n bytes from r, or fewer if nobody reads them. It returns how
+// many bytes are left, and whether the stream is still read. If not, it tells the peer.
 func (st *stream) receive(r *reader, n int) (left int, wanted bool, err error) {
 	st.in.Lock()
 	defer st.in.Unlock()
 	if st.in.StateLocked() == recv.Finished {
-		// Libraries send it if Write is called while Close is. They do not
-		// expect to be reset for it.
+		// Libraries send it if Write is called during Close. They do not expect a reset for
+		// it.
 		return n, true, nil
 	}
 	if over := st.in.ReceivedLocked() + uint64(n); over > st.in.AllowedLocked() {
-		return n, false, fmt.Errorf("%w: %d bytes more on stream %d than it was allowed", mux.ErrProtocol, over-st.in.AllowedLocked(), st.id)
+		return n, false, fmt.Errorf("%w: %d bytes more on stream %d than allowed", mux.ErrProtocol, over-st.in.AllowedLocked(), st.id)
 	}
 	left, err = st.in.FillLocked(r, n)
 	return left, st.in.StateLocked() != recv.Discarding, err
 }
 
-// creditLocked is what the peer may send, in the absolute form.
+// creditLocked is what the peer may send, as an absolute credit.
 func (st *stream) creditLocked() Credit {
 	consumed := st.in.ConsumedLocked()
 	return Credit{Consumed: uint32(consumed), Window: uint32(st.in.AllowedLocked() - consumed)}
@@ -44,7 +44,7 @@ func (st *stream) Check() error { return st.in.Check() }
 // SetReadDeadline implements [net.Conn].
 func (st *stream) SetReadDeadline(t time.Time) error { return st.in.SetReadDeadline(t) }
 
-// An owner is a stream as its receiving half sees it.
+// owner is a stream as seen by its receiving half.
 type owner struct{ *stream }
 
 var _ recv.Owner = owner{}
@@ -73,7 +73,7 @@ func (st owner) Abandon(err error) {
 	st.abort(recv.Discarding, err)
 }
 
-// A receiver is a session as its budget sees it.
+// receiver is a session as seen by its budget.
 type receiver struct{ *session }
 
 var _ recv.Session = receiver{}
@@ -90,12 +90,12 @@ func (s receiver) Halves() []*recv.Pushed {
 
 func (s receiver) Shortest() time.Duration { return s.Pings.Shortest() }
 
-// Freed does nothing: the reader, which waits, goes on by itself.
+// Freed does nothing: the waiting reader goes on by itself.
 func (s receiver) Freed() {}
 
-// Waiting has the peer hear of a session whose reader waits for memory, and hears nothing
-// meanwhile: neither end is to be taken for dead. An answer to what the peer has asked
-// before tells it that this end will read on.
+// Waiting lets the peer know that a session whose reader waits for memory, and so reads
+// nothing, is alive, and does not take the peer for dead. An answer to the peer's last
+// ping tells it that this end will read on.
 func (s receiver) Waiting() {
 	s.Hear(0)
 	s.Mu.Lock()

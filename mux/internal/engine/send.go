@@ -8,8 +8,8 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// Write implements [mux.Stream]. It returns when the last of p is in the session's
-// queue, or, if no data of a stream was in front of it, with the carrier.
+// Write implements [mux.Stream]. It returns when the last of p is in the session's queue,
+// or with the carrier if no stream's data was queued before it.
 func (st *stream) Write(p []byte) (n int, err error) {
 	s := st.s
 	s.Mu.Lock()
@@ -46,17 +46,16 @@ func (st *stream) Write(p []byte) (n int, err error) {
 	return len(p), nil
 }
 
-// sendLocked sends what st has to send, as far as there is room and credit. It is called
-// again when there is more: who makes room also fills it, from where the Write that
-// waits has its bytes, so that nobody is woken but for having sent all.
+// sendLocked sends as much of st as there is room and credit for. It is called again when
+// there is more of either: the caller that makes room also fills it, straight from the
+// bytes of the waiting Write, so a Write wakes only when all of it has been sent.
 func (s *session) sendLocked(st *stream) {
 	for s.sendFrameLocked(st) {
 	}
 }
 
-// sendFrameLocked sends a frame of what st has to send, and reports whether there is
-// more, for which there may be room and credit. If there is no room st has a turn when
-// there is.
+// sendFrameLocked sends one frame of st, and reports whether to call it again: there is
+// more to send, and perhaps room and credit. Without room, st gets a turn.
 func (s *session) sendFrameLocked(st *stream) (more bool) {
 	n := min(uint64(len(st.unsent)), st.limit-st.sent)
 	if n == 0 || st.writeErr != nil || st.writeDeadline.Passed() {
@@ -95,7 +94,7 @@ func (st *stream) CloseWrite() error {
 	case st.closed:
 		return st.writeErr
 	case st.finSent:
-	case errors.Is(err, mux.ErrReset): // which Write and Read tell
+	case errors.Is(err, mux.ErrReset): // Write and Read report it
 		return nil
 	case err != nil:
 		return err
@@ -111,9 +110,8 @@ func (st *stream) CloseWrite() error {
 	return st.awaitEndLocked()
 }
 
-// addCreditLocked notes how much more the peer allows. It reports false if the
-// peer does not want any more: the only way in which smux can say that is to
-// have consumed more than it was sent.
+// addCreditLocked notes how much more the peer allows. It returns false if the peer wants
+// no more: smux can say that only by having consumed more than it was sent.
 func (st *stream) addCreditLocked(c Credit) bool {
 	limit := st.limit + uint64(c.Grant)
 	if c.Absolute {

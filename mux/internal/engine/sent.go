@@ -5,11 +5,11 @@ import (
 	"os"
 )
 
-// errMuted is the cause of what fails shortly before a session ends.
+// errMuted is the cause of errors shortly before a session ends.
 var errMuted = errors.New("nothing more can be written")
 
-// awaitEndLocked waits until everything of st is with the carrier, the end included. For
-// CloseWrite it gives up at the deadline of writes, and when the stream is closed or reset.
+// awaitEndLocked waits until the carrier has everything of st, including its end. For
+// CloseWrite it gives up at the write deadline, and when the stream is closed or reset.
 func (st *stream) awaitEndLocked() error {
 	s, closing := st.s, st.closed
 	return s.writer.Await(s.writer.Mark(), &st.writable, func() error {
@@ -29,8 +29,9 @@ func (st *stream) awaitEndLocked() error {
 	})
 }
 
-// heardLocked notes that the peer has sent data on st, which answers what was sent before,
-// if that has left. The end of what the peer sends is no answer: it may have been on its way.
+// heardLocked notes that the peer has sent data on st. If everything written before had
+// left, this is an answer to it. The end of the peer's data is not an answer: it may have
+// been on its way.
 func (st *stream) heardLocked() {
 	if st.sent > 0 && st.s.writer.Left(st.unanswered) {
 		st.unanswered = 0

@@ -14,49 +14,49 @@ import (
 	"github.com/backdial/backdial/mux/internal/writeloop"
 )
 
-// A Side is one of the two ends of a session. Its value is the first stream
-// id that it opens; the others follow in steps of two.
+// A Side is one end of a session. Its value is the first stream id that it opens; the
+// others follow in steps of two.
 type Side uint32
 
-// The sides, for protocols in which the end called client opens odd streams.
+// The sides, for protocols whose client opens odd streams.
 const (
 	DialSide   Side = 1
 	ListenSide Side = 2
 )
 
-// A session implements [mux.Session]. Its goroutines are a reader, which lives
-// as long as the session, and a writer, which lives while there is something
-// to write and a little longer.
+// session implements [mux.Session]. Its goroutines are a reader, which lives as long as
+// the session, and a writer, which lives while there is something to write and a little
+// longer.
 type session struct {
 	life.Session[*stream]
 	wire   Wire
 	conn   net.Conn
 	side   Side
 	budget recv.Budget
-	read   chan struct{} // closed when the reader is done
+	read   chan struct{} // closed when the reader has returned
 
-	// Guarded by Mu, as are the sending halves of streams.
+	// Guarded by Mu, like the sending halves of streams.
 
-	streams    map[uint32]*stream  // that the user has not closed
-	nextID     uint32              // of the next stream opened here
+	streams    map[uint32]*stream  // not closed by the user
+	nextID     uint32              // for the next stream opened here
 	unaccepted int                 // streams opened here that the peer has not accepted
-	departed   map[uint32]struct{} // those of unaccepted that their user has closed
+	departed   map[uint32]struct{} // those of unaccepted that the user has closed
 	pinged     uint32              // the value of the last Ping
-	asked      uint32              // that of the peer's last
+	asked      uint32              // the value of the peer's last Ping
 
 	writer  writeloop.Loop
-	data    writeloop.Mark           // after the last that was written on a stream
+	data    writeloop.Mark           // after the last data of a stream
 	queue   *queue                   // frames to be written; nil for none
 	waiting writeloop.Turns[*stream] // streams that wait for room in the queue
 	replies int                      // frames in the queue that the peer provoked
 	strays  map[uint32]struct{}      // streams with a Stray in the queue
-	flushed sync.Cond                // the queue is written
+	flushed sync.Cond                // the queue has been written
 	taken   sync.Cond                // the writer has taken the queue
 }
 
 var _ mux.Session = (*session)(nil)
 
-// New starts a session on conn, which it owns from then on.
+// New starts a session on conn and takes ownership of conn.
 func New(wire Wire, conn net.Conn, side Side, config mux.Config) mux.Session {
 	s := &session{
 		wire:    wire,
@@ -85,7 +85,7 @@ func (s *session) Accept(ctx context.Context) (mux.Stream, error) {
 	return life.Stream(s.Session.Accept(ctx))
 }
 
-// A protocol is a session as package life sees it.
+// protocol is a session as seen by package life.
 type protocol struct{ *session }
 
 var _ life.Protocol[*stream] = protocol{}
@@ -105,13 +105,14 @@ func (s protocol) OpenLocked(context.Context) (*stream, error) {
 	return st, nil
 }
 
-// firstCredit raises the peer's credit on a new stream from what the protocol
-// says to what this end is configured to allow.
+// firstCredit raises the peer's credit on a new stream from the protocol's value to the
+// configured window.
 func (s *session) firstCredit() Credit {
 	return Credit{Grant: uint32(s.Config.Window - initialWindow), Window: uint32(s.Config.Window)}
 }
 
-// MayAcceptLocked reports false while the peer does not read: it gets no more to read.
+// MayAcceptLocked returns false while the peer does not read: accepting would send it
+// more.
 func (s protocol) MayAcceptLocked() bool { return s.queuedLocked() < maxQueue }
 
 func (s protocol) AcceptedLocked(st *stream) {
@@ -130,12 +131,11 @@ func (s protocol) StuckLocked() error { return s.Stuck(s.writer.Stuck()) }
 
 func (s protocol) LeaveLocked() { s.appendLocked(Frame{Kind: GoAway, Value: goAwayNormal}) }
 
-// acceptLocked makes a stream that the peer opens. If it is one too many, it
-// tells the peer instead.
+// acceptLocked creates a stream that the peer opens, or refuses it if there are too many.
 func (s *session) acceptLocked(id uint32) error {
 	switch {
 	case s.opensLocally(id):
-		return fmt.Errorf("%w: peer opens stream %d, which is not its to open", mux.ErrProtocol, id)
+		return fmt.Errorf("%w: peer opens stream %d, which only this end may open", mux.ErrProtocol, id)
 	case s.streams[id] != nil:
 		return fmt.Errorf("%w: peer opens stream %d again", mux.ErrProtocol, id)
 	}
@@ -154,10 +154,10 @@ func (s *session) acceptLocked(id uint32) error {
 	return nil
 }
 
-// opensLocally reports whether streams of this id are opened on this end.
+// opensLocally reports whether this end opens streams with that id.
 func (s *session) opensLocally(id uint32) bool { return id%2 == uint32(s.side)%2 }
 
-// acceptedLocked notes that the peer has accepted st, or will not any more.
+// acceptedLocked notes that the peer has accepted st, or never will.
 func (s *session) acceptedLocked(st *stream) {
 	if !st.accepted {
 		st.accepted = true
@@ -166,10 +166,10 @@ func (s *session) acceptedLocked(st *stream) {
 	}
 }
 
-// forgetLocked ends the life of st as far as frames are concerned.
+// forgetLocked forgets st: later frames for it are strays.
 func (s *session) forgetLocked(st *stream) {
 	delete(s.streams, st.id)
-	if s.opensLocally(st.id) && !st.accepted { // it still takes a place in the peer's backlog
+	if s.opensLocally(st.id) && !st.accepted { // it still occupies the peer's backlog
 		if s.departed == nil {
 			s.departed = make(map[uint32]struct{})
 		}
@@ -177,8 +177,8 @@ func (s *session) forgetLocked(st *stream) {
 	}
 }
 
-// endedLocked notes it if neither end of st writes any more: its place is free for
-// another, which the peer may open before this end has gone on to Close.
+// endedLocked notes whether neither end of st writes any more. Its place is then free for
+// another stream, which the peer may open even before this end calls Close.
 func (s *session) endedLocked(st *stream) {
 	if st.finSent && st.finReceived && !st.vacated && !s.opensLocally(st.id) {
 		st.vacated = true
@@ -186,8 +186,8 @@ func (s *session) endedLocked(st *stream) {
 	}
 }
 
-// departedLocked notes that the peer has said something of a stream that is closed here:
-// it has accepted it, or will not any more.
+// departedLocked notes that the peer has sent a frame for a stream closed here: it has
+// accepted the stream, or never will.
 func (s *session) departedLocked(id uint32) {
 	if _, ok := s.departed[id]; ok {
 		delete(s.departed, id)
@@ -196,10 +196,10 @@ func (s *session) departedLocked(id uint32) {
 	}
 }
 
-// lost is the error of a session that neither end has closed.
+// lost is the error of a session that ended without Close on this end.
 func (s *session) lost(cause error) error {
 	if errors.Is(cause, io.EOF) {
-		// Nobody may take the end of the session for the end of a stream.
+		// The end of a session must not look like the end of a stream.
 		cause = mux.ErrClosedByPeer
 	}
 	return s.Lost(cause)

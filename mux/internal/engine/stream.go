@@ -13,11 +13,10 @@ import (
 	"github.com/backdial/backdial/mux/internal/writeloop"
 )
 
-// A stream implements [mux.Stream]. Its two halves have locks of their own: sending has
-// that of the session, which is taken after that of the receiving half.
+// stream implements [mux.Stream]. Its receiving half has a lock of its own. Its sending
+// half is guarded by the session's lock, which is taken after that one.
 //
-// The frames of a stream concern it until its user closes it. What arrives for
-// it later is a stray.
+// The session knows a stream until its user closes it. Later frames for it are strays.
 type stream struct {
 	s  *session
 	id uint32
@@ -25,19 +24,19 @@ type stream struct {
 
 	// Guarded by session.Mu.
 	writable      sync.Cond      // Write may go on
-	sent          uint64         // bytes in all
-	limit         uint64         // bytes that the peer allows in all
+	sent          uint64         // bytes in total
+	limit         uint64         // bytes that the peer allows in total
 	writing       bool           // a Write is under way
-	unsent        []byte         // what it has not sent yet
-	waits         bool           // it has a turn in Session.waiting
+	unsent        []byte         // the rest of that Write
+	waits         bool           // it is in session.waiting
 	writeErr      error          // what Write returns
 	finSent       bool           // CloseWrite or Close was called
 	finReceived   bool           // the peer has finished
-	vacated       bool           // it does not count among those of the peer
+	vacated       bool           // it no longer counts as one of the peer's streams
 	closed        bool           // Close or Reset was called
-	over          bool           // the peer is not interested in frames
+	over          bool           // the peer wants no frames
 	accepted      bool           // the peer has accepted the stream, or opened it
-	unanswered    writeloop.Mark // after the last of sent; 0 if the peer has answered that
+	unanswered    writeloop.Mark // after the last data; 0 if the peer has answered it
 	writeDeadline deadline.Deadline
 }
 
@@ -87,15 +86,15 @@ func (st *stream) SetWriteDeadline(t time.Time) error {
 // Close implements [mux.Stream].
 func (st *stream) Close() error { return st.leave(errStreamClosed, st.farewellLocked, true) }
 
-// Reset implements [mux.Stream]. What is in the session's queue still leaves: it is
-// shared, and short.
+// Reset implements [mux.Stream]. What is already in the session's queue is still sent:
+// the queue is shared, and short.
 func (st *stream) Reset() error { return st.leave(errStreamReset, st.giveUpLocked, false) }
 
-// leave ends the use of the stream on this end, for which err is why, unless it has
-// ended. It calls tell unless the peer is not interested. With await it then waits until
-// the end of the stream has left, if the peer may wait for it.
+// leave ends the use of the stream on this end with err, unless it has ended already. It
+// calls tell unless the peer wants no frames. If await is set, it then waits until the
+// end of the stream has left, unless the peer waits for nothing.
 func (st *stream) leave(err error, tell func(), await bool) error {
-	st.in.Lock() // until it is over: what the peer answers must not be why
+	st.in.Lock() // held to the end: an answer of the peer must not become the reason
 	left, waits := st.leaveSendingLocked(err, tell, await)
 	if left {
 		st.in.EndLocked(recv.Discarding, err)
@@ -110,9 +109,9 @@ func (st *stream) leave(err error, tell func(), await bool) error {
 	return st.awaitEndLocked()
 }
 
-// leaveSendingLocked is leave for the sending half. It reports whether the stream had not
-// been left before, and whether the end of the stream is to be waited for, which the writer
-// holds then. The receiving half is locked.
+// leaveSendingLocked is leave for the sending half. It reports whether the stream was in
+// use until now, and whether to wait for its end, for which it holds the writer. The
+// receiving half is locked.
 func (st *stream) leaveSendingLocked(err error, tell func(), await bool) (left, waits bool) {
 	s := st.s
 	s.Mu.Lock()
@@ -121,7 +120,7 @@ func (st *stream) leaveSendingLocked(err error, tell func(), await bool) (left, 
 		return false, false
 	}
 	st.closed = true
-	if s.streams[st.id] == st { // otherwise it was refused before it was accepted
+	if s.streams[st.id] == st { // otherwise it was refused before anybody accepted it
 		s.forgetLocked(st)
 		s.LeftLocked(!s.opensLocally(st.id) && !st.vacated)
 	}
@@ -153,23 +152,23 @@ func (st *stream) farewellLocked() {
 		st.s.appendLocked(f)
 	}
 	if st.in.StateLocked() != recv.Finished && st.in.ReceivedLocked() == st.in.AllowedLocked() {
-		// The peer cannot find out by writing: it waits for credit.
+		// The peer waits for credit, so it cannot notice by writing.
 		st.s.appendLocked(Frame{Flags: Stray, ID: st.id})
 	}
 }
 
-// giveUpLocked tells the peer that this end neither reads nor writes any more, and
-// that this is not how it should end. If both have ended all the same, there is
-// nothing to be told.
+// giveUpLocked tells the peer that this end neither reads nor writes any more, and that
+// the stream did not end in order. If both directions have ended already, there is
+// nothing to tell.
 func (st *stream) giveUpLocked() {
-	st.s.departedLocked(st.id) // libraries need not say anything of it any more
+	st.s.departedLocked(st.id) // libraries may send nothing more about it
 	if !st.finSent || st.in.StateLocked() != recv.Finished {
 		st.s.appendLocked(Frame{Flags: Reset, ID: st.id, Credit: st.creditLocked()})
 	}
 }
 
-// abort ends both halves for the reason err, which did not come from the stream's user. The
-// receiving one comes to the state as, unless it is beyond that.
+// abort ends both halves with err, for a reason other than the stream's user. The
+// receiving half changes to the state as, unless it is already beyond that.
 func (st *stream) abort(as recv.State, err error) {
 	st.in.Lock()
 	defer st.in.Unlock()

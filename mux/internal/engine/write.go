@@ -10,31 +10,30 @@ import (
 )
 
 const (
-	// maxQueue is how much data may wait in front of the carrier. Twice that
-	// is in memory while a write is under way, and never in an idle session.
-	// A larger queue makes small writes wait longer behind bulk transfers, a
-	// smaller one costs more system calls. This is two frames of maxFrame, and a
-	// little that goes with them.
+	// maxQueue is how much data may wait for the carrier. A write under way holds twice
+	// that in memory, an idle session nothing. A larger queue makes small writes wait
+	// longer behind bulk transfers; a smaller one costs more system calls. This is two
+	// frames of maxFrame and their headers.
 	maxQueue = 2*maxFrame + 1<<10
 
-	// maxFrame is the payload of one frame at most. It lets streams take turns.
+	// maxFrame is the largest payload of one frame. It lets streams take turns.
 	maxFrame = 32 << 10
 
-	// minFrame is the room in the queue that is worth a frame.
+	// minFrame is the least room in the queue that is worth a frame.
 	minFrame = 4 << 10
 
-	// maxReplies is how many answers to the peer's frames may wait for the
-	// carrier. A peer that provokes more has to read some first.
+	// maxReplies is how many answers to the peer's frames may wait for the carrier. A peer
+	// that provokes more must first read some.
 	maxReplies = 4096
 )
 
-// A queue is frames that leave together.
+// queue holds frames that are sent together.
 type queue struct {
 	buf []byte
 	one [1][]byte // memory for Messages
 }
 
-// Queues of sessions that have something to write.
+// queues are shared by the sessions that have something to write.
 var queues = sync.Pool{New: func() any { return &queue{buf: make([]byte, 0, maxQueue+minFrame)} }}
 
 // Messages implements [writeloop.Batch].
@@ -43,7 +42,8 @@ func (q *queue) Messages() [][]byte {
 	return q.one[:]
 }
 
-// Release gives q back. One that has grown out of proportion is left to the collector.
+// Release returns q to the pool. A queue that has grown too large is left to the
+// collector.
 func (q *queue) Release() {
 	if cap(q.buf) <= 2*maxQueue {
 		q.buf, q.one[0] = q.buf[:0], nil
@@ -51,7 +51,7 @@ func (q *queue) Release() {
 	}
 }
 
-// appendLocked queues a frame, unless nothing more can be written.
+// appendLocked queues a frame, unless nothing more may be written.
 func (s *session) appendLocked(f Frame) {
 	if s.ErrLocked() != nil || s.writer.Muted() {
 		return
@@ -68,9 +68,9 @@ func (s *session) appendLocked(f Frame) {
 	s.writer.Flush()
 }
 
-// replyLocked queues a frame that the peer provoked, and reports whether there
-// was anything to queue. Only the reader calls it. It waits while the peer
-// provokes more than it reads, and fails if the peer does not read at all.
+// replyLocked queues a frame that the peer provoked, and reports whether there was
+// anything to queue. Only the reader calls it. It waits while the peer provokes more than
+// it reads, and fails if the peer does not read at all.
 func (s *session) replyLocked(f Frame) (queued bool, err error) {
 	before := s.queuedLocked()
 	s.appendLocked(f)
@@ -84,8 +84,8 @@ func (s *session) replyLocked(f Frame) (queued bool, err error) {
 	return true, nil
 }
 
-// awaitRepliesLocked holds up the reader until the writer has taken the
-// answers. It fails if that takes so long that the peer cannot be reading them.
+// awaitRepliesLocked blocks the reader until the writer has taken the answers. It fails
+// if that takes so long that the peer cannot be reading them.
 func (s *session) awaitRepliesLocked() error {
 	late := false
 	timer := time.AfterFunc(farewell, func() {
@@ -104,8 +104,8 @@ func (s *session) awaitRepliesLocked() error {
 	return nil
 }
 
-// replyStrayLocked answers a frame for a stream that is gone. Of those that
-// are on their way when a stream is closed, one in a batch will do.
+// replyStrayLocked answers a frame for a stream that is gone. When a stream is closed
+// many may be on their way: one answer per batch is enough.
 func (s *session) replyStrayLocked(id uint32) error {
 	if _, done := s.strays[id]; done {
 		return nil
@@ -120,8 +120,8 @@ func (s *session) replyStrayLocked(id uint32) error {
 	return err
 }
 
-// appendDataLocked queues as much of p as fits, and returns how much that was:
-// nothing if nothing more can be written, as the session is about to end.
+// appendDataLocked queues as much of p as fits, and returns how much that was. It is
+// nothing if the session is about to end and nothing more may be written.
 func (s *session) appendDataLocked(id uint32, p []byte) int {
 	if s.ErrLocked() != nil || s.writer.Muted() {
 		return 0
@@ -145,12 +145,12 @@ func (s *session) queuedLocked() int {
 	return len(s.queue.buf)
 }
 
-// A written is a session as package writeloop sees it.
+// written is a session as seen by package writeloop.
 type written struct{ *session }
 
 var _ writeloop.Session = written{}
 
-// Take gives the room that there is then to those who wait for it.
+// Take gives the room that it makes to the streams that wait for it.
 func (s written) Take() (writeloop.Batch, bool) {
 	q := s.queue
 	if q == nil {
@@ -170,8 +170,8 @@ func (s written) Took(after time.Duration) { s.TookLocked(after) }
 
 func (s written) Flushed() { s.flushed.Broadcast() }
 
-// Failed lets the reader go on for a while: what has arrived may be complete. It gets at
-// it, and finds the end.
+// Failed lets the reader go on for a while: what has arrived may be complete, and the
+// reader finds its end.
 func (s written) Failed(err error) {
 	s.taken.Broadcast()
 	time.AfterFunc(farewell, func() { s.End(s.lost(fmt.Errorf("write: %w", err))) })

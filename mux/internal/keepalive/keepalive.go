@@ -1,4 +1,4 @@
-// Package keepalive finds out whether a peer is still there.
+// Package keepalive finds out whether a peer is still alive.
 package keepalive
 
 import (
@@ -9,9 +9,9 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// A Keepalive asks the peer for a sign of life now and then, by a timer instead
-// of a goroutine. It asks, looks a while later whether anything has arrived,
-// and rests until it is time to ask again, if there is time left.
+// A Keepalive asks the peer for a sign of life at intervals, with a timer instead of a
+// goroutine. It asks, checks a while later whether anything has arrived, and rests for
+// what is left of the interval.
 type Keepalive struct {
 	interval, timeout time.Duration
 	session           Session
@@ -19,11 +19,11 @@ type Keepalive struct {
 	mu      sync.Mutex // guards below; held while Session.Ask is called
 	timer   *time.Timer
 	stopped bool
-	asked   bool   // the timer runs out when an answer is due
-	heard   uint64 // Session.Heard when it was asked
+	asked   bool   // the timer fires when an answer is due
+	heard   uint64 // Session.Heard at the question
 }
 
-// A Session is what is kept alive.
+// A Session is what a Keepalive keeps alive.
 type Session interface {
 	// Heard is how often something has arrived.
 	Heard() uint64
@@ -31,12 +31,12 @@ type Session interface {
 	// Ask sends a question. Its error ends the session.
 	Ask() error
 
-	// Dead ends the session for the reason err. It may come after Stop.
+	// Dead ends the session with err. It may be called after Stop.
 	Dead(err error)
 }
 
-// Start keeps s alive according to config, until Stop. It returns nil if
-// config says never.
+// Start keeps s alive according to config, until Stop. It returns nil if config disables
+// that.
 func Start(config mux.Config, s Session) *Keepalive {
 	if config.KeepAlive <= 0 {
 		return nil
@@ -48,7 +48,7 @@ func Start(config mux.Config, s Session) *Keepalive {
 	return k
 }
 
-// Stop ends k, which may be nil.
+// Stop stops k, which may be nil.
 func (k *Keepalive) Stop() {
 	if k == nil {
 		return

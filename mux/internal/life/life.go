@@ -1,6 +1,6 @@
-// Package life is the life of a session: what multiplexers do alike, whatever they say on
-// the wire. It opens and accepts streams, counts them, drains, closes, tells why a session
-// has ended, pings, and notices a peer that is gone.
+// Package life is the life of a session: everything that multiplexers do alike, whatever
+// their wire format. It opens and accepts streams, counts them, drains, closes, records
+// why a session has ended, pings, and notices a peer that is gone.
 package life
 
 import (
@@ -32,11 +32,12 @@ import (
 //	         └─────────────────────┴───────────►│ ended │
 //	                                            └───────┘
 //
-// Open and Accept work while it serves, and Accept goes on with what had arrived when a
-// session ends that this end has not closed.
+// Open and Accept work while the session serves. If it ends without Close on this end,
+// Accept still returns the streams that had arrived.
 //
-// The session's goroutines are the protocol's, in WG. They end with the session; Close
-// waits for them. Methods whose names end in Locked are called with Mu held.
+// The session's goroutines are the protocol's, and belong to WG. They end with the
+// session; Close waits for them. Methods whose names end in Locked are called with Mu
+// held.
 type Session[S any] struct {
 	Config mux.Config
 	WG     sync.WaitGroup
@@ -46,24 +47,24 @@ type Session[S any] struct {
 	protocol Protocol[S]
 	ctx      context.Context // cancelled with the cause by End, once
 	cancel   context.CancelCauseFunc
-	heard    atomic.Uint64 // how many signs of life there were
+	heard    atomic.Uint64 // signs of life so far
 	received atomic.Uint64 // bytes
 
-	Mu sync.Mutex // guards below, and what the protocol says it does
+	Mu sync.Mutex // guards below, and whatever the protocol says
 
 	state   State
 	left    bool  // Shutdown or Close was called
 	err     error // why the session has ended
-	verdict error // why it is about to, whatever happens first
+	verdict error // why it is about to end, whatever happens first
 
-	opening   queue     // Open may go on
-	accepting sync.Cond // Accept may go on
-	drained   sync.Cond // inUse went down
+	opening   queue     // wakes Open
+	accepting sync.Cond // wakes Accept
+	drained   sync.Cond // wakes awaitDrained: inUse went down
 
 	peerLeaves bool // the peer wants no more streams
-	accepts    []S  // opened by the peer, to be accepted
-	fromPeer   int  // streams that the peer opened, and their user has not closed
-	inUse      int  // streams that were opened or accepted here, and their user has not closed
+	accepts    []S  // opened by the peer, waiting for Accept
+	fromPeer   int  // streams that the peer opened and the user has not closed
+	inUse      int  // streams opened or accepted here that the user has not closed
 	unwanted   int  // streams that the peer opened although it may open none
 
 	answered  chan struct{} // closed by the next answer to a ping; nil if nobody waits for it
@@ -71,7 +72,7 @@ type Session[S any] struct {
 	reading   reading
 }
 
-// A State is where a session is in its life.
+// A State is a state of a session's life.
 type State uint8
 
 // The states of a [Session].
@@ -82,73 +83,74 @@ const (
 	Ended
 )
 
-// A Protocol is what sessions do differently.
+// A Protocol is what differs between multiplexers.
 //
-// Open calls MayOpenLocked until that is true, and then OpenLocked. Accept calls
-// MayAcceptLocked until that is true and a stream is there, and then AcceptedLocked.
+// Open calls MayOpenLocked until it returns true, and then OpenLocked. Accept calls
+// MayAcceptLocked until it returns true and a stream is there, and then AcceptedLocked.
 // Shutdown calls LeaveLocked, and Refuse for each stream that nobody will accept; when no
-// stream is in use it goes on as Close. Close calls LeaveLocked unless Shutdown has, Abort
-// for each stream, and Farewell. However a session ends, EndedLocked and then Cut are called
-// last, once.
+// stream is in use it goes on as Close. Close calls LeaveLocked unless Shutdown has,
+// Abort for each stream, and Farewell. However a session ends, it calls EndedLocked and
+// then Cut last, once.
 type Protocol[S any] interface {
 	// MayOpenLocked reports whether the peer, and this end, have room for another stream.
-	// WakeOpenLocked is to be called when that may have changed. An error fails Open.
+	// The protocol calls WakeOpenLocked when that may have changed. An error fails Open.
 	MayOpenLocked() (bool, error)
 
 	// OpenLocked opens a stream. It may unlock Mu meanwhile, and must then fail with
-	// NoMoreLocked if that is not nil; ctx is Open's.
+	// NoMoreLocked if that is not nil. ctx is Open's.
 	OpenLocked(ctx context.Context) (S, error)
 
-	// MayAcceptLocked reports whether streams may be accepted. It is not asked when the
-	// session has ended. WakeAcceptLocked has Accept call it again.
+	// MayAcceptLocked reports whether streams may be accepted. It is not called once the
+	// session has ended. WakeAcceptLocked makes Accept call it again.
 	MayAcceptLocked() bool
 
-	// AcceptedLocked tells the peer that a stream of its has been accepted.
+	// AcceptedLocked tells the peer that its stream has been accepted.
 	AcceptedLocked(S)
 
-	// PingLocked asks the peer for an answer, of which Answered is to be told.
+	// PingLocked asks the peer for an answer. The protocol calls AnsweredLocked when it
+	// comes.
 	PingLocked()
 
-	// MustAnswerLocked reports whether a peer that reads must have answered by now. That of
-	// a library may answer no pings, unless it has before ([Session.HasAnsweredLocked]).
+	// MustAnswerLocked reports whether a peer that reads must have answered by now. A
+	// peer's library may not answer pings at all, unless it has before
+	// ([Session.HasAnsweredLocked]).
 	MustAnswerLocked() bool
 
-	// StuckLocked is asked before a ping of the keepalive. An error ends the session.
+	// StuckLocked is called before a ping of the keepalive. An error ends the session.
 	StuckLocked() error
 
 	// LeaveLocked tells the peer that this end wants no more streams.
 	LeaveLocked()
 
-	// Refuse gives up a stream that nobody has accepted, for the reason err, and tells the
-	// peer.
+	// Refuse gives up a stream that nobody has accepted, with err, and tells the peer.
 	Refuse(st S, err error)
 
-	// LiveLocked returns the streams that have not come to their end.
+	// LiveLocked returns the streams that have not ended.
 	LiveLocked() []S
 
-	// Abort ends a stream for the reason err, and throws away what was not read. What was
-	// written before still leaves.
+	// Abort ends a stream with err, and throws away unread data. What was written before
+	// is still sent.
 	Abort(st S, err error)
 
-	// Farewell tells the peer that the session is closed, and waits until it has what was
-	// written, or ctx ends, which also ends the session. live are the streams that Close
-	// has aborted.
+	// Farewell tells the peer that the session is closed, and waits until the peer has
+	// what was written. The end of ctx ends the wait, and the session. live are the
+	// streams that Close has aborted.
 	Farewell(ctx context.Context, live []S)
 
-	// WakeLocked wakes what waits in the protocol: the session begins to drain, to close or
-	// has ended.
+	// WakeLocked wakes what waits in the protocol: the session begins to drain or to
+	// close, or has ended.
 	WakeLocked()
 
 	// EndedLocked stops the protocol's timers.
 	EndedLocked()
 
-	// Cut closes the connection, and ends the streams for the reason err. What had arrived
-	// on them can still be read. The order is the protocol's.
+	// Cut closes the connection, and ends the streams with err. What had arrived on them
+	// can still be read. The protocol chooses the order.
 	Cut(live []S, err error)
 }
 
-// Init begins the life of a session. name is that of the protocol, for error texts. The
-// protocol starts its goroutines afterwards, and the keepalive by [Session.KeepAlive].
+// Init begins the life of a session. name is the protocol's, for error texts. Afterwards
+// the protocol starts its goroutines, and the keepalive with [Session.KeepAlive].
 func (s *Session[S]) Init(name string, protocol Protocol[S], config mux.Config) {
 	s.name, s.protocol, s.Config = name, protocol, config.WithDefaults()
 	for _, c := range []*sync.Cond{&s.accepting, &s.drained} {
@@ -157,8 +159,8 @@ func (s *Session[S]) Init(name string, protocol Protocol[S], config mux.Config) 
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 }
 
-// set is the only one that changes the state. States only follow each other in their
-// order; it reports false if the session is in this state, or beyond it, already.
+// setLocked is the only function that changes the state. States only move forward: it
+// returns false if the session is already in state to, or beyond it.
 func (s *Session[S]) setLocked(to State) bool {
 	if to <= s.state {
 		return false
@@ -177,10 +179,10 @@ func (s *Session[S]) Context() context.Context { return s.ctx }
 // StateLocked returns the state.
 func (s *Session[S]) StateLocked() State { return s.state }
 
-// ErrLocked is why the session has ended, or nil.
+// ErrLocked returns why the session has ended, or nil.
 func (s *Session[S]) ErrLocked() error { return s.err }
 
-// UseErrLocked is the error of what needs a session that goes on, or nil.
+// UseErrLocked returns the error of calls that need a serving session, or nil.
 func (s *Session[S]) UseErrLocked() error {
 	switch s.state {
 	case Ended:
@@ -191,11 +193,12 @@ func (s *Session[S]) UseErrLocked() error {
 	return nil
 }
 
-// ClosedErr is the error of what is used after Close or Shutdown on this end.
+// ClosedErr is the error of calls after Close or Shutdown on this end.
 func (s *Session[S]) ClosedErr() error { return fmt.Errorf("%s: session: %w", s.name, net.ErrClosed) }
 
-// Lost is the error of a session that ended otherwise. A carrier has no deadlines: what times
-// out in it is its own watch for a peer that is gone, as of QUIC and TCP.
+// Lost is the error of a session that ended in any other way. Carriers have no deadlines:
+// a timeout inside one comes from its own watch for a peer that is gone, as in QUIC and
+// TCP.
 func (s *Session[S]) Lost(cause error) error {
 	if timeout, ok := errors.AsType[net.Error](cause); ok && timeout.Timeout() && !errors.Is(cause, mux.ErrSilent) {
 		cause = fmt.Errorf("%w: %w", mux.ErrSilent, cause)
@@ -229,27 +232,27 @@ func (s *Session[S]) close(linger time.Duration) {
 	s.WG.Wait()
 }
 
-// linger waits for d at most until the peer has what was written.
+// linger waits until the peer has what was written, for at most d.
 func (s *Session[S]) linger(live []S, d time.Duration) {
 	if d <= 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, d)
 	defer cancel()
-	// Whatever the connection waits for, it is cut in time.
+	// However long the connection waits, it is cut in time.
 	stop := context.AfterFunc(ctx, func() { s.End(s.ClosedErr()) })
 	defer stop()
 	s.protocol.Farewell(ctx, live)
 }
 
-// End ends the session for the reason err, unless it is over already.
+// End ends the session with err, unless it has ended already.
 func (s *Session[S]) End(err error) {
 	s.Mu.Lock()
 	if s.verdict != nil {
 		err = s.verdict
 	}
 	if s.state == Closing {
-		err = s.ClosedErr() // whatever happened while Close was under way
+		err = s.ClosedErr() // whatever happened during Close
 	}
 	if s.err == nil {
 		s.err = err
@@ -266,7 +269,7 @@ func (s *Session[S]) End(err error) {
 	s.cancel(err)
 }
 
-// Condemn has the session end for the reason err, whatever happens first.
+// Condemn makes err the reason of the session's end, whatever happens first.
 func (s *Session[S]) Condemn(err error) {
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
@@ -285,8 +288,8 @@ func (s *Session[S]) Shutdown(ctx context.Context) error {
 	return s.Close()
 }
 
-// drain ends opening and accepting, and returns the streams that nobody will
-// accept any more.
+// drain stops opening and accepting, and returns the streams that nobody will accept any
+// more.
 func (s *Session[S]) drain() (refused []S) {
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
@@ -300,7 +303,7 @@ func (s *Session[S]) drain() (refused []S) {
 }
 
 // awaitDrained waits until no stream is in use, or the session is closed or ends. It
-// reports false if ctx ends first.
+// returns false if ctx ends first.
 func (s *Session[S]) awaitDrained(ctx context.Context) bool {
 	defer s.WakeAfter(ctx, &s.drained)()
 	s.Mu.Lock()
@@ -314,8 +317,8 @@ func (s *Session[S]) awaitDrained(ctx context.Context) bool {
 	return true
 }
 
-// WakeAfter has c, whose lock is Mu, woken when ctx ends, unless stop is called before. A
-// caller that looks at ctx with the lock held cannot miss it.
+// WakeAfter wakes c, whose lock is Mu, when ctx ends, unless stop is called before. A
+// caller that checks ctx under the lock cannot miss it.
 func (s *Session[S]) WakeAfter(ctx context.Context, c *sync.Cond) (stop func() bool) {
 	if ctx.Done() == nil {
 		return func() bool { return false }

@@ -33,23 +33,23 @@ func (s *Session[S]) Ping(ctx context.Context) error {
 // RoundTrip implements [mux.Session].
 func (s *Session[S]) RoundTrip() time.Duration { return s.Pings.Latest() }
 
-// MeasureLocked measures the round trip, unless that is under way.
+// MeasureLocked measures the round trip, unless a measurement is under way.
 func (s *Session[S]) MeasureLocked() {
 	if !s.Pings.Asking() {
 		s.protocol.PingLocked()
 	}
 }
 
-// measureFirstLocked measures the round trip when nothing is known of it. Its ping leaves
-// together with what opens or accepts the first stream.
+// measureFirstLocked measures the round trip if it has never been measured. Its ping is
+// sent together with the frame that opens or accepts the first stream.
 func (s *Session[S]) measureFirstLocked() {
 	if s.Pings.Latest() == 0 {
 		s.MeasureLocked()
 	}
 }
 
-// AnsweredLocked notes that the peer has answered a ping, and reports whether that is news:
-// last says that it is the last one, and it had not been answered.
+// AnsweredLocked notes that the peer has answered a ping, and reports whether that is
+// news. last says that this answers the latest ping; a second answer to it is no news.
 func (s *Session[S]) AnsweredLocked(last bool) bool {
 	if s.answered != nil {
 		close(s.answered)
@@ -57,24 +57,24 @@ func (s *Session[S]) AnsweredLocked(last bool) bool {
 	}
 	s.reading.answers = true
 	s.AskAnewLocked()
-	if !last || !s.Pings.Asking() { // an earlier one, a repetition, or what was not asked
+	if !last || !s.Pings.Asking() { // an earlier ping, a repeated answer, or an answer without a question
 		return false
 	}
 	s.Pings.Answered()
 	return true
 }
 
-// Hear notes a sign of life, and that n bytes have arrived.
+// Hear notes a sign of life and the arrival of n bytes.
 func (s *Session[S]) Hear(n int) {
 	s.received.Add(uint64(n))
 	s.heard.Add(1)
 }
 
-// Heard is how many signs of life there were.
+// Heard returns the number of signs of life.
 func (s *Session[S]) Heard() uint64 { return s.heard.Load() }
 
-// KeepAlive has the peer asked for a sign of life as often as config says, instead of as
-// often as before.
+// KeepAlive asks the peer for a sign of life as often as config says, instead of as often
+// as before.
 func (s *Session[S]) KeepAlive(config mux.Config) {
 	s.Mu.Lock()
 	if s.state == Ended {
@@ -87,10 +87,10 @@ func (s *Session[S]) KeepAlive(config mux.Config) {
 	before.Stop()
 }
 
-// A kept is a [Session] as package keepalive sees it.
+// kept is a [Session] as seen by package keepalive.
 type kept[S any] struct{ *Session[S] }
 
-// Ask pings the peer, unless what was written before is stuck, or the peer does not read.
+// Ask pings the peer, unless earlier writes are stuck or the peer does not read.
 func (s kept[S]) Ask() error {
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
@@ -102,7 +102,7 @@ func (s kept[S]) Ask() error {
 	return nil
 }
 
-// Dead ends the session, unless Close is under way, which has a bound of its own.
+// Dead ends the session. It does nothing during Close, which has its own time limit.
 func (s kept[S]) Dead(err error) {
 	s.Mu.Lock()
 	closing := s.state == Closing

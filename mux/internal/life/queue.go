@@ -6,12 +6,12 @@ import (
 	"sync"
 )
 
-// A queue has callers who wait for the same thing, of which there is enough for one at a
-// time: to wake them all would cost more than what most of them get. Its methods are called
-// with the session's lock held.
+// A queue holds callers that wait for something that only one of them can get at a time.
+// Waking them all would cost more than most of them gain. Its methods are called with the
+// session's lock held.
 type queue struct{ waiting []chan struct{} }
 
-// await lets go of mu until it is the caller's turn, or ctx ends.
+// await unlocks mu until it is the caller's turn, or ctx ends.
 func (q *queue) await(ctx context.Context, mu *sync.Mutex) {
 	turn := make(chan struct{})
 	q.waiting = append(q.waiting, turn)
@@ -26,7 +26,7 @@ func (q *queue) await(ctx context.Context, mu *sync.Mutex) {
 	}
 }
 
-// next wakes the caller who has waited longest.
+// next wakes the caller that has waited longest.
 func (q *queue) next() {
 	if len(q.waiting) > 0 {
 		close(q.waiting[0])

@@ -17,15 +17,15 @@ func (s *Session[S]) Open(ctx context.Context) (st S, err error) {
 	for ; !room && err == nil; room, err = s.mayOpenLocked(ctx) {
 		s.opening.await(ctx, &s.Mu)
 	}
-	defer s.WakeOpenLocked() // there may be room for the next, or this caller leaves it
+	defer s.WakeOpenLocked() // wakes the next caller: there may be more room, or this one did not use it
 	if err != nil {
 		return st, err
 	}
 	return s.openLocked(ctx)
 }
 
-// mayOpenLocked reports whether a stream may be opened now, or an error if none can be any
-// more.
+// mayOpenLocked reports whether a stream may be opened now. An error means that none can
+// be any more.
 func (s *Session[S]) mayOpenLocked(ctx context.Context) (bool, error) {
 	if err := s.NoMoreLocked(); err != nil {
 		return false, err
@@ -36,7 +36,7 @@ func (s *Session[S]) mayOpenLocked(ctx context.Context) (bool, error) {
 	return s.protocol.MayOpenLocked()
 }
 
-// NoMoreLocked is why no more streams can be opened, or nil.
+// NoMoreLocked returns why no more streams can be opened, or nil.
 func (s *Session[S]) NoMoreLocked() error {
 	switch {
 	case s.state == Ended:
@@ -49,7 +49,7 @@ func (s *Session[S]) NoMoreLocked() error {
 	return nil
 }
 
-// OpenErr is the error of Open for the reason err.
+// OpenErr is the error of an Open that failed with err.
 func (s *Session[S]) OpenErr(err error) error { return fmt.Errorf("%s: open: %w", s.name, err) }
 
 func (s *Session[S]) openLocked(ctx context.Context) (S, error) {
@@ -63,7 +63,7 @@ func (s *Session[S]) openLocked(ctx context.Context) (S, error) {
 	return st, nil
 }
 
-// WakeOpenLocked has the Open go on that has waited longest, if there is room for another
+// WakeOpenLocked wakes the Open that has waited longest, if there is room for another
 // stream.
 func (s *Session[S]) WakeOpenLocked() {
 	if len(s.opening.waiting) == 0 {
@@ -77,7 +77,7 @@ func (s *Session[S]) WakeOpenLocked() {
 	}
 }
 
-// WakeAcceptLocked has Accept look again.
+// WakeAcceptLocked makes Accept look again.
 func (s *Session[S]) WakeAcceptLocked() { s.accepting.Broadcast() }
 
 // PeerLeavesLocked notes that the peer wants no more streams, and reports whether that is
@@ -89,8 +89,9 @@ func (s *Session[S]) PeerLeavesLocked() bool {
 	return news
 }
 
-// Accept accepts a stream; see [mux.Session]. Streams that had arrived when the session
-// ended by the peer's doing are still accepted: what was sent on them may be complete.
+// Accept accepts a stream; see [mux.Session]. If the peer or the carrier ended the
+// session, it still returns the streams that had arrived: what was sent on them may be
+// complete.
 func (s *Session[S]) Accept(ctx context.Context) (st S, err error) {
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
@@ -110,7 +111,7 @@ func (s *Session[S]) Accept(ctx context.Context) (st S, err error) {
 	}
 }
 
-// mayAcceptLocked reports whether there is a stream to be accepted, or an error if there
+// mayAcceptLocked reports whether there is a stream to accept. An error means that there
 // will be none.
 func (s *Session[S]) mayAcceptLocked(ctx context.Context) (bool, error) {
 	switch {
@@ -135,12 +136,12 @@ func (s *Session[S]) acceptLocked() S {
 	return st
 }
 
-// MaxUnwanted is how many streams a peer that may open none can try to open
-// before that costs it the session.
+// MaxUnwanted is how many streams a peer that may open none can try to open before it
+// loses the session.
 const MaxUnwanted = 100
 
-// AdmitLocked reports whether the peer may open a stream. If it may not, the stream is to be
-// refused. An error means that the peer goes on trying although it may open none.
+// AdmitLocked reports whether the peer may open a stream; if not, the protocol refuses
+// it. An error means that the peer keeps trying although it may open none.
 func (s *Session[S]) AdmitLocked() (bool, error) {
 	if s.Config.MaxStreams < 0 {
 		if s.unwanted++; s.unwanted > MaxUnwanted {
@@ -151,19 +152,18 @@ func (s *Session[S]) AdmitLocked() (bool, error) {
 	return s.state == Serving && s.fromPeer < s.Config.MaxStreams && len(s.accepts) < s.Config.AcceptBacklog, nil
 }
 
-// ArrivedLocked notes a stream that the peer has opened and AdmitLocked has admitted.
+// ArrivedLocked adds a stream that the peer has opened and AdmitLocked has admitted.
 func (s *Session[S]) ArrivedLocked(st S) {
 	s.fromPeer++
 	s.accepts = append(s.accepts, st)
 	s.accepting.Broadcast()
 }
 
-// VacatedLocked notes that a stream that the peer has opened and the user has accepted
-// leaves its place to another.
+// VacatedLocked notes that an accepted stream of the peer makes room for another.
 func (s *Session[S]) VacatedLocked() { s.fromPeer-- }
 
-// LeftLocked notes that a stream has been closed by its user. takesPlace says that it
-// is one that the peer has opened, and has not been vacated before.
+// LeftLocked notes that the user has closed a stream. takesPlace says that the peer
+// opened it, and that it was not vacated before.
 func (s *Session[S]) LeftLocked(takesPlace bool) {
 	if takesPlace {
 		s.VacatedLocked()
@@ -179,7 +179,8 @@ func (s *Session[S]) Streams() int {
 	return s.inUse
 }
 
-// Stream returns the results of Open and Accept as those of [mux.Session].
+// Stream turns the results of Session.Open and Session.Accept into those of
+// [mux.Session].
 func Stream[S mux.Stream](st S, err error) (mux.Stream, error) {
 	if err != nil {
 		return nil, err
@@ -187,6 +188,6 @@ func Stream[S mux.Stream](st S, err error) (mux.Stream, error) {
 	return st, nil
 }
 
-// FromPeerLocked is how many streams the peer has opened that their user has not closed, and
-// how many of them have not been accepted.
+// FromPeerLocked returns how many of the peer's streams the user has not closed, and how
+// many of them wait for Accept.
 func (s *Session[S]) FromPeerLocked() (open, waiting int) { return s.fromPeer, len(s.accepts) }

@@ -2,9 +2,9 @@ package readbuf
 
 import "io"
 
-// PassOn is the WriteTo of a stream with a [Buffer]: it writes to w what lend returns,
-// until that fails or w does. lend waits for bytes, and giveBack is told how many of them
-// have been written. The end of the stream, [io.EOF], is not an error.
+// PassOn is WriteTo for a stream with a [Buffer]: it writes to w what lend returns, until
+// lend or w fails. lend waits for bytes; giveBack gets the number of them that were
+// written. At the end of the stream, [io.EOF], PassOn returns nil.
 func PassOn(w io.Writer, lend func() ([]byte, error), giveBack func(n int)) (written int64, err error) {
 	for {
 		p, err := lend()

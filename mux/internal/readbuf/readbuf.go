@@ -1,15 +1,14 @@
-// Package readbuf buffers what has arrived on a stream and was not read yet.
+// Package readbuf buffers what a stream has received and nobody has read yet.
 package readbuf
 
 import "sync"
 
-// A Buffer holds bytes in chunks from a pool. The zero value is an empty one,
-// which holds no memory.
+// A Buffer holds bytes in chunks from a pool. The zero value is an empty Buffer, which
+// holds no memory.
 //
-// It has one producer, which fills the free part of the last chunk without
-// holding a lock, between Space and Commit. At most one consumer uses what it has
-// borrowed, without holding a lock either, between Lend and Return. Everything else
-// happens under the stream's lock.
+// It has one producer, which fills the free part of the last chunk between Space and
+// Commit without holding a lock. At most one consumer uses borrowed bytes between Lend
+// and Return, also without a lock. Everything else happens under the stream's lock.
 type Buffer struct {
 	head, tail *chunk
 	size       int32 // unread bytes
@@ -25,10 +24,9 @@ type chunk struct {
 	buf   []byte
 }
 
-// The sizes of chunks are smallest, doubled up to classes-1 times. A new one is
-// only begun when the last is full, and has the size of what is there to fill
-// it, so a peer that sends many small frames occupies little more than one that
-// sends few large ones.
+// Chunks have the size smallest, doubled up to classes-1 times. A new chunk is begun only
+// when the last one is full, and is sized for what is there to fill it, so a peer that
+// sends many small frames uses little more memory than one that sends few large ones.
 const (
 	smallest = 2 << 10
 	classes  = 5
@@ -61,8 +59,7 @@ func (b *Buffer) Len() int { return int(b.size) }
 // Memory is how many bytes the chunks occupy.
 func (b *Buffer) Memory() int { return int(b.memory) }
 
-// Space returns room for at least one of the next n bytes, and at most for
-// all.
+// Space returns room for at least one of the next n bytes, and at most for all of them.
 func (b *Buffer) Space(n int) []byte {
 	if b.tail == nil || b.tail.w == len(b.tail.buf) {
 		c := newChunk(n)
@@ -99,8 +96,8 @@ func (b *Buffer) Read(p []byte) (n int) {
 	return n
 }
 
-// Lend returns the first of the bytes, of which there are some, for as long as it takes
-// to pass them on. Until they are returned nobody reads.
+// Lend returns the first bytes, of which there must be some, for the caller to pass on.
+// Nobody else reads until they are returned.
 func (b *Buffer) Lend() []byte {
 	b.lent = true
 	return b.head.buf[b.head.r:b.head.w]
@@ -109,10 +106,10 @@ func (b *Buffer) Lend() []byte {
 // Lent reports whether the first bytes are lent.
 func (b *Buffer) Lent() bool { return b.lent }
 
-// Return ends the last Lend, of which the first n bytes have been passed on.
+// Return ends the last Lend. The first n bytes have been passed on.
 func (b *Buffer) Return(n int) {
 	b.lent = false
-	n = min(n, b.head.w-b.head.r) // none, if everything was thrown away meanwhile
+	n = min(n, b.head.w-b.head.r) // fewer if Drop was called meanwhile
 	b.head.r += n
 	b.size -= int32(n)
 	b.trim()
@@ -127,7 +124,7 @@ func (b *Buffer) Drop() {
 	b.trim()
 }
 
-// trim frees the chunks in front that have been read.
+// trim frees the chunks at the front that have been read.
 func (b *Buffer) trim() {
 	for b.head != nil && b.head.r == b.head.w {
 		c := b.head

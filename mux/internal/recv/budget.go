@@ -14,16 +14,16 @@ import (
 	"github.com/backdial/backdial/mux/internal/window"
 )
 
-// A Budget is the memory that holds what has arrived in a session and was not read yet.
-// It is never more than [mux.Config.ReceiveBuffer]: when it is used up the peer has to
-// wait. What nobody reads is given up then, so that the wait has an end; see [gauge].
+// A Budget is the memory for what a session has received and nobody has read yet. It
+// never exceeds [mux.Config.ReceiveBuffer]: when it is used up, the peer waits. Streams
+// that nobody reads are then shed, so that the wait ends; see [gauge].
 //
-// A peer waits in one of two ways. In a protocol with credit for all streams together the
-// session grants no more than [Budget.Free], and goes on reading. In one without, the
-// session's reader waits for room, and so does all that the peer sends. That may be
-// credit without which nobody here reads: applications that echo wait to write. So
-// the reader waits when three quarters of the memory are used, and takes the rest when
-// nobody has read for a moment.
+// A peer waits in one of two ways. In a protocol with credit for all streams together,
+// the session grants no more than [Budget.Free] and reads on. In one without, the
+// session's reader waits for memory, and with it everything that the peer sends. That may
+// include credit that this end needs before it can read: applications that echo wait to
+// write. So the reader waits when three quarters of the memory are used, and takes the
+// rest once nobody has read for a moment.
 type Budget struct {
 	Windows window.Pool
 
@@ -31,39 +31,39 @@ type Budget struct {
 	waits   bool // the session's reader waits for memory
 	name    string
 	limit   int64       // of memory
-	most    int64       // with more than that there is no room for another piece of what arrives
-	usual   int64       // and with more than that there is none if readers go on
-	stalled atomic.Bool // they do not
-	blocked atomic.Bool // somebody waits for memory that is freed
+	most    int64       // with more than that in use, the next piece does not fit
+	usual   int64       // the same while readers go on
+	stalled atomic.Bool // they do not go on
+	blocked atomic.Bool // the peer waits for memory
 
 	mu      sync.Mutex // guards below; no other lock is taken while it is held
-	room    sync.Cond  // makeRoom may go on
+	room    sync.Cond  // wakes makeRoom
 	waiting bool       // the session's reader is in makeRoom
 	closed  bool
-	timer   *time.Timer     // looks at the streams while memory is tight; or nil
-	watch   *Watch[*Pushed] // while memory is tight
+	timer   *time.Timer     // looks at the streams while memory is tight; otherwise nil
+	watch   *Watch[*Pushed] // non-nil while memory is tight
 }
 
-// A Session is what a budget needs of the one that it belongs to. It is called without the
+// A Session is what a budget needs of its session. Its methods are called without the
 // budget's lock.
 type Session interface {
-	// Halves returns those of all streams.
+	// Halves returns the receiving halves of all streams.
 	Halves() []*Pushed
 
 	// Shortest is the shortest round trip so far, or 0 if none is known.
 	Shortest() time.Duration
 
 	// Freed is called when there is memory again after [Budget.Block]. A half may be
-	// locked, the session is not.
+	// locked; the session is not.
 	Freed()
 
-	// Waiting is called now and then while the session's reader waits for memory and hears
-	// nothing of the peer.
+	// Waiting is called at intervals while the session's reader waits for memory and reads
+	// nothing.
 	Waiting()
 }
 
-// Init makes b the budget of a session with this config. name is that of the protocol. If
-// that has no credit for all streams together, waits has the session's reader wait.
+// Init makes b the budget of a session with this config. name is the protocol's. If the
+// protocol has no credit for all streams together, waits makes the session's reader wait.
 func (b *Budget) Init(name string, c *mux.Config, session Session, waits bool) {
 	b.name, b.limit, b.session, b.waits = name, int64(c.ReceiveBuffer), session, waits
 	b.most = max(b.limit-readbuf.Largest, b.limit/2)
@@ -74,7 +74,7 @@ func (b *Budget) Init(name string, c *mux.Config, session Session, waits bool) {
 	b.Windows.Init(c)
 }
 
-// Close ends b, and wakes the session's reader.
+// Close ends b and wakes the session's reader.
 func (b *Budget) Close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -85,9 +85,8 @@ func (b *Budget) Close() {
 	}
 }
 
-// Free is how much memory may still be promised to the peer. An eighth of all stays apart,
-// for buffers that are not quite full.
-// A session that holds nothing can take a piece in any case.
+// Free is how much memory may still be promised to the peer. An eighth is reserved for
+// buffers that are partly filled. A session that holds nothing can always take a piece.
 func (b *Budget) Free() uint64 {
 	held := b.Windows.Held.Load()
 	if held <= 0 {
@@ -96,11 +95,11 @@ func (b *Budget) Free() uint64 {
 	return uint64(max(b.limit-b.limit/8-held, 0))
 }
 
-// Block notes that the peer may be waiting for memory, and has Freed called, once, when
+// Block notes that the peer may be waiting for memory. Freed is then called, once, when
 // there is some.
 func (b *Budget) Block() { b.blocked.Store(true) }
 
-// add notes that so much more memory is held.
+// add notes that so much more memory is in use.
 func (b *Budget) add(memory int64) {
 	held := b.Windows.Held.Add(memory)
 	switch {
@@ -112,7 +111,7 @@ func (b *Budget) add(memory int64) {
 	}
 }
 
-// freed has the session go on that waits for memory.
+// freed resumes a session that waits for memory.
 func (b *Budget) freed() {
 	if !b.blocked.Load() || !b.blocked.Swap(false) {
 		return
@@ -121,23 +120,23 @@ func (b *Budget) freed() {
 	b.wake()
 }
 
-// wake has makeRoom return.
+// wake makes makeRoom return.
 func (b *Budget) wake() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.room.Broadcast()
 }
 
-// full reports whether there is no memory for another piece of what arrives.
+// full reports whether the next piece does not fit.
 func (b *Budget) full() bool {
 	held := b.Windows.Held.Load()
 	return held > b.most || held > b.usual && !b.stalled.Load()
 }
 
-// makeRoom returns when there may be memory again. The session's reader calls it when there
-// is none, and waits. If it must not wait it sheds what holds most: a peer that keeps to its
-// credit gets there only with frames so small that they take far more memory than bytes.
-// It reports false when the session has ended.
+// makeRoom returns when there may be memory again. The session's reader calls it when
+// there is none, and waits. If it must not wait, it sheds the fullest streams: a peer
+// that keeps to its credit gets there only with frames so small that they take far more
+// memory than bytes. It returns false when the session has ended.
 func (b *Budget) makeRoom() bool {
 	if !b.waits {
 		b.shed(b.session.Halves())
@@ -146,7 +145,7 @@ func (b *Budget) makeRoom() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.blocked.Store(true)
-	if b.full() && !b.closed { // otherwise some was freed before anybody noticed that this waits
+	if b.full() && !b.closed { // memory may have been freed before this waits
 		b.waiting = true
 		b.room.Wait()
 		b.waiting = false
@@ -154,7 +153,7 @@ func (b *Budget) makeRoom() bool {
 	return !b.closed
 }
 
-// pressed reports whether there is next to no memory left.
+// pressed reports whether almost no memory is left.
 func (b *Budget) pressed() bool {
 	if !b.waits {
 		return b.Free() < uint64(max(b.limit/16, readbuf.Largest))
@@ -162,19 +161,19 @@ func (b *Budget) pressed() bool {
 	return b.Windows.Held.Load() > b.usual-b.usual/16
 }
 
-// look has the streams looked at from now on, until memory is not tight any more.
+// look starts looking at the streams, until memory is not tight any more.
 func (b *Budget) look() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
 	case b.closed:
 	case b.timer == nil:
-		b.watch = new(Watch[*Pushed]) // nothing is known of any stream
+		b.watch = new(Watch[*Pushed]) // it knows nothing of any stream
 		b.timer = time.AfterFunc(Interval, b.tick)
 	}
 }
 
-// tick looks at all streams, and sheds those that are abandoned if others need the memory.
+// tick looks at all streams, and sheds the abandoned ones if others need the memory.
 func (b *Budget) tick() {
 	b.mu.Lock()
 	waiting, closed := b.waiting, b.closed
@@ -195,12 +194,12 @@ func (b *Budget) tick() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.timer = nil
-	if !b.closed && b.tight() { // otherwise look begins again when it is
+	if !b.closed && b.tight() { // otherwise look starts again when it is
 		b.timer = time.AfterFunc(Interval, b.tick)
 	}
 }
 
-// progress is that of all streams that are read.
+// progress returns the progress of all streams that can be read.
 func (b *Budget) progress() map[*Pushed]Progress {
 	all := make(map[*Pushed]Progress)
 	for _, h := range b.session.Halves() {
@@ -211,7 +210,8 @@ func (b *Budget) progress() map[*Pushed]Progress {
 	return all
 }
 
-// progress is how far the reader of h has come, unless there is none any more.
+// progress returns how far h has been read. reads is false if nobody can read it any
+// more.
 func (h *Pushed) progress() (p Progress, reads bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -222,11 +222,11 @@ func (h *Pushed) progress() (p Progress, reads bool) {
 	return p, h.state != Discarding
 }
 
-// tight reports whether so much memory is held that it may soon be used up.
+// tight reports whether the memory in use may soon be too much.
 func (b *Budget) tight() bool { return b.Windows.Held.Load() > b.usual/2 }
 
-// shed gives up streams of these, the ones that hold most first, until a quarter of the
-// memory is free: looking at all of them has to be worth it.
+// shed gives up streams among these, the fullest first, until a quarter of the memory is
+// free, so that looking at all of them pays.
 func (b *Budget) shed(halves []*Pushed) {
 	err := fmt.Errorf("%s: %w: nobody reads it, and the session's receive buffer of %d bytes is full",
 		b.name, mux.ErrReset, b.limit)

@@ -2,17 +2,17 @@ package recv
 
 import "io"
 
-// A Source is what a session's reader takes a frame's payload from.
+// A Source is where a session's reader takes a frame's payload from.
 type Source interface {
 	io.Reader
 
-	// ReadNow is Read of what has arrived, which may be nothing.
+	// ReadNow is Read, but returns 0 instead of waiting.
 	ReadNow(p []byte) int
 }
 
-// FillLocked takes the next n bytes off r, or fewer if nobody reads them any more, and
-// returns how many it has left. It unlocks h while it waits: for r, and for memory. Only
-// the session's reader calls it.
+// FillLocked takes the next n bytes from r, or fewer if nobody reads them any more, and
+// returns how many are left. It unlocks h while it waits for r or for memory. Only the
+// session's reader calls it.
 func (h *Pushed) FillLocked(r Source, n int) (left int, err error) {
 	for n > 0 && err == nil && h.state != Discarding {
 		if m := h.handOverLocked(r, n); m > 0 {
@@ -20,7 +20,7 @@ func (h *Pushed) FillLocked(r Source, n int) (left int, err error) {
 			continue
 		}
 		if h.budget.full() && !h.makeRoomLocked() {
-			continue // it may not be wanted any more
+			continue // nobody may want it any more
 		}
 		var m int
 		free := h.SpaceLocked(n)
@@ -35,15 +35,15 @@ func (h *Pushed) FillLocked(r Source, n int) (left int, err error) {
 	return n, err
 }
 
-// makeRoomLocked waits for memory, with h unlocked. It reports whether there is some, or
-// the session has ended, which reading then tells.
+// makeRoomLocked waits for memory, with h unlocked. It reports whether to go on: there is
+// memory, or the session has ended, which the next read from r reports.
 func (h *Pushed) makeRoomLocked() bool {
 	h.mu.Unlock()
 	defer h.mu.Lock()
 	return !h.budget.makeRoom()
 }
 
-// minInto is how large a buffer has to be for it to be filled without a detour.
+// minInto is the least size of a Read's buffer that is filled without a detour.
 const minInto = 4 << 10
 
 // AwaitLocked implements [Supply].
@@ -59,9 +59,9 @@ func (h *Pushed) AwaitLocked(p []byte) (filled int) {
 	return filled
 }
 
-// handOverLocked moves up to n bytes to a Read that waits, as far as they have arrived,
-// and returns how many. The half stays locked, so that Read does not return meanwhile;
-// nothing here waits.
+// handOverLocked moves up to n bytes to a waiting Read, as far as they have arrived, and
+// returns how many. h stays locked, so that Read does not return meanwhile; nothing here
+// waits.
 func (h *Pushed) handOverLocked(r Source, n int) int {
 	if h.into == nil || h.buffer.Len() > 0 {
 		return 0

@@ -1,5 +1,6 @@
-// Package recv is the receiving half of streams: what has arrived and was not read yet,
-// who waits for it, and the memory that all streams of a session take together.
+// Package recv is the receiving half of streams: what has arrived and nobody has read
+// yet, the calls that wait for it, and the memory that all streams of a session use
+// together.
 package recv
 
 import (
@@ -10,8 +11,8 @@ import (
 	"github.com/backdial/backdial/mux/internal/readbuf"
 )
 
-// A Half is the receiving half of a stream: its state, and what has arrived and was not read.
-// It does not know how bytes arrive: that is for the [Supply] with which it is read.
+// A Half is the receiving half of a stream: its state, and its unread bytes. It does not
+// know how bytes arrive: that is for the [Supply] with which it is read.
 //
 //	         ┌──────────┐      the peer has sent all       ┌──────────┐
 //	new ───► │   open   ├─────────────────────────────────►│ finished │  Read: the rest, then io.EOF
@@ -25,26 +26,26 @@ import (
 //	            └────────────────────────────────────────►│ discarding │  Read: why
 //	                                                      └────────────┘
 //
-// What arrives for a half that discards is thrown away.
+// What arrives for a discarding half is thrown away.
 //
-// One goroutine at a time puts bytes into its buffer. Methods whose names end in Locked are
-// called with the half locked. Its lock is taken before that of the session.
+// Only one goroutine at a time may put bytes into its buffer. Methods whose names end in
+// Locked are called with the half locked. Its lock is taken before that of the session.
 type Half struct {
 	mu       sync.Mutex // guards below
 	state    State
-	err      error     // why Read fails, if state is Failed or Discarding
-	readable sync.Cond // Read may go on
+	err      error     // what Read returns, if state is Failed or Discarding
+	readable sync.Cond // wakes Read
 	deadline deadline.Deadline
-	buffer   readbuf.Buffer // what has arrived
+	buffer   readbuf.Buffer // unread bytes
 }
 
-// A State is how far the receiving half of a stream has come.
+// A State is the state of a receiving half.
 type State uint8
 
 const (
 	Open       State = iota // more may arrive
-	Finished                // the peer has sent all, and the user may read it
-	Failed                  // nothing more arrives, although that is not all
+	Finished                // the peer has sent everything, and the user may read it
+	Failed                  // nothing more arrives, and this is not everything
 	Discarding              // nobody reads any more
 )
 
@@ -60,18 +61,18 @@ func (h *Half) Unlock() { h.mu.Unlock() }
 // WaitLocked waits, with h unlocked, until WakeLocked is called.
 func (h *Half) WaitLocked() { h.readable.Wait() }
 
-// WakeLocked has all that wait look again, Reads as well.
+// WakeLocked wakes all waiters, including Reads.
 func (h *Half) WakeLocked() { h.readable.Broadcast() }
 
 // StateLocked is the state of h.
 func (h *Half) StateLocked() State { return h.state }
 
-// EndLocked moves h to another state, which nothing else does. Read fails with err then; for
-// Finished it is nil. What has arrived can still be read, unless h discards it.
+// EndLocked changes the state of h; nothing else does. Read then fails with err, which is
+// nil for Finished. What has arrived can still be read, unless h discards it.
 //
-// States only follow each other from top to bottom; nothing happens if h is in this state, or
-// beyond it, already, and a half that has finished does not fail. Only one that discards
-// changes its reason: the user who closes the stream last gives it.
+// States only move from top to bottom. EndLocked does nothing if h is already in state
+// as, or beyond it; a finished half does not fail. Only a discarding half changes its
+// error: the last Close or Reset of the user decides it.
 func (h *Half) EndLocked(as State, err error) {
 	if as < h.state || as == h.state && as != Discarding || h.state == Finished && as == Failed {
 		return
@@ -84,11 +85,11 @@ func (h *Half) EndLocked(as State, err error) {
 	h.WakeLocked()
 }
 
-// ErrLocked is why Read fails once it has returned what has arrived. It is nil while more may
-// arrive, and if the peer has sent all.
+// ErrLocked is why Read fails once it has returned what has arrived. It is nil while more
+// may arrive, and if the peer has sent everything.
 func (h *Half) ErrLocked() error { return h.err }
 
-// SetDeadlineLocked is SetReadDeadline of the stream.
+// SetDeadlineLocked is the stream's SetReadDeadline.
 func (h *Half) SetDeadlineLocked(t time.Time) error {
 	if h.state == Discarding {
 		return h.err
@@ -97,14 +98,14 @@ func (h *Half) SetDeadlineLocked(t time.Time) error {
 	return nil
 }
 
-// DeadlineLocked is when Read ends without having read anything, or zero for never.
+// DeadlineLocked returns the read deadline, or zero for none.
 func (h *Half) DeadlineLocked() time.Time { return h.deadline.At() }
 
-// SpaceLocked returns room in the buffer for at least one of the next n bytes, and at most
-// for all. It is filled with h unlocked, until CommitLocked is called.
+// SpaceLocked returns room in the buffer for at least one of the next n bytes, and at
+// most for all of them. The caller fills it with h unlocked, and then calls CommitLocked.
 func (h *Half) SpaceLocked(n int) []byte { return h.buffer.Space(n) }
 
-// CommitLocked notes that n bytes have been put into what SpaceLocked has returned.
+// CommitLocked notes that n bytes of the room from SpaceLocked have been filled.
 func (h *Half) CommitLocked(n int) {
 	h.buffer.Commit(n)
 	if h.state == Discarding {
@@ -113,8 +114,8 @@ func (h *Half) CommitLocked(n int) {
 	h.WakeLocked()
 }
 
-// BufferedLocked is how many bytes have arrived in the buffer and were not read.
+// BufferedLocked is how many unread bytes are in the buffer.
 func (h *Half) BufferedLocked() int { return h.buffer.Len() }
 
-// MemoryLocked is how many bytes of memory hold what was not read.
+// MemoryLocked is how many bytes of memory hold them.
 func (h *Half) MemoryLocked() int { return h.buffer.Memory() }

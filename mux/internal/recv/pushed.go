@@ -2,39 +2,38 @@ package recv
 
 import "github.com/backdial/backdial/mux/internal/window"
 
-// A Pushed is the [Half] of a stream whose bytes the peer pushes, as far as a window allows,
-// and the session's reader puts into it. Its Read, WriteTo, Check and SetReadDeadline are
-// those of the stream.
+// A Pushed is the [Half] of a stream whose peer pushes bytes, as far as a window allows.
+// The session's reader puts them into it. Its Read, WriteTo, Check and SetReadDeadline
+// are the stream's.
 type Pushed struct {
 	Half
 	budget *Budget
 	owner  Owner
 
 	// Guarded by the half's lock.
-	window   window.Window // how much more than has been read the peer may send
-	received uint64        // bytes in all
-	allowed  uint64        // bytes that the peer may send in all
+	window   window.Window // how far ahead of the reader the peer may send
+	received uint64        // bytes in total
+	allowed  uint64        // bytes that the peer may send in total
 
-	// A Read that waits with a large buffer has it filled at once.
+	// The reader fills the buffer of a waiting Read directly, if it is large.
 	into   []byte
 	filled int32
 
 	accounted int32 // memory of the buffer that is in budget
 }
 
-// An Owner is the stream of a [Pushed]: what protocols do differently.
+// An Owner is the stream of a [Pushed]: what differs between protocols.
 type Owner interface {
-	// Extend tells the peer that it may send more bytes than it knows, that is, as many
-	// as AllowedLocked says in all. grown reports whether the window has grown. The half
-	// is locked.
+	// Extend tells the peer that it may send more bytes than it knows, in total as many as
+	// AllowedLocked says. grown reports whether the window has grown. The half is locked.
 	Extend(more uint64, grown bool)
 
-	// Abandon gives the stream up for the reason err and tells the peer: nobody reads
-	// what it holds, and others need the memory.
+	// Abandon resets the stream with err and tells the peer: nobody reads what it holds,
+	// and others need the memory.
 	Abandon(err error)
 }
 
-// Init makes h the receiving half of owner, whose peer may send a window at first.
+// Init makes h the receiving half of owner. Its peer may first send one window.
 func (h *Pushed) Init(budget *Budget, owner Owner) {
 	h.Half.Init()
 	h.budget, h.owner = budget, owner
@@ -42,13 +41,13 @@ func (h *Pushed) Init(budget *Budget, owner Owner) {
 	h.allowed = h.window.Size
 }
 
-// EndLocked is [Half.EndLocked]. Others may have what the window has grown.
+// EndLocked is [Half.EndLocked]. It also releases what the window has grown, for others.
 func (h *Pushed) EndLocked(as State, err error) {
 	h.Half.EndLocked(as, err)
 	h.budget.Windows.Shrink(&h.window)
 	if as == Discarding {
 		h.accountLocked()
-		h.budget.wake() // the session's reader may be about to fill h
+		h.budget.wake() // the session's reader may wait to fill h
 	}
 }
 
@@ -58,13 +57,13 @@ func (h *Pushed) DropLocked() {
 	h.accountLocked()
 }
 
-// ReceivedLocked is how many bytes have arrived in all.
+// ReceivedLocked is how many bytes have arrived in total.
 func (h *Pushed) ReceivedLocked() uint64 { return h.received }
 
-// SkipLocked notes that h has received what comes before to, although it has not.
+// SkipLocked counts everything before to as received, although it never arrived.
 func (h *Pushed) SkipLocked(to uint64) { h.received = to }
 
-// AllowedLocked is how many bytes the peer may send in all.
+// AllowedLocked is how many bytes the peer may send in total.
 func (h *Pushed) AllowedLocked() uint64 { return h.allowed }
 
 // ConsumedLocked is how many bytes have been read.
@@ -78,7 +77,7 @@ func (h *Pushed) TakenLocked(int) {
 	h.extendLocked()
 }
 
-// accountLocked tells the budget how much memory h holds now.
+// accountLocked updates the memory of h in the budget.
 func (h *Pushed) accountLocked() {
 	memory := int32(h.buffer.Memory())
 	if memory != h.accounted {
@@ -87,7 +86,7 @@ func (h *Pushed) accountLocked() {
 	}
 }
 
-// extendLocked lets the peer send more, once that is worth a frame.
+// extendLocked lets the peer send more once that is worth a frame.
 func (h *Pushed) extendLocked() {
 	roundTrip := h.budget.session.Shortest()
 	if h.state != Open || h.unextendedLocked() < window.Worth(h.window.Size, roundTrip) {
@@ -99,17 +98,16 @@ func (h *Pushed) extendLocked() {
 	h.owner.Extend(more, grown)
 }
 
-// unextendedLocked is how much of the window the peer does not know of. It knows
-// of more than there is if the window has shrunk.
+// unextendedLocked is how much of the window the peer does not know of. It is negative if
+// the window has shrunk below what the peer knows.
 func (h *Pushed) unextendedLocked() uint64 {
 	return max(h.ConsumedLocked()+h.window.Size, h.allowed) - h.allowed
 }
 
-// reclaim takes from other streams that have not been read for a while what their
-// windows have grown.
+// reclaim shrinks grown windows of other streams that have not been read for a while.
 func (h *Pushed) reclaim() {
 	for _, other := range h.budget.session.Halves() {
-		// One that is locked by someone is in use.
+		// A locked one is in use.
 		if other != h && other.mu.TryLock() {
 			h.budget.Windows.Reclaim(&other.window)
 			other.mu.Unlock()

@@ -8,15 +8,15 @@ import (
 	"github.com/backdial/backdial/mux/internal/readbuf"
 )
 
-// A Supply is where the bytes of a [Half] come from: what differs between muxes whose peers
-// push them and those that take them from the carrier themselves.
+// A Supply is where the bytes of a [Half] come from: in some muxes the peer pushes them,
+// in others the stream takes them from the carrier itself.
 type Supply interface {
 	// AwaitLocked waits, with the half unlocked, until something has happened that
 	// concerns a Read with the buffer p. It may put bytes into p meanwhile, and returns
 	// how many.
 	AwaitLocked(p []byte) (filled int)
 
-	// TakenLocked is told that a Read returns n bytes, wherever they were.
+	// TakenLocked is called when a Read returns n bytes, wherever they came from.
 	TakenLocked(n int)
 }
 
@@ -40,8 +40,8 @@ func (h *Half) ReadLocked(p []byte, supply Supply) (int, error) {
 	}
 }
 
-// readyLocked reports whether a Read of up to n bytes would return some. An error means
-// that it would fail with that; (false, nil) means that the caller must wait.
+// readyLocked reports whether a Read of up to n bytes would return some. If it would
+// fail, readyLocked returns its error. (false, nil) means that the caller must wait.
 func (h *Half) readyLocked(n int) (bool, error) {
 	switch {
 	case h.state == Discarding:
@@ -50,7 +50,7 @@ func (h *Half) readyLocked(n int) (bool, error) {
 		return false, os.ErrDeadlineExceeded
 	case n == 0:
 		return true, nil
-	case h.buffer.Lent(): // to a WriteTo, whose bytes come first
+	case h.buffer.Lent(): // to a WriteTo, which goes first
 		return false, nil
 	case h.buffer.Len() > 0:
 		return true, nil
@@ -72,7 +72,7 @@ func (h *Pushed) WriteTo(w io.Writer) (int64, error) {
 	return readbuf.PassOn(w, h.lend, h.giveBack)
 }
 
-// lend waits for bytes and returns those that came first.
+// lend waits for bytes and returns the first of them.
 func (h *Pushed) lend() ([]byte, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -88,7 +88,7 @@ func (h *Pushed) lend() ([]byte, error) {
 	}
 }
 
-// giveBack ends what lend began, of which n bytes have been passed on.
+// giveBack ends what lend began. n bytes have been passed on.
 func (h *Pushed) giveBack(n int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -5,44 +5,44 @@ import (
 	"time"
 )
 
-// Interval is how often streams are looked at while memory is tight. An idle session, and
-// one whose readers keep up, pay nothing for it.
+// Interval is how often streams are looked at while memory is tight. Idle sessions, and
+// those whose readers keep up, pay nothing for it.
 const Interval = 100 * time.Millisecond
 
 const (
-	// patience is how long a stream may rest of which less than hardly bytes have been read,
-	// a quarter of the smallest window.
+	// patience is how long a stream may rest if fewer than hardly bytes of it have been
+	// read, a quarter of the smallest window.
 	patience = 600 * time.Millisecond
 	hardly   = 64 << 10
 
-	// readPatience is how long another may in any case, by default.
+	// readPatience is the default for how long any other stream may rest.
 	readPatience = 3 * time.Second
 
-	// drain is how long a reader may take for what its stream holds.
+	// drain is how long a reader may take to read what its stream holds.
 	drain = 10 * time.Second
 )
 
 // A gauge measures how a stream is read while memory is tight. Its times are on the clock
-// of a [Watch].
+// of its [Watch].
 //
 // A stream is abandoned when it holds something that nobody has read for twice as long as
-// its reader has ever rested since memory became tight, and for [Watch.Patience] in any case;
-// or for [patience] if it has hardly been read at all. One that is read, but so slowly
-// that its reader takes more than [drain] for what it holds, may go too if the session as a
-// whole is that slow: then all others wait for it.
+// its reader has ever rested since memory became tight, but at least for
+// [Watch.Patience], or for [patience] if the stream has hardly been read at all. A stream
+// that is read, but so slowly that its reader takes more than [drain] for what it holds,
+// may also go if the session as a whole is that slow: all others wait for it.
 type gauge struct {
 	patience time.Duration // of the watch
 
-	consumed uint64        // bytes that had been read when it was looked at
-	read     time.Duration // when that became more for the last time, or the gauge began
+	consumed uint64        // bytes read when it was last looked at
+	read     time.Duration // when consumed last grew, or the gauge began
 	rest     time.Duration // the longest time between two reads; 0 if none is known
 
 	since time.Duration // when measuring the pace began
 	from  uint64        // consumed then
-	last  float64       // the pace that was measured before
+	last  float64       // the pace measured before
 
 	holds int    // bytes that wait to be read
-	round uint64 // of the watch, when the stream was there
+	round uint64 // the watch's round in which the stream was last seen
 }
 
 // look notes how far the reader has come, and reports whether it has read.
@@ -51,17 +51,17 @@ func (g *gauge) look(now time.Duration, p Progress) (read bool) {
 	if read {
 		g.rest = max(g.rest, now-g.read)
 	}
-	if read || p.Holds == 0 { // which is no rest: the reader waits
+	if read || p.Holds == 0 { // an empty stream does not rest: its reader waits
 		g.read = now
 	}
-	if p.Holds == 0 { // nor is that slow
+	if p.Holds == 0 { // nor is its reader slow
 		g.since, g.from, g.last = now, p.Consumed, 0
 	}
 	g.consumed, g.holds = p.Consumed, p.Holds
 	return read
 }
 
-// least is how long the stream may rest in any case.
+// least is how long the stream may always rest.
 func (g *gauge) least() time.Duration {
 	if g.consumed < hardly {
 		return patience
@@ -69,8 +69,8 @@ func (g *gauge) least() time.Duration {
 	return g.patience
 }
 
-// span is how long a stream is watched before its pace is known. A reader in bursts that has
-// been seen for less time may have been seen in the middle of one, and at rest.
+// span is how long a stream is watched before its pace is known. A reader that reads in
+// bursts must be watched for longer, or it may be seen only in a burst or only at rest.
 func (g *gauge) span() time.Duration {
 	if g.consumed < hardly {
 		return patience
@@ -78,7 +78,7 @@ func (g *gauge) span() time.Duration {
 	return 2 * g.patience
 }
 
-// abandoned reports whether the stream is not read any more.
+// abandoned reports whether the stream counts as not read any more.
 func (g *gauge) abandoned(now time.Duration) bool {
 	most := g.least()
 	if g.consumed >= hardly {
@@ -87,8 +87,8 @@ func (g *gauge) abandoned(now time.Duration) bool {
 	return now-g.read > most
 }
 
-// pace is how many bytes per second have been read since measuring began, if that is long
-// enough ago, and before otherwise. It is 0 if neither is known.
+// pace is the bytes per second that have been read since measuring began, if that was
+// long enough ago, and before otherwise. It is 0 if neither is known.
 func (g *gauge) pace(now time.Duration) float64 {
 	took := now - g.since
 	if took < g.span() {
@@ -103,40 +103,40 @@ func (g *gauge) slow(now time.Duration) bool {
 	return pace > 0 && float64(g.holds) > pace*drain.Seconds()
 }
 
-// renew begins to measure the pace again, once that is worth something.
+// renew restarts the measurement of the pace once enough time has passed.
 func (g *gauge) renew(now time.Duration) {
 	if g.consumed >= hardly && now-g.since > 2*g.span() && g.consumed > g.from {
 		g.last, g.since, g.from = g.pace(now), now, g.consumed
 	}
 }
 
-// A Progress is how far the reader of a stream has come.
+// A Progress is how far a stream has been read.
 type Progress struct {
-	Consumed uint64        // bytes that have been read in all
+	Consumed uint64        // bytes read in total
 	Holds    int           // bytes that wait to be read
-	Rests    time.Duration // since it is known to have been read for the last time; 0 if it is not
+	Rests    time.Duration // time since the last known read; 0 if none is known
 }
 
-// A Watch has the gauges of a session's streams, S, while memory is tight. For one goroutine
-// at a time. The zero value knows of no stream.
+// A Watch holds the gauges of a session's streams, S, while memory is tight. It is for
+// one goroutine at a time. The zero value knows no streams.
 type Watch[S comparable] struct {
-	// Patience is how long a stream may rest that has been read, whatever is known of its
+	// Patience is how long a stream that has been read may rest, whatever is known of its
 	// reader. 0 means 3 s.
 	Patience time.Duration
 
 	gauges map[S]*gauge
 	round  uint64
-	looked time.Time     // when it looked for the last time
-	now    time.Duration // time that has passed, but for what the process slept through
+	looked time.Time     // time of the last Look
+	now    time.Duration // time passed, without time in which the process was stopped
 }
 
-// Look looks at the streams, and reports whether any has been read since it did before. It
-// is called every [Interval] or so.
+// Look looks at the streams, and reports whether any has been read since the last Look.
+// It is called about every [Interval].
 func (w *Watch[S]) Look(streams map[S]Progress) (read bool) {
 	if w.gauges == nil {
 		w.gauges = make(map[S]*gauge)
 	}
-	// A process that stood still has not given its readers that time.
+	// A process that was stopped has not given its readers that time.
 	now := time.Now()
 	if !w.looked.IsZero() {
 		w.now += min(now.Sub(w.looked), 2*Interval)
@@ -161,7 +161,7 @@ func (w *Watch[S]) Look(streams map[S]Progress) (read bool) {
 	return read
 }
 
-// Abandoned returns the streams that may be given up.
+// Abandoned returns the streams that may be shed.
 func (w *Watch[S]) Abandoned() (abandoned []S) {
 	slow := w.slow()
 	for st, g := range w.gauges {

@@ -1,14 +1,13 @@
-// Package window sizes the windows of a session: how much a peer may send before it
-// is read.
+// Package window sizes the windows of a session: how far a peer may send ahead of the
+// reader.
 //
-// No more than a window of a stream arrives per round trip, so on a long path
-// the window is what bounds throughput. One that is larger than the path needs
-// is no good either: it fills the queues in front of the bottleneck, in which
-// all other streams of the session wait too. So a window follows its reader: it
-// grows while that reads more than half a window in a round trip, as it can only
-// do if it waits for the peer most of the time, and the peer for credit. When the
-// reader or the bottleneck sets the pace, the window has reached twice the
-// product of bandwidth and delay, and stays.
+// At most one window of a stream arrives per round trip, so on a long path the window
+// bounds throughput. A window larger than the path needs is harmful too: it fills the
+// queues before the bottleneck, in which all other streams of the session wait. So a
+// window follows its reader. It grows while the reader reads more than half a window per
+// round trip: that is only possible if most of the time the reader waits for the peer,
+// and the peer for credit. When the reader or the bottleneck sets the pace, the window
+// has reached twice the product of bandwidth and delay, and stays.
 package window
 
 import (
@@ -19,13 +18,12 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// Worthwhile is the shortest round trip for which windows grow. Up to that the
-// default carries 2 Gbit/s.
+// Worthwhile is the shortest round trip at which windows grow. Below it the default
+// carries 2 Gbit/s.
 const Worthwhile = time.Millisecond
 
-// Worth is how much of a window has to be free to be worth a frame: a quarter, so that
-// the peer hears of it while it still has something to do. On a long path that takes
-// longer.
+// Worth is how much of a window must be free to be worth a frame: a quarter, so that the
+// peer gets it while it still has something to do. On a long path it takes more.
 func Worth(size uint64, roundTrip time.Duration) uint64 {
 	if roundTrip >= Worthwhile {
 		return size / 8
@@ -33,18 +31,18 @@ func Worth(size uint64, roundTrip time.Duration) uint64 {
 	return size / 4
 }
 
-// A Window is how much the peer may send before it is read. Whoever calls its methods,
-// or those of a [Pool] with it, holds the lock that guards it.
+// A Window is how far the peer may send ahead of the reader. Callers of its methods, and
+// of a [Pool]'s methods with it, hold the lock that guards it.
 type Window struct {
 	Size     uint64
-	extended time.Duration // since the pool began, for the last time
+	extended time.Duration // when it was last extended, since the pool began
 	since    time.Duration // when measuring the reader began
-	from     uint64        // bytes that it had read then
+	from     uint64        // bytes read by then
 }
 
-// want is the size that the window should have, after consumed bytes have been read in
-// all: what is read in two round trips. That is known only if a round trip has passed
-// since it was measured before.
+// want is the size that the window should have after consumed bytes have been read in
+// total: what is read in two round trips. It is known only once a round trip has passed
+// since the last measurement.
 func (w *Window) want(consumed uint64, roundTrip time.Duration) uint64 {
 	took, read := w.extended-w.since, consumed-w.from
 	if took < roundTrip {
@@ -54,19 +52,19 @@ func (w *Window) want(consumed uint64, roundTrip time.Duration) uint64 {
 	return uint64(2 * float64(read) / took.Seconds() * roundTrip.Seconds())
 }
 
-// A Pool is the windows of a session, and the memory behind them.
+// A Pool is the windows of a session and the memory behind them.
 type Pool struct {
-	// Held is how many bytes of memory hold what was not read.
+	// Held is how many bytes of memory hold unread data.
 	Held atomic.Int64
 
-	grown  atomic.Int64 // bytes that all windows have grown
-	buffer int64        // for what was not read
+	grown  atomic.Int64 // how much all windows have grown, in bytes
+	buffer int64        // for unread data
 	least  uint64       // of a window
 	most   uint64
 	began  time.Time
 
 	mu        sync.Mutex
-	reclaimed time.Duration // when idle windows were looked for
+	reclaimed time.Duration // when idle windows were last looked for
 }
 
 // Init makes p the pool of a session with this config.
@@ -78,24 +76,23 @@ func (p *Pool) Init(c *mux.Config) {
 // lately is how long a window counts as used after it was extended.
 const lately = time.Second
 
-// never is before any time.
+// never is earlier than any time.
 const never = -time.Hour
 
 // New returns the window of a new stream.
 func (p *Pool) New() Window { return Window{Size: p.least, extended: never, since: never} }
 
-// Extended is when w was extended for the last time, if it ever was.
+// Extended returns when w was last extended, if ever.
 func (p *Pool) Extended(w *Window) (at time.Time, ever bool) {
 	return p.began.Add(w.extended), w.extended != never
 }
 
-// Grown is how many bytes all windows have grown.
+// Grown is how much all windows have grown, in bytes.
 func (p *Pool) Grown() int64 { return p.grown.Load() }
 
-// Extend notes that the peer is told of what has been read of w, which is consumed bytes
-// in all. It enlarges w if that is what the reader waits for, and reports whether it
-// did. If there is no room it calls reclaim, which is to call [Pool.Reclaim] with all
-// other windows.
+// Extend notes that the peer is told what has been read of w, consumed bytes in total. It
+// enlarges w if the reader waits for that, and reports whether it did. If there is no
+// room, it calls reclaim, which must call [Pool.Reclaim] with all other windows.
 func (p *Pool) Extend(w *Window, consumed uint64, roundTrip time.Duration, reclaim func()) (grown bool) {
 	w.extended = time.Since(p.began)
 	if roundTrip < Worthwhile || w.Size >= p.most {
@@ -110,7 +107,7 @@ func (p *Pool) Extend(w *Window, consumed uint64, roundTrip time.Duration, recla
 	return more > 0
 }
 
-// Follow is Extend for a window that takes no memory, and is most at most.
+// Follow is Extend for a window that takes no memory and has the maximum most.
 func (p *Pool) Follow(w *Window, consumed uint64, roundTrip time.Duration, most uint64) {
 	w.extended = time.Since(p.began)
 	if roundTrip >= Worthwhile && w.Size < most {
@@ -124,12 +121,12 @@ func (p *Pool) Shrink(w *Window) {
 	w.Size = p.least
 }
 
-// Free is how many bytes there is memory for.
+// Free is how many bytes of memory are free.
 func (p *Pool) Free() uint64 { return uint64(max(p.buffer-p.Held.Load(), 0)) }
 
-// take returns by how much w may grow, as more is asked for. All windows together grow
-// by no more than half of what is free in the receive buffer, so that streams which
-// stall after that have no other reset at once.
+// take returns by how much w may grow when it asks for more. All windows together grow by
+// at most half of what is free in the receive buffer, so that streams that stall later do
+// not at once cause others to be reset.
 func (p *Pool) take(w *Window, more int64, reclaim func()) int64 {
 	room := func() int64 { return (p.buffer-p.Held.Load())/2 - p.grown.Load() }
 	if room() < more && p.mayReclaim(w.extended) {
@@ -140,8 +137,8 @@ func (p *Pool) take(w *Window, more int64, reclaim func()) int64 {
 	return more
 }
 
-// mayReclaim reports whether it is time to look at all windows: there is no point in it
-// more often than they could come to rest.
+// mayReclaim reports whether it is time to look at all windows. There is no point in
+// looking more often than windows can become idle.
 func (p *Pool) mayReclaim(now time.Duration) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -152,8 +149,8 @@ func (p *Pool) mayReclaim(now time.Duration) bool {
 	return true
 }
 
-// Reclaim takes from w, if it was not read for a while, what it has grown. Its peer may
-// use it all the same: it counts as its own again only if it grows again.
+// Reclaim shrinks w to its original size if it was not read for a while. Its peer may
+// still use all of it: what it holds counts as its own again only if it grows again.
 func (p *Pool) Reclaim(w *Window) {
 	if time.Since(p.began)-w.extended > lately {
 		p.Shrink(w)

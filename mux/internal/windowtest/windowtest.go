@@ -1,6 +1,6 @@
-// Package windowtest tests how the windows of a multiplexer's streams follow the path
-// and the reader. Its sessions run on a path that takes its time, in bubbles in which
-// that costs none.
+// Package windowtest tests how the windows of a multiplexer's streams follow the path and
+// the reader. Its sessions run on slow paths, in synctest bubbles, where that takes no
+// real time.
 package windowtest
 
 import (
@@ -39,8 +39,8 @@ func Test(t *testing.T, m mux.Muxer) {
 // A duo is the two ends of a session.
 type duo struct{ dial, listen mux.Session }
 
-// far makes a session over a connection with the given round trip and rate, in
-// bytes per second.
+// far makes a session over a connection with the given round trip and rate in bytes per
+// second.
 func far(t *testing.T, m mux.Muxer, roundTrip time.Duration, rate float64, config mux.Config) duo {
 	t.Helper()
 	config.Linger = -1
@@ -73,8 +73,7 @@ func (d duo) open(t *testing.T) (dialled, accepted mux.Stream) {
 	return dialled, accepted
 }
 
-// flow opens a stream on which the dial side writes for ever. It returns the
-// other end.
+// flow opens a stream on which the dial side writes forever. It returns the other end.
 func (d duo) flow(t *testing.T) mux.Stream {
 	t.Helper()
 	writer, reader := d.open(t)
@@ -82,7 +81,7 @@ func (d duo) flow(t *testing.T) mux.Stream {
 	return reader
 }
 
-// fill writes for ever.
+// fill writes forever.
 func fill(w io.Writer) {
 	for buf := make([]byte, 64<<10); ; {
 		if _, err := w.Write(buf); err != nil {
@@ -91,7 +90,7 @@ func fill(w io.Writer) {
 	}
 }
 
-// read reads for d and returns how much that was.
+// read reads for d and returns the number of bytes.
 func read(t *testing.T, r mux.Stream, d time.Duration) int64 {
 	t.Helper()
 	r.SetReadDeadline(time.Now().Add(d))
@@ -102,19 +101,17 @@ func read(t *testing.T, r mux.Stream, d time.Duration) int64 {
 	return n
 }
 
-// windowOf returns how much a stream that nobody reads any more is sent, after
-// it has been read for d.
+// windowOf reads a stream for d, stops, and returns how much still arrives.
 func windowOf(t *testing.T, r mux.Stream, d time.Duration) int64 {
 	t.Helper()
 	read(t, r, d)
-	time.Sleep(10 * time.Second) // for all that is on its way
+	time.Sleep(10 * time.Second) // everything on its way arrives
 	r.SetReadDeadline(time.Now().Add(time.Microsecond))
 	n, _ := io.Copy(io.Discard, struct{ io.Reader }{r})
 	return n
 }
 
-// followsPath reads a stream as fast as it arrives, for long enough that its
-// window is what it will be.
+// followsPath reads a stream as fast as it arrives, until its window no longer changes.
 func followsPath(t *testing.T, m mux.Muxer) {
 	const least = 256 << 10
 	for _, test := range []struct {
@@ -145,7 +142,7 @@ func followsPath(t *testing.T, m mux.Muxer) {
 	}
 }
 
-// throughputOnLongPath has windows grow until they do not hold up a stream.
+// throughputOnLongPath checks that windows grow until they no longer limit a stream.
 func throughputOnLongPath(t *testing.T, m mux.Muxer) {
 	const rate = 10e6
 	synctest.Test(t, func(t *testing.T) {
@@ -157,7 +154,8 @@ func throughputOnLongPath(t *testing.T, m mux.Muxer) {
 	})
 }
 
-// slowReader reads a little now and then: the peer is not what it waits for.
+// slowReader reads a little at intervals: it does not wait for the peer, so the window
+// must not grow.
 func slowReader(t *testing.T, m mux.Muxer) {
 	synctest.Test(t, func(t *testing.T) {
 		r := far(t, m, 100*time.Millisecond, 1e9, mux.Config{}).flow(t)
@@ -168,12 +166,12 @@ func slowReader(t *testing.T, m mux.Muxer) {
 			time.Sleep(100 * time.Millisecond)
 		}
 		if got := windowOf(t, r, 0); got > 256<<10 {
-			t.Errorf("window of %d bytes, want no more than at first", got)
+			t.Errorf("window of %d bytes, want the initial size", got)
 		}
 	})
 }
 
-// windowOfDialSide is the dial side's: it is the one that reads.
+// windowOfDialSide checks the dial side's window, by reading there.
 func windowOfDialSide(t *testing.T, m mux.Muxer) {
 	synctest.Test(t, func(t *testing.T) {
 		d := far(t, m, 100*time.Millisecond, 10e6, mux.Config{})
@@ -185,8 +183,8 @@ func windowOfDialSide(t *testing.T, m mux.Muxer) {
 	})
 }
 
-// windowsOfIdleStreams has streams grow that are not read after that, because
-// nothing more comes or nobody wants it. Another has to get its share.
+// windowsOfIdleStreams lets streams grow that are then no longer read, because nothing
+// more arrives or nobody reads. Another stream must get their share.
 func windowsOfIdleStreams(t *testing.T, m mux.Muxer) {
 	for _, end := range []string{"idle", "finished"} {
 		t.Run(end, func(t *testing.T) {
@@ -216,8 +214,8 @@ func windowsOfIdleStreams(t *testing.T, m mux.Muxer) {
 	}
 }
 
-// readStreamsStay has some streams read in bursts, beside more that nobody
-// reads: it is not for them to be reset.
+// readStreamsStay reads some streams in bursts, beside more that nobody reads: the former
+// must not be reset.
 func readStreamsStay(t *testing.T, m mux.Muxer) {
 	synctest.Test(t, func(t *testing.T) {
 		d := far(t, m, 100*time.Millisecond, 1e9, mux.Config{ReceiveBuffer: 8 << 20})
@@ -245,8 +243,8 @@ func readStreamsStay(t *testing.T, m mux.Muxer) {
 	})
 }
 
-// windowsShare has several streams grow, on behalf of a receive buffer that
-// is not for all of them, and others after them.
+// windowsShare lets several streams grow, with a receive buffer too small for all of
+// them, and more streams after them.
 func windowsShare(t *testing.T, m mux.Muxer) {
 	const buffer, streams = 8 << 20, 4
 	synctest.Test(t, func(t *testing.T) {
@@ -261,7 +259,7 @@ func windowsShare(t *testing.T, m mux.Muxer) {
 				all += windowOf(t, r, 1500*time.Millisecond)
 			}
 			if all > buffer || all < buffer*3/4 {
-				t.Errorf("windows of %d bytes in all, want nearly %d", all, buffer)
+				t.Errorf("windows of %d bytes in total, want nearly %d", all, buffer)
 			}
 			for _, r := range readers {
 				r.Close()

@@ -9,37 +9,37 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// A Mark is a point in what a session says. It counts batches, and begins anew after the
-// last number. It is 0 only if nothing was said.
+// A Mark is a point in a session's output. It counts batches, and wraps around. It is 0
+// only if nothing was written.
 type Mark uint32
 
-// next is the number after m.
+// next is the mark after m.
 func (m Mark) next() Mark { return max(m+1, 1) }
 
-// reaches reports whether m is not before n. Of two that are 2³¹ batches apart it cannot
-// tell.
+// reaches reports whether m is not before n. It cannot tell marks apart that are 2³¹
+// batches away from each other.
 func (m Mark) reaches(n Mark) bool { return int32(m-n) >= 0 }
 
-// departures are what has been taken from the session, one batch after the other, and
-// who waits until the carrier has it.
+// departures tracks the batches taken from the session and the calls that wait until the
+// carrier has them.
 type departures struct {
-	begun   Mark // batches that were taken
+	begun   Mark // batches taken
 	ended   Mark // batches that the carrier has: all of them, or all but the last
-	more    bool // something was said after the last batch was taken
-	watched bool // watchdog is going to look
+	more    bool // Mark was called since the last batch was taken
+	watched bool // the watchdog is set
 
 	waiting  []waiter
-	linger   time.Duration // the most that they wait for a carrier that is stuck
+	linger   time.Duration // how long they wait for a stuck carrier
 	watchdog *time.Timer   // nil before the first use
 }
 
-// A waiter is woken when the carrier has all up to a mark.
+// A waiter is woken when the carrier has everything up to a mark.
 type waiter struct {
 	cond *sync.Cond
 	mark Mark
 }
 
-// Mark returns the point up to which the session has spoken.
+// Mark returns the current end of the session's output.
 func (l *Loop) Mark() Mark {
 	d := &l.departures
 	if d.more {
@@ -48,13 +48,13 @@ func (l *Loop) Mark() Mark {
 	return d.begun
 }
 
-// Left reports whether the carrier has all up to m.
+// Left reports whether the carrier has everything up to m.
 func (l *Loop) Left(m Mark) bool { return l.departures.ended.reaches(m) }
 
-// Await waits until the carrier has all up to m. It returns an error that matches
-// [mux.ErrUnsent] when the carrier has been stuck for too long, however long the call has
-// waited, and that of giveUp if it returns one. giveUp is called whenever cond is woken,
-// whose lock is the session's, and when nothing more can be written.
+// Await waits until the carrier has everything up to m. It returns an error that matches
+// [mux.ErrUnsent] once the carrier has been stuck for too long, however long this call
+// has waited, and giveUp's error if it returns one. giveUp is called whenever cond, whose
+// lock is the session's, is woken, and when nothing more can be written.
 func (l *Loop) Await(m Mark, cond *sync.Cond, giveUp func() error) error {
 	d := &l.departures
 	for !l.Left(m) && d.linger > 0 {
@@ -71,7 +71,8 @@ func (l *Loop) Await(m Mark, cond *sync.Cond, giveUp func() error) error {
 	return nil
 }
 
-// watch has those in Await woken when the carrier has been stuck for too long.
+// watch sets a timer that wakes the calls in Await when the carrier has been stuck for
+// too long.
 func (l *Loop) watch() {
 	d := &l.departures
 	if d.watched {
@@ -85,8 +86,8 @@ func (l *Loop) watch() {
 	}
 }
 
-// look is what the watchdog does. It is set only while somebody waits, and not stopped
-// when nobody does any more: it costs little, once in a while.
+// look is the watchdog's timer function. The timer is set only while a call waits, and
+// not stopped when none does any more: it costs little, and rarely.
 func (l *Loop) look() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -100,13 +101,13 @@ func (l *Loop) look() {
 	}
 }
 
-// begin notes that the next batch is taken.
+// begin notes that a batch has been taken.
 func (d *departures) begin() {
 	d.more = false
 	d.begun = d.begun.next()
 }
 
-// end notes that the carrier has the last batch that was taken.
+// end notes that the carrier has the last batch.
 func (d *departures) end() {
 	d.ended = d.begun
 	d.waiting = slices.DeleteFunc(d.waiting, func(w waiter) bool {
@@ -118,7 +119,7 @@ func (d *departures) end() {
 	})
 }
 
-// wakeAll has all look for themselves.
+// wakeAll wakes all waiters, to look for themselves.
 func (d *departures) wakeAll() {
 	for _, w := range d.waiting {
 		w.cond.Broadcast()

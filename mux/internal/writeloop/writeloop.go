@@ -1,10 +1,10 @@
-// Package writeloop writes what a session has to say to its carrier. What is said while
-// the carrier is busy leaves together.
+// Package writeloop writes a session's output to its carrier. What is queued while the
+// carrier is busy is sent together.
 //
-// The goroutine that does it lives while there is something to write and a little
-// longer. Where the carrier can write without waiting, whoever has something to say may
-// do so himself, which saves him from waiting for the goroutine to be scheduled. Await is
-// for who has to know that something has left.
+// Its goroutine lives while there is something to write and a little longer. If the
+// carrier can write without waiting, the caller that has queued something may write it
+// itself, without waiting for the goroutine to be scheduled. Callers that need to know
+// that their output has left use Await.
 package writeloop
 
 import (
@@ -16,42 +16,42 @@ import (
 	"github.com/backdial/backdial/internal/powers"
 )
 
-// retirement is how long the goroutine is kept, at least, when there is nothing to
-// write: a new one would have to grow its stack first. Twice that is the most.
+// retirement is how long an idle goroutine is kept at least, because a new one would
+// first have to grow its stack. It is kept at most twice that long.
 const retirement = time.Second
 
-// A Batch is what leaves together.
+// A Batch is output that is sent together.
 type Batch interface {
-	// Messages are the batch as the carrier gets it: one, if the carrier has no
-	// messages.
+	// Messages returns the batch as the carrier needs it: as one message, if the carrier
+	// has no messages.
 	Messages() [][]byte
 
 	// Release is called when the batch has been written, or cannot be.
 	Release()
 }
 
-// A Session is what has something to say. Its methods are called with its lock held.
+// A Session is the source of the output. Its methods are called with its lock held.
 type Session interface {
-	// Take returns what is to be written next. It is not called after the end.
+	// Take returns the next batch. It is not called after the session's end.
 	Take() (b Batch, ok bool)
 
 	// Over reports whether the session has ended.
 	Over() bool
 
-	// Heard is how often the peer has been heard.
+	// Heard is how often the peer has been heard from.
 	Heard() uint64
 
-	// Took is called when the carrier has taken what it was given, after so long.
+	// Took is called when the carrier has taken a write, with the time it took.
 	Took(after time.Duration)
 
-	// Flushed is called when all has been written that can be.
+	// Flushed is called when everything that can be written has been.
 	Flushed()
 
-	// Failed is called, once, when the carrier cannot be written any more.
+	// Failed is called, once, when the carrier can no longer be written.
 	Failed(err error)
 }
 
-// A Loop writes. Its methods are called with the session's lock held.
+// A Loop writes a session's output. Its methods are called with the session's lock held.
 type Loop struct {
 	session  Session
 	mu       *sync.Mutex // the session's
@@ -60,27 +60,27 @@ type Loop struct {
 	messages powers.Messenger    // conn, if it has messages
 	prompt   powers.PromptWriter // conn, if it can be written without waiting
 
-	held    bool   // Flush is left to Release
-	pending bool   // and was called
-	writing bool   // a caller of Release is at it
-	more    bool   // and Flush was called meanwhile
-	heard   uint64 // of the session, when a caller wrote the last time
+	held    bool   // Release will do what Flush is asked for
+	pending bool   // Flush was called meanwhile
+	writing bool   // a caller of Release is writing
+	more    bool   // Flush was called meanwhile
+	heard   uint64 // Session.Heard when a caller last wrote
 
-	flushing   bool        // the goroutine is about to write, or at it
-	running    bool        // there is one
-	busy       bool        // it has had work since it was looked at
-	retired    bool        // it is to end
-	retirement *time.Timer // looks at it
-	work       sync.Cond   // it may go on
-	kept       bool        // the carrier has kept a part of what it was given
-	start      time.Time   // of what it is writing, zero for nothing
-	mute       bool        // nothing more can be written
+	flushing   bool        // the goroutine is writing, or about to
+	running    bool        // the goroutine exists
+	busy       bool        // it has had work since retire last looked
+	retired    bool        // it must end
+	retirement *time.Timer // calls retire
+	work       sync.Cond   // wakes it
+	kept       bool        // the carrier has kept part of a write
+	start      time.Time   // of the write under way; zero for none
+	mute       bool        // nothing more may be written
 
 	departures departures
 }
 
 // Init makes l the loop of a session with the lock mu, which writes to conn. Its
-// goroutine is one of wg. Await has patience with a carrier that is stuck for linger.
+// goroutine belongs to wg. Await waits for a stuck carrier for linger.
 func (l *Loop) Init(session Session, mu *sync.Mutex, wg *sync.WaitGroup, conn net.Conn, linger time.Duration) {
 	l.session, l.mu, l.wg, l.conn = session, mu, wg, conn
 	p := powers.OfConn(conn)
@@ -89,11 +89,11 @@ func (l *Loop) Init(session Session, mu *sync.Mutex, wg *sync.WaitGroup, conn ne
 	l.departures.linger = linger
 }
 
-// Busy reports whether something is about to be written: by now, or by the call of Release
-// that has to follow.
+// Busy reports whether something is about to be written: now, or in the Release that
+// follows.
 func (l *Loop) Busy() bool { return l.flushing || l.writing || l.pending }
 
-// Stuck is for how long the carrier has not taken what it is given.
+// Stuck is for how long the carrier has not taken the write under way.
 func (l *Loop) Stuck() time.Duration {
 	if l.start.IsZero() {
 		return 0
@@ -101,22 +101,22 @@ func (l *Loop) Stuck() time.Duration {
 	return time.Since(l.start)
 }
 
-// Mute lets nothing more be written, but for what is being written.
+// Mute stops all writes after the one under way.
 func (l *Loop) Mute() {
 	l.mute = true
 	l.departures.wakeAll()
 }
 
-// Muted reports whether nothing more can be written.
+// Muted reports whether nothing more may be written.
 func (l *Loop) Muted() bool { return l.mute }
 
-// Wake has the goroutine and those in Await look at whether the session is over.
+// Wake makes the goroutine, and calls in Await, check whether the session is over.
 func (l *Loop) Wake() {
 	l.work.Signal()
 	l.departures.wakeAll()
 }
 
-// Flush sees to it that what there is gets written, which it does not wait for.
+// Flush starts writing what there is, and does not wait for it.
 func (l *Loop) Flush() {
 	l.departures.more = true
 	switch {
@@ -143,27 +143,27 @@ func (l *Loop) Flush() {
 	}
 }
 
-// Hold leaves what is to be written to the call of Release that has to follow.
+// Hold defers writing to the call of Release that has to follow.
 func (l *Loop) Hold() { l.held = true }
 
-// Release sees to it that what has come together since Hold gets written. If the carrier
-// can write without waiting, and nobody else is at it or about to be, the caller writes
-// what there is room for at once, and the goroutine the rest. Release then has let go of
-// the lock meanwhile, and returns true.
+// Release writes what has been queued since Hold. If the carrier can write without
+// waiting, and nobody else is writing or about to, the caller itself writes as much as
+// there is room for, and the goroutine the rest. In that case Release has unlocked the
+// lock meanwhile, and returns true.
 func (l *Loop) Release() (unlocked bool) {
 	pending := l.pending
 	l.held, l.pending = false, false
 	switch {
 	case !pending:
 		return false
-	case l.mute || l.session.Over(): // it is lost, and somebody may wait for it
+	case l.mute || l.session.Over(): // the output is lost, and a call may wait for it
 		l.session.Flushed()
 		return false
 	case l.prompt == nil || l.Busy():
 		l.Flush()
 		return false
 	}
-	l.writing = true // also while Take has more to say
+	l.writing = true // even while Take returns more
 	if l.crowded() {
 		l.mu.Unlock()
 		runtime.Gosched()
@@ -182,7 +182,7 @@ func (l *Loop) Release() (unlocked bool) {
 	return true
 }
 
-// writeNow writes what there is room for at once.
+// writeNow writes as much as there is room for.
 func (l *Loop) writeNow() {
 	if l.mute || l.session.Over() {
 		return
@@ -199,10 +199,10 @@ func (l *Loop) writeNow() {
 	l.written(err)
 }
 
-// crowded reports whether somebody has written since the peer was heard. Others may be
-// about to, and what they have leaves in the same system call if the caller lets them go
-// first. A caller who answers the peer, or asks it one question after the other, does not
-// wait.
+// crowded reports whether somebody has written since the peer was last heard from. Others
+// may be about to, and if the caller lets them go first, one system call sends the output
+// of all. A caller that answers the peer, or asks it one question after the other, does
+// not wait.
 func (l *Loop) crowded() bool {
 	heard := l.session.Heard()
 	before := l.heard
@@ -210,9 +210,9 @@ func (l *Loop) crowded() bool {
 	return heard == before
 }
 
-// SendsAtOnce reports whether a caller of Release who has n bytes to write is to wait until
-// they have left. Where that takes the goroutine, which a large write keeps busy anyway,
-// the caller has better things to do.
+// SendsAtOnce reports whether a caller of Release that has written n bytes should wait
+// until they have left. If only the goroutine could send them, a large write keeps it
+// busy anyway, and the caller has better things to do.
 func (l *Loop) SendsAtOnce(n int) bool { return l.prompt != nil || n < largeWrite }
 
 // largeWrite is how many bytes are worth a system call of their own.
@@ -235,8 +235,7 @@ func (l *Loop) run() {
 	l.running = false
 }
 
-// retire ends the goroutine, unless it has had something to do since it was looked at
-// before.
+// retire ends the goroutine, unless it has had work since the last look.
 func (l *Loop) retire() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -290,7 +289,7 @@ func (l *Loop) write(b Batch) error {
 	return nil
 }
 
-// take returns what is to be written next.
+// take returns the next batch.
 func (l *Loop) take() (b Batch, ok bool) {
 	l.departures.begin()
 	if b, ok = l.session.Take(); !ok {
@@ -299,8 +298,8 @@ func (l *Loop) take() (b Batch, ok bool) {
 	return b, ok
 }
 
-// written notes what has become of what was taken: the carrier has it, but for what it
-// has kept, or it has failed with err.
+// written notes the result of a write: the carrier has everything except what it has
+// kept, or it has failed with err.
 func (l *Loop) written(err error) {
 	switch {
 	case err != nil && !l.mute:

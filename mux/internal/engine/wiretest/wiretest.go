@@ -1,4 +1,4 @@
-// Package wiretest checks what a frame format promises to package engine.
+// Package wiretest checks that a frame format keeps the contract of engine.Wire.
 package wiretest
 
 import (
@@ -15,21 +15,21 @@ import (
 )
 
 const (
-	// readBuffer is what a session reads at a time.
+	// readBuffer is the size of a session's read buffer.
 	readBuffer = 2 << 10
 
-	// maxAllocated bounds the memory that it takes to read any input. A frame
-	// may claim far more, and its payload is not for the wire to read.
+	// maxAllocated bounds the memory for reading any input. A frame may claim a far larger
+	// payload, which the wire does not read.
 	maxAllocated = 64 << 10
 
-	// maxText bounds the text of an error, which a peer has a say in.
+	// maxText bounds an error text, which a peer can influence.
 	maxText = 200
 )
 
-// errCarrier is what a carrier fails with.
+// errCarrier is the error of a carrier that fails.
 var errCarrier = errors.New("carrier failed")
 
-// Fuzz has wire read whatever a peer may send, and say again what it has read.
+// Fuzz lets wire read arbitrary input, and write again what it has read.
 func Fuzz(f *testing.F, wire engine.Wire) {
 	f.Fuzz(func(t *testing.T, input []byte) {
 		for _, one := range readAll(t, wire, input) {
@@ -39,15 +39,15 @@ func Fuzz(f *testing.F, wire engine.Wire) {
 	})
 }
 
-// A reading is a frame, and what it was read from.
+// A reading is a frame and its bytes.
 type reading struct {
 	frame  engine.Frame
 	header []byte // all but the payload
 }
 
-// readAll reads the frames of input, up to the end or what is no frame.
+// readAll reads the frames of input up to its end or the first invalid frame.
 func readAll(t *testing.T, wire engine.Wire, input []byte) (all []reading) {
-	all = make([]reading, 0, len(input)) // not to be counted below
+	all = make([]reading, 0, len(input)) // allocate now: allocations are counted below
 	rest := bytes.NewReader(input)
 	r := bufio.NewReaderSize(rest, readBuffer)
 	at := func() int { return len(input) - rest.Len() - r.Buffered() }
@@ -65,13 +65,13 @@ func readAll(t *testing.T, wire engine.Wire, input []byte) (all []reading) {
 		}
 	}
 	if took := allocated() - before; took > maxAllocated {
-		t.Errorf("to read %d bytes takes %d KiB of memory", len(input), took>>10)
+		t.Errorf("reading %d bytes takes %d KiB of memory", len(input), took>>10)
 	}
 	return all
 }
 
-// checkEnd expects of err, with which input ends, that it tells an end between
-// two frames from any other.
+// checkEnd checks that err, with which input ends, tells an end between two frames from
+// any other.
 func checkEnd(t *testing.T, err error, between bool) {
 	t.Helper()
 	switch {
@@ -89,7 +89,7 @@ func checkEnd(t *testing.T, err error, between bool) {
 	}
 }
 
-// endsInside cuts a frame short: it must not be taken for another, nor for a
+// endsInside cuts a frame short: the wire must not take it for another frame, nor for a
 // violation.
 func endsInside(t *testing.T, wire engine.Wire, one reading) {
 	r := bufio.NewReaderSize(nil, readBuffer)
@@ -104,32 +104,32 @@ func endsInside(t *testing.T, wire engine.Wire, one reading) {
 	}
 }
 
-// saidAgain appends a frame to others, and expects to read the same.
+// saidAgain appends a frame to other bytes, and expects to read the same frame.
 func saidAgain(t *testing.T, wire engine.Wire, frame engine.Frame) {
 	const others = "others"
 	said := wire.Append([]byte(others), toSend(frame))
 	if !bytes.HasPrefix(said, []byte(others)) {
-		t.Fatalf("%+v takes the place of what was appended before", frame)
+		t.Fatalf("%+v overwrites what was appended before", frame)
 	}
 	said = said[len(others):]
 	if len(said) == 0 {
 		if !saysNothing(frame) {
-			t.Errorf("%+v is not said", frame)
+			t.Errorf("%+v is not written", frame)
 		}
 		return
 	}
 	r := bufio.NewReaderSize(bytes.NewReader(said), readBuffer)
 	got, err := wire.Read(r)
 	if err != nil || r.Buffered() > 0 {
-		t.Fatalf("%+v is said as % x, which reads as %+v, %v, with %d bytes left", frame, said, got, err, r.Buffered())
+		t.Fatalf("%+v is written as % x, which reads as %+v, %v, with %d bytes left", frame, said, got, err, r.Buffered())
 	}
 	if meaning(got) != meaning(frame) {
-		t.Errorf("%+v is said as % x, which reads as %+v", frame, said, got)
+		t.Errorf("%+v is written as % x, which reads as %+v", frame, said, got)
 	}
 }
 
-// toSend returns a frame that was read as one to be sent, which has both forms of
-// a credit. A grant of something makes the other form worth saying.
+// toSend turns a frame that was read into one to be sent, which has both forms of a
+// credit. Any grant makes the other form worth sending.
 func toSend(f engine.Frame) engine.Frame {
 	if f.Credit.Absolute {
 		f.Credit.Grant = 1
@@ -137,11 +137,10 @@ func toSend(f engine.Frame) engine.Frame {
 	return f
 }
 
-// saysNothing reports whether f is a frame of a stream to which it makes no
-// difference.
+// saysNothing reports whether f is a stream frame that changes nothing.
 func saysNothing(f engine.Frame) bool { return f == engine.Frame{ID: f.ID} }
 
-// meaning returns f without what has none.
+// meaning returns f without the fields that have no meaning.
 func meaning(f engine.Frame) engine.Frame {
 	if f.Kind != engine.OnStream {
 		f.ID = 0
