@@ -1,26 +1,25 @@
-// Package carrier is the contract of carriers: what moves bytes between a
-// client and a server that it can reach, such as a WebSocket.
+// Package carrier is the contract of carriers, such as WebSockets. A carrier moves bytes
+// between a client and a server that the client can reach.
 //
-// A [Carrier] has two halves. On the client, Dial connects and offers the
-// protocols that may run on the connection. On the server, a carrier is met as
-// an HTTP request: Offer reads what the client asks for, and Upgrade answers
-// and takes the connection over. The package holds no implementation: see
-// [github.com/backdial/backdial/carrier/ws],
+// A [Carrier] has two halves. On the client, Dial connects and offers the protocols that
+// may run on the connection. On the server, a client arrives as an HTTP request: Offer
+// reads what it asks for, and Upgrade answers and takes the connection over. The package
+// holds no implementation: see [github.com/backdial/backdial/carrier/ws],
 // [github.com/backdial/backdial/carrier/webtransport], and
 // [github.com/backdial/backdial/carrier/mem], which is the shortest.
-// [github.com/backdial/backdial/carrier/carriertest] is this contract,
-// executed: run it on a carrier of your own.
+// [github.com/backdial/backdial/carrier/carriertest] tests this contract: run it on a
+// carrier of your own.
 //
-// Other interfaces are optional. A carrier may be a [Listener], if it does not use an HTTP
-// server's TCP port, a [Legacy], if some of its peers do not negotiate, and a
-// [StreamCarrier], if its connections have streams. An [Endpoint] may be [Advertised], and
-// a [HandshakeLimiter]. A [Conn] may be a [StreamConn], a [CloseWriter], if it can end one
-// direction, a [MessageConn], if it carries messages, and a [PromptWriter] or
-// [PromptReader], if it can be written or read without waiting.
+// Other interfaces are optional. A carrier that does not use an HTTP server's TCP port is
+// a [Listener]. One with peers that do not negotiate is a [Legacy], and one whose
+// connections have streams is a [StreamCarrier]. An [Endpoint] may be [Advertised] and a
+// [HandshakeLimiter]. A [Conn] with streams is a [StreamConn], one that can end one
+// direction a [CloseWriter], and one that carries messages a [MessageConn]. One that can
+// be written or read without waiting is a [PromptWriter] or [PromptReader].
 //
-// Multiplexers look for those of a Conn with type assertions, and both ends have to agree on
-// whether there are messages or streams. So a wrapper of a Conn implements those that the
-// Conn implements, and no others.
+// Multiplexers find the interfaces of a Conn with type assertions, and both ends must
+// agree on whether there are messages or streams. So a wrapper of a Conn implements
+// exactly those that the Conn implements.
 package carrier
 
 import (
@@ -35,47 +34,45 @@ import (
 	"time"
 )
 
-// ErrScheme is matched by the error of Dial for a URL whose scheme is not one
-// of the carrier's. Another carrier may know it.
+// ErrScheme is matched by the error of Dial for a URL whose scheme the carrier does not
+// support. Another carrier may.
 var ErrScheme = errors.New("unsupported URL scheme")
 
 // A Carrier makes connections between clients and servers. One value serves
 // any number of them at the same time.
 type Carrier interface {
-	// Name is the short name that people read, such as "ws".
+	// Name is the short name for people, such as "ws".
 	Name() string
 
-	// Dial connects to the server that r names, and returns when both ends
-	// have agreed upon a protocol, or upon none. A server that answers with a
-	// refusal gives a [*RejectedError]. A Dial that fails leaves no socket and
-	// no goroutine behind.
+	// Dial connects to the server in r.URL, and returns when both ends have agreed upon a
+	// protocol, or upon none. If the server refuses the client, the error is a
+	// [*RejectedError]. A Dial that fails leaves no socket and no goroutine behind.
 	//
-	// ctx bounds the call, not the connection. Dial returns when ctx ends,
-	// whatever the server does. If ctx has no deadline, a Dial that uses a network
-	// gives up a server that has not finished the handshake after 30 s at the
-	// latest. It also gives up one whose answer does not end, before it has read
-	// 16 MiB.
+	// ctx bounds the call, not the connection. Dial returns when ctx ends, whatever the
+	// server does. If ctx has no deadline, a Dial on a network gives up after 30 s at the
+	// latest if the server has not finished the handshake. It also gives up, before it has
+	// read 16 MiB, if the server's answer does not end.
 	//
-	// With TLS, Dial verifies the server's certificate as package crypto/tls
-	// does, and sends nothing of r before it has.
+	// With TLS, Dial verifies the server's certificate as package crypto/tls does, and
+	// sends nothing of r before that.
 	Dial(ctx context.Context, r *Request) (Conn, error)
 
-	// Offer reports whether r asks for a connection of this carrier, and
-	// which protocols the client offers, in its order of preference.
+	// Offer reports whether r asks for a connection of this carrier, and returns the
+	// protocols that the client offers, in its order of preference.
 	Offer(r *http.Request) (protocols []string, ok bool)
 
-	// Upgrade answers a request for which Offer reported true, tells the
-	// client that protocol was chosen and returns the connection. protocol is
-	// one of the client's offers, or "" for none. If Upgrade fails, it has
-	// answered with the status that says why.
+	// Upgrade answers a request for which Offer returned true, tells the client that
+	// protocol was chosen, and returns the connection. protocol is one of the client's
+	// offers, or "" for none. If Upgrade fails, it has answered with a status that says
+	// why.
 	//
 	// The client's Dial succeeds even if the server calls Close right after
 	// Upgrade: the answer must not be lost with the connection.
 	//
-	// The connection goes on when the handler has returned. A stream of HTTP/2
-	// does not: the server of package net/http ends it with its handler. A
-	// carrier on HTTP/2 therefore has to be a [Listener] whose own server keeps
-	// the stream, and its Upgrade fails for requests of other servers.
+	// The connection outlives the handler. A stream of HTTP/2 does not: the server of
+	// package net/http ends it with its handler. So a carrier on HTTP/2 must be a
+	// [Listener] with its own server, which keeps the stream, and its Upgrade must fail
+	// for requests of other servers.
 	Upgrade(w http.ResponseWriter, r *http.Request, protocol string) (Conn, error)
 }
 
@@ -87,234 +84,222 @@ type Request struct {
 	// Header is sent with the request. Dial must not change it.
 	Header http.Header
 
-	// Protocols that may run on the connection, the preferred one first.
+	// Protocols that may run on the connection, in order of preference.
 	Protocols []string
 
-	// TLS settings. nil means the defaults. Dial must not change it: it uses a
-	// copy, in which it sets NextProtos. All other fields count, such as
-	// ServerName, VerifyConnection and the client's certificates.
+	// TLS settings. nil means the defaults. Dial must not change it: it uses a copy, in
+	// which it sets NextProtos. All other fields apply, such as ServerName,
+	// VerifyConnection and the client's certificates.
 	TLS *tls.Config
 }
 
-// A Conn is a connection to a peer. It carries bytes in both directions, in
-// order, and either delivers them or fails.
+// A Conn is a connection to a peer. It carries bytes in both directions. It delivers them
+// in order, or fails.
 //
-// At most one goroutine reads and one writes at a time; Close may come from
-// another and at any time. Nobody sets its deadlines, so it need not have
-// any. Write keeps nothing of its argument. A Read or Write of no bytes returns
-// at once and changes nothing.
+// At most one goroutine reads and one writes at a time. Any goroutine may call Close at
+// any time. Nobody sets deadlines, so a Conn need not support them. Write keeps nothing
+// of its argument. A Read or Write of no bytes returns at once and changes nothing.
 //
-// Close returns at once, without waiting for the peer, and ends a blocked
-// Read or Write; what is called after it fails with an error that matches
-// [net.ErrClosed].
+// Close returns at once, without waiting for the peer, and ends a blocked Read or Write.
+// Later calls fail with an error that matches [net.ErrClosed].
 //
-// Read returns [io.EOF] only if the peer ended the connection on purpose, which
-// Close alone need not show. The end of a TCP connection does not show it: the
-// kernel sends the same for a program that has crashed, and so does a proxy that
-// restarts. A carrier on TCP has to say in its own bytes that nothing follows.
+// Read returns [io.EOF] only if the peer ended the connection on purpose. The peer's
+// Close alone need not cause that. The end of a TCP connection proves nothing: the kernel
+// sends the same for a program that has crashed, and so does a proxy that restarts. A
+// carrier on TCP must say in its own bytes that nothing follows.
 type Conn interface {
 	net.Conn
 
-	// Protocol is the one that both ends agreed upon, or "" for none.
+	// Protocol returns the protocol that both ends agreed upon, or "" for none.
 	Protocol() string
 }
 
-// A CloseWriter is a [Conn] that can tell its peer that nothing more follows:
-// the peer's Read returns [io.EOF] after the rest. Reading goes on, and has to
-// until the peer is done as well: Close may throw away what is still on its
-// way if there is input that nobody has read.
+// A CloseWriter is a [Conn] that can tell its peer that nothing more follows: the peer's
+// Read returns [io.EOF] after the rest. This end must read on until the peer is done as
+// well: if there is unread input, Close may throw away what is still on its way to the
+// peer.
 //
-// If there is none, what was written before CloseWrite arrives although Close
-// follows, and returns, at once. On TCP the kernel sees to that. A carrier for
-// which nobody does may start a goroutine in Close that outlives it. That
-// goroutine ends by itself, when the peer has everything or is gone, and 10 s
-// after Close at the latest.
+// Without unread input, what was written before CloseWrite arrives even if Close follows,
+// and returns, at once. On TCP the kernel sees to that. Other carriers may start a
+// goroutine in Close that outlives it. That goroutine ends when the peer has everything
+// or is gone, and at the latest 10 s after Close.
 type CloseWriter interface {
-	// CloseWrite is called after the last Write. It does not wait for the
-	// peer, unless the peer takes so little that there is no room to say it.
+	// CloseWrite is called after the last Write. It does not wait for the peer, unless the
+	// peer takes so little that there is no room for the message.
 	CloseWrite() error
 }
 
-// A MessageConn is a [Conn] that carries messages: the bytes of a Write, or of one of
-// several messages to WriteMessages, arrive as one message, neither cut nor joined with
-// others. If there are none, nothing needs to arrive.
+// A MessageConn is a [Conn] that carries messages. The bytes of a Write, or of each
+// message given to WriteMessages, arrive as one message, neither cut nor joined with
+// others. A message without bytes need not arrive.
 type MessageConn interface {
 	Conn
 
-	// NextMessage waits for a message, and returns how many bytes it has, which may
-	// be none. It need not wait for all of them. Read then reads them, and after
-	// them returns [io.EOF], or another error if the connection ends before; what
-	// has not been read when NextMessage is called again is dropped. A message of
-	// more than limit bytes gives an error that matches [ErrMessageSize], and is the
-	// last: the caller may still write why, and then end the connection. The error
-	// is [io.EOF] if the peer ended the connection on purpose.
+	// NextMessage waits for a message, and returns its size, which may be 0. It need not
+	// wait for the whole message. Read then reads the message, and returns [io.EOF] after
+	// it, or another error if the connection ends first. The next call of NextMessage
+	// drops what has not been read. A message of more than limit bytes gives an error that
+	// matches [ErrMessageSize], and is the last: the caller may still write the reason,
+	// and then end the connection. The error is [io.EOF] if the peer ended the connection
+	// on purpose.
 	//
-	// Read and NextMessage are called from one goroutine at a time. One that never
-	// calls NextMessage reads as from any other Conn.
+	// Read and NextMessage are called from one goroutine at a time. Without NextMessage,
+	// Read works as on any other Conn.
 	NextMessage(limit int) (size int, err error)
 
-	// WriteMessages writes messages, if it can in one system call. It is called as
-	// Write is, and retains nothing.
+	// WriteMessages writes messages, with one system call if it can. It follows the rules
+	// of Write, and keeps nothing.
 	WriteMessages(messages ...[]byte) error
 }
 
-// A PromptWriter is a [Conn] that can be written without waiting.
+// A PromptWriter is a [Conn] that can write without waiting.
 type PromptWriter interface {
 	Conn
 
-	// WriteNow writes each message as Write does, but only what there is room for at
-	// once. It keeps a copy of the rest, and reports whether there is any. That leaves
-	// before what is written next, and a Flush has to follow if nothing is.
+	// WriteNow writes each message as Write does, but only as much as there is room for at
+	// once. It keeps a copy of the rest, and reports whether there is any. The rest is
+	// sent before the next write; if there is none, Flush must follow.
 	WriteNow(messages ...[]byte) (kept bool, err error)
 
-	// Flush writes what WriteNow has kept, and waits for room as Write does. Both are
-	// called as Write is.
+	// Flush writes what WriteNow has kept, and waits for room as Write does. Both follow
+	// the rules of Write.
 	Flush() error
 }
 
-// A PromptReader is a [Conn] that can be read without waiting.
+// A PromptReader is a [Conn] that can read without waiting.
 type PromptReader interface {
 	Conn
 
-	// ReadNow is Read of what has arrived. If that is nothing, or reading has come to
-	// its end, n is 0: Read tells which. It is called as Read is.
+	// ReadNow is Read of what has arrived. It returns 0 if nothing has, or if Read would
+	// fail: Read tells which. It follows the rules of Read.
 	ReadNow(p []byte) (n int)
 }
 
-// ErrMessageSize is matched by the error of NextMessage for a message that is too
-// large.
+// ErrMessageSize is matched by the error of NextMessage for a message that is too large.
 var ErrMessageSize = errors.New("message is too large")
 
-// A Listener is a [Carrier] that listens by itself, on a UDP port for
-// instance, instead of being upgraded from a request to an HTTP server's TCP
-// port.
+// A Listener is a [Carrier] that listens by itself, for instance on a UDP port, instead
+// of upgrading a request to an HTTP server's TCP port.
 type Listener interface {
-	// Listen announces addr and returns an endpoint whose Serve hands every
-	// request to h. config holds the server's certificate, and may require one
-	// of clients; a carrier without TLS may ignore it.
+	// Listen announces addr and returns an endpoint whose Serve calls h for every request.
+	// config holds the server's certificate, and may require one of clients. A carrier
+	// without TLS may ignore it.
 	//
-	// The endpoint does for h what the server of package net/http does. Every
-	// request has a goroutine of its own. Its Host is that of the URL that was
-	// dialed, its RemoteAddr that of the connection, and its TLS the state of
-	// the connection, with the client's certificates, or nil without TLS. If h
-	// panics, its client gets no connection, and the program goes on.
+	// The endpoint treats h as the server of package net/http does. It runs h in a new
+	// goroutine for each request. The request's Host is that of the dialled URL, its
+	// RemoteAddr that of the connection, and its TLS the state of the connection, with the
+	// client's certificates, or nil without TLS. If h panics, its client gets no
+	// connection, and the program goes on.
 	//
-	// The endpoint also bounds handshakes, as the HTTP server does for other
-	// carriers. It ends one that a client has not finished after 30 s at the
-	// latest, or before 16 MiB, and meanwhile accepts others.
+	// The endpoint also bounds handshakes, as the HTTP server does for other carriers. It
+	// ends one that the client has not finished after 30 s at the latest, or before 16
+	// MiB. Meanwhile it accepts other clients.
 	Listen(addr string, config *tls.Config, h http.Handler) (Endpoint, error)
 }
 
 // An Endpoint is where a [Listener] listens.
 type Endpoint interface {
-	// Serve hands requests to the handler until Close. It then returns an
-	// error that matches [net.ErrClosed].
+	// Serve calls the handler for requests until Close. It then returns an error that
+	// matches [net.ErrClosed].
 	Serve() error
 
-	// Addr is the address that is listened on.
+	// Addr returns the address on which the endpoint listens.
 	Addr() net.Addr
 
-	// Close stops listening. It ends the handshakes that are under way, and the
-	// requests that have not been answered. Connections that were made live on.
-	// The address is free soon after, or if connections share the endpoint's
-	// socket, as on UDP, soon after the last of them has ended.
+	// Close stops listening. It ends the handshakes under way and the unanswered requests.
+	// Established connections go on. The address is free soon after Close or, if
+	// connections share the endpoint's socket, as on UDP, soon after the last of them has
+	// ended.
 	Close() error
 }
 
-// An Advertised is an [Endpoint] of which the HTTP server at the same host and
-// another port tells its clients.
+// An Advertised is an [Endpoint] that the HTTP server at the same host announces to its
+// clients.
 type Advertised interface {
-	// AltSvc is the value of an Alt-Svc header (RFC 7838).
+	// AltSvc returns the value of the Alt-Svc header (RFC 7838).
 	AltSvc() string
 }
 
-// A HandshakeLimiter is an [Endpoint] that knows clients before they have asked for a
-// connection, and whose limits for them can be changed.
+// A HandshakeLimiter is an [Endpoint] that sees clients before they ask for a connection,
+// and can limit them.
 type HandshakeLimiter interface {
-	// LimitHandshakes has the endpoint end a client that does not ask for a connection
+	// LimitHandshakes makes the endpoint end a client that does not ask for a connection
 	// within timeout. If more than most clients have not asked yet, the endpoint ends
-	// the ones that have waited longest. Both limits are more than 0. It is called
-	// before Serve.
+	// those that have waited longest. Both limits are positive. It is called before Serve.
 	LimitHandshakes(most int, timeout time.Duration)
 }
 
-// Legacy is a [Carrier] some of whose peers do not negotiate.
+// Legacy is a [Carrier] with some peers that do not negotiate.
 type Legacy interface {
-	// LegacyProtocol is what runs on a connection on which nothing was
-	// negotiated.
+	// LegacyProtocol returns the protocol of a connection without a negotiation.
 	LegacyProtocol() string
 }
 
-// A StreamCarrier is a [Carrier] all of whose connections are a [StreamConn].
+// A StreamCarrier is a [Carrier] whose connections are all [StreamConn]s.
 type StreamCarrier interface {
 	Carrier
 
-	// HasStreams does nothing. It tells what its carrier can do before there is
+	// HasStreams does nothing. Its presence says what the carrier can do, before there is
 	// a connection.
 	HasStreams()
 }
 
-// A StreamConn is a [Conn] that has streams, beside the bytes that it carries
-// itself. Its end ends them: after Close every method of a stream fails with
-// an error that matches [net.ErrClosed]; after an end that came otherwise they
-// fail with one that matches neither that nor [io.EOF].
+// A StreamConn is a [Conn] that has streams, beside the bytes that it carries itself. The
+// streams end with it: after Close every method of a stream fails with an error that
+// matches [net.ErrClosed]; after any other end they fail with one that matches neither
+// that nor [io.EOF].
 //
-// The Conn's own bytes travel on a stream too, which the client's first Read or
-// Write opens, before all others. A client that never calls them costs nothing
-// for it; the server's Read and Write wait for it.
+// The Conn's own bytes travel on a stream too. The client's first Read or Write opens it,
+// before all others. A client that calls neither pays nothing for it; the server's Read
+// and Write wait for it.
 type StreamConn interface {
 	Conn
 
-	// OpenStream opens a stream and announces it: the peer's AcceptStream
-	// returns although nothing was written. It waits while the peer allows no
-	// more streams. ctx bounds the call, not the stream.
+	// OpenStream opens a stream and announces it: the peer's AcceptStream returns even if
+	// nothing is written. It waits while the peer allows no more streams. ctx bounds the
+	// call, not the stream.
 	OpenStream(ctx context.Context) (Stream, error)
 
 	// AcceptStream waits for a stream that the peer opens.
 	AcceptStream(ctx context.Context) (Stream, error)
 
-	// Windows are those of this end.
+	// Windows returns the windows of this end.
 	Windows() Windows
 }
 
-// Windows are how many bytes that nobody has read an end takes from its peer, at
-// most.
+// Windows says how many unread bytes an end takes from its peer, at most.
 type Windows struct {
-	// Stream is for a new stream. The window may double each time that more than
-	// half of it has been read, up to MaxStream.
+	// Stream is for a new stream. The window may double each time that more than half of
+	// it has been read, up to MaxStream.
 	Stream, MaxStream int
 
-	// All is for all streams together. With more than that unread, all may wait,
-	// also those that are read. It has to hold a Stream for each of the streams
-	// that may stop being read at a time, and some more: 16 MiB with a Stream of
-	// 512 KiB are used up by 32 of them. The native multiplexer stays below All
-	// and below its own ReceiveBuffer, which is 64 MiB by default, so that buffer
-	// is used in full only if All is larger.
+	// All is for all streams together. With more than that unread, all streams may wait,
+	// even those that are read. It must be larger than Stream times the number of streams
+	// that may stop being read at a time: with a Stream of 512 KiB, 32 of them use up 16
+	// MiB. The native multiplexer stays below All and below its own ReceiveBuffer, which
+	// is 64 MiB by default, so it can use all of that buffer only if All is larger.
 	All int
 }
 
-// A Stream of a [StreamConn] carries bytes in both directions. At most one
-// goroutine reads and one writes at a time; the other methods may be called
-// from others and at any time, but for CloseWrite, which is not called during
-// a Write.
+// A Stream of a [StreamConn] carries bytes in both directions. At most one goroutine
+// reads and one writes at a time. Any goroutine may call the other methods at any time,
+// except that CloseWrite is not called during a Write.
 type Stream interface {
-	// Read returns [io.EOF] only after the peer's CloseWrite, and an error
-	// that matches [*CanceledError] after its CancelWrite, or
-	// [os.ErrDeadlineExceeded] at the deadline. A Read into no bytes waits for
-	// nothing, and tells of a CancelWrite that has arrived before all that was
-	// written has been read.
+	// Read returns [io.EOF] only after the peer's CloseWrite. Its error matches
+	// [*CanceledError] after the peer's CancelWrite, and [os.ErrDeadlineExceeded] at the
+	// deadline. A Read into no bytes does not wait. It reports a CancelWrite that has
+	// arrived, even if earlier bytes have not been read.
 	io.Reader
 
-	// Write fails with an error that matches [*CanceledError] after the peer's
-	// CancelRead, or [os.ErrDeadlineExceeded] at the deadline.
+	// Write fails with an error that matches [*CanceledError] after the peer's CancelRead,
+	// and [os.ErrDeadlineExceeded] at the deadline.
 	io.Writer
 
-	// ID is the same on both ends, and no other stream of the connection has
-	// it.
+	// ID is the same on both ends, and unique in the connection.
 	ID() uint64
 
-	// SetReadDeadline ends a blocked Read at t, and those that follow. The
-	// zero value means never.
+	// SetReadDeadline ends a blocked Read and later ones at t. The zero value means no
+	// deadline.
 	SetReadDeadline(t time.Time) error
 
 	// SetWriteDeadline is SetReadDeadline for Write.
@@ -323,18 +308,18 @@ type Stream interface {
 	// CloseWrite tells the peer that nothing more follows. It does not wait.
 	CloseWrite() error
 
-	// CancelRead discards what has arrived and will, and makes the peer's
-	// Write fail, and the Read of this end. It does not wait.
+	// CancelRead discards what has arrived and what will. The peer's Write and this end's
+	// Read fail. It does not wait.
 	CancelRead(code uint32)
 
-	// CancelWrite gives up what has not reached the peer yet, and makes its
-	// Read fail. It does not wait.
+	// CancelWrite gives up what has not reached the peer yet. The peer's Read fails. It
+	// does not wait.
 	CancelWrite(code uint32)
 }
 
-// A CanceledError is the error of a [Stream] that the peer has canceled.
+// A CanceledError is the error of a [Stream] that the peer has cancelled.
 type CanceledError struct {
-	// Code is what the peer gave as the reason.
+	// Code is the peer's reason.
 	Code uint32
 }
 
@@ -342,8 +327,8 @@ func (e *CanceledError) Error() string {
 	return fmt.Sprintf("stream canceled by the peer with code %d", e.Code)
 }
 
-// AllowOrigin returns r with the note that a page of its Origin may connect, which
-// somebody has decided who knows better than the carrier.
+// AllowOrigin returns r with the note that a page of its Origin may connect. Its caller
+// has checked that, and the carrier then does not.
 func AllowOrigin(r *http.Request) *http.Request {
 	return r.WithContext(context.WithValue(r.Context(), originAllowed{}, true))
 }
@@ -351,9 +336,9 @@ func AllowOrigin(r *http.Request) *http.Request {
 // ErrOrigin is matched by the error of Upgrade for a page that may not connect.
 var ErrOrigin = errors.New("origin not allowed")
 
-// OriginAllowed reports whether r has the note of [AllowOrigin]. The Upgrade of a
-// carrier that pages can use refuses others, with status 403 and [ErrOrigin], unless
-// they are of the host that the request is for.
+// OriginAllowed reports whether r has the note of [AllowOrigin]. Carriers that pages can
+// use refuse all other requests in Upgrade, with status 403 and [ErrOrigin], unless the
+// Origin has the host that the request is for.
 func OriginAllowed(r *http.Request) bool { return r.Context().Value(originAllowed{}) != nil }
 
 type originAllowed struct{}

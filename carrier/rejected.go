@@ -8,14 +8,14 @@ import (
 	"github.com/backdial/backdial/redact"
 )
 
-// RejectedHeader is the field of an answer by which a server says that it will not have
-// the client, now or later. Its value is "1". A client that reconnects goes by this
-// field and not by the status, because gateways, firewalls, portals and caches between
-// the two answer with any status too, and their answers soon change.
+// RejectedHeader is the header by which a server rejects a client for good. Its value is
+// "1". A client that reconnects goes by this header and not by the status, because
+// gateways, firewalls, portals and caches on the way answer with any status too, and
+// their answers soon change.
 const RejectedHeader = "Backdial-Rejected"
 
 // A RejectedError is the error of Dial when the server, or something on the way to it,
-// answered, but not with a connection. On the server, it is how a client is to be refused.
+// answered without making a connection. On the server, it says how to refuse a client.
 type RejectedError struct {
 	// StatusCode of the answer, such as 403.
 	StatusCode int
@@ -27,11 +27,11 @@ type RejectedError struct {
 	Body []byte
 }
 
-// Final reports whether the server itself has sent the client away for good: the answer
+// Final reports whether the server itself has rejected the client for good: the answer
 // has the [RejectedHeader].
 func (e *RejectedError) Final() bool { return e.Header.Get(RejectedHeader) == "1" }
 
-// Error shows no more than 200 bytes of the answer's Location and Body each, and no user or
+// Error shows at most 200 bytes each of the answer's Location and Body, and no user or
 // query of a URL in them.
 func (e *RejectedError) Error() string {
 	var b strings.Builder

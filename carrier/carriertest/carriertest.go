@@ -1,11 +1,10 @@
-// Package carriertest is the contract of carriers, executed. A carrier's test
-// is one call:
+// Package carriertest tests the contract of carriers. A carrier's test is one call:
 //
 //	func TestContract(t *testing.T) {
 //		carriertest.Test(t, carriertest.Target{Carrier: ws.New()})
 //	}
 //
-// Every [Promise] is a subtest of its name.
+// Every [Promise] is a subtest with that name.
 package carriertest
 
 import (
@@ -15,46 +14,43 @@ import (
 	"github.com/backdial/backdial/internal/test/suite"
 )
 
-// A Target is a carrier, and where its servers are.
+// A Target is a carrier, and how its servers are reached.
 type Target struct {
-	// Carrier to be tested. If it is a [carrier.Listener], the suite lets it
-	// listen; otherwise the suite runs an HTTP server for it to be upgraded
-	// from.
+	// Carrier to test. If it is a [carrier.Listener], the suite calls Listen; otherwise
+	// the suite runs an HTTP server whose requests it upgrades.
 	Carrier carrier.Carrier
 
-	// Impatient is Carrier with a handshake timeout of a second or less. Only
-	// the promise BoundsHandshakes uses it. nil means Carrier itself, whose own
-	// timeout the suite then waits for.
+	// Impatient is Carrier with a handshake timeout of a second or less. Only the promise
+	// BoundsHandshakes uses it. If it is nil, the suite waits for Carrier's own timeout.
 	Impatient carrier.Carrier
 
-	// TLS secures the connections. The suite makes a certificate for
-	// 127.0.0.1, ::1 and localhost, and gives each end the configuration that
-	// goes with it.
+	// TLS secures the connections. The suite makes a certificate for 127.0.0.1, ::1 and
+	// localhost, and gives each end its configuration.
 	TLS bool
 
 	// Scheme of the URLs to dial. "" means https with TLS, or else http.
 	Scheme string
 
-	// Addr is what a [carrier.Listener] listens on. The suite dials the
-	// address that the endpoint then has. "" means 127.0.0.1:0.
+	// Addr is the address for a [carrier.Listener]. The suite dials the address that the
+	// endpoint then has. "" means 127.0.0.1:0.
 	Addr string
 }
 
-// A Deviation says that a carrier does not keep a promise, and why. It has to
-// be true: if the promise is kept after all, the suite fails.
+// A Deviation says that a carrier breaks a promise, and why. It must be true: if the
+// carrier does keep the promise, the suite fails.
 type Deviation struct {
 	Promise Promise
 
-	// Part is the name of the subtest of the promise that fails. "" means that the promise
+	// Part is the name of the failing subtest of the promise. "" means that the promise
 	// fails before any of its parts, or has none.
 	Part string
 
-	// Because is for the reader of the carrier's documentation.
+	// Because is the reason, for the carrier's documentation.
 	Because string
 }
 
-// Test runs a subtest for every promise of the contract. Those that deviations
-// excuse are expected to fail, and skipped if they do.
+// Test runs a subtest for every promise of the contract. Those that deviations excuse are
+// expected to fail, and are skipped if they do.
 func Test(t *testing.T, target Target, deviations ...Deviation) {
 	t.Helper()
 	promises := make([]suite.Promise, len(contract))

@@ -15,7 +15,7 @@ import (
 	"github.com/backdial/backdial/internal/test/testnet"
 )
 
-// plenty is how many bytes are carried: enough for what goes wrong late.
+// plenty is how many bytes are carried: enough for late failures.
 const plenty = 16 << 20
 
 func carriesBytes(t *testing.T, target Target) {
@@ -42,12 +42,12 @@ func carriesBytes(t *testing.T, target Target) {
 	}
 	for range 4 {
 		if err := receiveWithin(t, 6*patience, "a direction", results); err != nil {
-			t.Fatal(err) // the others may wait for this one
+			t.Fatal(err) // the others may wait for this goroutine
 		}
 	}
 }
 
-// carriesNothing has calls with no bytes wait for nothing and change nothing.
+// carriesNothing checks that calls with no bytes do not wait and change nothing.
 func carriesNothing(t *testing.T, p pair) {
 	for _, ends := range [][2]carrier.Conn{{p.client, p.server}, {p.server, p.client}} {
 		from, to := ends[0], ends[1]
@@ -76,8 +76,8 @@ func carriesNothing(t *testing.T, p pair) {
 // noiseReader returns an endless [noise].
 func noiseReader(seed byte) *rand.ChaCha8 { return rand.NewChaCha8([32]byte{seed}) }
 
-// writeNoise writes that many bytes of noise, in pieces of all sizes. What has been
-// written is the caller's again, who overwrites it.
+// writeNoise writes size bytes of noise, in pieces of all sizes. It overwrites each piece
+// after Write, because it then belongs to the caller again.
 func writeNoise(conn carrier.Conn, seed byte, size int) error {
 	noise, r := noiseReader(seed), rand.New(rand.NewPCG(uint64(seed), 3))
 	p, before := make([]byte, maxSize), make([]byte, maxSize)
@@ -97,7 +97,7 @@ func writeNoise(conn carrier.Conn, seed byte, size int) error {
 	return nil
 }
 
-// readNoise reads what writeNoise writes, and compares.
+// readNoise reads what writeNoise writes, and compares it.
 func readNoise(conn carrier.Conn, seed byte, size int) error {
 	noise, r := noiseReader(seed), rand.New(rand.NewPCG(uint64(seed), 5))
 	p, want := make([]byte, maxSize), make([]byte, maxSize)
@@ -114,7 +114,7 @@ func readNoise(conn carrier.Conn, seed byte, size int) error {
 	return nil
 }
 
-// noise returns 1 MiB that is the same for the same seed.
+// noise returns 1 MiB that depends only on seed.
 func noise(seed byte) []byte {
 	b := make([]byte, 1<<20)
 	rand.NewChaCha8([32]byte{seed}).Read(b)
@@ -124,7 +124,7 @@ func noise(seed byte) []byte {
 // maxSize is larger than any buffer of a carrier.
 const maxSize = 1 << 17
 
-// randomSize returns a size that is often small and at times maxSize.
+// randomSize returns a size that is often small and sometimes maxSize.
 func randomSize(r *rand.Rand) int { return 1 + r.IntN(1<<r.IntN(18)) }
 
 func writeAll(conn carrier.Conn, data []byte, r *rand.Rand) error {
@@ -157,7 +157,7 @@ func endsOneDirection(t *testing.T, target Target) {
 			t.Errorf("second Read after CloseWrite returned %d, %v, want io.EOF again", n, err)
 		}
 		if _, err := io.WriteString(peer, answer); err != nil {
-			t.Fatalf("Write against the direction that ended: %v", err)
+			t.Fatalf("Write in the other direction: %v", err)
 		}
 		if err := closeWriter(t, peer).CloseWrite(); err != nil {
 			t.Fatalf("CloseWrite of the other direction: %v", err)
@@ -169,7 +169,7 @@ func endsOneDirection(t *testing.T, target Target) {
 func deliversBeforeClose(t *testing.T, target Target) {
 	eachWay(t, target, func(t *testing.T, end, peer carrier.Conn) {
 		half := closeWriter(t, end)
-		data := noise(7)[:32<<10] // what buffers on the way surely take
+		data := noise(7)[:32<<10] // surely fits into buffers on the way
 		if _, err := end.Write(data); err != nil {
 			t.Fatalf("Write: %v", err)
 		}
@@ -191,7 +191,7 @@ func closeWriter(t *testing.T, conn carrier.Conn) carrier.CloseWriter {
 	return half
 }
 
-// wantAll reads conn until io.EOF.
+// wantAll reads conn until io.EOF, and expects want.
 func wantAll(t *testing.T, conn carrier.Conn, want string) {
 	t.Helper()
 	var got []byte
@@ -214,7 +214,7 @@ func cutIsNoEOF(t *testing.T, target Target) {
 		}
 		accepted <- conn
 	})
-	s.needNetwork(t, "tcp") // of which the network can end a connection
+	s.needNetwork(t, "tcp") // where the network can end a connection
 	network := testnet.TCP(t, s.addr, 0)
 	s.addr = network.Addr()
 	client := s.dial(t, s.request(protocol))

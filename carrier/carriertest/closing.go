@@ -52,8 +52,8 @@ func closeWakesWrite(t *testing.T, target Target) {
 	const size = 64 << 20
 	eachWay(t, target, func(t *testing.T, end, peer carrier.Conn) {
 		written := start(func() error { _, err := end.Write(make([]byte, size)); return err })
-		// The Write is under way when its first byte arrives. It cannot finish,
-		// because nobody reads the others.
+		// The Write is under way when its first byte arrives. It cannot finish, because
+		// nobody reads the rest.
 		if _, err := io.ReadFull(peer, make([]byte, 1)); err != nil {
 			t.Fatalf("Read: %v", err)
 		}
@@ -66,7 +66,7 @@ func closeWakesWrite(t *testing.T, target Target) {
 
 func closeIsFinal(t *testing.T, target Target) {
 	eachWay(t, target, func(t *testing.T, end, peer carrier.Conn) {
-		// What has arrived and was not read is not read after Close either.
+		// Read must not return after Close what arrived before it.
 		if _, err := peer.Write([]byte("unread")); err != nil {
 			t.Fatalf("Write: %v", err)
 		}
@@ -86,7 +86,7 @@ func closeIsFinal(t *testing.T, target Target) {
 	})
 }
 
-// prompt is how long the fastest of a few Closes may take, none of which waits.
+// prompt is how long the fastest of a few Closes may take. None of them may wait.
 const prompt = 100 * time.Millisecond
 
 func closeIsPrompt(t *testing.T, target Target) {
@@ -110,7 +110,7 @@ func closeIsPrompt(t *testing.T, target Target) {
 	}
 }
 
-// checkPrompt closes an end of a few connections, before which it calls prepare.
+// checkPrompt closes one end of a few connections, each after a call of prepare.
 func checkPrompt(t *testing.T, target Target, end func(pair) carrier.Conn, prepare func(carrier.Conn)) {
 	t.Helper()
 	fastest := patience
@@ -121,7 +121,7 @@ func checkPrompt(t *testing.T, target Target, end func(pair) carrier.Conn, prepa
 		began := time.Now()
 		conn.Close()
 		fastest = min(fastest, time.Since(began))
-		p.on.close() // whose address the next one may need
+		p.on.close() // the next server may need its address
 	}
 	if fastest > prompt {
 		t.Errorf("Close takes %v, want it to return at once", fastest)

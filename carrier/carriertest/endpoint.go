@@ -20,7 +20,7 @@ func endpointCloses(t *testing.T, target Target) {
 	t.Run("HalfOpen", func(t *testing.T) { closesBesideHandshake(t, target) })
 }
 
-// closesBesideConnection has a connection live on.
+// closesBesideConnection expects a connection to go on.
 func closesBesideConnection(t *testing.T, target Target) {
 	p := plain(t, target)
 	p.on.close()
@@ -41,7 +41,7 @@ func closesBesideConnection(t *testing.T, target Target) {
 	}
 }
 
-// closesBesideHandler has a client wait for a handler's answer.
+// closesBesideHandler closes while a client waits for a handler's answer.
 func closesBesideHandler(t *testing.T, target Target) {
 	entered, release := make(chan struct{}), make(chan struct{})
 	defer close(release)
@@ -57,7 +57,7 @@ func closesBesideHandler(t *testing.T, target Target) {
 	}
 }
 
-// closesBesideHandshake has a client that does not finish its handshake.
+// closesBesideHandshake closes while a client does not finish its handshake.
 func closesBesideHandshake(t *testing.T, target Target) {
 	s := serve(t, target, welcome(target))
 	var ended <-chan error
@@ -82,7 +82,7 @@ func closesBesideHandshake(t *testing.T, target Target) {
 }
 
 // dialHalf dials s over a network that loses the server's answers, until t ends. It
-// returns when the server has heard of that.
+// returns when the server has got a packet.
 func dialHalf(t *testing.T, s *server) {
 	t.Helper()
 	network := testnet.UDP(t, s.addr, 0)
@@ -90,17 +90,17 @@ func dialHalf(t *testing.T, s *server) {
 	half := *s
 	half.addr = network.Addr()
 	dialled := start(func() error { return half.tryUnbounded(t.Context()) })
-	// The second packet comes because the first has not been answered: the server had
-	// the time to see it.
-	await.Until(t, "packets of a client that reach the server", func() bool { return network.Delivered() >= 2 })
+	// The second packet is sent because nothing answered the first, so the server had time
+	// to see that.
+	await.Until(t, "the client's packets to reach the server", func() bool { return network.Delivered() >= 2 })
 	t.Cleanup(func() { receive(t, "Dial with a context that has ended", dialled) })
 }
 
-// listensAgain fails t if the address of an endpoint does not become free, although it has
-// closed and has no connections.
+// listensAgain fails t if the address of a closed endpoint without connections does not
+// become free.
 func listensAgain(t *testing.T, s *server) {
 	t.Helper()
-	await.Until(t, "Listen at the address of an endpoint that has closed", func() bool {
+	await.Until(t, "Listen at the address of the closed endpoint", func() bool {
 		e, err := s.target.Carrier.(carrier.Listener).Listen(s.addr, s.config, http.NotFoundHandler())
 		if err != nil {
 			return false

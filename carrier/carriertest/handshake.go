@@ -15,18 +15,18 @@ import (
 )
 
 const (
-	// ownTimeout bounds handshakes that nothing else bounds than the carrier.
+	// ownTimeout bounds handshakes that only the carrier bounds.
 	ownTimeout = 30 * time.Second
 
-	// maxHandshake is more bytes than an end may take from a peer that does not finish
-	// a handshake. Buffers of the kernel are among them.
+	// maxHandshake is more bytes than an end may take from a peer that does not finish a
+	// handshake. It includes the kernel's buffers.
 	maxHandshake = 16 << 20
 
-	// writeBuffer is that of the kernel on the end that counts.
+	// writeBuffer is the kernel's on the end that counts.
 	writeBuffer = 64 << 10
 )
 
-// What peers say that do not finish a handshake.
+// What peers send that do not finish a handshake.
 const (
 	answerHead    = "HTTP/1.1 101 Switching Protocols\r\n"
 	requestHead   = "GET / HTTP/1.1\r\nHost: server\r\n"
@@ -42,12 +42,12 @@ func boundsHandshakes(t *testing.T, target Target) {
 	t.Run("Server", func(t *testing.T) { serverBoundsHandshakes(t, target) })
 }
 
-// clientBoundsHandshakes dials servers that never finish a handshake, all at a time and
+// clientBoundsHandshakes dials servers that never finish a handshake, all at once and
 // without a deadline.
 func clientBoundsHandshakes(t *testing.T, target Target) {
 	s := serve(t, target, http.NotFound)
 	if s.network != "tcp" && s.network != "udp" {
-		t.Skipf("the suite has no servers that are silent on a network called %q", s.network)
+		t.Skipf("the suite has no silent servers on a network called %q", s.network)
 	}
 	dials := map[string]<-chan error{"silent": dialSilent(t, *s)}
 	if s.network == "tcp" {
@@ -63,14 +63,15 @@ func clientBoundsHandshakes(t *testing.T, target Target) {
 	}
 }
 
-// dialSilent starts a Dial of a server that says nothing.
+// dialSilent starts a Dial to a server that sends nothing.
 func dialSilent(t *testing.T, s server) <-chan error {
 	t.Helper()
 	silence(t, &s)
 	return start(func() error { return s.tryUnbounded(t.Context()) })
 }
 
-// dialUnfinished starts a Dial of a server that answers, over TLS if there is any.
+// dialUnfinished starts a Dial to a server that runs answer, over TLS if the target uses
+// it.
 func dialUnfinished(t *testing.T, s server, answer func(net.Conn) error) <-chan error {
 	t.Helper()
 	serveRaw(t, &s, func(conn net.Conn) {
@@ -82,11 +83,11 @@ func dialUnfinished(t *testing.T, s server, answer func(net.Conn) error) <-chan 
 	return start(func() error { return s.tryUnbounded(t.Context()) })
 }
 
-// serverBoundsHandshakes has clients that never finish a handshake, all at a time, of
-// which others must take no notice.
+// serverBoundsHandshakes uses clients that never finish a handshake, all at once. Other
+// clients must not be affected.
 func serverBoundsHandshakes(t *testing.T, target Target) {
 	if _, ok := target.Carrier.(carrier.Listener); !ok {
-		t.Skip("not a Listener: it is the HTTP server that bounds handshakes")
+		t.Skip("not a Listener: the HTTP server bounds its handshakes")
 	}
 	s := serve(t, target, welcome(target))
 	s.needNetwork(t, "tcp")
@@ -106,7 +107,7 @@ func serverBoundsHandshakes(t *testing.T, target Target) {
 	}
 }
 
-// unfinished starts a client that asks, over TLS if there is any.
+// unfinished starts a client that runs ask, over TLS if the target uses it.
 func unfinished(t *testing.T, s *server, ask func(net.Conn) error) <-chan error {
 	t.Helper()
 	raw := dialRaw(t, s)
@@ -116,7 +117,7 @@ func unfinished(t *testing.T, s *server, ask func(net.Conn) error) <-chan error 
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		if err := secured.HandshakeContext(ctx); err != nil {
-			t.Fatalf("TLS handshake beside a client that is silent: %v", err)
+			t.Fatalf("TLS handshake beside a silent client: %v", err)
 		}
 	}
 	return start(func() error { return ask(conn) })

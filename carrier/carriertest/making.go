@@ -29,7 +29,7 @@ func agreesUponNone(t *testing.T, target Target) {
 	t.Run("NoneChosen", func(t *testing.T) { checkAgreement(t, target, []string{"first.v1", "second.v1"}, "") })
 }
 
-// checkAgreement connects a client that offers and a server that chooses.
+// checkAgreement connects a client that offers with a server that chooses.
 func checkAgreement(t *testing.T, target Target, offered []string, chosen string) {
 	t.Helper()
 	var seen []string
@@ -94,7 +94,7 @@ func carriesRequest(t *testing.T, target Target) {
 	}
 }
 
-// equalTLS compares the settings that a carrier is tempted to change.
+// equalTLS compares the settings that a carrier might change.
 func equalTLS(a, b *tls.Config) bool {
 	return slices.Equal(a.NextProtos, b.NextProtos) && a.ServerName == b.ServerName && a.MinVersion == b.MinVersion
 }
@@ -174,7 +174,7 @@ func hasAddresses(t *testing.T, target Target) {
 }
 
 // sameAddr reports whether local may be what the other end sees as remote. A socket that
-// is bound to no address in particular knows its port alone.
+// is not bound to a particular address knows only its port.
 func sameAddr(local, remote net.Addr) bool {
 	l, err := netip.ParseAddrPort(local.String())
 	r, err2 := netip.ParseAddrPort(remote.String())
@@ -209,7 +209,7 @@ func outlivesRequest(t *testing.T, target Target) {
 		}
 		accepted <- conn
 	})
-	client := s.dial(t, s.request(protocol)) // has cancelled its context
+	client := s.dial(t, s.request(protocol)) // dial has cancelled its context
 	receive(t, "the handler", ended)
 	server := receive(t, "Upgrade", accepted)
 	defer server.Close()

@@ -11,7 +11,7 @@ import (
 	"github.com/backdial/backdial/carrier"
 )
 
-// keepsMessages has messages of many sizes arrive as they were written.
+// keepsMessages sends messages of many sizes, which must arrive as they were written.
 func keepsMessages(t *testing.T, target Target) {
 	eachWay(t, target, func(t *testing.T, end, peer carrier.Conn) {
 		writer, reader := messageConn(t, end), messageConn(t, peer)
@@ -37,7 +37,7 @@ func keepsMessages(t *testing.T, target Target) {
 			}
 			if n, err := reader.Read(make([]byte, 3)); n == 0 || err != nil {
 				return fmt.Errorf("read of %d bytes, %w", n, err)
-			} // and the rest is dropped
+			} // the rest is dropped
 			for _, want := range sizes {
 				size, err := reader.NextMessage(limit)
 				if size != want || err != nil {
@@ -59,7 +59,7 @@ func keepsMessages(t *testing.T, target Target) {
 		if err := receive(t, "NextMessage", reading); err != nil {
 			t.Error(err)
 		}
-		peer.Close() // what is left of the last message nobody reads
+		peer.Close() // nobody reads the rest of the last message
 		receive(t, "WriteMessages", writing)
 		if _, err := reader.NextMessage(limit); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("NextMessage after Close: %v, want net.ErrClosed", err)

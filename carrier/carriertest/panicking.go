@@ -21,7 +21,8 @@ func survivesPanic(t *testing.T, target Target) {
 	}
 }
 
-// panicInHandlers has handlers panic one after the other, and then one that does not.
+// panicInHandlers runs handlers that panic one after the other, and then one that does
+// not.
 func panicInHandlers(t *testing.T, target Target) {
 	handlers := make(chan http.HandlerFunc, 1)
 	s := serve(t, target, func(w http.ResponseWriter, r *http.Request) { (<-handlers)(w, r) })
@@ -34,7 +35,7 @@ func panicInHandlers(t *testing.T, target Target) {
 			welcome(target)(w, r)
 			panic(reason)
 		}
-		s.try(t.Context()) // which may see the connection, or its end
+		s.try(t.Context()) // which may get the connection, or see its end
 	}
 	handlers <- welcome(target)
 	if err := s.try(t.Context()); err != nil {

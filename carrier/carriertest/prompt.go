@@ -12,8 +12,8 @@ import (
 	"github.com/backdial/backdial/carrier"
 )
 
-// writesNow fills a connection without waiting, and has what was kept leave in one of
-// the ways in which it can.
+// writesNow fills a connection without waiting, and then sends what was kept in each of
+// the possible ways.
 func writesNow(t *testing.T, target Target) {
 	for name, leave := range map[string]func(conn carrier.PromptWriter, data []byte) error{
 		"Flush":      func(conn carrier.PromptWriter, _ []byte) error { return conn.Flush() },
@@ -52,8 +52,8 @@ func writesNow(t *testing.T, target Target) {
 	}
 }
 
-// fill writes to conn, whose peer does not read, until something is kept, and returns
-// all that was written.
+// fill writes to conn, whose peer does not read, until something is kept. It returns
+// everything that was written.
 func fill(t *testing.T, conn carrier.PromptWriter) (written []byte) {
 	t.Helper()
 	data, r := noise(9), rand.New(rand.NewPCG(1, 2))
@@ -69,7 +69,7 @@ func fill(t *testing.T, conn carrier.PromptWriter) (written []byte) {
 		if err := receiveWithin(t, atOnce, "WriteNow", wrote); err != nil {
 			t.Fatalf("WriteNow: %v", err)
 		}
-		for _, m := range messages { // which are not the connection's any more
+		for _, m := range messages { // they no longer belong to the connection
 			clear(m)
 		}
 	}
@@ -79,7 +79,7 @@ func fill(t *testing.T, conn carrier.PromptWriter) (written []byte) {
 	return written
 }
 
-// writeNow is Write by WriteNow.
+// writeNow writes data with WriteNow, and expects some of it to be kept.
 func writeNow(conn carrier.PromptWriter, data []byte) error {
 	if kept, err := conn.WriteNow(data); !kept || err != nil {
 		return fmt.Errorf("kept: %v, %w, want something to be kept", kept, err)
@@ -87,8 +87,8 @@ func writeNow(conn carrier.PromptWriter, data []byte) error {
 	return conn.Flush()
 }
 
-// readsNow reads in both ways, in turn and at random: ReadNow never waits, and what comes
-// is what was written.
+// readsNow reads both ways, alternating at random: ReadNow must not wait, and the bytes
+// must be those that were written.
 func readsNow(t *testing.T, target Target) {
 	eachWay(t, target, func(t *testing.T, end, peer carrier.Conn) {
 		conn := promptReader(t, end)
@@ -141,7 +141,7 @@ func readsNow(t *testing.T, target Target) {
 				if err != nil {
 					return err
 				}
-				n += conn.ReadNow(got[n:]) // for which both messages are there, or nearly
+				n += conn.ReadNow(got[n:]) // by now both messages should be there
 				rest, err := io.ReadAll(conn)
 				if !bytes.Equal(append(got[:n], rest...), data[at:at+size]) {
 					return fmt.Errorf("%d bytes at once and %d later are not the message, %w", n, len(rest), err)
@@ -155,7 +155,7 @@ func readsNow(t *testing.T, target Target) {
 	})
 }
 
-// readNow is ReadNow, which has to return at once.
+// readNow calls ReadNow, which must return at once.
 func readNow(t *testing.T, conn carrier.PromptReader, p []byte) (n int) {
 	t.Helper()
 	within(t, atOnce, "ReadNow", func() { n = conn.ReadNow(p) })

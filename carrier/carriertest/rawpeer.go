@@ -10,13 +10,13 @@ import (
 	"time"
 )
 
-// A silent server takes what comes, and says nothing.
+// A silent server reads what arrives, and sends nothing.
 type silent struct {
-	heard  <-chan struct{} // closed when something has come
+	heard  <-chan struct{} // closed when something has arrived
 	hungUp <-chan struct{} // closed when the client has closed its connection; nil on UDP
 }
 
-// silence puts a silent server in the place of s, until t ends.
+// silence replaces s by a silent server, until t ends.
 func silence(t *testing.T, s *server) silent {
 	t.Helper()
 	if s.network == "udp" {
@@ -54,7 +54,7 @@ func silentUDP(t *testing.T, s *server) (heard <-chan struct{}) {
 	return c
 }
 
-// serveRaw has answer take the place of s for one TCP connection, until t ends.
+// serveRaw lets answer replace s for one TCP connection, until t ends.
 func serveRaw(t *testing.T, s *server, answer func(net.Conn)) {
 	t.Helper()
 	s.needNetwork(t, "tcp")
@@ -90,7 +90,7 @@ func serveRaw(t *testing.T, s *server, answer func(net.Conn)) {
 	})
 }
 
-// dialRaw returns a TCP connection to s, which closes when t ends.
+// dialRaw returns a TCP connection to s, which is closed when t ends.
 func dialRaw(t *testing.T, s *server) net.Conn {
 	t.Helper()
 	conn, err := net.Dial(s.network, s.addr)
@@ -101,7 +101,7 @@ func dialRaw(t *testing.T, s *server) net.Conn {
 	return conn
 }
 
-// secure returns conn, over TLS if config is not nil.
+// secure returns conn, wrapped in TLS if config is not nil.
 func secure(conn net.Conn, config *tls.Config, over func(net.Conn, *tls.Config) *tls.Conn) net.Conn {
 	if config == nil {
 		return conn
@@ -109,7 +109,7 @@ func secure(conn net.Conn, config *tls.Config, over func(net.Conn, *tls.Config) 
 	return over(conn, config)
 }
 
-// dripPause is between two bytes that drip.
+// dripPause is the pause between two bytes of drip.
 const dripPause = 50 * time.Millisecond
 
 // drip writes head, and then a byte at a time, until the peer has closed the connection.
@@ -122,8 +122,8 @@ func drip(conn net.Conn, head string) error {
 	return err
 }
 
-// pour writes head, and then the same again and again, until the peer has closed the
-// connection or taken limit bytes. It returns how many it has taken.
+// pour writes head, and then again repeatedly, until the peer has closed the connection
+// or taken limit bytes. It returns how many bytes the peer has taken.
 func pour(conn net.Conn, head, again string, limit int) (n int, err error) {
 	n, err = io.WriteString(conn, head)
 	for chunk := bytes.Repeat([]byte(again), 1024); err == nil && n < limit; {

@@ -31,7 +31,7 @@ func reportsRejection(t *testing.T, target Target) {
 }
 
 // checkRejection dials a server that answers with status and body. If release is not nil,
-// the answer does not end before it is closed.
+// the answer ends only when it is closed.
 func checkRejection(t *testing.T, target Target, status int, body string, release <-chan struct{}) {
 	t.Helper()
 	const shown = 1 << 10
@@ -57,7 +57,7 @@ func checkRejection(t *testing.T, target Target, status int, body string, releas
 		t.Errorf("RejectedError has header X-Reason %q", got)
 	}
 	if status == http.StatusOK && len(rejected.Body) == 0 {
-		return // as with a CONNECT request, whose answer is a connection or has no body
+		return // a CONNECT request is answered with a connection or without a body
 	}
 	if want := body[:min(len(body), shown)]; string(rejected.Body) != want {
 		t.Errorf("RejectedError has body %q, want %q", rejected.Body, want)
@@ -69,7 +69,7 @@ func reportsUnreachable(t *testing.T, target Target) {
 	s.close()
 	err := s.try(t.Context())
 	if err == nil {
-		t.Fatal("Dial connected to a server that is closed")
+		t.Fatal("Dial connected to a closed server")
 	}
 	if rejected, ok := errors.AsType[*carrier.RejectedError](err); ok {
 		t.Errorf("Dial says that a closed server answered: %v", rejected)
@@ -91,7 +91,7 @@ func dialEndsWithContext(t *testing.T, target Target) {
 	t.Run("Silence", func(t *testing.T) { dialEndsInSilence(t, target) })
 }
 
-// dialEndsInHandler has a server whose handler does not answer.
+// dialEndsInHandler uses a server whose handler does not answer.
 func dialEndsInHandler(t *testing.T, target Target) {
 	entered, release := make(chan struct{}, 3), make(chan struct{})
 	s := serve(t, target, func(http.ResponseWriter, *http.Request) {
@@ -116,8 +116,8 @@ func dialEndsInHandler(t *testing.T, target Target) {
 	wantContextError(t, "by a deadline", dialled, context.DeadlineExceeded)
 }
 
-// dialEndsInSilence has a server that says nothing at all, during the handshake of TLS or
-// QUIC for instance.
+// dialEndsInSilence uses a server that sends nothing at all, for instance during the
+// handshake of TLS or QUIC.
 func dialEndsInSilence(t *testing.T, target Target) {
 	s := serve(t, target, http.NotFound)
 	silent := silence(t, s)

@@ -21,7 +21,7 @@ import (
 // enough is more requests than a Dial makes.
 const enough = 16
 
-// A server is where the connections of a test arrive.
+// A server accepts the connections of a test.
 type server struct {
 	target   Target
 	addr     string
@@ -32,19 +32,19 @@ type server struct {
 	serveErr chan error  // of a Listener's Serve
 }
 
-// Serve starts a server for the carrier, whose requests h answers. It returns
-// the URL to dial, the TLS settings of clients, which are nil without TLS, and
-// a function that stops listening. Connections live on after that.
+// Serve starts a server for the carrier, which calls h for requests. It returns the URL
+// to dial, the TLS settings for clients, which are nil without TLS, and a function that
+// stops listening. Connections go on after that.
 func (target Target) Serve(t *testing.T, h http.Handler) (url string, client *tls.Config, stop func()) {
 	t.Helper()
 	s := serve(t, target, h.ServeHTTP)
 	return s.request().URL.String(), s.tls, s.close
 }
 
-// hosts are what a server's certificate is for.
+// hosts are the names in a server's certificate.
 var hosts = []string{"127.0.0.1", "::1", "localhost"}
 
-// serve starts a server that h answers for, until t ends.
+// serve starts a server that calls h, until t ends.
 func serve(t *testing.T, target Target, h http.HandlerFunc) *server {
 	t.Helper()
 	if !target.TLS {
@@ -95,7 +95,8 @@ func (s *server) listen(t *testing.T, l carrier.Listener, config *tls.Config, h 
 
 func (s *server) setAddr(a net.Addr) { s.addr, s.network = a.String(), a.Network() }
 
-// clientTLS returns the TLS settings of a client that dials the server's address by itself.
+// clientTLS returns TLS settings for a client that dials the server's address without the
+// carrier.
 func (s *server) clientTLS(t *testing.T) *tls.Config {
 	t.Helper()
 	if s.tls == nil {
@@ -110,7 +111,7 @@ func (s *server) clientTLS(t *testing.T) *tls.Config {
 	return config
 }
 
-// welcome is a handler whose connections close when their clients do.
+// welcome is a handler that closes each connection when its client does.
 func welcome(target Target) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		conn, err := target.Carrier.Upgrade(w, r, protocol)
@@ -124,11 +125,11 @@ func welcome(target Target) http.HandlerFunc {
 	}
 }
 
-// needNetwork skips t if the server is not on that network.
+// needNetwork skips t if the server is not on the given network.
 func (s *server) needNetwork(t *testing.T, network string) {
 	t.Helper()
 	if s.network != network {
-		t.Skipf("the suite knows how to do this on a %s network, not on one called %q", network, s.network)
+		t.Skipf("the suite can do this on a %s network, but not on %q", network, s.network)
 	}
 }
 
@@ -145,7 +146,7 @@ func (s *server) request(protocols ...string) *carrier.Request {
 	}
 }
 
-// dial dials, and fails t if that fails. The connection closes when t ends.
+// dial dials, and fails t on an error. The connection is closed when t ends.
 func (s *server) dial(t *testing.T, r *carrier.Request) carrier.Conn {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -158,14 +159,14 @@ func (s *server) dial(t *testing.T, r *carrier.Request) carrier.Conn {
 	return conn
 }
 
-// try dials for the error alone.
+// try dials and returns only the error.
 func (s *server) try(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	return s.tryUnbounded(ctx)
 }
 
-// tryUnbounded is try that waits for as long as the carrier does.
+// tryUnbounded is try without a time limit of its own.
 func (s *server) tryUnbounded(ctx context.Context) error {
 	conn, err := s.target.Carrier.Dial(ctx, s.request(protocol))
 	if err == nil {
@@ -174,13 +175,13 @@ func (s *server) tryUnbounded(ctx context.Context) error {
 	return err
 }
 
-// A pair is the two ends of a connection.
+// A pair is both ends of a connection.
 type pair struct {
 	client, server carrier.Conn
 	on             *server
 }
 
-// connect connects with the protocol that choose returns, given the offers.
+// connect makes a connection with the protocol that choose returns for the offers.
 func connect(t *testing.T, target Target, r func(*server) *carrier.Request, choose func(offers []string) string) pair {
 	t.Helper()
 	accepted := make(chan carrier.Conn, enough)
@@ -199,8 +200,8 @@ func connect(t *testing.T, target Target, r func(*server) *carrier.Request, choo
 	})
 	p := pair{on: s, client: s.dial(t, r(s))}
 	p.server = receive(t, "Upgrade", accepted)
-	// Both at once: a Close that waits for the other end breaks a promise, but
-	// must not hang the suite.
+	// Both at once: a Close that waits for the other end breaks a promise, but must not
+	// hang the suite.
 	t.Cleanup(func() {
 		var wg sync.WaitGroup
 		wg.Go(func() { p.client.Close() })
@@ -210,8 +211,8 @@ func connect(t *testing.T, target Target, r func(*server) *carrier.Request, choo
 	return p
 }
 
-// eachWay calls test with a new connection for each direction: with end being
-// the client's, and with end being the server's.
+// eachWay calls test with a new connection for each direction: first end is the client's,
+// then the server's.
 func eachWay(t *testing.T, target Target, test func(t *testing.T, end, peer carrier.Conn)) {
 	t.Helper()
 	t.Run("Client", func(t *testing.T) {
@@ -224,7 +225,7 @@ func eachWay(t *testing.T, target Target, test func(t *testing.T, end, peer carr
 	})
 }
 
-// protocol is what connections agree upon where it does not matter.
+// protocol is what connections agree upon in tests where it does not matter.
 const protocol = "carriertest.v1"
 
 // plain connects with [protocol].
@@ -235,8 +236,8 @@ func plain(t *testing.T, target Target) pair {
 		func([]string) string { return protocol })
 }
 
-// opened is plain, with bytes that go both ways. On a StreamConn it is the
-// client that opens their stream, with its first Read or Write.
+// opened is plain, with bytes exchanged both ways. On a StreamConn the client opens the
+// stream for them with its first Read or Write.
 func opened(t *testing.T, target Target) pair {
 	t.Helper()
 	p := plain(t, target)
@@ -248,5 +249,5 @@ func opened(t *testing.T, target Target) pair {
 	return p
 }
 
-// isClosed reports whether err is what a closed connection returns.
+// isClosed reports whether err is the error of a closed connection.
 func isClosed(err error) bool { return errors.Is(err, net.ErrClosed) }

@@ -14,9 +14,8 @@ import (
 	"github.com/backdial/backdial/carrier"
 )
 
-// eachStreamWay calls test with a new connection for each direction: with end
-// being the client's, and with end being the server's. It skips t for a
-// carrier without streams.
+// eachStreamWay calls test with a new connection for each direction: first end is the
+// client's, then the server's. It skips t for a carrier without streams.
 func eachStreamWay(t *testing.T, target Target, test func(t *testing.T, end, peer carrier.StreamConn)) {
 	t.Helper()
 	if _, ok := target.Carrier.(carrier.StreamCarrier); !ok {
@@ -98,7 +97,7 @@ func streamsCarryBytes(t *testing.T, target Target) {
 				if err != nil {
 					t.Errorf("acceptor: %v", err)
 				}
-				if err != nil && s != nil { // the opener must not wait for it
+				if err != nil && s != nil { // the opening goroutine must not wait for it
 					s.CancelWrite(1)
 				}
 			})
@@ -116,19 +115,19 @@ func streamsCarryBytes(t *testing.T, target Target) {
 	})
 }
 
-// echoAll sends back what it reads until io.EOF, after it.
+// echoAll reads until io.EOF, and then sends everything back.
 func echoAll(s carrier.Stream) error {
 	all, err := io.ReadAll(s)
 	if err != nil {
 		return fmt.Errorf("read after %d bytes: %w", len(all), err)
 	}
 	if _, err := s.Write(all); err != nil {
-		return fmt.Errorf("write against the direction that ended: %w", err)
+		return fmt.Errorf("write in the other direction: %w", err)
 	}
 	return s.CloseWrite()
 }
 
-// sendAll sends data to an end that echoes all.
+// sendAll sends data to an end that runs echoAll, and checks the echo.
 func sendAll(s carrier.Stream, data []byte) error {
 	if _, err := s.Write(data); err != nil {
 		return fmt.Errorf("write: %w", err)
@@ -176,7 +175,7 @@ func streamsTell(t *testing.T, target Target) {
 		if err := passes(accepted, opened, "some bytes"); err != nil {
 			t.Error(err)
 		}
-		if _, err := accepted.Write(make([]byte, 64<<10)); err != nil { // which nobody reads
+		if _, err := accepted.Write(make([]byte, 64<<10)); err != nil { // nobody reads it
 			t.Error("write:", err)
 		}
 		if err := ask(); err != nil {
@@ -228,7 +227,7 @@ func readOne(s carrier.Stream) error {
 	return err
 }
 
-// writeOn writes until that fails.
+// writeOn writes until Write fails.
 func writeOn(s carrier.Stream) error {
 	for p := make([]byte, 1<<20); ; {
 		if _, err := s.Write(p); err != nil {
@@ -244,14 +243,15 @@ func wantDeadline(t *testing.T, what string, err error) {
 	}
 }
 
-// An outcome is how a call with a deadline has ended, and how long after it.
+// An outcome is the error of a call with a deadline, and how long after the deadline it
+// returned.
 type outcome struct {
 	err  error
 	late time.Duration
 }
 
-// deadlinesAreExact has deadlines end what waits neither before they come nor, unless the
-// machine is busy, long after.
+// deadlinesAreExact checks that deadlines end calls neither early nor, unless the machine
+// is busy, late.
 func deadlinesAreExact(t *testing.T, end, peer carrier.StreamConn) {
 	const exact = 100 * time.Millisecond
 	opened, _ := openPair(t, end, peer)
@@ -301,7 +301,7 @@ func streamsEnd(t *testing.T, target Target) {
 	})
 }
 
-// waiting starts what waits until the connection ends.
+// waiting starts calls that wait until the connection ends.
 func waiting(t *testing.T, conn carrier.StreamConn, s carrier.Stream) map[string]<-chan error {
 	return map[string]<-chan error{
 		"Read":         start(func() error { _, err := s.Read(make([]byte, 1)); return err }),

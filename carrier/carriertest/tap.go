@@ -8,17 +8,17 @@ import (
 	"testing"
 )
 
-// A tap stands between clients and a TCP server, and tells whether clients hang up.
+// A tap stands between clients and a TCP server, and reports when clients hang up.
 type tap struct {
 	ctx     context.Context // ends with the test
 	ln      net.Listener
 	server  string
-	clients chan (<-chan struct{}) // each is closed when a client has hung up
-	wg      sync.WaitGroup         // everything that runs
+	clients chan (<-chan struct{}) // one channel per client, closed when the client has hung up
+	wg      sync.WaitGroup         // for all goroutines
 }
 
-// tapped has the clients of s pass through a tap, until t ends. It does nothing for a
-// server that is not on TCP: there the check for leaked goroutines has to do.
+// tapped routes the clients of s through a tap, until t ends. It does nothing for a
+// server that is not on TCP: there the check for leaked goroutines has to suffice.
 func tapped(t *testing.T, s *server) *tap {
 	t.Helper()
 	if s.network != "tcp" {
@@ -52,7 +52,7 @@ func (p *tap) accept() {
 	}
 }
 
-// relay passes on what each side says. It closes hungUp when the client has ended the
+// relay passes on what each side sends. It closes hungUp when the client has ended the
 // connection.
 func (p *tap) relay(client net.Conn, hungUp chan<- struct{}) {
 	defer context.AfterFunc(p.ctx, func() { client.Close() })()
@@ -70,14 +70,14 @@ func (p *tap) relay(client net.Conn, hungUp chan<- struct{}) {
 	close(hungUp)
 }
 
-// wantHungUp fails t if a Dial that is over has not closed its sockets.
+// wantHungUp fails t if a Dial that has returned has not closed its sockets.
 func (p *tap) wantHungUp(t *testing.T) {
 	t.Helper()
 	if p == nil {
 		return
 	}
 	for hungUp := range p.clients {
-		receive(t, "closing of the socket of a Dial that is over", hungUp)
+		receive(t, "closing of the socket of a Dial that has returned", hungUp)
 		if len(p.clients) == 0 {
 			return
 		}

@@ -12,11 +12,11 @@ import (
 	"github.com/backdial/backdial/internal/test/testcert"
 )
 
-// otherHost is a name that the suite's servers do not have.
+// otherHost is a name that is not in the servers' certificates.
 const otherHost = "other.test"
 
 // errPin is the error of a client that has seen the certificate and refuses it.
-var errPin = errors.New("not the certificate that is pinned")
+var errPin = errors.New("not the pinned certificate")
 
 // needTLS skips t for a carrier without TLS.
 func needTLS(t *testing.T, target Target) {
@@ -62,9 +62,9 @@ func verifiesServer(t *testing.T, target Target) {
 	})
 }
 
-// dialTLS dials a server that has a certificate, and returns the error of Dial. It
-// fails t if Dial failed and the server has seen the request, or a client's socket
-// stays open.
+// dialTLS dials a server with a certificate, and returns the error of Dial. It fails t if
+// Dial failed although the server has seen the request, or if a client's socket stays
+// open.
 func dialTLS(t *testing.T, target Target, certificate tls.Certificate, client *tls.Config) error {
 	t.Helper()
 	var requests atomic.Int32
@@ -117,8 +117,8 @@ func presentsCertificate(t *testing.T, target Target) {
 	})
 }
 
-// serveMutual starts a server that requires a client certificate, and sends what its
-// requests say about TLS.
+// serveMutual starts a server that requires a client certificate, and sends the TLS state
+// of its requests to states.
 func serveMutual(t *testing.T, target Target, ca *testcert.CA, client *tls.Config, states chan<- *tls.ConnectionState) *server {
 	t.Helper()
 	config := &tls.Config{

@@ -6,21 +6,21 @@ import (
 )
 
 const (
-	// patience bounds what has to happen, on a loaded machine.
+	// patience bounds what must happen, on a loaded machine.
 	patience = 10 * time.Second
 
-	// atOnce bounds what must not wait for anything. It is shorter than any
-	// timeout that a carrier may try to hide behind.
+	// atOnce bounds what must not wait for anything. It is shorter than any timeout behind
+	// which a carrier might hide.
 	atOnce = 2 * time.Second
 )
 
-// receive returns what c sends, or fails t if that takes too long.
+// receive returns the value from c, and fails t if that takes too long.
 func receive[T any](t *testing.T, what string, c <-chan T) T {
 	t.Helper()
 	return receiveWithin(t, patience, what, c)
 }
 
-// receiveWithin is receive that waits for d.
+// receiveWithin is receive with a time limit of d.
 func receiveWithin[T any](t *testing.T, d time.Duration, what string, c <-chan T) T {
 	t.Helper()
 	select {
@@ -32,7 +32,7 @@ func receiveWithin[T any](t *testing.T, d time.Duration, what string, c <-chan T
 	}
 }
 
-// start calls f in a goroutine of its own and returns a channel for its result.
+// start calls f in a goroutine and returns a channel for its result.
 func start[T any](f func() T) <-chan T {
 	c := make(chan T, 1)
 	go func() { c <- f() }()

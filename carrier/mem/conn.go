@@ -35,7 +35,7 @@ func (c *conn) RemoteAddr() net.Addr { return c.remote }
 func (c *conn) Read(p []byte) (int, error)  { return c.in.read(p) }
 func (c *conn) Write(p []byte) (int, error) { return c.out.write(p) }
 
-// CloseWrite ends what this end sends.
+// CloseWrite ends this end's direction.
 func (c *conn) CloseWrite() error { return c.out.finish() }
 
 // Close ends both directions. The peer still gets what was written.
@@ -50,8 +50,8 @@ var errNoDeadline = fmt.Errorf("mem: %w", os.ErrNoDeadline)
 // SetDeadline is not supported. Its error matches [os.ErrNoDeadline].
 func (*conn) SetDeadline(time.Time) error { return errNoDeadline }
 
-// SetReadDeadline is not supported, as SetDeadline.
+// SetReadDeadline is not supported, like SetDeadline.
 func (*conn) SetReadDeadline(time.Time) error { return errNoDeadline }
 
-// SetWriteDeadline is not supported, as SetDeadline.
+// SetWriteDeadline is not supported, like SetDeadline.
 func (*conn) SetWriteDeadline(time.Time) error { return errNoDeadline }

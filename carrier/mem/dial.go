@@ -13,12 +13,11 @@ import (
 	"github.com/backdial/backdial/redact"
 )
 
-// Dial connects to the endpoint that is the host of r.URL, whose scheme is
-// mem. If there is none, the error matches [syscall.ECONNREFUSED]. The
-// endpoint's handler sees the request that a server would see, with a context
-// that ends when the handler returns, Dial gives up, or the handler has refused
-// the client with a KiB of text. A handler that panics before it has upgraded
-// the request has answered with status 500.
+// Dial connects to the endpoint that is the host of r.URL, whose scheme is mem. If there
+// is none, the error matches [syscall.ECONNREFUSED]. The handler gets a request like a
+// server's. Its context ends when the handler returns, Dial gives up, or the handler has
+// refused the client with a KiB of text. If the handler panics before it has upgraded
+// the request, the client gets status 500.
 func (c *Carrier) Dial(ctx context.Context, r *carrier.Request) (carrier.Conn, error) {
 	conn, err := c.dial(ctx, r)
 	if err != nil {
@@ -61,7 +60,7 @@ func (c *Carrier) dial(ctx context.Context, r *carrier.Request) (carrier.Conn, e
 
 var errEndpointClosed = errors.New("endpoint closed before its handler had answered")
 
-// clientAddr returns an address that no other client has.
+// clientAddr returns a new address for a client.
 func (c *Carrier) clientAddr() Addr {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -72,8 +71,7 @@ func (c *Carrier) clientAddr() Addr {
 // exchangeKey is the context key of a request's *exchange.
 type exchangeKey struct{}
 
-// prepare makes the request that the handler sees. It shares nothing with r:
-// on a network it would not either.
+// prepare makes the request for the handler. It shares nothing with r, as on a network.
 func (x *exchange) prepare(r *carrier.Request) error {
 	u, err := url.ParseRequestURI(r.URL.RequestURI())
 	if err != nil {
@@ -82,7 +80,7 @@ func (x *exchange) prepare(r *carrier.Request) error {
 	header := make(http.Header)
 	for key, values := range r.Header {
 		for _, v := range values {
-			header.Add(key, v) // in the canonical form, as a server has it
+			header.Add(key, v) // in canonical form, as on a server
 		}
 	}
 	ctx, cancel := context.WithCancel(context.WithValue(context.Background(), exchangeKey{}, x))

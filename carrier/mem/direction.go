@@ -8,8 +8,8 @@ import (
 	"sync"
 )
 
-// capacity is how many bytes one direction of a connection holds before Write
-// waits for the peer's Read.
+// capacity is how many bytes one direction of a connection holds before Write waits for
+// the peer's Read.
 const capacity = 64 << 10
 
 var (
@@ -28,7 +28,7 @@ type direction struct {
 	ring     []byte // allocated by the first write
 	start, n int    // the n bytes from start on are buffered; they may wrap
 
-	finished     bool // nothing follows, on purpose
+	finished     bool // the writer ended it on purpose
 	writerClosed bool
 	readerClosed bool
 }
@@ -90,7 +90,7 @@ func (d *direction) takeLocked(p []byte) (taken int) {
 	return taken
 }
 
-// putLocked moves bytes from p to the buffer, as many as there is room for.
+// putLocked moves as many bytes from p to the buffer as there is room for.
 func (d *direction) putLocked(p []byte) (put int) {
 	if d.ring == nil && len(p) > 0 {
 		d.ring = make([]byte, capacity)
@@ -106,7 +106,7 @@ func (d *direction) putLocked(p []byte) (put int) {
 	return put
 }
 
-// finish says that nothing follows.
+// finish notes that nothing follows.
 func (d *direction) finish() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -125,7 +125,7 @@ func (d *direction) closeWriter() {
 	d.changed.Broadcast()
 }
 
-// closeReader drops what is buffered: nobody will read it.
+// closeReader drops the buffer: nobody will read it.
 func (d *direction) closeReader() {
 	d.mu.Lock()
 	defer d.mu.Unlock()

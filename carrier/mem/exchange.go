@@ -13,9 +13,9 @@ import (
 	"github.com/backdial/backdial/redact"
 )
 
-// An exchange is one Dial and the handler that answers it. It ends in one of
-// three ways, whichever is first: the handler upgrades the request, it answers
-// otherwise, or the client gives up.
+// An exchange is one Dial and the handler that answers it. The first of three events
+// decides it: the handler upgrades the request, the handler answers otherwise, or the
+// client gives up.
 type exchange struct {
 	protocols      []string
 	server, client net.Addr
@@ -37,7 +37,8 @@ func newExchange(protocols []string, server, client net.Addr) *exchange {
 	}
 }
 
-// settle sets what Dial returns. It reports false if that was set before.
+// settle decides the exchange: it sets what Dial returns. It returns false if that is
+// already set.
 func (x *exchange) settle(conn carrier.Conn, err error) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -51,15 +52,14 @@ func (x *exchange) settle(conn carrier.Conn, err error) bool {
 	return true
 }
 
-// giveUp ends the exchange for the client, unless it is settled.
+// giveUp decides the exchange for the client, unless it is decided.
 func (x *exchange) giveUp(err error) {
 	if x.settle(nil, err) {
 		x.cancel()
 	}
 }
 
-// serve lets h answer. What h wrote is the client's error, unless h upgraded
-// the request.
+// serve runs h. Its answer becomes the client's error, unless h upgrades the request.
 func (x *exchange) serve(h http.Handler) {
 	w := &response{exchange: x, header: make(http.Header)}
 	defer x.cancel()

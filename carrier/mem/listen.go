@@ -14,9 +14,8 @@ import (
 	"github.com/backdial/backdial/internal/ctxerr"
 )
 
-// Listen announces name, which is the host of the URLs that are dialled. There
-// can be one endpoint of a name at a time: for another, the error matches
-// [syscall.EADDRINUSE]. The TLS configuration is ignored.
+// Listen announces name, which is the host in URLs for Dial. If name has an endpoint
+// already, the error matches [syscall.EADDRINUSE]. The TLS configuration is ignored.
 func (c *Carrier) Listen(name string, _ *tls.Config, h http.Handler) (carrier.Endpoint, error) {
 	if name == "" {
 		return nil, errors.New("mem: listen: no name")
@@ -48,8 +47,8 @@ func (c *Carrier) lookup(name string) (*endpoint, error) {
 	return e, nil
 }
 
-// endpoint is where a handler listens. As with net/http, Close ends the Dials that
-// wait for an answer, and does not wait for the handlers that Serve has started.
+// endpoint is where a handler listens. As with net/http, Close ends the Dials that wait
+// for an answer, but does not wait for handlers that Serve has started.
 type endpoint struct {
 	network  *Carrier
 	name     string

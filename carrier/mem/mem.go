@@ -1,6 +1,6 @@
-// Package mem carries bytes in memory, between the goroutines of one program.
-// It needs no ports and no network, works inside a testing/synctest bubble,
-// and is the shortest carrier there is: the template for another one.
+// Package mem carries bytes in memory, between the goroutines of one program. It needs no
+// ports and no network, and works in testing/synctest bubbles. It is the shortest
+// carrier, and the template for others.
 //
 // A [Carrier] is a network of its own. Server and client share one:
 //
@@ -21,12 +21,12 @@ var (
 	_ carrier.Listener = (*Carrier)(nil)
 )
 
-// Carrier is an in-memory network. Use [New] to make one. Its methods may be
-// called by several goroutines at a time.
+// Carrier is an in-memory network. Use [New] to make one. Multiple goroutines may call
+// its methods at the same time.
 type Carrier struct {
 	mu        sync.Mutex // guards below
 	endpoints map[string]*endpoint
-	clients   int // that have dialled, to tell their addresses apart
+	clients   int // how many have dialled, for their addresses
 }
 
 // New returns a network without endpoints.
@@ -37,7 +37,7 @@ func New() *Carrier {
 // Name is "mem".
 func (*Carrier) Name() string { return "mem" }
 
-// Addr is the address of an endpoint, which is its name, or of a client.
+// Addr is an address: the name of an endpoint, or that of a client.
 type Addr string
 
 // Network is "mem".

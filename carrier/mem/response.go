@@ -7,10 +7,10 @@ import (
 	"github.com/backdial/backdial/carrier"
 )
 
-// maxBody is how much of an answer's body a client gets to see.
+// maxBody is how much of an answer's body a client sees.
 const maxBody = 1 << 10
 
-// response records an answer, for the client to see that it was rejected.
+// response records an answer that refuses the client.
 type response struct {
 	exchange *exchange
 	header   http.Header
@@ -51,8 +51,7 @@ func (w *response) rejection() *carrier.RejectedError {
 	}
 }
 
-// asResponse returns the response that w is, or that middleware has wrapped in
-// w.
+// asResponse returns the response that is w, or that middleware has wrapped in w.
 func asResponse(w http.ResponseWriter) (r *response, ok bool) {
 	for {
 		switch v := w.(type) {

@@ -10,11 +10,11 @@ import (
 	"github.com/backdial/backdial/redact"
 )
 
-// Offer reports whether r comes from a Dial of this package, and the protocols
+// Offer reports whether r comes from a Dial of this package, and returns the protocols
 // that it offers.
 func (*Carrier) Offer(r *http.Request) (protocols []string, ok bool) {
-	// Protocols travel in the context, not in the header: so no other
-	// request can look like one of ours.
+	// Protocols travel in the context, not in the header, so no other request can look
+	// like one of ours.
 	x, ok := r.Context().Value(exchangeKey{}).(*exchange)
 	if !ok {
 		return nil, false
@@ -22,10 +22,9 @@ func (*Carrier) Offer(r *http.Request) (protocols []string, ok bool) {
 	return slices.Clone(x.protocols), true
 }
 
-// Upgrade connects the client to the connection that it returns. protocol is
-// one that the client offered, or "". It fails if the client has given up, or
-// has been answered. If w or protocol is not fit for it, it answers with
-// status 500.
+// Upgrade returns the server's end of the connection to the client. protocol is one that
+// the client offered, or "". It fails if the client has given up or has been answered. If
+// w or protocol is invalid, it answers with status 500.
 func (*Carrier) Upgrade(w http.ResponseWriter, r *http.Request, protocol string) (carrier.Conn, error) {
 	conn, err := upgrade(w, protocol)
 	if err != nil {
@@ -51,7 +50,7 @@ func upgrade(w http.ResponseWriter, protocol string) (carrier.Conn, error) {
 	if !x.settle(client, nil) {
 		server.Close()
 		client.Close()
-		return nil, errors.New("client has given up, or is connected already")
+		return nil, errors.New("client has given up, or is already connected")
 	}
 	return server, nil
 }

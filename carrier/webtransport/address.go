@@ -13,8 +13,8 @@ import (
 	"github.com/backdial/backdial/internal/race"
 )
 
-// headStart is what an address has over the next one: what RFC 8305, section
-// 8, recommends.
+// headStart is how long an address is tried before the next one is tried too, as RFC
+// 8305, section 8, recommends.
 const headStart = 250 * time.Millisecond
 
 // dialHost connects to one of a host's addresses.
@@ -45,7 +45,7 @@ func (c *Carrier) dialHost(ctx context.Context, host, port string, config *tls.C
 	return nil, all(errs)
 }
 
-// all returns errs, of which some may be nil, on one line.
+// all joins errs, some of which may be nil, on one line.
 func all(errs []error) (err error) {
 	for _, e := range errs {
 		switch {

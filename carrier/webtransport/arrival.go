@@ -15,45 +15,46 @@ import (
 )
 
 const (
-	// maxWaiting and handshakeTimeout are what [endpoint.LimitHandshakes] may change.
+	// maxWaiting and handshakeTimeout are defaults that [endpoint.LimitHandshakes]
+	// changes.
 	maxWaiting       = 1024
 	handshakeTimeout = defaultHandshakeTimeout
 
-	// verifyAbove is how many connections without a session or a request there may
-	// be before the source address of another is verified, which costs it a round
-	// trip. Each of them costs some 100 KiB, and anybody can forge an address.
+	// verifyAbove is how many connections may exist without a session or a request before
+	// the endpoint verifies the source address of another, which costs the client a round
+	// trip. Each connection costs some 100 KiB, and anybody can forge an address.
 	verifyAbove = 64
 
-	// hurriedHandshake is for how long a client may send nothing in the middle of a
-	// QUIC handshake when half of the places are taken by such clients; it takes twice
-	// that in all. Otherwise it is 5 s, the default of quic-go.
+	// hurriedHandshake is how long a client may send nothing in the middle of a QUIC
+	// handshake while such clients hold half of the places; the whole handshake gets twice
+	// that. Otherwise it is 5 s, the default of quic-go.
 	hurriedHandshake = 2 * time.Second
 
-	// settingsTimeout is how long a request for a session waits for the client's
-	// SETTINGS, which are sent before it, but may be lost on the way once.
+	// settingsTimeout is how long a request for a session waits for the client's SETTINGS.
+	// They are sent before it, but may be lost once on the way.
 	settingsTimeout = 2 * time.Second
 
 	// answerTimeout is how long an answer may wait for its client to take it.
 	answerTimeout = 5 * time.Second
 
-	// askAgain is what a client is told that asks for too many sessions at once.
+	// askAgain is the Retry-After for a client that asks for too many sessions at once.
 	askAgain = time.Second
 )
 
-// An arrival is a QUIC connection of an endpoint, from its first packet on. It is in
-// the contexts of the connection and of its requests.
+// An arrival is a QUIC connection of an endpoint, from its first packet on. It is a value
+// in the contexts of the connection and of its requests.
 //
-// It waits as long as it carries no session, and no request is being answered. While
-// it waits, it has a place in a queue of finite length, and not much time.
+// It waits as long as it carries no session and no request is being answered. While it
+// waits, it has a place in a queue of limited length, for a limited time.
 type arrival struct {
 	endpoint *endpoint
 
-	// The endpoint's mu guards these.
+	// Guarded by the endpoint's mu.
 	quic     *quic.Conn // nil until it has been accepted
 	left     bool
 	sessions int
-	requests int           // whose handlers run
-	asking   bool          // one of the requests for a session is being decided
+	requests int           // requests whose handlers run
+	asking   bool          // a request for a session is being decided
 	place    *list.Element // in endpoint.waiting, while it waits
 	expiry   *time.Timer   // of place
 }
@@ -80,23 +81,24 @@ func (e *endpoint) arrive(ctx context.Context, _ *quic.ClientInfo) (context.Cont
 	return context.WithValue(ctx, arrivalKey{}, a), nil
 }
 
-// crowded reports whether many clients wait. The server verifies the source address of
-// every new one then.
+// crowded reports whether many clients wait. The server then verifies the source address
+// of every new one.
 func (e *endpoint) crowded(net.Addr) bool {
 	e.mu.Lock()
 	crowded := e.opening+e.waiting.Len() >= verifyAbove
 	e.mu.Unlock()
 	if crowded {
-		// Between the goroutine that asks and the one that then challenges the client
-		// is a queue of eight. Beyond it clients are dropped, the honest as well.
+		// A queue of eight lies between the goroutine that calls crowded and the one that
+		// then challenges the client. When it is full, clients are dropped, honest ones
+		// too.
 		runtime.Gosched()
 	}
 	return crowded
 }
 
-// configOf returns a function that quic-go asks for the configuration of each connection,
-// which is q, or what q's own function says. While many handshakes are
-// under way, each new one gets less time, so that clients that never finish make room.
+// configOf returns the function that gives quic-go the configuration of each connection,
+// which is q, or the result of q's own function. While many handshakes are under way,
+// each new one gets less time, so that clients that never finish make room.
 func (e *endpoint) configOf(q *quic.Config) func(*quic.ClientInfo) (*quic.Config, error) {
 	ask := q.GetConfigForClient
 	return func(client *quic.ClientInfo) (*quic.Config, error) {
@@ -119,7 +121,7 @@ func (e *endpoint) configOf(q *quic.Config) func(*quic.ClientInfo) (*quic.Config
 	}
 }
 
-// accept takes qconn in, unless it has ended or the endpoint has closed.
+// accept takes qconn in, unless it has ended or the endpoint is closed.
 func (e *endpoint) accept(qconn *quic.Conn) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -155,9 +157,9 @@ func (e *endpoint) leave(a *arrival) {
 	}
 }
 
-// waitLocked gives a place to a, for so long; 0 or less means for as long as it
-// likes. If there are too many, the one that has waited longest has to go, and not a
-// newcomer: those who mean well do not wait for more than a few round trips.
+// waitLocked gives a a place for timeout; 0 or less means without a limit. If there are
+// too many, the arrival that has waited longest is ended, not the new one: honest clients
+// do not wait for more than a few round trips.
 func (e *endpoint) waitLocked(a *arrival, timeout time.Duration) {
 	place := e.waiting.PushBack(a)
 	a.place = place
@@ -192,7 +194,7 @@ func (e *endpoint) expire(a *arrival, place *list.Element) {
 	}
 }
 
-// count adds to what the connection carries.
+// count changes the number of sessions and requests that the connection carries.
 func (a *arrival) count(sessions, requests int) {
 	e := a.endpoint
 	e.mu.Lock()
@@ -213,8 +215,8 @@ func (a *arrival) count(sessions, requests int) {
 	}
 }
 
-// ask begins to decide a request for a session, unless another is being decided: a
-// client gets one after the other. decided may be called several times.
+// ask starts to decide a request for a session. ok is false if another is being decided:
+// a client gets one session after the other. decided may be called several times.
 func (a *arrival) ask() (decided func(), ok bool) {
 	e := a.endpoint
 	e.mu.Lock()
@@ -230,11 +232,12 @@ func (a *arrival) ask() (decided func(), ok bool) {
 	}), true
 }
 
-// decidedKey is for the function that tells that the request has been decided.
+// decidedKey is the context key of the function to call when the request has been
+// decided.
 type decidedKey struct{}
 
-// A reception hands requests to a handler. One for a session gets there when nothing
-// is missing that its client has to send, so that it has no reason to wait inside.
+// A reception passes requests to a handler. It passes on a request for a session only
+// when everything from its client has arrived, so that the handler need not wait for it.
 type reception struct {
 	http.Handler
 	carrier *Carrier
@@ -259,7 +262,7 @@ func (h reception) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Handler.ServeHTTP(w, r)
 }
 
-// awaitSettings waits until the client's SETTINGS have arrived, or are too late.
+// awaitSettings waits until the client's SETTINGS have arrived, or are late.
 func awaitSettings(w response, r *http.Request) {
 	late := time.NewTimer(settingsTimeout)
 	defer late.Stop()

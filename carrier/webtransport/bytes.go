@@ -11,23 +11,23 @@ import (
 	"github.com/backdial/backdial/internal/ctxerr"
 )
 
-// A byteStream is the stream of a connection's own bytes. Most connections
-// never have one.
+// A byteStream is the stream of a connection's own bytes. Most connections never have
+// one.
 type byteStream struct {
 	obtain func() (*webtransport.Stream, error)
 
 	once     sync.Once
-	obtained chan struct{} // closed when the following are known
+	obtained chan struct{} // closed when the following fields are set
 	stream   *stream
 	err      error
-	early    []*webtransport.Stream // that arrived before it
+	early    []*webtransport.Stream // streams that arrived before it
 
 	reading  sync.Mutex  // held during a Read
 	finished atomic.Bool // by CloseWrite
 }
 
-// byteStream returns the byte stream, as soon as there is one. The first call
-// starts the wait for it, which goes on when ctx ends.
+// byteStream waits for the byte stream and returns it. The first call starts the wait,
+// which goes on even after ctx has ended.
 func (c *conn) byteStream(ctx context.Context) (*stream, error) {
 	b := &c.bytes
 	b.once.Do(func() {
@@ -49,7 +49,7 @@ func (c *conn) byteStream(ctx context.Context) (*stream, error) {
 	}
 }
 
-// openBytes opens the byte stream of a client.
+// openBytes opens the byte stream on a client.
 func (c *conn) openBytes() (*webtransport.Stream, error) {
 	str, err := c.session.OpenStreamSync(c.life)
 	if err != nil {
@@ -58,8 +58,8 @@ func (c *conn) openBytes() (*webtransport.Stream, error) {
 	return str, announce(str)
 }
 
-// acceptBytes waits for the byte stream of a server. Streams may arrive in
-// another order than that of their IDs.
+// acceptBytes waits for the byte stream on a server. Streams may arrive in another order
+// than that of their IDs.
 func (c *conn) acceptBytes(id quic.StreamID) (*webtransport.Stream, error) {
 	for {
 		str, err := c.session.AcceptStream(c.life)

@@ -15,21 +15,20 @@ import (
 )
 
 const (
-	// maxValidity is what the W3C's WebTransport specification allows a
-	// certificate that is known by its hash.
+	// maxValidity is the longest validity that the W3C's WebTransport specification allows
+	// for a certificate that a page trusts by its hash.
 	maxValidity = 14 * 24 * time.Hour
 
-	// backdated is how far the clock of a client may be behind.
+	// backdated is how much a client's clock may be slow.
 	backdated = time.Hour
 )
 
-// SelfSigned makes a certificate for hosts, which are names or IP addresses,
-// for tests and for browsers on a network without a certificate authority. A
-// client trusts it if its Leaf is among the roots of its [tls.Config]. A page
-// trusts it by its [CertificateHash], in the serverCertificateHashes of the
-// options of its WebTransport; for that the key is an ECDSA key on the curve
-// P-256, and the certificate is valid for 14 days, of which the first hour has
-// passed. A server that runs longer needs another one before that.
+// SelfSigned makes a certificate for hosts, which are names or IP addresses. It is for
+// tests, and for browsers on a network without a certificate authority. A client trusts
+// it if its Leaf is among the roots of its [tls.Config]. A page trusts it by its
+// [CertificateHash], in the serverCertificateHashes option of its WebTransport. For that
+// the key is an ECDSA key on the curve P-256, and the certificate is valid for 14 days,
+// the first hour of which has passed. A server that runs longer needs a new one in time.
 func SelfSigned(hosts ...string) (tls.Certificate, error) {
 	certificate, err := selfSigned(hosts)
 	if err != nil {
@@ -52,7 +51,7 @@ func selfSigned(hosts []string) (tls.Certificate, error) {
 		SerialNumber: serial,
 		Subject:      pkix.Name{CommonName: "backdial"},
 		NotBefore:    start,
-		// Both ends of the period count, and are in whole seconds.
+		// Both ends of the period belong to it, and are in whole seconds.
 		NotAfter:              start.Add(maxValidity - 2*time.Second),
 		KeyUsage:              x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
@@ -76,8 +75,8 @@ func selfSigned(hosts []string) (tls.Certificate, error) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, nil
 }
 
-// CertificateHash returns the SHA-256 hash of a certificate that is not empty,
-// as the serverCertificateHashes of a browser's WebTransport have it.
+// CertificateHash returns the SHA-256 hash of a non-empty certificate, as the
+// serverCertificateHashes option of a browser's WebTransport takes it.
 func CertificateHash(certificate tls.Certificate) [sha256.Size]byte {
 	return sha256.Sum256(certificate.Certificate[0])
 }

@@ -20,12 +20,12 @@ import (
 )
 
 const (
-	// goodbye is how long a client keeps the QUIC connection of a session that
-	// it has closed, so that the server gets to know that it was closed.
+	// goodbye is how long a client keeps the QUIC connection of a closed session, so that
+	// the server learns that it was closed.
 	goodbye = 250 * time.Millisecond
 
-	// patience is how long a server waits for the client to end a session that
-	// was closed, before it does so itself.
+	// patience is how long a server waits for the client to end a closed session, before
+	// it does so itself.
 	patience = 2 * time.Second
 
 	// maxLinger bounds how long Close keeps a session whose peer is not done.
@@ -37,30 +37,30 @@ var (
 	_ carrier.CloseWriter = (*conn)(nil)
 )
 
-// conn is a WebTransport session. Two goroutines come and go with it besides
-// those of the library: one refuses unidirectional streams until the session
-// ends, and one waits for the byte stream, once somebody does.
+// conn is a WebTransport session. Beside the library's goroutines it has two: one refuses
+// unidirectional streams until the session ends, and one waits for the byte stream, once
+// a call needs it.
 type conn struct {
 	session  *webtransport.Session
 	quic     *quic.Conn
 	protocol string
 	client   bool
-	answer   *http3.Stream // of the request, on a server
+	answer   *http3.Stream // of the request; on a server only
 	windows  carrier.Windows
 
-	// life ends with the session or with Close, whichever is first.
+	// life ends with the session or with Close, whichever comes first.
 	life   context.Context
 	die    context.CancelFunc
-	closed atomic.Bool // by Close
+	closed atomic.Bool // Close was called
 
 	bytes     byteStream
-	accepting chan struct{} // held by the one AcceptStream that asks the session
+	accepting chan struct{} // held by the one AcceptStream that calls the session
 
 	mu      sync.Mutex           // guards below
-	streams map[*stream]struct{} // that may be in use
+	streams map[*stream]struct{} // streams that may be in use
 }
 
-// newClientConn returns the client's end. It owns qconn.
+// newClientConn returns the client's end, which owns qconn.
 func newClientConn(qconn *quic.Conn, session *webtransport.Session, windows carrier.Windows) *conn {
 	c := newConn(qconn, session, session.SessionState().ApplicationProtocol, windows)
 	c.client = true
@@ -75,8 +75,7 @@ func newClientConn(qconn *quic.Conn, session *webtransport.Session, windows carr
 	return c
 }
 
-// newServerConn returns the server's end. answer is the stream of the client's
-// request.
+// newServerConn returns the server's end. answer is the stream of the client's request.
 func newServerConn(qconn *quic.Conn, session *webtransport.Session, protocol string, answer *http3.Stream, windows carrier.Windows) *conn {
 	c := newConn(qconn, session, protocol, windows)
 	c.answer = answer
@@ -109,11 +108,11 @@ func (c *conn) refuseUniStreams() {
 	}
 }
 
-// windowsOf returns the windows of connections with a configuration. The library
-// doubles that of a stream when more than half of it has been read in less than
-// two round trips. It tells the peer that there is room in the connection's when a
-// quarter has been read since it last did: with more than the rest unread, what is
-// read does not get that far.
+// windowsOf returns the windows of connections with the configuration q. The library
+// doubles a stream's window when more than half of it has been read in less than two
+// round trips. It returns credit for the connection when a quarter of its window has been
+// read since the last time. So with more than three quarters unread, it never gets that
+// far, however much is read.
 func windowsOf(q *quic.Config) carrier.Windows {
 	return carrier.Windows{
 		Stream:    int(q.InitialStreamReceiveWindow),
@@ -122,15 +121,14 @@ func windowsOf(q *quic.Config) carrier.Windows {
 	}
 }
 
-// Windows are what [WithWindows] sets, less a quarter of the connection's.
+// Windows returns the windows from [WithWindows], less a quarter of the connection's.
 func (c *conn) Windows() carrier.Windows { return c.windows }
 
 func (c *conn) Protocol() string     { return c.protocol }
 func (c *conn) LocalAddr() net.Addr  { return c.session.LocalAddr() }
 func (c *conn) RemoteAddr() net.Addr { return c.session.RemoteAddr() }
 
-// Read reads from the byte stream. A client's opens it, a server's waits for
-// it.
+// Read reads from the byte stream. The client's Read opens it; the server's waits for it.
 func (c *conn) Read(p []byte) (int, error) {
 	s, err := c.byteStream(context.Background())
 	if err != nil {
@@ -141,7 +139,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	return s.Read(p)
 }
 
-// Write writes to the byte stream. A client's opens it, a server's waits for
+// Write writes to the byte stream. The client's Write opens it; the server's waits for
 // it.
 func (c *conn) Write(p []byte) (int, error) {
 	s, err := c.byteStream(context.Background())
@@ -151,8 +149,8 @@ func (c *conn) Write(p []byte) (int, error) {
 	return s.Write(p)
 }
 
-// CloseWrite ends the byte stream's direction to the peer. On a server it
-// waits for the stream.
+// CloseWrite ends this end's direction of the byte stream. On a server it waits for the
+// stream.
 func (c *conn) CloseWrite() error {
 	s, err := c.byteStream(context.Background())
 	if err != nil {
@@ -162,8 +160,8 @@ func (c *conn) CloseWrite() error {
 	return s.CloseWrite()
 }
 
-// OpenStream opens a stream. A client opens the byte stream before, because
-// the server could not tell them apart.
+// OpenStream opens a stream. A client opens the byte stream first, because the server
+// could not tell them apart.
 func (c *conn) OpenStream(ctx context.Context) (carrier.Stream, error) {
 	s, err := c.openStream(ctx)
 	if err != nil {
@@ -204,8 +202,8 @@ func isLimit(err error) bool {
 	return ofQUIC || ofSession
 }
 
-// announce sends the header of a new stream, without which the peer knows
-// nothing of it. One that knows may have canceled it before this returns.
+// announce sends the header of a new stream, which tells the peer of it. The peer may
+// cancel the stream before announce returns.
 func announce(str *webtransport.Stream) error {
 	_, err := str.Write(nil)
 	if e, ok := errors.AsType[*webtransport.StreamError](err); ok && e.Remote {
@@ -214,8 +212,7 @@ func announce(str *webtransport.Stream) error {
 	return err
 }
 
-// AcceptStream waits for a stream that the peer opens, other than the byte
-// stream.
+// AcceptStream waits for a stream that the peer opens, except the byte stream.
 func (c *conn) AcceptStream(ctx context.Context) (carrier.Stream, error) {
 	s, err := c.acceptStream(ctx)
 	if err != nil {
@@ -234,7 +231,7 @@ func (c *conn) acceptStream(ctx context.Context) (carrier.Stream, error) {
 		}
 	}
 	str, err := c.await(ctx, func(ctx context.Context) (*webtransport.Stream, error) {
-		// The session may forget to wake the second one of two who wait.
+		// If two callers wait, the session may forget to wake the second.
 		select {
 		case c.accepting <- struct{}{}:
 			defer func() { <-c.accepting }()
@@ -261,7 +258,7 @@ func (c *conn) await(ctx context.Context, f func(context.Context) (*webtransport
 	return f(ctx)
 }
 
-// waitCause says why a wait bounded by ctx has failed.
+// waitCause returns the reason for the failure of a wait that ctx bounds.
 func (c *conn) waitCause(ctx context.Context, err error) error {
 	if c.life.Err() == nil && ctx.Err() != nil {
 		return ctxerr.Of(ctx)
@@ -269,9 +266,9 @@ func (c *conn) waitCause(ctx context.Context, err error) error {
 	return c.cause(err)
 }
 
-// Close closes the session. It does not wait for the peer, unless for 10 ms
-// for room to say so. What was written before CloseWrite still reaches a peer
-// that ends its direction, or closes, within 5 s.
+// Close closes the session. It does not wait for the peer, except up to 10 ms for room to
+// say so. What was written before CloseWrite still reaches a peer that ends its
+// direction, or closes, within 5 s.
 func (c *conn) Close() error {
 	if c.closed.Swap(true) {
 		return nil
@@ -285,26 +282,26 @@ func (c *conn) Close() error {
 	return nil
 }
 
-// closeSession is the capsule WT_CLOSE_SESSION with code 0 and no message
+// closeSession is a WT_CLOSE_SESSION capsule with code 0 and no message
 // (draft-ietf-webtrans-http3, section 6).
 var closeSession = []byte{0x68, 0x43, 4, 0, 0, 0, 0}
 
-// end closes the session. A server lets the client do that: the library's
-// CloseWithError cancels the request's stream as well, and Chromium takes the
-// session for lost.
+// end closes the session. A server leaves that to the client: the library's
+// CloseWithError also cancels the request's stream, and Chromium then reports the session
+// as lost.
 func (c *conn) end() {
 	if c.client || c.answer.TryWriteAll(closeSession) != nil || c.answer.Close() != nil {
 		c.session.CloseWithError(0, "")
 		return
 	}
-	for s := range c.takeStreams() { // wake who waits
+	for s := range c.takeStreams() { // wakes callers that wait
 		s.str.SetDeadline(time.Now())
 	}
 	late := time.AfterFunc(patience, func() { c.session.CloseWithError(0, "") })
 	context.AfterFunc(c.session.Context(), func() { late.Stop() })
 }
 
-// takeStreams returns the streams that may be in use. There will be no others.
+// takeStreams returns the streams that may be in use. No more can be added.
 func (c *conn) takeStreams() map[*stream]struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -313,8 +310,8 @@ func (c *conn) takeStreams() map[*stream]struct{} {
 	return streams
 }
 
-// linger keeps the session until the peer has what was written: to close a
-// session resets its streams.
+// linger keeps the session until the peer has what was written: closing a session resets
+// its streams.
 func (c *conn) linger() {
 	defer c.end()
 	rest, _ := c.byteStream(context.Background())
@@ -324,20 +321,20 @@ func (c *conn) linger() {
 		}
 	}
 	rest.str.SetReadDeadline(time.Now()) // wakes Read
-	c.bytes.reading.Lock()               // until it is gone; those that follow see that c is closed
+	c.bytes.reading.Lock()               // until that Read has returned; later ones see that c is closed
 	rest.str.SetReadDeadline(time.Now().Add(maxLinger))
 	c.bytes.reading.Unlock()
 	io.Copy(io.Discard, rest.str)
 }
 
-// SetDeadline is not supported: nobody sets a carrier's deadlines. Its error
-// matches [os.ErrNoDeadline].
+// SetDeadline is not supported: nobody sets a carrier's deadlines. Its error matches
+// [os.ErrNoDeadline].
 func (*conn) SetDeadline(time.Time) error { return errNoDeadline }
 
-// SetReadDeadline is not supported, as SetDeadline.
+// SetReadDeadline is not supported, like SetDeadline.
 func (*conn) SetReadDeadline(time.Time) error { return errNoDeadline }
 
-// SetWriteDeadline is not supported, as SetDeadline.
+// SetWriteDeadline is not supported, like SetDeadline.
 func (*conn) SetWriteDeadline(time.Time) error { return errNoDeadline }
 
 var errNoDeadline = fmt.Errorf("webtransport: %w", os.ErrNoDeadline)

@@ -23,20 +23,19 @@ import (
 	"github.com/backdial/backdial/redact"
 )
 
-// maxBody is how much a [carrier.RejectedError] keeps of an answer's body.
+// maxBody is how much of an answer's body a [carrier.RejectedError] keeps.
 const maxBody = 1 << 10
 
-// Dial connects to a URL with the scheme https or wss, which mean the same. A
-// user name and password in it become a Basic Authorization header, unless
-// r.Header has an Authorization. Redirects are not followed, and proxies are
-// not used. The certificate is verified as crypto/tls does it.
+// Dial connects to a URL with the scheme https or wss, which mean the same. A user name
+// and password in it become a Basic Authorization header, unless r.Header has an
+// Authorization. Dial does not follow redirects, and uses no proxy. It verifies the
+// certificate as crypto/tls does.
 //
-// The request's :authority is the URL's host, so r.Header may have no other
-// Host. What concerns HTTP/1.1 connections in it, such as Upgrade, is not sent
-// (RFC 9114, section 4.2).
+// The request's :authority is the URL's host, so r.Header may have no other Host. Header
+// fields of HTTP/1.1 connections, such as Upgrade, are not sent (RFC 9114, section 4.2).
 //
-// Errors keep their cause, such as an x509 error or that of ctx, and show
-// neither the URL's user, password and query nor r.Header.
+// Errors keep their cause, such as an x509 error or ctx's error. They never show the
+// URL's user, password and query, or r.Header.
 func (c *Carrier) Dial(ctx context.Context, r *carrier.Request) (carrier.Conn, error) {
 	conn, err := c.dial(ctx, r)
 	if err != nil {
@@ -73,7 +72,7 @@ func (c *Carrier) dial(ctx context.Context, r *carrier.Request) (carrier.Conn, e
 		return nil, err
 	}
 
-	// The wait for the answer does not end with ctx by itself.
+	// ctx alone does not end the wait for the answer.
 	stop := context.AfterFunc(ctx, func() { hangUp(qconn) })
 	session, err := request(ctx, qconn, target.String(), header, r.Protocols)
 	switch inTime := stop(); {
@@ -87,8 +86,7 @@ func (c *Carrier) dial(ctx context.Context, r *carrier.Request) (carrier.Conn, e
 	return newClientConn(qconn, session, windowsOf(config)), nil
 }
 
-// dialTimeout returns how long a Dial may take besides its context, or 0 for
-// no bound.
+// dialTimeout returns the limit for a Dial beside its context, or 0 for none.
 func (c *Carrier) dialTimeout(ctx context.Context) time.Duration {
 	if _, ok := ctx.Deadline(); ok && c.handshakeTimeout == 0 {
 		return 0
@@ -96,8 +94,8 @@ func (c *Carrier) dialTimeout(ctx context.Context) time.Duration {
 	return max(cmp.Or(c.handshakeTimeout, defaultHandshakeTimeout), 0)
 }
 
-// silence returns how long a server may keep silent during the handshake. It
-// ends before the handshake has to, because it can say more about the reason.
+// silence returns how long a server may be silent during the handshake. It ends earlier
+// than the limit of the handshake, because its error says more about the reason.
 func (c *Carrier) silence() time.Duration {
 	if c.handshakeTimeout <= 0 {
 		return maxSilence
@@ -105,7 +103,7 @@ func (c *Carrier) silence() time.Duration {
 	return min(c.handshakeTimeout/2, maxSilence)
 }
 
-// target returns the URL to dial, without what is not sent.
+// target returns the URL to dial, without the parts that are not sent.
 func target(u *url.URL) (*url.URL, error) {
 	if u.Scheme != "https" && u.Scheme != "wss" {
 		return nil, fmt.Errorf("%w %s, want https or wss", carrier.ErrScheme, redact.Quote(u.Scheme))
@@ -118,7 +116,7 @@ func target(u *url.URL) (*url.URL, error) {
 	return &t, nil
 }
 
-// header returns what is sent in addition to the request's own header.
+// header returns what is sent beside the request's own header.
 func header(r *carrier.Request) (http.Header, error) {
 	h := make(http.Header)
 	for key, values := range r.Header {
@@ -127,17 +125,17 @@ func header(r *carrier.Request) (http.Header, error) {
 		}
 	}
 	if host := h.Get("Host"); host != "" && !strings.EqualFold(host, r.URL.Host) {
-		return nil, fmt.Errorf("header has Host %s, which cannot differ from the URL's", redact.Quote(host))
+		return nil, fmt.Errorf("header has Host %s, which must not differ from the URL's", redact.Quote(host))
 	}
 	if r.URL.User != nil && h.Get("Authorization") == "" {
 		password, _ := r.URL.User.Password()
 		h.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(r.URL.User.Username()+":"+password)))
 	}
-	h.Del(availableProtocols) // r.Protocols has them
+	h.Del(availableProtocols) // r.Protocols replaces it
 	return h, nil
 }
 
-// http3TLS returns a copy of config that offers HTTP/3 alone.
+// http3TLS returns a copy of config that offers only HTTP/3.
 func http3TLS(config *tls.Config, host string) *tls.Config {
 	c := config.Clone()
 	if c == nil {
@@ -148,10 +146,10 @@ func http3TLS(config *tls.Config, host string) *tls.Config {
 	return c
 }
 
-// request asks for a session. It may be interrupted by closing qconn.
+// request asks for a session. Closing qconn interrupts it.
 func request(ctx context.Context, qconn *quic.Conn, target string, h http.Header, protocols []string) (*webtransport.Session, error) {
-	// Its own Dial would end the QUIC connection together with the session,
-	// before the reason has left.
+	// The Transport's own Dial would end the QUIC connection together with the session,
+	// before the reason could be sent.
 	transport := &webtransport.Transport{ApplicationProtocols: protocols}
 	client, err := transport.NewClientConn(qconn)
 	if err != nil {
@@ -166,7 +164,7 @@ func request(ctx context.Context, qconn *quic.Conn, target string, h http.Header
 	case err != nil:
 		return nil, handshakeError(err)
 	case isPage(answer):
-		// Its body has gone to the session, which takes it for capsules.
+		// The session has taken its body for capsules.
 		session.CloseWithError(0, "")
 		rejected := &carrier.RejectedError{StatusCode: answer.StatusCode, Header: answer.Header}
 		return nil, fmt.Errorf("not a WebTransport endpoint: %w", rejected)
@@ -174,20 +172,19 @@ func request(ctx context.Context, qconn *quic.Conn, target string, h http.Header
 	return session, nil
 }
 
-// isPage reports whether a successful answer is that of a handler which does
-// not know WebTransport: one that opens a session has no content (RFC 9110,
-// section 9.3.6).
+// isPage reports whether a successful answer comes from a handler that does not know
+// WebTransport: an answer that opens a session has no content (RFC 9110, section 9.3.6).
 func isPage(answer *http.Response) bool {
 	h := answer.Header
 	return h.Get(chosenProtocol) == "" && (h.Get("Content-Length") != "" || h.Get("Content-Type") != "")
 }
 
-// hangUp closes a QUIC connection, and does not say why.
+// hangUp closes a QUIC connection without a reason.
 func hangUp(qconn *quic.Conn) {
 	qconn.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeNoError), "")
 }
 
-// dialUDP makes a QUIC connection that has a UDP socket of its own.
+// dialUDP makes a QUIC connection with its own UDP socket.
 func (c *Carrier) dialUDP(ctx context.Context, addr *net.UDPAddr, config *tls.Config, q *quic.Config) (*quic.Conn, error) {
 	network := "udp6"
 	if addr.IP.To4() != nil {

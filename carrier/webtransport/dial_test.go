@@ -130,7 +130,7 @@ var failures = []failure{{
 	start:  nowhere,
 	url:    "https://server/",
 	header: http.Header{"Host": {"other"}},
-	want:   `webtransport: dial https://server/: header has Host "other", which cannot differ from the URL's`,
+	want:   `webtransport: dial https://server/: header has Host "other", which must not differ from the URL's`,
 }, {
 	name:  "Silence",
 	start: silent,

@@ -17,11 +17,11 @@ import (
 	"github.com/backdial/backdial/carrier"
 )
 
-// grace is how long a closed endpoint keeps a QUIC connection whose session has
-// ended, so that the client gets to know.
+// grace is how long a closed endpoint keeps a QUIC connection whose session has ended, so
+// that the client learns of it.
 const grace = 100 * time.Millisecond
 
-// endpoint is a UDP port. It outlives Close, until its last connection ends.
+// endpoint is a UDP port. It exists beyond Close, until its last connection ends.
 type endpoint struct {
 	socket    net.PacketConn
 	transport *quic.Transport
@@ -31,12 +31,12 @@ type endpoint struct {
 
 	mu               sync.Mutex // guards below
 	closed           bool
-	opening          int // arrivals that have not been accepted
+	opening          int // arrivals not accepted yet
 	arrivals         map[*arrival]struct{}
-	waiting          list.List // of *arrival, the one that has waited longest first
+	waiting          list.List // of *arrival, longest wait first
 	maxWaiting       int
 	handshakeTimeout time.Duration
-	idleTimeout      time.Duration // 0: the handshake timeout, negative: none
+	idleTimeout      time.Duration // 0: the handshake timeout; negative: none
 }
 
 // newEndpoint returns an endpoint that does not listen yet. It owns socket.
@@ -62,13 +62,13 @@ func (e *endpoint) LimitHandshakes(most int, timeout time.Duration) {
 	e.maxWaiting, e.handshakeTimeout = most, timeout
 }
 
-// idleTimeoutLocked is how long a connection may wait that has not come just now.
+// idleTimeoutLocked is how long a connection that is not new may wait.
 func (e *endpoint) idleTimeoutLocked() time.Duration {
 	return cmp.Or(e.idleTimeout, e.handshakeTimeout)
 }
 
-// answerTimeout is how long it may take to decide a request for a session, and to
-// send the answer.
+// answerTimeout is how long deciding a request for a session, and sending the answer, may
+// take.
 func (e *endpoint) answerTimeout() time.Duration {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -89,7 +89,7 @@ func (e *endpoint) Serve() error {
 		if e.accept(qconn) {
 			go func() {
 				defer hangUp(qconn)
-				e.server.ServeQUICConn(qconn) // fails if the connection does
+				e.server.ServeQUICConn(qconn) // fails only if the connection does
 			}()
 		}
 	}
@@ -101,7 +101,7 @@ func (e *endpoint) isClosed() bool {
 	return e.closed
 }
 
-// retireLocked closes the connection in a while, if it carries no session then.
+// retireLocked closes the connection after grace, unless it carries a session then.
 func (e *endpoint) retireLocked(a *arrival) {
 	if a.sessions > 0 {
 		return
@@ -118,11 +118,11 @@ func (e *endpoint) retireLocked(a *arrival) {
 
 func (e *endpoint) Addr() net.Addr { return e.socket.LocalAddr() }
 
-// AltSvc advertises the port for a day, such as `h3=":8443"; ma=86400`.
+// AltSvc advertises the port for a day, for instance `h3=":8443"; ma=86400`.
 func (e *endpoint) AltSvc() string {
 	_, port, err := net.SplitHostPort(e.Addr().String())
 	if err != nil {
-		return "clear" // not an IP address: there is nothing to advertise
+		return "clear" // not an IP address: nothing to advertise
 	}
 	return fmt.Sprintf(`%s=":%s"; ma=%d`, http3.NextProtoH3, port, int((24 * time.Hour).Seconds()))
 }
@@ -146,7 +146,7 @@ func (e *endpoint) Close() error {
 	return err
 }
 
-// release lets go of the port. There are no connections any more.
+// release closes the port. All connections have ended.
 func (e *endpoint) release() error {
 	return errors.Join(e.transport.Close(), e.socket.Close())
 }

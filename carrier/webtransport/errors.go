@@ -19,12 +19,12 @@ import (
 	"github.com/backdial/backdial/redact"
 )
 
-// noALPN is the alert of a server that does not speak what was offered (RFC
-// 9001, section 8.1).
+// noALPN is the alert of a server that does not speak any offered protocol (RFC 9001,
+// section 8.1).
 const noALPN = quic.TransportErrorCode(0x100 + 120)
 
-// A lostError is why a connection has ended that this end did not close. The
-// errors of quic-go match net.ErrClosed, which would say that it did.
+// A lostError says why a connection ended that this end did not close. quic-go's errors
+// match net.ErrClosed, which would say that this end did.
 type lostError struct {
 	text  string
 	cause error
@@ -38,7 +38,7 @@ func (e *lostError) Is(target error) bool {
 
 func (e *lostError) As(target any) bool { return errors.As(e.cause, target) }
 
-// lost returns err, told in plain words.
+// lost explains err in plain words.
 func lost(err error) error { return &lostError{text: explain(err), cause: err} }
 
 func explain(err error) string {
@@ -63,7 +63,7 @@ func explain(err error) string {
 	return redact.Text(err.Error())
 }
 
-// handshakeError returns err of a Dial, told in plain words.
+// handshakeError explains the error of a Dial in plain words.
 func handshakeError(err error) error {
 	_, silent := errors.AsType[*quic.IdleTimeoutError](err)
 	_, slow := errors.AsType[*quic.HandshakeTimeoutError](err)
@@ -80,15 +80,15 @@ func handshakeError(err error) error {
 		return fmt.Errorf("server speaks HTTP/3, but not WebTransport: %w", err)
 	}
 	if e, ok := errors.AsType[*webtransport.SessionError](err); ok && !e.Remote {
-		return fmt.Errorf("handshake: %w", err) // the answer is not one that was offered
+		return fmt.Errorf("handshake: %w", err) // an answer that was not offered
 	}
 	return &lostError{"handshake: " + explain(err), err}
 }
 
-// verdict bounds the wait for a reason that is known any moment.
+// verdict bounds the wait for a reason that must be known any moment.
 const verdict = 20 * time.Millisecond
 
-// soon waits for ctx to end, and reports whether it has.
+// soon waits briefly for ctx to end, and reports whether it has.
 func soon(ctx context.Context) bool {
 	select {
 	case <-ctx.Done():
@@ -98,8 +98,8 @@ func soon(ctx context.Context) bool {
 	}
 }
 
-// cause says why the session has ended, given the error of a call that failed
-// on account of it.
+// cause returns why the session has ended, given the error of a call that failed because
+// of that.
 func (c *conn) cause(err error) error {
 	// A session ends just after its streams.
 	ended := soon(c.life)
@@ -107,11 +107,11 @@ func (c *conn) cause(err error) error {
 		return net.ErrClosed
 	}
 	if ended {
-		// Fails for sure, and with the first reason.
+		// This always fails, with the first reason.
 		_, err = c.session.OpenStream()
 	}
 	if _, ok := errors.AsType[*http3.Error](err); ok {
-		// All it knows is that the stream of its request has ended. The QUIC
+		// The session knows only that the stream of its request has ended. The QUIC
 		// connection may have ended, and know why.
 		soon(c.quic.Context())
 		if e := c.quicCause(); e != nil {
@@ -121,8 +121,8 @@ func (c *conn) cause(err error) error {
 	return lost(err)
 }
 
-// quicCause says why the QUIC connection has ended, if it has and this end did
-// not close it.
+// quicCause returns why the QUIC connection has ended, or nil if it has not, or this end
+// closed it.
 func (c *conn) quicCause() error {
 	err := context.Cause(c.quic.Context())
 	if e, ok := errors.AsType[*quic.ApplicationError](err); ok && !e.Remote {
@@ -131,7 +131,7 @@ func (c *conn) quicCause() error {
 	return err
 }
 
-// streamCause is cause for a call on a stream, which may have failed by itself.
+// streamCause is cause for a call on a stream, which may have failed without the session.
 func (c *conn) streamCause(err error) error {
 	if c.closed.Load() {
 		return net.ErrClosed
@@ -152,17 +152,16 @@ func (c *conn) streamCause(err error) error {
 	case isEnd(err) || c.session.Context().Err() != nil:
 		return c.cause(err)
 	}
-	return err // such as that of a Write after CloseWrite
+	return err // for instance a Write after CloseWrite
 }
 
-// notWebTransport begins the text of an error for a stream that was reset with
-// a code which is not one of WebTransport's. The library tells it by its text
-// alone.
+// notWebTransport is the beginning of the error text for a stream that was reset with a
+// code outside WebTransport's range. The library's error differs only in its text.
 const notWebTransport = "stream reset, but failed to convert"
 
 var errCanceled = errors.New("stream was canceled by this end")
 
-// isEnd reports whether err is about a session or a QUIC connection.
+// isEnd reports whether err is the end of a session or a QUIC connection.
 func isEnd(err error) bool {
 	_, ofSession := errors.AsType[*webtransport.SessionError](err)
 	_, ofRequest := errors.AsType[*http3.Error](err)

@@ -17,12 +17,12 @@ import (
 )
 
 const (
-	// maxHeaderBytes limits the header of a request. A client that is not authorized
-	// can send one on each of its streams.
+	// maxHeaderBytes limits the header of a request. An unauthorised client can send one
+	// on each of its streams.
 	maxHeaderBytes = 16 << 10
 
-	// unlimited is for limits that QUIC has already, and that WebTransport has
-	// once more. Some clients want to see one.
+	// unlimited is for limits that QUIC has and WebTransport repeats. Some clients require
+	// one.
 	unlimited = 1 << 60
 )
 
@@ -32,14 +32,13 @@ var (
 	_ carrier.HandshakeLimiter = (*endpoint)(nil)
 )
 
-// Listen announces a UDP address, such as ":8443", and returns an endpoint that
-// hands the requests of HTTP/3 clients to h. config has to have a certificate:
-// there is no QUIC without TLS. It is not changed.
+// Listen announces a UDP address, such as ":8443", and returns an endpoint that passes
+// the requests of HTTP/3 clients to h. config must have a certificate, because QUIC
+// always uses TLS. Listen does not change config.
 //
-// The endpoint is a [carrier.Advertised] and a [carrier.HandshakeLimiter]. Its Close
-// leaves connections alone; it lets go of the UDP port when the last one has
-// ended. Close cuts the QUIC connections that carry no session, and what
-// requests they may carry, after 100 ms.
+// The endpoint is a [carrier.Advertised] and a [carrier.HandshakeLimiter]. Its Close does
+// not affect connections; the UDP port is free when the last one has ended. After 100 ms,
+// Close cuts the QUIC connections that carry no session, with their requests.
 func (c *Carrier) Listen(addr string, config *tls.Config, h http.Handler) (carrier.Endpoint, error) {
 	e, err := c.listen(addr, config, h)
 	if err != nil {
@@ -69,17 +68,15 @@ func checkTLS(config *tls.Config) error {
 	return nil
 }
 
-// ListenHTTP3 is Listen for a program that has an HTTP/3 server of its own, or
-// a UDP socket. The server's Handler gets every request, those that Offer
-// knows and others. conn is closed by the endpoint, when its last connection
-// has ended.
+// ListenHTTP3 is Listen for a program with its own HTTP/3 server or UDP socket. The
+// server's Handler gets every request, whether Offer knows it or not. The endpoint closes
+// conn when its last connection has ended.
 //
-// The server is not changed, nor started: the endpoint works with a copy that
-// it makes of its fields. Close the endpoint instead of the server. In the
-// copy the settings are added that WebTransport needs, the values of
-// [Carrier]'s options take the place of QUICConfig's zero values, Allow0RTT is
-// false, and IdleTimeout and MaxHeaderBytes are 10 s and 16 KiB if they are zero.
-// ConnContext is called as ever.
+// ListenHTTP3 neither changes nor starts the server: the endpoint uses a copy of its
+// fields. Close the endpoint instead of the server. The copy gets the settings that
+// WebTransport needs. Its QUICConfig gets the values of [Carrier]'s options where it has
+// zero values, and Allow0RTT is false. IdleTimeout and MaxHeaderBytes are 10 s and 16 KiB
+// if they are zero. ConnContext is called as usual.
 func (c *Carrier) ListenHTTP3(server *http3.Server, conn net.PacketConn) (carrier.Endpoint, error) {
 	err := checkTLS(server.TLSConfig)
 	if err == nil {
@@ -91,8 +88,7 @@ func (c *Carrier) ListenHTTP3(server *http3.Server, conn net.PacketConn) (carrie
 	return nil, fmt.Errorf("webtransport: listen %v: %w", conn.LocalAddr(), err)
 }
 
-// serve returns the endpoint of a server that has a certificate. It owns
-// socket.
+// serve returns the endpoint for a server that has a certificate. It owns socket.
 func (c *Carrier) serve(server *http3.Server, socket net.PacketConn) (carrier.Endpoint, error) {
 	e := newEndpoint(socket, server.IdleTimeout)
 	h3 := copyServer(server)
@@ -113,14 +109,14 @@ func (c *Carrier) serve(server *http3.Server, socket net.PacketConn) (carrier.En
 			MaxIncomingUniStreams: unlimited,
 			MaxIncomingData:       unlimited,
 		},
-		CheckOrigin: func(*http.Request) bool { return true }, // Upgrade does
+		CheckOrigin: func(*http.Request) bool { return true }, // Upgrade checks it
 	}
 	q := c.quicConfig(h3.QUICConfig, c.serverStreams)
-	q.Allow0RTT = false // somebody else may send it again
+	q.Allow0RTT = false // anybody could replay such a request
 	e.windows = windowsOf(q)
 	q.GetConfigForClient = e.configOf(q)
-	// Early means that the server's settings are on their way before the client has
-	// finished the handshake, which saves a round trip.
+	// Early sends the server's settings before the client has finished the handshake,
+	// which saves a round trip.
 	var err error
 	e.listener, err = e.transport.ListenEarly(http3.ConfigureTLSConfig(h3.TLSConfig), q)
 	if err != nil {

@@ -19,24 +19,21 @@ const (
 	defaultKeepAlive        = 10 * time.Second
 	defaultIdleTimeout      = 45 * time.Second
 
-	// maxSilence is how long a handshake waits for a server from which nothing
-	// has come.
+	// maxSilence is how long a handshake waits for the first answer of a server.
 	maxSilence = 5 * time.Second
 
-	// uniStreams is how many unidirectional streams a peer may open. HTTP/3
-	// needs three (RFC 9114, section 6.2), and browsers add one to see whether
-	// that is tolerated.
+	// uniStreams is how many unidirectional streams a peer may open. HTTP/3 needs three
+	// (RFC 9114, section 6.2), and browsers open one more to test for tolerance.
 	uniStreams = 8
 )
 
 // An Option changes a setting of a [Carrier].
 type Option func(*Carrier)
 
-// WithCheckOrigin sets the function that decides whether Upgrade accepts a
-// request, going by its Origin header, which browsers send. If it reports
-// false the request is answered with status 403. The default, which nil means
-// as well, accepts requests without an Origin, and those whose Origin has the
-// host that the request is for.
+// WithCheckOrigin sets the function that decides whether Upgrade accepts a request, by
+// its Origin header, which browsers send. If it returns false, Upgrade answers with
+// status 403. The default, also for nil, accepts requests without an Origin, and those
+// whose Origin has the host that the request is for.
 func WithCheckOrigin(check func(*http.Request) bool) Option {
 	if check == nil {
 		check = origin.Same
@@ -44,10 +41,9 @@ func WithCheckOrigin(check func(*http.Request) bool) Option {
 	return func(c *Carrier) { c.checkOrigin = check }
 }
 
-// WithAllowedOrigins makes Upgrade accept requests from pages of these origins
-// too, such as "https://app.example:8443", besides those that the default of
-// [WithCheckOrigin] accepts. An origin is compared as it is: there are no
-// wildcards.
+// WithAllowedOrigins makes Upgrade accept requests from pages of these origins too, such
+// as "https://app.example:8443", in addition to those that [WithCheckOrigin]'s default
+// accepts. Origins must match exactly: there are no wildcards.
 func WithAllowedOrigins(origins ...string) Option {
 	origins = slices.Clone(origins)
 	return func(c *Carrier) {
@@ -57,43 +53,40 @@ func WithAllowedOrigins(origins ...string) Option {
 	}
 }
 
-// WithHandshakeTimeout bounds how long Dial takes, in addition to its context.
-// 0 means the default, which is 10 s, but for a Dial whose context has a
-// deadline of its own nothing more; negative means no bound. A server of which
-// nothing is heard for half that time, or for 5 s, is given up in any case.
+// WithHandshakeTimeout bounds how long Dial takes, in addition to its context. 0 means
+// the default: 10 s, or no bound if Dial's context has a deadline. Negative means no
+// bound. In any case Dial gives up a server from which nothing arrives for half that
+// time, or for 5 s.
 func WithHandshakeTimeout(d time.Duration) Option {
 	return func(c *Carrier) { c.handshakeTimeout = d }
 }
 
-// WithKeepAlive sets how long a connection may be silent before this end sends
-// a packet that shows the peer, and the NATs on the way, that it is in use. It
-// has to be shorter than the idle timeout, of which quic-go makes it half at
-// most. 0 means the default, which is 10 s; negative means that none is sent.
+// WithKeepAlive sets how long a connection may be silent before this end sends a packet,
+// which shows the peer, and NATs on the way, that it is in use. It must be shorter than
+// the idle timeout; quic-go limits it to half of that. 0 means the default, which is 10
+// s; negative means that none is sent.
 func WithKeepAlive(d time.Duration) Option {
 	return func(c *Carrier) { c.keepAlive = max(cmp.Or(d, defaultKeepAlive), 0) }
 }
 
-// WithIdleTimeout sets after how long without a packet of the peer a
-// connection has failed (RFC 9000, section 10.1). The shorter one of both ends
-// counts. It begins anew with the first packet that is sent in vain: an idle
-// connection fails within the time of [WithKeepAlive] and this one after the
-// path has died, a busy one within twice this one. Multiplexers have a
-// keepalive of their own, which is sooner. 0 means the default, which is 45 s;
-// negative means that this end does not time out.
+// WithIdleTimeout sets how long a connection may go without a packet from the peer before
+// it fails (RFC 9000, section 10.1). The shorter timeout of both ends applies. It
+// restarts with the first packet that is sent in vain: after the path has died, an idle
+// connection fails within the time of [WithKeepAlive] plus this one, a busy one within
+// twice this one. Multiplexers have a keepalive of their own, which notices earlier. 0
+// means the default, which is 45 s; negative means that this end has no timeout.
 func WithIdleTimeout(d time.Duration) Option {
 	return func(c *Carrier) { c.idleTimeout = setting.Timeout(d, defaultIdleTimeout) }
 }
 
-// WithWindows sets how many bytes that nobody has read this end takes from its
-// peer: on a stream at first, on a stream at most, and on a connection, whose
-// window is what a peer can make this end hold. A stream's window bounds its
-// throughput, to the window per round trip. It grows while the stream is read
-// faster than that, so far that it takes no more than a quarter of the
-// connection's. Three quarters of that are for what is not read: with more, all
-// streams wait. The native multiplexer keeps below that, if its peer has it too. The
-// defaults are 512 KiB, 2 MiB, which is 20 MB/s at a round trip of 100 ms, and 96 MiB,
-// three quarters of which are more than the receive buffer of a session. 0 means the
-// default.
+// WithWindows sets how many unread bytes this end takes from its peer: on a new stream,
+// on a stream at most, and on a connection, which bounds what a peer can make this end
+// hold. A stream's window bounds its throughput to the window per round trip. It grows
+// while the stream is read faster than that, up to a quarter of the connection's window.
+// Three quarters of the connection's window are for unread data: beyond that, all streams
+// wait. The native multiplexer stays below, if its peer uses it too. The defaults are 512
+// KiB, 2 MiB, which is 20 MB/s at a round trip of 100 ms, and 96 MiB, three quarters of
+// which are more than the receive buffer of a session. 0 means the default.
 func WithWindows(stream, maxStream, connection int) Option {
 	return func(c *Carrier) {
 		if stream > 0 {
@@ -108,11 +101,10 @@ func WithWindows(stream, maxStream, connection int) Option {
 	}
 }
 
-// WithMaxStreams sets how many streams a peer may have open at a time. A
-// client's first two are taken, by its request and by the connection's own
-// bytes. The defaults, which 0 means as well, are 65,536 for the servers that
-// Dial connects to, because it is they who open streams here, and 64 for the
-// clients that a server has.
+// WithMaxStreams sets how many streams a peer may have open at a time. A client's first
+// two are its request and the connection's own bytes. The defaults, also for 0, are
+// 65,536 for servers that Dial connects to, because servers open the streams here, and 64
+// for a server's clients.
 func WithMaxStreams(ofServer, ofClient int) Option {
 	return func(c *Carrier) {
 		if ofServer > 0 {
@@ -124,12 +116,12 @@ func WithMaxStreams(ofServer, ofClient int) Option {
 	}
 }
 
-// WithListenPacket sets how Dial gets its UDP socket, one for each address of
-// the host that it tries: for programs that bind to an interface or mark their
-// sockets, and for tests. network is "udp4" or "udp6", and address ":0". ctx
-// bounds the call, not the socket. Dial closes the socket if it makes no
-// connection of it, and otherwise it is closed when the connection ends. The
-// default, which nil means as well, is that of [net.ListenConfig].
+// WithListenPacket sets how Dial gets its UDP sockets, one for each address of the host
+// that it tries. It is for programs that bind to an interface or mark their sockets, and
+// for tests. network is "udp4" or "udp6", and address ":0". ctx bounds the call, not the
+// socket. Dial closes a socket that it does not use for the connection; otherwise the
+// socket is closed when the connection ends. The default, also for nil, is that of
+// [net.ListenConfig].
 func WithListenPacket(listen func(ctx context.Context, network, address string) (net.PacketConn, error)) Option {
 	if listen == nil {
 		listen = new(net.ListenConfig).ListenPacket
@@ -137,7 +129,7 @@ func WithListenPacket(listen func(ctx context.Context, network, address string) 
 	return func(c *Carrier) { c.listenPacket = listen }
 }
 
-// quicConfig fills in what base, which may be nil, leaves to us.
+// quicConfig fills in what base, which may be nil, leaves zero.
 func (c *Carrier) quicConfig(base *quic.Config, maxStreams int) *quic.Config {
 	q := new(quic.Config)
 	if base != nil {
@@ -149,8 +141,8 @@ func (c *Carrier) quicConfig(base *quic.Config, maxStreams int) *quic.Config {
 	fill(&q.MaxIdleTimeout, c.idleTimeout)
 	fill(&q.MaxIncomingStreams, int64(maxStreams))
 	fill(&q.MaxIncomingUniStreams, uniStreams)
-	// A window grows only when its data is read. That of the connection has to
-	// be there from the start, or streams that nobody reads would use it up.
+	// A window grows only when its data is read. The connection's must have its full size
+	// from the start, or streams that nobody reads would use it up.
 	fill(&q.MaxConnectionReceiveWindow, uint64(c.connWindow))
 	fill(&q.MaxStreamReceiveWindow, max(min(uint64(c.maxStreamWindow), q.MaxConnectionReceiveWindow/4), uint64(c.streamWindow)))
 	fill(&q.InitialStreamReceiveWindow, min(q.MaxStreamReceiveWindow, uint64(c.streamWindow)))
@@ -158,7 +150,7 @@ func (c *Carrier) quicConfig(base *quic.Config, maxStreams int) *quic.Config {
 	return q
 }
 
-// fill sets what is zero.
+// fill sets field if it is zero.
 func fill[T comparable](field *T, value T) {
 	var zero T
 	if *field == zero {

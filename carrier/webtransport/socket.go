@@ -8,26 +8,26 @@ import (
 	"github.com/quic-go/quic-go"
 )
 
-// quiet returns conn for use by quic-go, which likes a socket with buffers of
-// 7 MiB. If it sees that it got less it says so to the standard logger, once,
-// which a library must not. QUIC works with any buffer.
+// quiet returns conn for use by quic-go, which wants a socket with buffers of 7 MiB. If
+// it notices that it got less, it logs that to the standard logger, once, which a library
+// must not do. QUIC works with any buffer.
 func quiet(conn net.PacketConn) net.PacketConn {
 	switch conn := conn.(type) {
 	case *net.UDPConn:
 		return &udpSocket{UDPConn: conn}
 	case quic.OOBCapablePacketConn:
-		return conn // of a caller who knows quic-go
+		return conn // its caller knows quic-go
 	default:
 		return anySocket{conn}
 	}
 }
 
-// An udpSocket gets the largest buffers that the kernel allows. quic-go cannot
-// inspect them while there is no SyscallConn, which it needs later on: there
-// is one as soon as it has asked for the second buffer.
+// udpSocket gets the largest buffers that the kernel allows. quic-go cannot inspect them
+// without SyscallConn, but needs that method later: it exists as soon as quic-go has
+// asked for the second buffer.
 type udpSocket struct {
 	*net.UDPConn
-	asked bool // only used while quic-go sets up the socket
+	asked bool // used only while quic-go sets up the socket
 }
 
 func (s *udpSocket) SyscallConn() (syscall.RawConn, error) {
@@ -48,7 +48,7 @@ func (s *udpSocket) SetWriteBuffer(bytes int) error {
 	return nil
 }
 
-// An anySocket has whatever buffers it has.
+// anySocket keeps its buffers.
 type anySocket struct{ net.PacketConn }
 
 func (anySocket) SetReadBuffer(int) error  { return nil }

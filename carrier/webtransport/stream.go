@@ -20,11 +20,10 @@ var _ carrier.Stream = (*stream)(nil)
 type stream struct {
 	conn *conn
 	str  *webtransport.Stream
-	over atomic.Uint32 // directions that have ended
+	over atomic.Uint32 // bits of directions that have ended
 
-	// For the goroutine that reads: the first error but for deadlines, and from
-	// then on the only one. quic-go may go on to say that a stream which was
-	// reset has finished.
+	// For the goroutine that reads: the first error that is not a deadline, and from then
+	// on the only one. quic-go may later report that a stream that was reset has finished.
 	readErr error
 }
 
@@ -53,7 +52,7 @@ func (s *stream) end(direction uint32) {
 	}
 }
 
-// abandon ends what has not ended.
+// abandon ends the directions that have not ended.
 func (s *stream) abandon() {
 	over := s.over.Load()
 	if over&inbound == 0 {
@@ -107,7 +106,7 @@ func (s *stream) SetReadDeadline(t time.Time) error {
 		return fmt.Errorf("webtransport: set read deadline: %w", err)
 	}
 	err := s.str.SetReadDeadline(t)
-	if s.conn.closed.Load() { // Close may have woken who waits, in vain
+	if s.conn.closed.Load() { // Close may have tried to wake a caller before
 		s.str.SetReadDeadline(time.Now())
 	}
 	return err
@@ -118,13 +117,13 @@ func (s *stream) SetWriteDeadline(t time.Time) error {
 		return fmt.Errorf("webtransport: set write deadline: %w", err)
 	}
 	err := s.str.SetWriteDeadline(t)
-	if s.conn.closed.Load() { // Close may have woken who waits, in vain
+	if s.conn.closed.Load() { // Close may have tried to wake a caller before
 		s.str.SetWriteDeadline(time.Now())
 	}
 	return err
 }
 
-// ended says why the session has ended, if it has.
+// ended returns why the session has ended, or nil.
 func (s *stream) ended() error {
 	if s.conn.life.Err() == nil {
 		return nil
@@ -137,11 +136,11 @@ func (s *stream) CloseWrite() error {
 	switch err := s.ended(); {
 	case err != nil:
 		return fmt.Errorf("webtransport: close write: %w", err)
-	case s.conn.closed.Load(): // Write has failed: what was written must not look like all
+	case s.conn.closed.Load(): // after a failed Write, what was written must not look complete
 		s.str.CancelWrite(0)
 		return fmt.Errorf("webtransport: close write: %w", net.ErrClosed)
 	}
-	s.str.Close() // fails only if the direction was canceled, by either end
+	s.str.Close() // fails only if either end has cancelled the direction
 	return nil
 }
 

@@ -15,15 +15,15 @@ import (
 	"github.com/backdial/backdial/redact"
 )
 
-// The headers in which application protocols are negotiated
-// (draft-ietf-webtrans-http3, section 3.3).
+// The headers that negotiate application protocols (draft-ietf-webtrans-http3, section
+// 3.3).
 const (
 	availableProtocols = "Wt-Available-Protocols"
 	chosenProtocol     = "Wt-Protocol"
 )
 
-// Offer reports whether r asks for a WebTransport session, and the application
-// protocols that it offers. A list of them that is malformed offers none.
+// Offer reports whether r asks for a WebTransport session, and returns the application
+// protocols that it offers. A malformed list offers none.
 func (*Carrier) Offer(r *http.Request) (protocols []string, ok bool) {
 	if r.Method != http.MethodConnect || r.Proto != "webtransport-h3" && r.Proto != "webtransport" {
 		return nil, false
@@ -48,12 +48,12 @@ func offered(r *http.Request) []string {
 	return protocols
 }
 
-// Upgrade makes a connection of a request that has come through an endpoint of
-// [Carrier.Listen] or [Carrier.ListenHTTP3]; a ResponseWriter of middleware has
-// to have an Unwrap method. protocol is one that the client offered, or "". It
-// answers with status 403 if the origin is not allowed (see
-// [WithCheckOrigin]), 400 if the client is not fit for it, 500 if w, r or protocol is
-// not, and 503 if the client may have more luck another time.
+// Upgrade returns the connection for a request that came through an endpoint of
+// [Carrier.Listen] or [Carrier.ListenHTTP3]. A ResponseWriter of middleware must have an
+// Unwrap method. protocol is one that the client offered, or "". Upgrade answers with
+// status 403 if the origin is not allowed (see [WithCheckOrigin]), 400 if the client
+// cannot be served, 500 if w, r or protocol is invalid, and 503 if the client may succeed
+// another time.
 func (c *Carrier) Upgrade(w http.ResponseWriter, r *http.Request, protocol string) (carrier.Conn, error) {
 	conn, status, err := c.upgrade(w, r, protocol)
 	if err != nil {
@@ -99,13 +99,13 @@ func (c *Carrier) upgrade(w http.ResponseWriter, r *http.Request, protocol strin
 	}
 	answer.SetWriteDeadline(time.Time{})
 	context.AfterFunc(session.Context(), func() { from.count(-1, 0) })
-	// The stream was taken over above. To ask again changes nothing.
+	// Session has taken the stream over above. Asking again changes nothing.
 	return newServerConn(from.quic, session, protocol, answer.HTTPStream(), from.endpoint.windows), http.StatusOK, nil
 }
 
 // unfit returns the status for a client that got no session: 400 if the client cannot
-// send datagrams, and 503 if the server is about to close. A client that gets 400 has no
-// reason to come again.
+// send datagrams, and 503 if the server is closing. A client that gets 400 need not try
+// again.
 func unfit(answer response) int {
 	if !answer.Settings().EnableDatagrams {
 		return http.StatusBadRequest
@@ -113,10 +113,10 @@ func unfit(answer response) int {
 	return http.StatusServiceUnavailable
 }
 
-// choose puts the answer to what the client offered into h.
+// choose writes the answer to the client's offer into h.
 func choose(h http.Header, r *http.Request, protocol string) error {
 	for _, content := range []string{"Content-Type", "Content-Length", "Content-Encoding"} {
-		h.Del(content) // which middleware may have set, and a session has not
+		h.Del(content) // middleware may have set it; a session has none
 	}
 	if protocol == "" {
 		return nil
@@ -141,7 +141,7 @@ type response interface {
 	SetWriteDeadline(time.Time) error
 }
 
-// unwrap finds the response in what middleware has made of it.
+// unwrap finds the response inside middleware's wrappers.
 func unwrap(w http.ResponseWriter) (response, bool) {
 	for {
 		if found, ok := w.(response); ok {

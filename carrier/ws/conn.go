@@ -13,8 +13,8 @@ import (
 	"github.com/backdial/backdial/carrier"
 )
 
-// controlWait bounds how long a close frame waits for room in the send buffer
-// of a connection whose peer does not read.
+// controlWait bounds how long a close frame waits for room in the send buffer if the peer
+// does not read.
 const controlWait = time.Second
 
 var (
@@ -25,11 +25,11 @@ var (
 // A conn is a WebSocket connection after its handshake.
 type conn struct {
 	noDeadlines
-	raw      net.Conn // closing it never waits
-	net      net.Conn // what frames are on: raw, or TLS over it
+	raw      net.Conn // the socket; closing it never waits
+	net      net.Conn // carries the frames: raw, or TLS over it
 	protocol string
 	closed   atomic.Bool
-	tooLarge atomic.Bool // a message was
+	tooLarge atomic.Bool // a message was too large
 
 	w writer
 	r reader
@@ -37,11 +37,11 @@ type conn struct {
 	// For the goroutine that reads.
 	readErr  error // the first, and from then on the only one
 	messages bool  // NextMessage has been called
-	whole    whole // a message that came in pieces
+	whole    whole // a message that arrived in pieces
 }
 
-// newConn returns the connection of a client or a server. early is what has been read
-// from inner already.
+// newConn returns the connection of a client or a server. early has been read from inner
+// already.
 func newConn(inner, raw net.Conn, protocol string, isClient bool, early []byte) *conn {
 	return &conn{
 		raw:      raw,
@@ -78,7 +78,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, c.keepErr(err)
 }
 
-// unreadable returns why nothing can be read any more, or nil.
+// unreadable returns why nothing more can be read, or nil.
 func (c *conn) unreadable() error {
 	if c.closed.Load() {
 		return fmt.Errorf("ws: read: %w", net.ErrClosed)
@@ -86,8 +86,8 @@ func (c *conn) unreadable() error {
 	return c.readErr
 }
 
-// keepErr notes that reading has failed with err, if it has, tells the peer if it is to
-// blame, and returns what the caller is told.
+// keepErr handles an error of reading: it keeps err, tells the peer if the peer is to
+// blame, and returns the error for the caller.
 func (c *conn) keepErr(err error) error {
 	if err == nil {
 		return nil
@@ -119,7 +119,7 @@ func (c *conn) WriteMessages(messages ...[]byte) error {
 	return c.writeErr(c.w.write(messages...))
 }
 
-// writeErr is what the caller is told of err.
+// writeErr returns the error for the caller of a write that failed with err.
 func (c *conn) writeErr(err error) error {
 	if err == nil {
 		return nil
@@ -130,8 +130,8 @@ func (c *conn) writeErr(err error) error {
 	return fmt.Errorf("ws: write: %w", err)
 }
 
-// CloseWrite sends a close frame, without waiting for the peer's. It fails if
-// the peer reads so little that there is no room to send one for a second.
+// CloseWrite sends a close frame, without waiting for the peer's. It fails if the peer
+// reads so little that for a second there is no room for one.
 func (c *conn) CloseWrite() error {
 	status := websocket.CloseNormalClosure
 	if c.tooLarge.Load() {
@@ -147,9 +147,8 @@ func (c *conn) CloseWrite() error {
 	return fmt.Errorf("ws: close write: %w", err)
 }
 
-// Close cuts the connection. What was written before CloseWrite still reaches
-// a peer that sends nothing more: TCP discards it if data arrives that nobody
-// will read.
+// Close cuts the connection. What was written before CloseWrite still reaches the peer,
+// unless the peer sends more: TCP discards it if data arrives that nobody will read.
 func (c *conn) Close() error {
 	if c.closed.Swap(true) {
 		return nil
@@ -157,7 +156,7 @@ func (c *conn) Close() error {
 	return c.raw.Close()
 }
 
-// noDeadlines are the methods of a connection that has none.
+// noDeadlines has the deadline methods of a connection without deadlines.
 type noDeadlines struct{}
 
 var errNoDeadline = fmt.Errorf("ws: %w", os.ErrNoDeadline)
@@ -166,8 +165,8 @@ var errNoDeadline = fmt.Errorf("ws: %w", os.ErrNoDeadline)
 // behind. Its error matches [os.ErrNoDeadline].
 func (noDeadlines) SetDeadline(time.Time) error { return errNoDeadline }
 
-// SetReadDeadline is not supported, as SetDeadline.
+// SetReadDeadline is not supported, like SetDeadline.
 func (noDeadlines) SetReadDeadline(time.Time) error { return errNoDeadline }
 
-// SetWriteDeadline is not supported, as SetDeadline.
+// SetWriteDeadline is not supported, like SetDeadline.
 func (noDeadlines) SetWriteDeadline(time.Time) error { return errNoDeadline }

@@ -194,7 +194,7 @@ func protocolViolation(t *testing.T, options ...ws.Option) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "ws: read: protocol violation: reserved bits are set, of an extension that was not negotiated"
+	want := "ws: read: protocol violation: reserved bits are set, but no extension was negotiated"
 	if len(options) > 0 {
 		want = "ws: read: websocket: RSV1 set, RSV2 set, RSV3 set"
 	}

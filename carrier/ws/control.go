@@ -12,9 +12,9 @@ import (
 
 var errText = &refusal{websocket.CloseUnsupportedData, errors.New("peer sent a text message")}
 
-// nextFrame goes on to the next frame of a message, and does what control frames want
-// on the way. Its error is [io.EOF] if the peer has ended what it sends on purpose, and
-// not in the middle of a message.
+// nextFrame moves to the next frame of a message, and handles control frames on the way.
+// Its error is [io.EOF] if the peer has ended what it sends on purpose, but not in the
+// middle of a message.
 func (c *conn) nextFrame() error {
 	for {
 		h, err := c.r.header()
@@ -34,7 +34,7 @@ func (c *conn) nextFrame() error {
 	}
 }
 
-// control does what a control frame wants whose header has been taken.
+// control handles a control frame whose header has been taken.
 func (c *conn) control(op opcode) error {
 	payload, err := c.r.controlPayload()
 	if err != nil {
@@ -49,7 +49,7 @@ func (c *conn) control(op opcode) error {
 	return nil
 }
 
-// peerCloses returns the error that reading ends with after a close frame.
+// peerCloses returns the final error of reading after a close frame.
 func (c *conn) peerCloses(payload []byte) error {
 	status, reason, err := parseClose(payload)
 	if err != nil {
@@ -59,28 +59,28 @@ func (c *conn) peerCloses(payload []byte) error {
 		c.w.sendClose(status, "")
 		return peerClosed(status, reason)
 	}
-	// CloseWrite answers, once this end is done too: nothing can be sent after a
-	// close frame.
+	// CloseWrite answers, when this end is done too: nothing can be sent after a close
+	// frame.
 	if !c.r.fin {
 		return peerClosed(status, reason)
 	}
 	return io.EOF
 }
 
-// tell tells the peer why this end fails the connection, if it does. As there is nothing
-// more to read, it may wait for room, a second at most.
+// tell tells the peer why this end fails the connection, if it does. Nothing more is
+// read, so it may wait for room, for at most a second.
 func (c *conn) tell(err error) {
 	if refusal, ok := errors.AsType[*refusal](err); ok {
 		c.w.sendClose(refusal.status, refusal.Error())
 	}
 }
 
-// onPurpose reports whether a close frame's status says that all is well.
+// onPurpose reports whether a close frame's status is an orderly end.
 func onPurpose(status int) bool {
 	return status == websocket.CloseNormalClosure || status == websocket.CloseGoingAway
 }
 
-// peerClosed is the error of what the peer did not end on purpose.
+// peerClosed is the error if the peer closed with any other status.
 func peerClosed(status int, reason string) error {
 	return fmt.Errorf("peer closed with status %d %s", status, redact.Quote(reason))
 }

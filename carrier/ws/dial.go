@@ -19,12 +19,12 @@ import (
 	"github.com/backdial/backdial/redact"
 )
 
-// Dial connects to a URL with the scheme ws or http, or over TLS with wss or
-// https. A user name and password in it become a Basic Authorization header,
-// unless r.Header has an Authorization. Redirects are not followed.
+// Dial connects to a URL with the scheme ws or http, or over TLS with wss or https. A
+// user name and password in it become a Basic Authorization header, unless r.Header has
+// an Authorization. Dial does not follow redirects.
 //
-// Errors keep their cause, such as an x509 error or that of ctx, and show
-// neither the URL's user, password and query nor r.Header.
+// Errors keep their cause, such as an x509 error or ctx's error. They never show the
+// URL's user, password and query, or r.Header.
 func (c *Carrier) Dial(ctx context.Context, r *carrier.Request) (carrier.Conn, error) {
 	conn, err := c.dial(ctx, r)
 	if err != nil {
@@ -55,13 +55,13 @@ func (c *Carrier) dial(ctx context.Context, r *carrier.Request) (carrier.Conn, e
 		NetDialTLSContext: h.connectTLS,
 		ReadBufferSize:    readBuffer,
 		WriteBufferSize:   writeBuffer,
-		WriteBufferPool:   c.buffers, // of which a handshake takes none
+		WriteBufferPool:   c.buffers, // a handshake takes none from it
 		Subprotocols:      r.Protocols,
 	}
 	ws, answer, err := dialer.DialContext(ctx, target.String(), requestHeader(r))
 	inTime := h.end()
 	if deadline, ok := ctx.Deadline(); err != nil && ok && !time.Now().Before(deadline) {
-		<-ctx.Done() // the connection has the same deadline, and may be first
+		<-ctx.Done() // the connection has the same deadline, and may notice first
 	}
 	switch {
 	case errors.Is(err, websocket.ErrBadHandshake):
@@ -83,7 +83,7 @@ func (c *Carrier) dial(ctx context.Context, r *carrier.Request) (carrier.Conn, e
 	return prompted(newConn(h.carries(), h.conn.Conn, ws.Subprotocol(), true, h.head.rest)), nil
 }
 
-// dialTimeout returns what bounds a handshake besides ctx, or no more than 0.
+// dialTimeout returns the limit for a handshake beside ctx. 0 or less means none.
 func (c *Carrier) dialTimeout(ctx context.Context) time.Duration {
 	if _, bounded := ctx.Deadline(); bounded {
 		return c.handshakeTimeout
@@ -91,7 +91,7 @@ func (c *Carrier) dialTimeout(ctx context.Context) time.Duration {
 	return cmp.Or(c.handshakeTimeout, defaultHandshakeTimeout)
 }
 
-// target returns u as the WebSocket library wants it.
+// target returns u in the form that the WebSocket library needs.
 func target(u *url.URL) (*url.URL, error) {
 	schemes := map[string]string{"ws": "ws", "http": "ws", "wss": "wss", "https": "wss"}
 	scheme, ok := schemes[u.Scheme]
@@ -106,7 +106,7 @@ func target(u *url.URL) (*url.URL, error) {
 	return &t, nil
 }
 
-// requestHeader returns what is sent in addition to the handshake's own header.
+// requestHeader returns what is sent beside the handshake's own header.
 func requestHeader(r *carrier.Request) http.Header {
 	if r.URL.User == nil || r.Header.Get("Authorization") != "" {
 		return r.Header
@@ -124,8 +124,8 @@ func basicAuth(user *url.Userinfo) string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user.Username()+":"+password))
 }
 
-// http1 returns a copy of config that offers HTTP/1.1 alone: an HTTP/2
-// connection cannot be upgraded.
+// http1 returns a copy of config that offers only HTTP/1.1: an HTTP/2 connection cannot
+// be upgraded.
 func http1(config *tls.Config) *tls.Config {
 	c := config.Clone()
 	if c == nil {
@@ -135,9 +135,9 @@ func http1(config *tls.Config) *tls.Config {
 	return c
 }
 
-// rejected returns the error for an answer that makes no connection.
+// rejected returns the error for an answer without a connection.
 func rejected(answer *http.Response) error {
-	// At most 1 KiB, which the WebSocket library has read already.
+	// At most 1 KiB, which the WebSocket library has already read.
 	body, _ := io.ReadAll(answer.Body)
 	err := &carrier.RejectedError{
 		StatusCode: answer.StatusCode,

@@ -12,7 +12,7 @@ import (
 
 // The frames of RFC 6455, section 5.2.
 
-// An opcode says what a frame is.
+// An opcode is the type of a frame.
 type opcode byte
 
 const (
@@ -27,18 +27,18 @@ const (
 func (op opcode) isControl() bool { return op >= opClose }
 
 const (
-	finBit       = 0x80 // of the first byte
+	finBit       = 0x80 // in the first byte
 	reservedBits = 0x70
-	maskBit      = 0x80 // of the second
+	maskBit      = 0x80 // in the second byte
 
 	maxHeader  = 14
-	maxControl = 125 // bytes of a control frame's payload
+	maxControl = 125 // payload of a control frame, in bytes
 )
 
-// A header is what a frame begins with.
+// A header is the header of a frame.
 type header struct {
 	op     opcode
-	fin    bool // the message's last frame
+	fin    bool // the last frame of the message
 	masked bool
 	key    uint32 // see mask
 	length int64
@@ -67,7 +67,7 @@ func appendHeader(b []byte, h header) []byte {
 	return b
 }
 
-// headerSize returns the size of a header, of which second is the second byte.
+// headerSize returns the size of the header with the given second byte.
 func headerSize(second byte) int {
 	size := 2
 	switch second &^ maskBit {
@@ -82,12 +82,12 @@ func headerSize(second byte) int {
 	return size
 }
 
-// checkStart returns what is wrong with a header that begins with two bytes,
-// wherever it is found.
+// checkStart returns what is wrong with a header that begins with these two bytes,
+// regardless of the frames before it.
 func checkStart(first, second byte) error {
 	op := opcode(first & 0x0f)
 	if first&reservedBits != 0 {
-		return violation("reserved bits are set, of an extension that was not negotiated")
+		return violation("reserved bits are set, but no extension was negotiated")
 	}
 	switch op {
 	case opContinuation, opText, opBinary:
@@ -105,7 +105,7 @@ func checkStart(first, second byte) error {
 	return nil
 }
 
-// parseHeader returns the header that is in b, all of it.
+// parseHeader parses the complete header in b.
 func parseHeader(b []byte) (header, error) {
 	h := header{
 		op:     opcode(b[0] & 0x0f),
@@ -113,7 +113,7 @@ func parseHeader(b []byte) (header, error) {
 		masked: b[1]&maskBit != 0,
 		length: int64(b[1] &^ maskBit),
 	}
-	shortest := int64(0) // length that needs so many bytes
+	shortest := int64(0) // the least length that needs so many bytes
 	switch h.length {
 	case 126:
 		h.length, shortest = int64(binary.BigEndian.Uint16(b[2:])), 126
@@ -132,8 +132,8 @@ func parseHeader(b []byte) (header, error) {
 	return h, nil
 }
 
-// A refusal is why this end fails the connection (section 7.1.7). The peer is told
-// with a close frame.
+// A refusal is why this end fails the connection (section 7.1.7). A close frame tells the
+// peer.
 type refusal struct {
 	status int
 	err    error
@@ -142,12 +142,12 @@ type refusal struct {
 func (r *refusal) Error() string { return r.err.Error() }
 func (r *refusal) Unwrap() error { return r.err }
 
-// violation returns the refusal of a peer that broke the protocol.
+// violation returns the refusal for a peer that broke the protocol.
 func violation(format string, args ...any) error {
 	return &refusal{websocket.CloseProtocolError, fmt.Errorf("protocol violation: "+format, args...)}
 }
 
-// appendClose appends what a close frame says (section 5.5.1).
+// appendClose appends the payload of a close frame (section 5.5.1).
 func appendClose(b []byte, status int, reason string) []byte {
 	if status == websocket.CloseNoStatusReceived {
 		return b
@@ -158,7 +158,7 @@ func appendClose(b []byte, status int, reason string) []byte {
 
 var errReason = errors.New("protocol violation: the reason in a close frame is not UTF-8")
 
-// parseClose returns what a close frame says.
+// parseClose parses the payload of a close frame.
 func parseClose(payload []byte) (status int, reason string, err error) {
 	switch len(payload) {
 	case 0:
@@ -176,8 +176,8 @@ func parseClose(payload []byte) (status int, reason string, err error) {
 	return status, reason, nil
 }
 
-// isSendable reports whether a close frame may have a status: those that IANA has
-// registered for it, and those of libraries and applications (section 7.4).
+// isSendable reports whether a close frame may have the given status: IANA has registered
+// it for that, or it is for libraries and applications (section 7.4).
 func isSendable(status int) bool {
 	return 1000 <= status && status <= 1003 || 1007 <= status && status <= 1014 || 3000 <= status && status <= 4999
 }

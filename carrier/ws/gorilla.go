@@ -14,12 +14,12 @@ import (
 )
 
 const (
-	// A client writes one frame per buffer, masked in place. Multiplexers
-	// write up to 64 KiB at once.
+	// A client writes one frame per buffer, masked in place. Multiplexers write up to 64
+	// KiB at once.
 	writeBuffer = 64 << 10
 
-	// Reads larger than the buffer bypass it, so it only has to be large
-	// enough to make frame headers cheap.
+	// Larger reads bypass the buffer, so it need only be large enough to make frame
+	// headers cheap.
 	readBuffer = 4 << 10
 )
 
@@ -28,8 +28,8 @@ var (
 	_ carrier.CloseWriter = (*gorillaConn)(nil)
 )
 
-// A gorillaConn is a WebSocket connection whose frames are the library's business. See
-// [WithGorillaFraming].
+// gorillaConn is a WebSocket connection on which the library reads and writes the frames.
+// See [WithGorillaFraming].
 type gorillaConn struct {
 	noDeadlines
 	ws     *websocket.Conn
@@ -39,7 +39,7 @@ type gorillaConn struct {
 	// For the goroutine that reads.
 	message io.Reader // nil between messages
 	readErr error     // the first, and from then on the only one
-	whole   *whole    // what NextMessage has read; nil before the first call
+	whole   *whole    // the message of NextMessage; nil before its first call
 }
 
 func newGorillaConn(ws *websocket.Conn, raw net.Conn) *gorillaConn {
@@ -47,8 +47,8 @@ func newGorillaConn(ws *websocket.Conn, raw net.Conn) *gorillaConn {
 		if !onPurpose(status) {
 			sendClose(ws, status)
 		}
-		// Otherwise CloseWrite answers, once this end is done too: nothing
-		// can be sent after a close frame.
+		// CloseWrite answers otherwise, when this end is done too: nothing can be sent
+		// after a close frame.
 		return nil
 	})
 	return &gorillaConn{ws: ws, raw: raw}
@@ -77,8 +77,7 @@ func (c *gorillaConn) Read(p []byte) (int, error) {
 	return n, c.keepErr(err)
 }
 
-// keepErr notes that reading has failed with err, if it has, and returns what the
-// caller is told.
+// keepErr keeps err, the error of reading, and returns the error for the caller.
 func (c *gorillaConn) keepErr(err error) error {
 	switch {
 	case err == nil, err == io.EOF:
@@ -91,7 +90,7 @@ func (c *gorillaConn) keepErr(err error) error {
 	return err
 }
 
-// read reads from the current message, or from the next one that is not empty.
+// read reads from the current message, or from the next non-empty one.
 func (c *gorillaConn) read(p []byte) (int, error) {
 	for {
 		if c.message == nil {
@@ -128,7 +127,7 @@ func (c *gorillaConn) nextMessage() error {
 	return nil
 }
 
-// cause returns err, or a clearer one, that does not match io.EOF.
+// cause returns err, or a clearer error, which does not match io.EOF.
 func cause(err error) error {
 	if closed, ok := errors.AsType[*websocket.CloseError](err); ok && closed.Code != websocket.CloseAbnormalClosure {
 		return peerClosed(closed.Code, closed.Text)
@@ -154,8 +153,8 @@ func (c *gorillaConn) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// CloseWrite sends a close frame, without waiting for the peer's. It fails if
-// the peer reads so little that there is no room to send one for a second.
+// CloseWrite sends a close frame, without waiting for the peer's. It fails if the peer
+// reads so little that for a second there is no room for one.
 func (c *gorillaConn) CloseWrite() error {
 	err := sendClose(c.ws, websocket.CloseNormalClosure)
 	if err == nil || errors.Is(err, websocket.ErrCloseSent) {
@@ -167,9 +166,8 @@ func (c *gorillaConn) CloseWrite() error {
 	return fmt.Errorf("ws: close write: %w", err)
 }
 
-// Close cuts the connection. What was written before CloseWrite still reaches
-// a peer that sends nothing more: TCP discards it if data arrives that nobody
-// will read.
+// Close cuts the connection. What was written before CloseWrite still reaches the peer,
+// unless the peer sends more: TCP discards it if data arrives that nobody will read.
 func (c *gorillaConn) Close() error {
 	if c.closed.Swap(true) {
 		return nil
@@ -177,8 +175,8 @@ func (c *gorillaConn) Close() error {
 	return c.raw.Close()
 }
 
-// NextMessage implements [carrier.MessageConn]. The library does not tell how long a
-// message is before its end, so it returns when the message has arrived whole.
+// NextMessage implements [carrier.MessageConn]. The library does not know the size of a
+// message before its end, so NextMessage returns when the whole message has arrived.
 func (c *gorillaConn) NextMessage(limit int) (size int, err error) {
 	if c.closed.Load() {
 		return 0, fmt.Errorf("ws: read: %w", net.ErrClosed)

@@ -9,23 +9,23 @@ import (
 	"net/url"
 )
 
-// maxHandshake bounds the bytes that a server and a proxy may send before
-// there is a connection: certificates and response headers. Servers limit
-// request headers to 8 KiB up to 1 MiB; what they answer is shorter.
+// maxHandshake bounds the bytes that a server and a proxy may send before the connection
+// exists: certificates and response headers. Servers limit request headers to between 8
+// KiB and 1 MiB; their answers are shorter.
 const maxHandshake = 128 << 10
 
 var errEndless = fmt.Errorf("server sent more than %d KiB without completing the handshake", maxHandshake>>10)
 
-// A handshake is one Dial's way to a connection.
+// A handshake is the state of one Dial.
 type handshake struct {
 	proxy  *url.URL // nil: none
 	tls    *tls.Config
-	server string // the name that its certificate has to have
+	server string // the name that its certificate must have
 
-	conn      *limitedConn // nil before there is one
+	conn      *limitedConn // nil before the TCP connection exists
 	connected bool         // to the server, through the proxy if there is one
 	stop      func() bool
-	head      *headConn // what the server's answer is read from; nil before that
+	head      *headConn // the server's answer is read from it; nil before that
 }
 
 // connect connects to addr, through the proxy if there is one.
@@ -57,7 +57,7 @@ func (h *handshake) connectTLS(ctx context.Context, network, addr string) (net.C
 	return h.head, nil
 }
 
-// shakeHands performs the TLS handshake, and tells those who trace it.
+// shakeHands performs the TLS handshake, and calls the trace of ctx.
 func shakeHands(ctx context.Context, conn *tls.Conn) error {
 	trace := httptrace.ContextClientTrace(ctx)
 	if trace != nil && trace.TLSHandshakeStart != nil {
@@ -83,8 +83,8 @@ func (h *handshake) reach(ctx context.Context, network, addr string) (net.Conn, 
 	return conn, err
 }
 
-// dialTCP connects to addr. The connection closes when ctx ends before
-// [handshake.end] is called.
+// dialTCP connects to addr. The connection is closed if ctx ends before the call of
+// [handshake.end].
 func (h *handshake) dialTCP(ctx context.Context, network, addr string) (net.Conn, error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, network, addr)
@@ -96,8 +96,8 @@ func (h *handshake) dialTCP(ctx context.Context, network, addr string) (net.Conn
 	return h.conn, nil
 }
 
-// end lifts the limits of the handshake. It reports whether ctx has let the
-// connection live so far.
+// end lifts the limits of the handshake. It reports whether the connection is still open,
+// which the end of ctx closes.
 func (h *handshake) end() bool {
 	if h.conn == nil {
 		return false
@@ -106,8 +106,7 @@ func (h *handshake) end() bool {
 	return h.stop()
 }
 
-// carries returns the connection that has become one to the server, when its limits
-// have been lifted.
+// carries returns the connection to the server, when its limits have been lifted.
 func (h *handshake) carries() net.Conn {
 	if h.head.Conn == h.conn {
 		return h.conn.Conn
@@ -117,11 +116,11 @@ func (h *handshake) carries() net.Conn {
 
 const unlimited = -1
 
-// A limitedConn is a connection of which at most left bytes can be read. The
-// goroutine that dials is the only one that reads until the limit is lifted.
+// A limitedConn is a connection from which at most left bytes can be read. Until the
+// limit is lifted, only the goroutine that dials reads.
 type limitedConn struct {
 	net.Conn
-	left int // unlimited once the handshake is over
+	left int // unlimited after the handshake
 }
 
 func (c *limitedConn) Read(p []byte) (int, error) {

@@ -5,15 +5,15 @@ import (
 	"net"
 )
 
-// A headConn is a connection to a server that is going to answer a handshake. Its reader
-// has a buffer, and would take what follows the answer into it. So a Read gives nothing
-// beyond the blank line that ends the answer's header; whoever reads on, because there
-// is a body, gets the rest.
+// A headConn is a connection to a server that is about to answer a handshake. The
+// answer's reader is buffered, and would also take what follows the answer. So a Read
+// stops at the blank line that ends the answer's header. Later Reads, for instance of a
+// body, return the rest.
 type headConn struct {
 	net.Conn
 	last [2]byte // of the header so far
 	over bool    // the header is complete
-	rest []byte  // what has been read after it
+	rest []byte  // read after the header
 }
 
 func (c *headConn) Read(p []byte) (int, error) {

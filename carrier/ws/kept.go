@@ -1,18 +1,18 @@
 package ws
 
-// What there was no room for at once is kept, as frames.
+// What finds no room at once is kept, as frames.
 
 // A prompter writes without waiting, and returns how much it has written.
 type prompter interface {
 	write(pieces [][]byte) (n int, err error)
 }
 
-// try writes messages as far as there is room at once, and keeps the rest.
+// try writes as much of messages as there is room for at once, and keeps the rest.
 func (w *writer) try(p prompter, messages [][]byte) (kept bool, err error) {
 	o := newOutput(w.conn, w.masks, messages)
 	select {
 	case w.turn <- struct{}{}:
-	default: // somebody writes something else, or waits to
+	default: // another goroutine writes, or waits to
 		return true, w.keep(o, messages)
 	}
 	if !o.holds(messages) || w.keeps() {
@@ -22,7 +22,7 @@ func (w *writer) try(p prompter, messages [][]byte) (kept bool, err error) {
 	err = w.begin(o)
 	for _, m := range messages {
 		if err == nil && len(m) > 0 {
-			err = o.frame(opBinary, m) // which holds it
+			err = o.frame(opBinary, m) // the output has room for it
 		}
 	}
 	n := 0
@@ -39,13 +39,13 @@ func (w *writer) try(p prompter, messages [][]byte) (kept bool, err error) {
 	return kept, err
 }
 
-// keep keeps all of messages. o is theirs.
+// keep keeps all of messages, in o, which has been made for them.
 func (w *writer) keep(o *output, messages [][]byte) error {
 	o.gathers = false
 	o.grow(occupied(messages, false))
 	for _, m := range messages {
 		if len(m) > 0 {
-			o.frame(opBinary, m) // for which there is room
+			o.frame(opBinary, m) // the output has room for it
 		}
 	}
 	w.mu.Lock()
@@ -54,19 +54,20 @@ func (w *writer) keep(o *output, messages [][]byte) error {
 	return w.err
 }
 
-// holds reports whether there is room for the frames of messages, and a pong.
+// holds reports whether o has room for the frames of messages, and a pong.
 func (o *output) holds(messages [][]byte) bool {
 	return cap(o.buf)-occupied(messages, o.gathers) >= maxHeader+maxControl+maxHeader && 2*len(messages)+3 <= maxPieces
 }
 
-// rest returns what is left of o, which is gathered, when the first n bytes are on the
-// wire: nil if that is all. Nothing of it is anybody else's. o is the rest, or free.
+// rest returns what is left of o, whose frames have been gathered, when the first n bytes
+// have been written, or nil if nothing is left. The result shares no memory with a
+// caller. o becomes the result, or is freed.
 func (o *output) rest(n int) *output {
 	total := 0
 	for _, p := range o.pieces {
 		total += len(p)
 	}
-	if n < total && total == len(o.buf) { // all of it is there
+	if n < total && total == len(o.buf) { // all of it is in buf
 		clear(o.array[:])
 		o.pieces, o.left = o.array[:0], n
 		return o
@@ -85,14 +86,14 @@ func (o *output) rest(n int) *output {
 	return r
 }
 
-// grow makes room for so many bytes, while nothing is gathered.
+// grow makes room for size more bytes, before anything is gathered.
 func (o *output) grow(size int) {
 	if size += maxHeader; size > cap(o.buf) {
 		o.buf = make([]byte, 0, size)
 	}
 }
 
-// keeps reports whether something is kept.
+// keeps reports whether anything is kept.
 func (w *writer) keeps() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -8,22 +8,22 @@ import (
 	"sync"
 )
 
-// Clients mask what they send (RFC 6455, section 5.3). A key is its four bytes in
-// little-endian order, so that the first is the lowest.
+// Clients mask what they send (RFC 6455, section 5.3). A key is the number whose bytes in
+// little-endian order are the key's four bytes, so the first one is the lowest.
 
 const (
-	// patternSize is how many bytes a key is repeated over, a multiple of its size.
+	// patternSize is how many bytes a repeated key covers, a multiple of its size.
 	patternSize = 4 << 10
 
-	// minPattern is how many bytes are worth a pattern.
+	// minPattern is the size from which on a pattern pays.
 	minPattern = 2 << 10
 )
 
-// Patterns that keys are repeated in.
+// patterns pools memory for repeated keys.
 var patterns = sync.Pool{New: func() any { return new([patternSize]byte) }}
 
-// mask sets dst to src, masked or unmasked with key. It returns the key for what
-// follows. dst may be src.
+// mask sets dst to src, masked or unmasked with key. It returns the key for the bytes
+// that follow. dst may be src.
 func mask(dst, src []byte, key uint32) uint32 {
 	next := bits.RotateLeft32(key, -8*(len(src)%4))
 	if len(src) >= minPattern {
@@ -47,8 +47,8 @@ func maskWords(dst, src []byte, key uint32) {
 	}
 }
 
-// maskPattern is mask for many bytes: the processor's widest registers take the
-// repeated key.
+// maskPattern is mask for many bytes: the processor's widest registers take the repeated
+// key.
 func maskPattern(dst, src []byte, key uint32) {
 	p := patterns.Get().(*[patternSize]byte)
 	binary.LittleEndian.PutUint32(p[:], key)
@@ -62,12 +62,13 @@ func maskPattern(dst, src []byte, key uint32) {
 	patterns.Put(p)
 }
 
-// maskKeys hands out keys. Whoever chooses what is sent must not know them before
-// (section 10.3), nor learn the next ones from those that he sees, so they come from
-// the system's generator. A few at a time, because asking it may be a system call.
+// maskKeys hands out keys. An attacker who chooses the payload must not know them in
+// advance (section 10.3), nor deduce later keys from those he sees, so they come from the
+// system's generator. It fetches several at a time, because each fetch may be a system
+// call.
 type maskKeys struct {
 	random [64]byte
-	left   int // of random, at its end
+	left   int // how much of random is unused, at its end
 }
 
 func (k *maskKeys) next() uint32 {

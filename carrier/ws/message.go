@@ -8,11 +8,10 @@ import (
 	"github.com/backdial/backdial/carrier"
 )
 
-// NextMessage implements [carrier.MessageConn]. If the message comes in one frame, as
-// nearly all do, it returns with the frame's header, and Read reads from the network.
-// Otherwise it returns when the message has arrived whole. After a message that is too
-// large, whoever set the limit may write what he has to say about it, and CloseWrite
-// says it with the status 1009.
+// NextMessage implements [carrier.MessageConn]. If the message is a single frame, as
+// almost all are, it returns after the frame's header, and Read reads from the network.
+// Otherwise it returns when the whole message has arrived. After a message that is too
+// large, the caller may still write its reason, and CloseWrite sends the status 1009.
 func (c *conn) NextMessage(limit int) (size int, err error) {
 	if err := c.unreadable(); err != nil {
 		return 0, err
@@ -43,7 +42,7 @@ func (c *conn) nextMessage(limit int) (size int, err error) {
 	return len(c.whole.rest), err
 }
 
-// dropMessage reads what is left of the current message.
+// dropMessage discards what is left of the current message.
 func (c *conn) dropMessage() error {
 	if c.r.left == 0 && c.r.fin {
 		return nil

@@ -11,20 +11,18 @@ import (
 // An Option changes a setting of a [Carrier].
 type Option func(*Carrier)
 
-// WithProxy sets the function that chooses the proxy of a Dial. The request it
-// is given has an http or https URL. It returns the proxy's URL, whose scheme
-// is http or https (the CONNECT method) or socks5, or nil for none; the proxy
-// resolves the server's host name. The default is
-// [http.ProxyFromEnvironment]; a nil proxy means that no proxy is used.
+// WithProxy sets the function that chooses the proxy of a Dial. It gets a request with an
+// http or https URL. It returns the proxy's URL, whose scheme is http or https (the
+// CONNECT method) or socks5, or nil for no proxy. The proxy resolves the server's host
+// name. The default is [http.ProxyFromEnvironment]; a nil function means no proxy.
 func WithProxy(proxy func(*http.Request) (*url.URL, error)) Option {
 	return func(c *Carrier) { c.proxy = proxy }
 }
 
-// WithCheckOrigin sets the function that decides whether Upgrade accepts a
-// request, going by its Origin header, which browsers send. If it reports
-// false the request is answered with status 403. The default, which nil means
-// as well, accepts requests without an Origin, and those whose Origin has the
-// host that the request is for.
+// WithCheckOrigin sets the function that decides whether Upgrade accepts a request, by
+// its Origin header, which browsers send. If it returns false, Upgrade answers with
+// status 403. The default, also for nil, accepts requests without an Origin, and those
+// whose Origin has the host that the request is for.
 func WithCheckOrigin(check func(*http.Request) bool) Option {
 	if check == nil {
 		check = origin.Same
@@ -32,21 +30,19 @@ func WithCheckOrigin(check func(*http.Request) bool) Option {
 	return func(c *Carrier) { c.checkOrigin = check }
 }
 
-// WithHandshakeTimeout bounds how long Dial takes, in addition to its context,
-// and how long Upgrade waits for the client to take the answer. 0 means the
-// default, which is 10 s, but for a Dial whose context has a deadline of its
-// own nothing more; negative means no bound.
+// WithHandshakeTimeout bounds how long Dial takes, in addition to its context, and how
+// long Upgrade waits for the client to take the answer. 0 means the default: 10 s, or no
+// bound for a Dial whose context has a deadline. Negative means no bound.
 func WithHandshakeTimeout(d time.Duration) Option {
 	return func(c *Carrier) { c.handshakeTimeout = d }
 }
 
-// WithGorillaFraming has the frames of connections read and written by
-// github.com/gorilla/websocket, as the handshake is, instead of by this
-// package. A peer cannot tell, but for messages of more than 64 KiB, which
-// clients send in several frames, and for a few mistakes that are let pass. It
-// copies more, a connection holds more memory, a blocked Write holds up the
-// answers to pings and for a second also reading, and NextMessage waits for the
-// whole of a message. It is there in case the default turns out to be at fault.
+// WithGorillaFraming makes github.com/gorilla/websocket read and write the frames of
+// connections, as it does the handshake. By default this package does. A peer sees no
+// difference, except that clients send messages of more than 64 KiB in several frames,
+// and that a few violations pass. It copies more, a connection uses more memory, a
+// blocked Write delays the answers to pings and for a second also reading, and
+// NextMessage waits for the whole message. It is there in case the default has a bug.
 func WithGorillaFraming() Option {
 	return func(c *Carrier) { c.gorilla = true }
 }

@@ -6,48 +6,46 @@ import (
 )
 
 const (
-	// smallWrite is how long a message is that is copied rather than written with a
-	// system call that gathers.
+	// smallWrite is the size up to which a message is copied. A larger one is written with
+	// a system call that gathers pieces.
 	smallWrite = 4 << 10
 
-	// largeWrite is what is masked or copied for one system call at most. A
-	// multiplexer writes 64 KiB at once, and a little that goes with it.
+	// largeWrite is how much is masked or copied for one system call, at most. A
+	// multiplexer writes 64 KiB and a few headers at once.
 	largeWrite = 72 << 10
 
-	// beside is room for a pong and two headers beside smallWrite bytes.
+	// beside is room for a pong and two headers, in addition to smallWrite bytes.
 	beside = 3*maxHeader + maxControl
 
-	// maxPieces is how many pieces of memory one system call gathers at most.
+	// maxPieces is how many pieces of memory one system call gathers, at most.
 	maxPieces = 64
 )
 
-// An output gathers frames and writes them, if it can in one system call. It is in
-// use during a write only.
+// An output gathers frames and writes them, with one system call if it can. It is in use
+// only during a write.
 type output struct {
 	conn  net.Conn
 	masks bool
 
-	// gathers says that conn can take what is not in one piece, and does not need to
-	// have it masked.
+	// gathers says that conn can write several pieces at once, and needs no masking.
 	gathers bool
 
-	buf    []byte // headers, and payload that is masked or copied; never grows
-	taken  int    // of buf, by pieces
-	left   int    // of buf, on the wire
+	buf    []byte // headers, and masked or copied payload; never grows
+	taken  int    // how much of buf is in pieces
+	left   int    // how much of buf has been written
 	pieces net.Buffers
-	array  [maxPieces][]byte // that pieces are in
+	array  [maxPieces][]byte // memory for pieces
 
 	keys maskKeys
 }
 
-// Outputs of either size. They keep no more than what they are for: an idle
-// connection has none.
+// Pools of outputs of either size. An idle connection holds none.
 var (
 	smallOutputs = sync.Pool{New: func() any { return &output{buf: make([]byte, 0, smallWrite+beside)} }}
 	largeOutputs = sync.Pool{New: func() any { return &output{buf: make([]byte, 0, largeWrite)} }}
 )
 
-// newOutput returns an output for messages, and a pong.
+// newOutput returns an output for messages and a pong.
 func newOutput(conn net.Conn, masks bool, messages [][]byte) *output {
 	_, isTCP := conn.(*net.TCPConn)
 	gathers := isTCP && !masks
@@ -62,7 +60,7 @@ func newOutput(conn net.Conn, masks bool, messages [][]byte) *output {
 	return o
 }
 
-// occupied is how much of buf the frames of messages take, at most.
+// occupied is how much of buf the frames of messages need, at most.
 func occupied(messages [][]byte, gathers bool) (size int) {
 	for _, m := range messages {
 		size += maxHeader
@@ -73,7 +71,7 @@ func occupied(messages [][]byte, gathers bool) (size int) {
 	return size
 }
 
-// free gives o back.
+// free returns o to its pool.
 func (o *output) free() {
 	clear(o.array[:])
 	o.conn, o.pieces, o.buf, o.taken, o.left = nil, nil, o.buf[:0], 0, 0
@@ -85,8 +83,7 @@ func (o *output) free() {
 	}
 }
 
-// frame appends a frame with the whole of a message. It writes when there is no more
-// room.
+// frame appends a frame with a whole message. It writes when the buffer is full.
 func (o *output) frame(op opcode, payload []byte) error {
 	if cap(o.buf)-len(o.buf) < maxHeader || len(o.pieces)+3 > maxPieces {
 		if err := o.flush(); err != nil {
@@ -121,7 +118,7 @@ func (o *output) frame(op opcode, payload []byte) error {
 	}
 }
 
-// flush writes what has been gathered.
+// flush writes everything gathered.
 func (o *output) flush() (err error) {
 	switch {
 	case len(o.pieces) > 0:
@@ -134,7 +131,7 @@ func (o *output) flush() (err error) {
 	return err
 }
 
-// gather makes everything pieces.
+// gather turns everything into pieces.
 func (o *output) gather() {
 	if o.taken < len(o.buf) {
 		o.pieces = append(o.pieces, o.buf[o.taken:])

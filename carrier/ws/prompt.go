@@ -12,7 +12,8 @@ import (
 	"github.com/backdial/backdial/carrier"
 )
 
-// A promptConn is a conn on a socket, which can be asked to take what it has room for.
+// promptConn is a conn on a socket that can take as much as there is room for, without
+// waiting.
 type promptConn struct {
 	*conn
 	attempt attempt
@@ -24,9 +25,9 @@ var (
 	_ carrier.PromptReader = (*promptConn)(nil)
 )
 
-// prompted returns c, as a [carrier.PromptWriter] and [carrier.PromptReader] if that is
-// possible: TLS has to wait until what it has encrypted is written, and for all of what
-// it decrypts.
+// prompted returns c, as a [carrier.PromptWriter] and [carrier.PromptReader] if possible.
+// TLS cannot be either: it must wait until it has written what it has encrypted, and for
+// all of what it decrypts.
 func prompted(c *conn) carrier.Conn {
 	tcp, ok := c.net.(*net.TCPConn)
 	if !ok {
@@ -66,7 +67,7 @@ func (c *promptConn) ReadNow(p []byte) (n int) {
 	return c.r.payloadNow(p, c.arrived.read)
 }
 
-// An arrived is a read that takes no time: of what is in a socket.
+// arrived is a read that does not wait: it reads what is in a socket.
 type arrived struct {
 	socket syscall.RawConn
 	f      func(fd uintptr) bool
@@ -84,7 +85,7 @@ func (a *arrived) init(socket syscall.RawConn) {
 			a.n, err = unix.Read(int(fd), a.p)
 		}
 		a.n = max(a.n, 0)
-		return true // whatever has become of it
+		return true // whatever the result
 	}
 	a.read = func(p []byte) int {
 		a.p, a.n = p, 0
@@ -94,7 +95,7 @@ func (a *arrived) init(socket syscall.RawConn) {
 	}
 }
 
-// An attempt is a write that takes no time: to a socket, of what there is room for.
+// attempt is a write that does not wait: it writes as much as a socket has room for.
 type attempt struct {
 	socket syscall.RawConn
 	f      func(fd uintptr) bool
@@ -109,13 +110,13 @@ func (a *attempt) init(socket syscall.RawConn) {
 	a.f = func(fd uintptr) bool {
 		a.err = unix.EINTR
 		for a.err == unix.EINTR {
-			if len(a.pieces) == 1 { // which costs less
+			if len(a.pieces) == 1 { // cheaper
 				a.n, a.err = unix.Write(int(fd), a.pieces[0])
 			} else {
 				a.n, a.err = unix.Writev(int(fd), a.pieces)
 			}
 		}
-		return true // whatever has become of it
+		return true // whatever the result
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 	"github.com/backdial/backdial/redact"
 )
 
-// proxyFor returns the proxy on the way to target, or nil.
+// proxyFor returns the proxy for target, or nil.
 func (c *Carrier) proxyFor(ctx context.Context, target *url.URL) (*url.URL, error) {
 	if c.proxy == nil {
 		return nil, nil
@@ -76,7 +76,7 @@ func (h *handshake) dialProxy(ctx context.Context, network string) (net.Conn, er
 	return secured, nil
 }
 
-// requestTunnel makes conn, which leads to a proxy, lead to addr.
+// requestTunnel makes conn, a connection to a proxy, lead to addr.
 func requestTunnel(conn net.Conn, addr string, user *url.Userinfo) error {
 	r := &http.Request{
 		Method: http.MethodConnect,
@@ -95,8 +95,7 @@ func requestTunnel(conn net.Conn, addr string, user *url.Userinfo) error {
 	if err != nil {
 		return err
 	}
-	// The body of an answer to CONNECT is the tunnel: there is nothing to
-	// read or close.
+	// The body of an answer to CONNECT is the tunnel: do not read or close it.
 	if answer.StatusCode/100 != 2 {
 		return fmt.Errorf("answered %d %s to CONNECT", answer.StatusCode, http.StatusText(answer.StatusCode))
 	}
@@ -120,8 +119,8 @@ func (h *handshake) socks5(ctx context.Context, network, addr string) (net.Conn,
 	return d.(netproxy.ContextDialer).DialContext(ctx, network, addr)
 }
 
-// proxyAddr returns the address of a proxy, with the port that its scheme
-// means if it names none.
+// proxyAddr returns the address of a proxy, with its scheme's default port if it has
+// none.
 func proxyAddr(u *url.URL) string {
 	port := u.Port()
 	if port == "" {
@@ -130,7 +129,7 @@ func proxyAddr(u *url.URL) string {
 	return net.JoinHostPort(u.Hostname(), port)
 }
 
-// A dialFunc is a dialer as the proxy package wants it.
+// dialFunc is a dialer for the proxy package.
 type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
 func (f dialFunc) Dial(network, addr string) (net.Conn, error) {

@@ -7,21 +7,21 @@ import (
 	"net"
 )
 
-// smallRead is what an idle connection holds for reading. Headers and small frames
-// pass through it; what is larger goes from the socket to whom it is for.
+// smallRead is what an idle connection holds for reading. Headers and small frames pass
+// through it; larger payloads go from the socket straight to the caller.
 const smallRead = 2 << 10
 
 // A reader takes frames off a connection, from one goroutine.
 type reader struct {
 	conn   net.Conn
-	masked bool // frames have to be
+	masked bool // frames must be masked
 
 	buf  []byte // nil before the first use
-	rest []byte // of what has been read from conn
+	rest []byte // read from conn, but not taken yet
 
-	left int64  // bytes of the current frame's payload
+	left int64  // bytes left in the current frame's payload
 	key  uint32 // for them
-	fin  bool   // the current frame is its message's last; so before the first
+	fin  bool   // the current frame is its message's last; true before the first frame
 }
 
 // peek returns the next n bytes without taking them. n is at most smallRead.
@@ -30,7 +30,7 @@ func (r *reader) peek(n int) ([]byte, error) {
 		if r.buf == nil {
 			r.buf = make([]byte, smallRead)
 		}
-		r.rest = r.buf[:copy(r.buf, r.rest)] // and no other memory while it waits
+		r.rest = r.buf[:copy(r.buf, r.rest)] // it holds no other memory while it waits
 		more, err := r.conn.Read(r.buf[len(r.rest):])
 		r.rest = r.buf[:len(r.rest)+more]
 		if err != nil && len(r.rest) < n {
@@ -40,7 +40,7 @@ func (r *reader) peek(n int) ([]byte, error) {
 	return r.rest[:n], nil
 }
 
-// cut returns err, or a clearer one that does not match io.EOF: only a close frame
+// cut returns err, or a clearer error, which does not match io.EOF: only a close frame
 // ends a connection on purpose.
 func cut(err error) error {
 	if errors.Is(err, io.EOF) {
@@ -49,8 +49,8 @@ func cut(err error) error {
 	return err
 }
 
-// header takes the header of the next frame. The payload of the one before has been
-// taken whole.
+// header takes the header of the next frame. The previous frame's payload has been taken
+// whole.
 func (r *reader) header() (header, error) {
 	b, err := r.peek(2)
 	if err != nil {
@@ -75,14 +75,15 @@ func (r *reader) header() (header, error) {
 	return h, nil
 }
 
-// check returns what is wrong with a header that begins with two bytes.
+// check returns what is wrong with a header that begins with these two bytes, after the
+// frames before it.
 func (r *reader) check(first, second byte) error {
 	if err := checkStart(first, second); err != nil {
 		return err
 	}
 	switch op := opcode(first & 0x0f); {
 	case op == opContinuation && r.fin:
-		return violation("a continuation of no message")
+		return violation("a continuation without a message")
 	case op != opContinuation && !op.isControl() && !r.fin:
 		return violation("a new message in the middle of one")
 	case r.masked && second&maskBit == 0:
@@ -93,7 +94,7 @@ func (r *reader) check(first, second byte) error {
 	return nil
 }
 
-// payload reads from the current frame, which has some left. p is not empty.
+// payload reads from the current frame, which is not at its end. p is not empty.
 func (r *reader) payload(p []byte) (n int, err error) {
 	p = p[:min(int64(len(p)), r.left)]
 	if len(r.rest) == 0 && len(p) < smallRead {
@@ -105,7 +106,7 @@ func (r *reader) payload(p []byte) (n int, err error) {
 		n = copy(p, r.rest)
 		r.rest = r.rest[n:]
 	} else if n, err = r.conn.Read(p); n > 0 {
-		err = nil // it comes again
+		err = nil // it will come again
 	}
 	if r.masked {
 		r.key = mask(p[:n], p[:n], r.key)
@@ -114,7 +115,8 @@ func (r *reader) payload(p []byte) (n int, err error) {
 	return n, cut(err)
 }
 
-// payloadNow is payload of what is there, of which read gets what is in the socket.
+// payloadNow is payload, but only of what has arrived. read returns what is in the
+// socket.
 func (r *reader) payloadNow(p []byte, read func([]byte) int) (n int) {
 	p = p[:min(int64(len(p)), r.left)]
 	if len(p) == 0 {
@@ -133,8 +135,8 @@ func (r *reader) payloadNow(p []byte, read func([]byte) int) (n int) {
 	return n
 }
 
-// controlPayload takes the payload of a control frame. It is there until the next call
-// of any method.
+// controlPayload takes the payload of a control frame. It is valid until the next call of
+// any method.
 func (r *reader) controlPayload() ([]byte, error) {
 	p, err := r.peek(int(r.left))
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/backdial/backdial/redact"
 )
 
-// Offer reports whether r asks for a WebSocket, and the subprotocols that it
+// Offer reports whether r asks for a WebSocket, and returns the subprotocols that it
 // offers.
 func (*Carrier) Offer(r *http.Request) (protocols []string, ok bool) {
 	if !websocket.IsWebSocketUpgrade(r) {
@@ -25,11 +25,11 @@ func (*Carrier) Offer(r *http.Request) (protocols []string, ok bool) {
 	return websocket.Subprotocols(r), true
 }
 
-// Upgrade makes a WebSocket of an HTTP/1.1 request. protocol is one that the
-// client offered, or "". What w.Header() holds is sent with the answer, but for
-// what the handshake and the connection have to say themselves. It answers with
-// status 403 if the origin is not allowed (see [WithCheckOrigin]), 400 or 405 if the
-// request is malformed, and 500 if w or protocol is not fit for it.
+// Upgrade turns an HTTP/1.1 request into a WebSocket. protocol is one that the client
+// offered, or "". The answer includes the fields of w.Header(), except those that belong
+// to the handshake or the connection. Upgrade answers with status 403 if the origin is
+// not allowed (see [WithCheckOrigin]), 400 or 405 if the request is malformed, and 500 if
+// w or protocol is invalid.
 func (c *Carrier) Upgrade(w http.ResponseWriter, r *http.Request, protocol string) (carrier.Conn, error) {
 	if !carrier.OriginAllowed(r) && !c.checkOrigin(r) {
 		http.Error(w, http.StatusText(http.StatusForbidden), http.StatusForbidden)
@@ -57,12 +57,12 @@ func (c *Carrier) Upgrade(w http.ResponseWriter, r *http.Request, protocol strin
 	if c.gorilla {
 		return newGorillaConn(ws, withoutTLS(inner)), nil
 	}
-	// The handshake refuses a client that has sent more, so nothing was read ahead.
+	// The handshake fails if the client has sent more, so nothing was read ahead.
 	return prompted(newConn(inner, withoutTLS(inner), protocol, false, nil)), nil
 }
 
-// sendable returns what may be sent with the answer to a handshake: nothing that
-// speaks of WebSocket, of the connection, or of a body.
+// sendable returns the fields that may be sent with the answer to a handshake: none that
+// concerns WebSocket, the connection, or a body.
 func sendable(h http.Header) http.Header {
 	sent := make(http.Header, len(h))
 	for name, values := range h {
@@ -85,13 +85,12 @@ func sendable(h http.Header) http.Header {
 	return sent
 }
 
-// notInName reports whether r may not be in the name of a header.
+// notInName reports whether r must not be in the name of a header.
 func notInName(r rune) bool {
 	return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
 }
 
-// A hijacker finds the Hijack method of a ResponseWriter that middleware has
-// wrapped.
+// hijacker finds the Hijack method of a ResponseWriter inside middleware's wrappers.
 type hijacker struct{ http.ResponseWriter }
 
 func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
@@ -102,8 +101,8 @@ func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return conn, rw, err
 }
 
-// withoutTLS returns the connection that carries conn. Closing that one takes
-// no time, whereas TLS may wait seconds to say goodbye.
+// withoutTLS returns the connection below TLS. Closing that one takes no time, whereas
+// TLS may wait seconds to say goodbye.
 func withoutTLS(conn net.Conn) net.Conn {
 	if secured, ok := conn.(*tls.Conn); ok {
 		return secured.NetConn()

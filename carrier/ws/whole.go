@@ -8,23 +8,23 @@ import (
 	"github.com/backdial/backdial/carrier"
 )
 
-// A whole is a message that has arrived whole, because how long it is was not known
-// before. It is read from.
+// whole is a message that has arrived completely, because its size was not known before.
+// It is read from.
 type whole struct {
 	rest   []byte
-	buffer *[]byte // holds rest; nil if there is none
+	buffer *[]byte // holds rest; or nil
 }
 
-// Buffers that messages are read into.
+// wholes pools the buffers of messages.
 var wholes = sync.Pool{New: func() any {
 	b := make([]byte, smallWhole)
 	return &b
 }}
 
 const (
-	smallWhole = 4 << 10 // the size of a new buffer
+	smallWhole = 4 << 10 // size of a new buffer
 
-	// maxPooled is how large a buffer is kept for other messages.
+	// maxPooled is the size up to which a buffer is kept for other messages.
 	maxPooled = 128 << 10
 )
 
@@ -40,7 +40,7 @@ func (w *whole) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// drop gives the buffer back, which an idle connection has none of.
+// drop returns the buffer to the pool: an idle connection holds none.
 func (w *whole) drop() {
 	if w.buffer != nil && len(*w.buffer) <= maxPooled {
 		wholes.Put(w.buffer)
@@ -48,7 +48,7 @@ func (w *whole) drop() {
 	w.rest, w.buffer = nil, nil
 }
 
-// fill reads the message that r has, of up to limit bytes.
+// fill reads the message in r, of up to limit bytes.
 func (w *whole) fill(r io.Reader, limit int) error {
 	w.buffer = wholes.Get().(*[]byte)
 	for n := 0; ; {
@@ -67,7 +67,7 @@ func (w *whole) fill(r io.Reader, limit int) error {
 		}
 		room := len(*w.buffer)
 		if limit < room {
-			room = limit + 1 // to see that there is more
+			room = limit + 1 // so that a longer message shows
 		}
 		m, err := r.Read((*w.buffer)[n:room])
 		n += m

@@ -14,20 +14,20 @@ var (
 	errNoRoom    = fmt.Errorf("the peer reads too little for a close frame: %w", os.ErrDeadlineExceeded)
 )
 
-// A writer writes frames. Beside the goroutine that writes messages there is the one
-// that reads: it answers pings without waiting for anything.
+// A writer writes frames. Two goroutines use it: one writes messages, and the one that
+// reads answers pings, without waiting for anything.
 type writer struct {
 	conn  net.Conn
 	masks bool
 
-	turn chan struct{} // holds one while somebody writes
+	turn chan struct{} // holds a value while a goroutine has the turn to write
 
-	mu       sync.Mutex // guards below, and is never held while something is written
-	writing  bool       // whoever does looks at pong when done
-	flushing bool       // a goroutine is on its way to write pong
+	mu       sync.Mutex // guards below; never held during a write
+	writing  bool       // the goroutine that writes looks at pong when done
+	flushing bool       // a goroutine is about to write pong
 	err      error      // why nothing more can be written
-	kept     []*output  // what has to leave before anything else
-	pong     []byte     // the payload of the latest; not sent if hasPong
+	kept     []*output  // must be sent before anything else
+	pong     []byte     // payload of the latest pong, which waits if hasPong
 	hasPong  bool
 }
 
@@ -37,7 +37,7 @@ func (w *writer) write(messages ...[]byte) error {
 	return w.writeInTurn(messages)
 }
 
-// writeInTurn is write for who has the turn, which it gives back.
+// writeInTurn is write for a caller that has the turn. It gives the turn back.
 func (w *writer) writeInTurn(messages [][]byte) error {
 	o := newOutput(w.conn, w.masks, messages)
 	defer o.free()
@@ -57,7 +57,7 @@ func (w *writer) writeInTurn(messages [][]byte) error {
 	return err
 }
 
-// begin is called with the turn. It appends the pong that waits, if any.
+// begin is called with the turn. It appends the waiting pong, if any.
 func (w *writer) begin(o *output) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -67,12 +67,12 @@ func (w *writer) begin(o *output) error {
 	}
 	if w.hasPong {
 		w.hasPong = false
-		return o.frame(opPong, w.pong) // for which there is room
+		return o.frame(opPong, w.pong) // the output has room for it
 	}
 	return nil
 }
 
-// end gives the turn back. Nothing can follow an error.
+// end gives the turn back. After an error nothing more is written.
 func (w *writer) end(err error) {
 	w.mu.Lock()
 	w.writing = false
@@ -84,8 +84,8 @@ func (w *writer) end(err error) {
 	<-w.turn
 }
 
-// sendPong answers a ping. If the answer to the one before waits still, it is
-// dropped (RFC 6455, section 5.5.3).
+// sendPong answers a ping. It replaces an earlier pong that still waits (RFC 6455,
+// section 5.5.3).
 func (w *writer) sendPong(payload []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -95,8 +95,8 @@ func (w *writer) sendPong(payload []byte) {
 	}
 }
 
-// flushLocked has a goroutine write the pong that waits, unless a write takes it
-// along first. It ends when that is done, or the connection closed.
+// flushLocked starts a goroutine that writes the waiting pong, unless a write takes it
+// along first. The goroutine ends when that is done, or the connection is closed.
 func (w *writer) flushLocked() {
 	if !w.hasPong || w.flushing || w.err != nil {
 		return
@@ -111,8 +111,8 @@ func (w *writer) flushLocked() {
 	}()
 }
 
-// sendClose sends a close frame, after which nothing can follow. It fails if there is
-// no room for it within a second.
+// sendClose sends a close frame, after which nothing can follow. It fails if there is no
+// room for it within a second.
 func (w *writer) sendClose(status int, reason string) error {
 	deadline := time.Now().Add(controlWait)
 	timer := time.NewTimer(controlWait)
@@ -131,7 +131,7 @@ func (w *writer) sendClose(status int, reason string) error {
 	}
 	if err == nil {
 		var payload [maxControl]byte
-		o.frame(opClose, appendClose(payload[:0], status, reason)) // for which there is room
+		o.frame(opClose, appendClose(payload[:0], status, reason)) // the output has room for it
 		err = o.flush()
 	}
 	if err != nil {

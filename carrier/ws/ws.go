@@ -1,20 +1,18 @@
-// Package ws carries bytes over WebSocket, RFC 6455. It passes wherever HTTP
-// passes: through TLS terminators, reverse proxies and the proxies that
-// clients sit behind.
+// Package ws carries bytes over WebSocket, RFC 6455. It passes wherever HTTP passes:
+// through TLS terminators, reverse proxies and client-side proxies.
 //
-// Every Write becomes one binary message, in one frame; Read does not show
-// where messages begin, NextMessage does. A connection that ends on purpose
-// says so with a close frame, status 1000, in each direction: the peer of a
-// CloseWrite may still send, and answers with a close frame of its own only
-// when it is done as well. A connection that ends without a close frame was
+// Every Write becomes one binary message, in one frame. Read does not show where messages
+// begin; NextMessage does. An orderly end is a close frame, status 1000, in each
+// direction: after a CloseWrite the peer may still send, and answers with its own close
+// frame only when it is done as well. A connection that ends without a close frame was
 // cut, and its Read fails.
 //
-// The handshake is that of github.com/gorilla/websocket. The frames after it
-// are read and written here, unless [WithGorillaFraming] says otherwise. An
-// idle connection holds less than 4 KiB. Pings are answered although a Write
-// waits for a peer that does not read, with the latest pong alone if several
-// wait. A peer that breaks the protocol or sends text is told so with the status
-// that the RFC has for it, and reading ends with an error that says what it was.
+// The handshake is that of github.com/gorilla/websocket. This package reads and writes
+// the frames after it, unless [WithGorillaFraming] says otherwise. An idle connection
+// holds less than 4 KiB. Pings are answered even while a Write waits for a peer that does
+// not read; if several pongs wait, only the latest is sent. A peer that breaks the
+// protocol or sends text gets the status that the RFC has for it, and reading ends with
+// an error that says what was wrong.
 package ws
 
 import (
@@ -36,20 +34,19 @@ var (
 	_ carrier.Legacy  = (*Carrier)(nil)
 )
 
-// Carrier makes WebSocket connections. Use [New] to make one. Its methods may
-// be called by several goroutines at a time.
+// Carrier makes WebSocket connections. Use [New] to make one. Multiple goroutines may
+// call its methods at the same time.
 type Carrier struct {
 	proxy            func(*http.Request) (*url.URL, error)
 	checkOrigin      func(*http.Request) bool
-	handshakeTimeout time.Duration // 0: the default, negative: none
+	handshakeTimeout time.Duration // 0: the default; negative: none
 	gorilla          bool          // see WithGorillaFraming
 
-	// A connection of gorilla's holds a write buffer only during Write.
+	// gorilla's connections hold a write buffer only during Write.
 	buffers websocket.BufferPool
 }
 
-// New returns a Carrier with the defaults that the options describe, changed
-// by opts.
+// New returns a Carrier with the defaults of the options, changed by opts.
 func New(opts ...Option) *Carrier {
 	c := &Carrier{
 		proxy:       http.ProxyFromEnvironment,
@@ -69,5 +66,5 @@ func (*Carrier) Name() string { return "ws" }
 // is repeated here; a test of package transport compares the two.
 const legacyProtocol = "backdial.v1.yamux"
 
-// LegacyProtocol is "backdial.v1.yamux", which peers that predate negotiation speak.
+// LegacyProtocol is "backdial.v1.yamux", which peers from before the negotiation speak.
 func (*Carrier) LegacyProtocol() string { return legacyProtocol }
