@@ -1,18 +1,16 @@
-// Package bench measures every combination of carrier and multiplexer, through
-// the public API, beside what they are made of: a TCP connection, bare yamux and
-// smux, bare WebTransport, and wslis, the ancestor of this library. It has no
-// code but benchmarks:
+// Package bench measures every combination of carrier and multiplexer, through the public
+// API, beside their parts: a TCP connection, bare yamux and smux, bare WebTransport, and
+// wslis, the ancestor of this library. It contains only benchmarks:
 //
 //	go test -run '^$' -bench . ./bench
 //
-// What they do is in package harness, which the module in the folder peers has do
-// the same with other libraries. Compare figures of one run only, as ratios:
-// machines are noisy.
+// The benchmarks themselves are in package harness; the module in the folder peers runs
+// them with other libraries. Compare only figures of one run, as ratios: machines are
+// noisy.
 //
-// The baselines are carriers too, named for what they are: tcp and tls make a
-// connection for each stream, tcp with a mux is that library's own on a TCP
-// connection, wslis is gorilla/websocket and yamux as wslis configures them, and
-// webtransport-go is that library alone. Between them and the combinations are
-// rows with one layer of each: our multiplexers on a TCP connection, and those
-// libraries on our ws.
+// The baselines are carriers too: tcp and tls make a connection for each stream, tcp with
+// a mux is that library alone on a TCP connection, wslis is gorilla/websocket and yamux
+// as wslis configures them, and webtransport-go is that library alone. Between them and
+// the combinations are rows with one layer replaced: our multiplexers on a TCP
+// connection, and those libraries on our ws.
 package bench

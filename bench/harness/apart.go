@@ -2,13 +2,13 @@ package harness
 
 import "net"
 
-// An Apart is a subject whose ends know nothing of each other but an address, so
-// that they can be in two processes.
+// An Apart is a subject whose ends share only an address, so that they can be in two
+// processes.
 type Apart struct {
 	Name string
 
-	// Listen starts a server, which runs until t is done. A call of accept returns
-	// the session of the client that has connected; calls are not concurrent.
+	// Listen starts a server, which runs until t is done. accept returns the session of
+	// the client that has connected; calls are not concurrent.
 	Listen func(t TB) (addr string, accept func() (*Server, error))
 
 	// Connect connects a client to the server at addr. Calls may be concurrent.
@@ -27,7 +27,7 @@ type Client struct {
 	Close  func()
 }
 
-// Subject has both ends in one process.
+// Subject returns a subject with both ends in one process.
 func (a Apart) Subject() Subject {
 	return Subject{Name: a.Name, Serve: func(t TB) func() (*Session, error) {
 		addr, accept := a.Listen(t)
@@ -46,7 +46,7 @@ func (a Apart) Subject() Subject {
 	}}
 }
 
-// Join returns the session of which s and c are the ends.
+// Join returns the session with the ends s and c.
 func Join(s *Server, c *Client) *Session {
 	return &Session{
 		Dial:   s.Dial,

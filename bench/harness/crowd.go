@@ -12,19 +12,19 @@ import (
 	"testing"
 )
 
-// crowded is in the environment of a process of clients.
+// crowded is an environment variable that makes a process one of clients.
 const crowded = "BACKDIAL_BENCH_CROWD"
 
-// An order has a process of clients connect some of them.
+// An order makes a process of clients connect some of them.
 type order struct {
 	Subject, Address string
 	Certificate      []byte // of the server, in DER
 	Clients          int
 }
 
-// Crowd makes the process one of clients, if it was started as such: they connect
-// as standard input orders, and echo all streams, until it ends. Whoever measures
-// scale calls it first of all in TestMain.
+// Crowd turns the process into one of clients, if it was started as such. They connect as
+// standard input orders, and echo all streams, until it ends. Programs that measure scale
+// call it first in TestMain.
 func Crowd(subjects []Apart) {
 	if os.Getenv(crowded) == "" {
 		return
@@ -89,9 +89,9 @@ func (c *Client) EchoAll() {
 	}
 }
 
-// summon returns a function that has more clients of a server connect, from a
-// process of their own: what they cost is not the server's, and each of both needs
-// its descriptors. They leave when b is done.
+// summon returns a function that makes more clients of a server connect, from a process
+// of their own: so their cost does not count as the server's, and each process has its
+// own descriptors. They disconnect when b is done.
 func summon(b *testing.B, a Apart, addr string) (connect func(clients int) error) {
 	b.Helper()
 	exe, err := os.Executable()

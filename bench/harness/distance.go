@@ -10,13 +10,12 @@ import (
 	"github.com/backdial/backdial/bench/link"
 )
 
-// Distance has the client far from the server, on a path of 100 MB/s with a queue
-// of 20 ms. It connects, opens streams one after the other, and then has a stream
-// carry as much as it can, with pings on another. All times are in round trips.
+// Distance puts the client far from the server, on a path of 100 MB/s with a queue of 20
+// ms. It connects, opens streams one after the other, and then sends as much as it can on
+// one stream, with pings on another. All times are in round trips.
 //
-// The throughput counts what arrives from when the first byte is sent, and late
-// that of the second half, when all that grows has grown. See package link for what
-// TCP is spared there.
+// The throughput counts what arrives after the first byte is sent; late counts the second
+// half, when everything that grows has grown. Package link says what TCP is spared there.
 func Distance(b *testing.B, subjects []Subject) {
 	type place struct {
 		rtt  time.Duration
@@ -34,7 +33,7 @@ func Distance(b *testing.B, subjects []Subject) {
 	}
 }
 
-// patience is how long what has ended may take to notice.
+// patience is how long an end may take to notice that the other has ended.
 const patience = 5 * time.Second
 
 func distance(b *testing.B, s Subject, c link.Conditions) {
@@ -78,7 +77,7 @@ func distance(b *testing.B, s Subject, c link.Conditions) {
 	if _, none := s.Skip["BenchmarkSessionSetup"]; !none {
 		b.ReportMetric(connecting.Percentile(50).Seconds()/c.RTT.Seconds(), "session-RTTs")
 	}
-	b.ReportMetric(0, "ns/op") // of which there is nothing to say
+	b.ReportMetric(0, "ns/op") // ns/op means nothing here
 }
 
 // openAndAnswer is dialAndAsk for a client that accepts one stream at a time.
@@ -99,9 +98,9 @@ func openAndAnswer(s *Session) error {
 	return nil
 }
 
-// bulk fills a stream of the session, from the server to the client, for a while,
-// and returns how many bytes a second arrive in all of it and in its second half.
-// Meanwhile pings on another stream are timed. The session is closed then.
+// bulk fills a stream of the session, from the server to the client, for a while. It
+// returns how many bytes a second arrive during all of it and during its second half.
+// Meanwhile it times pings on another stream. Then it closes the session.
 func bulk(b *testing.B, s *Session, length time.Duration, pings *Latency) (whole, late float64) {
 	b.Helper()
 	var echoing, busy sync.WaitGroup
@@ -130,7 +129,7 @@ func bulk(b *testing.B, s *Session, length time.Duration, pings *Latency) (whole
 				}
 			})
 		}
-		server.SetWriteDeadline(end) // which is over, and ends the writing
+		server.SetWriteDeadline(end) // it is over, and ends the writing
 	})
 
 	client.SetReadDeadline(end)
@@ -147,16 +146,16 @@ func bulk(b *testing.B, s *Session, length time.Duration, pings *Latency) (whole
 	if time.Now().Before(end) {
 		b.Error("the bulk ended early")
 	}
-	// What is still under way is not read: it would keep the last ping waiting,
-	// which has begun in time.
+	// What is still under way is not read: it would delay the last ping, which began in
+	// time.
 	ended := make(chan struct{})
-	go func() { // ends with what is busy
+	go func() { // ends with the session
 		busy.Wait()
 		close(ended)
 	}()
 	select {
 	case <-ended:
-	case <-time.After(patience): // not everybody's Write heeds a deadline
+	case <-time.After(patience): // not every Write heeds a deadline
 		s.Close()
 		server.Close()
 		<-ended

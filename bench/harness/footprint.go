@@ -14,14 +14,14 @@ type Footprint struct {
 // MeasureFootprint collects garbage first.
 func MeasureFootprint() Footprint {
 	runtime.GC()
-	runtime.GC() // what pools held is gone now
+	runtime.GC() // empties the pools
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return Footprint{int64(m.HeapAlloc + m.StackInuse), runtime.NumGoroutine()}
 }
 
-// Report reports what each of n additions has added to what was before. What few
-// add is less than what comes and goes.
+// Report reports what each of n additions has added since before. For a small n the noise
+// is larger than that.
 func (f Footprint) Report(b *testing.B, before Footprint, n int, what string) {
 	if n < 100 {
 		return

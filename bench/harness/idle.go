@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// IdleSessions holds 1,000 sessions on which nothing happens.
+// IdleSessions holds 1,000 idle sessions.
 func IdleSessions(b *testing.B, subjects []Subject) {
 	each(b, subjects, func(b *testing.B, s Subject) {
 		connect := s.Serve(near{b})
@@ -20,8 +20,8 @@ func IdleSessions(b *testing.B, subjects []Subject) {
 	})
 }
 
-// IdleStreams holds 10,000 streams of one session, each of which has carried a
-// byte. Nobody waits to read them.
+// IdleStreams holds 10,000 idle streams of one session, each of which has carried a byte.
+// No goroutine waits to read them.
 func IdleStreams(b *testing.B, subjects []Subject) {
 	each(b, subjects, func(b *testing.B, s Subject) {
 		made := s.start(b)
@@ -38,8 +38,8 @@ func IdleStreams(b *testing.B, subjects []Subject) {
 	})
 }
 
-// UnlessShort is n, or few if it has to be quick: as many as still tell what one
-// costs from what comes and goes.
+// UnlessShort returns n, or few with -short: the fewest that still tell the cost of one
+// from noise.
 func UnlessShort(n, few int) int {
 	if testing.Short() {
 		return few
@@ -47,7 +47,7 @@ func UnlessShort(n, few int) int {
 	return n
 }
 
-// idle reports what n of something cost, both ends together.
+// idle reports the cost of each of n things, both ends together.
 func idle(b *testing.B, n int, hold func() (release func(), err error)) {
 	b.Helper()
 	var cost Footprint
@@ -73,7 +73,7 @@ func idle(b *testing.B, n int, hold func() (release func(), err error)) {
 	held := float64(b.N) * float64(n)
 	b.ReportMetric(float64(cost.Memory)/held/1024, "KiB/each")
 	b.ReportMetric(float64(cost.Goroutines)/held, "goroutines/each")
-	b.ReportMetric(0, "ns/op") // of which there is nothing to say
+	b.ReportMetric(0, "ns/op") // ns/op means nothing here
 }
 
 // awaitGoroutines waits until no more than n goroutines run.
@@ -81,7 +81,7 @@ func awaitGoroutines(b *testing.B, n int) {
 	b.Helper()
 	for deadline := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > n; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			b.Fatalf("%d goroutines run of which there were %d before: is everything closed?", runtime.NumGoroutine(), n)
+			b.Fatalf("%d goroutines run, after %d before: is everything closed?", runtime.NumGoroutine(), n)
 		}
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A Latency collects how long something took each time.
+// A Latency collects durations.
 type Latency struct{ took []time.Duration }
 
 // Time adds how long f takes.
@@ -16,7 +16,7 @@ func (l *Latency) Time(f func()) {
 	l.Add(time.Since(began))
 }
 
-// Add adds what was timed otherwise.
+// Add adds a duration.
 func (l *Latency) Add(took time.Duration) { l.took = append(l.took, took) }
 
 // Report reports the median and the 99th percentile, in nanoseconds.
@@ -25,8 +25,8 @@ func (l *Latency) Report(b *testing.B) {
 	b.ReportMetric(float64(l.Percentile(99)), "p99-ns")
 }
 
-// Percentile returns the least that p percent did not exceed. Of few, the 99th is
-// the longest.
+// Percentile returns the least duration that p percent did not exceed. Of few, the 99th
+// percentile is the longest.
 func (l *Latency) Percentile(p int) time.Duration {
 	slices.Sort(l.took)
 	return l.took[(len(l.took)*p+99)/100-1]

@@ -11,8 +11,7 @@ func Ping(b *testing.B, subjects []Subject) {
 	each(b, subjects, func(b *testing.B, s Subject) { ping(b, s.start(b)) })
 }
 
-// PingBesideBulk is Ping while another stream of the session carries as much as
-// it can.
+// PingBesideBulk is Ping while another stream of the session carries as much as it can.
 func PingBesideBulk(b *testing.B, subjects []Subject) {
 	each(b, subjects, func(b *testing.B, s Subject) {
 		made := s.start(b)
@@ -24,7 +23,7 @@ func PingBesideBulk(b *testing.B, subjects []Subject) {
 func ping(b *testing.B, s *Session) {
 	b.Helper()
 	var echoing sync.WaitGroup
-	b.Cleanup(echoing.Wait) // once the stream is closed
+	b.Cleanup(echoing.Wait) // the stream is closed by then
 	c, client := mustOpen(b, s)
 	echoing.Go(func() { echo(client) })
 	message := make([]byte, 64)
@@ -39,13 +38,13 @@ func ping(b *testing.B, s *Session) {
 	l.Report(b)
 }
 
-// saturate fills a stream of the session, from the server to the client, until
-// stop is called. It returns once more has arrived than buffers and windows hold.
+// saturate fills a stream of the session, from the server to the client, until stop is
+// called. It returns when more has arrived than buffers and windows hold.
 func saturate(b *testing.B, s *Session) (stop func()) {
 	b.Helper()
 	const full = 4 << 20
 	var draining sync.WaitGroup
-	b.Cleanup(draining.Wait) // once the stream is closed
+	b.Cleanup(draining.Wait) // the stream is closed by then
 	server, client := mustOpen(b, s)
 
 	saturated := make(chan struct{})

@@ -10,17 +10,17 @@ import (
 type TB interface {
 	testing.TB
 
-	// Reach returns the address by which one end reaches the other, which listens
-	// at addr, an IP address and port. The network is tcp or udp.
+	// Reach returns the address at which one end reaches the other, which listens at addr,
+	// an IP address and port. The network is tcp or udp.
 	Reach(network, addr string) string
 }
 
-// near has both ends side by side.
+// near places both ends side by side.
 type near struct{ testing.TB }
 
 func (near) Reach(_, addr string) string { return addr }
 
-// far has a path between them, which is cut when the benchmark is done.
+// far places a path between them, which is cut when the benchmark is done.
 type far struct {
 	testing.TB
 	conditions link.Conditions

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// processorTime is what the process, and so both ends, have used, or 0 where it
+// processorTime is the processor time of the process, and so of both ends, or 0 where it
 // is not known.
 func processorTime() time.Duration {
 	var u syscall.Rusage

@@ -9,8 +9,8 @@ import (
 	"github.com/backdial/backdial/internal/test/leak"
 )
 
-// ScaleSessions has 1 to 10,000 sessions, and measures streams and pings on
-// random ones of them, and what the server needs for each.
+// ScaleSessions opens 1 to 10,000 sessions, and measures streams and pings on random
+// ones, and what the server needs for each.
 func ScaleSessions(b *testing.B, subjects []Apart) {
 	scale(b, "sessions", subjects, func(b *testing.B, a Apart, n int) {
 		w := newWorld(b, a)
@@ -18,7 +18,7 @@ func ScaleSessions(b *testing.B, subjects []Apart) {
 		servers := w.connect(n)
 		after := MeasureFootprint()
 
-		// Pings need streams, of which some are enough.
+		// Pings need streams; a few are enough.
 		var streams []net.Conn
 		for range min(n, 100) {
 			streams = append(streams, w.dial(servers[rand.IntN(n)]))
@@ -28,8 +28,8 @@ func ScaleSessions(b *testing.B, subjects []Apart) {
 	})
 }
 
-// ScaleStreams has a session with 1 to 10,000 open streams, and measures pings on
-// random ones of them, further streams, and what the server needs for each.
+// ScaleStreams opens 1 to 10,000 streams in a session, and measures pings on random ones,
+// further streams, and what the server needs for each.
 func ScaleStreams(b *testing.B, subjects []Apart) {
 	scale(b, "streams", subjects, func(b *testing.B, a Apart, n int) {
 		w := newWorld(b, a)
@@ -56,7 +56,7 @@ func scale(b *testing.B, what string, subjects []Apart, run func(b *testing.B, a
 				b.Run(a.Name, func(b *testing.B) {
 					leak.Check(b)
 					run(b, a, n)
-					b.ReportMetric(0, "ns/op") // of which there is nothing to say
+					b.ReportMetric(0, "ns/op") // ns/op means nothing here
 				})
 			}
 		})
@@ -76,7 +76,7 @@ func newWorld(b *testing.B, a Apart) *world {
 	return &world{b, accept, summon(b, a, addr)}
 }
 
-// connect returns the server's ends of n new sessions.
+// connect makes n new sessions, and returns the server's ends.
 func (w *world) connect(n int) []*Server {
 	w.b.Helper()
 	connected := make(chan error, 1)
@@ -95,7 +95,7 @@ func (w *world) connect(n int) []*Server {
 	}()
 	for range 2 {
 		var err error
-		select { // for the one would wait for the other if that fails
+		select { // if one fails, the other would wait forever
 		case err = <-connected:
 		case err = <-accepted:
 		}
@@ -123,10 +123,11 @@ func (w *world) dial(s *Server) net.Conn {
 	return c
 }
 
-// measure opens streams of random servers, and pings on random streams, in turn.
+// measure alternates between opening streams on random servers and pings on random
+// streams.
 func (w *world) measure(servers []*Server, streams []net.Conn) {
 	w.b.Helper()
-	const samples = 100 // in each iteration, for one to be enough
+	const samples = 100 // in each iteration, so that one is enough
 	message := make([]byte, 64)
 	var setup, ping Latency
 	for w.b.Loop() {

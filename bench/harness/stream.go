@@ -26,7 +26,7 @@ func StreamSetup(b *testing.B, subjects []Subject) {
 	})
 }
 
-// StreamSetupAtOnce has 64 goroutines make streams.
+// StreamSetupAtOnce makes streams in 64 goroutines.
 func StreamSetupAtOnce(b *testing.B, subjects []Subject) {
 	const dialling = 64
 	each(b, subjects, func(b *testing.B, s Subject) {
@@ -73,8 +73,8 @@ func Ask(c net.Conn, message []byte) error {
 	return nil
 }
 
-// echoes has the buffers of echo. Those of io.Copy are 32 KiB, which would hide
-// what a stream costs.
+// echoes pools the buffers of echo. io.Copy's are 32 KiB, which would hide what a stream
+// costs.
 var echoes = sync.Pool{New: func() any { return new([512]byte) }}
 
 // echo writes to c what it reads from it, until that fails or ends.
@@ -101,7 +101,7 @@ func open(s *Session) (server, client net.Conn, err error) {
 		err error
 	}
 	accept := make(chan accepted, 1)
-	go func() { // while the server dials: TLS shakes hands meanwhile
+	go func() { // during the dial, because TLS shakes hands in it
 		c, err := s.Accept()
 		accept <- accepted{c, err}
 	}()

@@ -1,10 +1,9 @@
-// Package harness measures whatever has a server dial its clients: this library,
-// what it is made of, and its peers. Each function is a benchmark with a result
-// for every subject, named in the form of benchstat, such as
-// BenchmarkStreamSetup/carrier=ws/mux=yamux.
+// Package harness measures libraries with which a server dials its clients: this one, its
+// parts, and its peers. Each function is a benchmark with a result for every subject,
+// named in benchstat's form, such as BenchmarkStreamSetup/carrier=ws/mux=yamux.
 //
-// All ends run in one process, on the loopback interface, so the processor time
-// is that of both.
+// All ends run in one process, on the loopback interface, so the processor time is that
+// of both.
 package harness
 
 import (
@@ -16,18 +15,18 @@ import (
 	"github.com/backdial/backdial/internal/test/leak"
 )
 
-// A Subject is what is measured.
+// A Subject is a library that is measured.
 type Subject struct {
 	Name  string // such as "carrier=ws/mux=yamux"
 	Serve Serve
 
-	// Skip has the benchmarks that the subject cannot take part in, by name, such
-	// as "BenchmarkIdleStreams", and why.
+	// Skip names the benchmarks that the subject cannot take part in, such as
+	// "BenchmarkIdleStreams", and says why.
 	Skip map[string]string
 }
 
-// Serve starts a server, which runs until t is done. A call of connect makes a
-// session with it; calls are not concurrent.
+// Serve starts a server, which runs until t is done. connect makes a session with it;
+// calls are not concurrent.
 type Serve func(t TB) (connect func() (*Session, error))
 
 // A Session is a client that is connected to a server.
@@ -35,15 +34,15 @@ type Session struct {
 	// Dial opens a stream, on the server. Calls may be concurrent.
 	Dial func() (net.Conn, error)
 
-	// Accept accepts a stream, on the client. Some subjects know of a stream only
-	// when its first byte is written.
+	// Accept accepts a stream, on the client. Some subjects announce a stream only with
+	// its first byte.
 	Accept func() (net.Conn, error)
 
 	// Close closes both ends, and wakes Accept. It may be repeated.
 	Close func()
 }
 
-// each runs a benchmark for every subject, which has to leave nothing behind.
+// each runs a benchmark for every subject, which must leave nothing behind.
 func each(b *testing.B, subjects []Subject, run func(*testing.B, Subject)) {
 	benchmark, _, _ := strings.Cut(b.Name(), "/")
 	for _, s := range subjects {
@@ -72,7 +71,7 @@ func (s Subject) start(b *testing.B) *Session {
 func (s Subject) startEcho(b *testing.B) *Session {
 	b.Helper()
 	var clients sync.WaitGroup
-	b.Cleanup(clients.Wait) // once the session is closed
+	b.Cleanup(clients.Wait) // the session is closed by then
 	made := s.start(b)
 	clients.Go(func() {
 		for {
@@ -80,7 +79,7 @@ func (s Subject) startEcho(b *testing.B) *Session {
 			if err != nil {
 				if b.Context().Err() == nil {
 					b.Errorf("accept: %v", err)
-					made.Close() // for the server not to wait for an answer
+					made.Close() // so that the server does not wait for an answer
 				}
 				return
 			}

@@ -2,7 +2,7 @@ package harness
 
 import "net"
 
-// OverTCP makes sessions of TCP connections, as mux does.
+// OverTCP makes sessions from TCP connections, with mux.
 func OverTCP(mux func(server, client net.Conn) (*Session, error)) Serve {
 	return func(t TB) (connect func() (*Session, error)) {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")

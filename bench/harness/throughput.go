@@ -11,8 +11,8 @@ import (
 // chunk is how much is written at a time.
 const chunk = 64 << 10
 
-// Throughput carries bytes one way, from the server to the client or back, on
-// one stream or eight.
+// Throughput carries bytes one way, from the server to the client or back, on one stream
+// or eight.
 func Throughput(b *testing.B, subjects []Subject) {
 	for _, to := range []string{"client", "server"} {
 		for _, streams := range []int{1, 8} {
@@ -25,7 +25,7 @@ func Throughput(b *testing.B, subjects []Subject) {
 
 func throughput(b *testing.B, s Subject, to string, streams int) {
 	var ends sync.WaitGroup
-	b.Cleanup(ends.Wait) // once the streams are closed
+	b.Cleanup(ends.Wait) // the streams are closed by then
 	made := s.start(b)
 	type flow struct{ from, to net.Conn }
 	var flows []flow

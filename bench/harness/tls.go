@@ -17,7 +17,7 @@ var certificate, roots = func() (tls.Certificate, *x509.CertPool) {
 	return c, roots
 }()
 
-// ServerTLS is how all servers are configured: for TLS 1.3, as 127.0.0.1.
+// ServerTLS is the configuration of all servers: TLS 1.3, for 127.0.0.1.
 func ServerTLS() *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS13}
 }

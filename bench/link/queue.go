@@ -6,10 +6,9 @@ import (
 	"time"
 )
 
-// A queue holds things until they are due, in order. One goroutine puts, another
-// takes.
+// A queue holds things until they are due, in order. One goroutine puts, another takes.
 type queue[T any] struct {
-	added chan struct{} // holds a token if something was put
+	added chan struct{} // holds a token after a put
 
 	mu    sync.Mutex // guards below
 	items []timed[T]
@@ -29,7 +28,7 @@ func (q *queue[T]) put(what T, due time.Time) {
 	signal(q.added)
 }
 
-// take waits until something is due, and appends all that is to due. It returns
+// take waits until something is due, and appends everything that is to due. It returns
 // false if ctx ends first.
 func (q *queue[T]) take(ctx context.Context, due []T) ([]T, bool) {
 	for {
@@ -52,8 +51,8 @@ func (q *queue[T]) take(ctx context.Context, due []T) ([]T, bool) {
 	}
 }
 
-// takeNow is take without the wait, which it returns: how long it is until
-// something is due, or 0 if there is nothing.
+// takeNow is take without the wait. It returns how long to wait until something is due,
+// or 0 if the queue is empty.
 func (q *queue[T]) takeNow(due []T) ([]T, time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -70,7 +69,7 @@ func (q *queue[T]) takeNow(due []T) ([]T, time.Duration) {
 	return due, q.items[0].due.Sub(now)
 }
 
-// signal puts a token in a channel that has room for one.
+// signal puts a token into a channel with room for one.
 func signal(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -78,7 +77,7 @@ func signal(c chan struct{}) {
 	}
 }
 
-// sleep returns false if ctx ends before d has passed.
+// sleep waits for d. It returns false if ctx ends first.
 func sleep(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-time.After(d):

@@ -5,14 +5,14 @@ import (
 	"sync/atomic"
 )
 
-// A ring is the memory of bytes under way. One goroutine fills it, another empties
-// it, without copies.
+// A ring is memory for bytes under way. One goroutine fills it, another empties it,
+// without copies.
 type ring struct {
 	buf   []byte
 	used  atomic.Int64
-	freed chan struct{} // holds a token if something was emptied
+	freed chan struct{} // holds a token after an empty
 
-	in, out int // where the one and the other goroutine go on
+	in, out int // where each goroutine goes on
 }
 
 func newRing(size int) *ring {
@@ -25,8 +25,8 @@ func (r *ring) reset() {
 	r.used.Store(0)
 }
 
-// room returns where to put bytes, n at most, and waits for some to be free. It
-// returns nil if ctx ends first.
+// room waits for free space, and returns at most n bytes of it. It returns nil if ctx
+// ends first.
 func (r *ring) room(ctx context.Context, n int) []byte {
 	for {
 		if free := len(r.buf) - int(r.used.Load()); free > 0 {
@@ -46,7 +46,7 @@ func (r *ring) fill(n int) {
 	r.used.Add(int64(n))
 }
 
-// oldest returns the first bytes, n at most, and fewer where the ring begins again.
+// oldest returns the first n bytes, or fewer where the ring wraps.
 func (r *ring) oldest(n int) []byte {
 	return r.buf[r.out:min(r.out+n, len(r.buf))]
 }

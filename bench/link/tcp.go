@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// chunk is how many bytes leave at a time, at most: enough for few calls of the
-// kernel, and little beside the delay.
+// chunk is how many bytes are sent at a time, at most: enough for few system calls, and
+// little beside the delay.
 const chunk = 64 << 10
 
-// buffer is what the kernel holds for the relay, in each socket and direction. It
-// bridges the time in which the relay waits for a processor, and is a queue that
-// the conditions do not show: no more than that.
+// buffer is the kernel's buffer for each of the relay's sockets and directions. It
+// bridges the time in which the relay waits for a processor. It is also a queue that the
+// conditions do not show, so it is no larger than that needs.
 const buffer = 512 << 10
 
 // listenTCP relays the connections of clients.
@@ -36,8 +36,9 @@ func (p *Path) listenTCP() error {
 	return nil
 }
 
-// connect shakes hands. The kernel has told the client at once that it is connected,
-// which on a real path takes a round trip: what the client sends waits until then.
+// connect performs the handshake. The kernel has told the client at once that it is
+// connected, which takes a round trip on a real path, so what the client sends waits
+// until then.
 func (p *Path) connect(client *net.TCPConn) {
 	if !sleep(p.ctx, p.conditions.RTT) {
 		reset(client)
@@ -52,8 +53,8 @@ func (p *Path) connect(client *net.TCPConn) {
 	p.relay(client, server.(*net.TCPConn))
 }
 
-// relay carries bytes both ways until both ends have finished, one has failed, or
-// the path is closed.
+// relay carries bytes both ways until both ends have finished, one has failed, or the
+// path is closed.
 func (p *Path) relay(client, server *net.TCPConn) {
 	for _, c := range []*net.TCPConn{client, server} {
 		c.SetReadBuffer(buffer)
@@ -65,7 +66,7 @@ func (p *Path) relay(client, server *net.TCPConn) {
 		reset(client)
 		reset(server)
 	})
-	// The server would learn a delay later that it has a client, and only then speak.
+	// On a real path the server learns of its client a delay later, and only then sends.
 	up := p.newPipe(p.up, client, server, time.Time{})
 	down := p.newPipe(p.down, server, client, time.Now().Add(p.conditions.RTT))
 	var all sync.WaitGroup
@@ -77,7 +78,7 @@ func (p *Path) relay(client, server *net.TCPConn) {
 		})
 	}
 	all.Wait()
-	if stop() { // nobody has cut it: the kernel delivers what it still has
+	if stop() { // not cut: the kernel delivers the rest
 		client.Close()
 		server.Close()
 	}
@@ -85,7 +86,7 @@ func (p *Path) relay(client, server *net.TCPConn) {
 	p.rings.Put(down.ring)
 }
 
-// reset closes a connection in the way of one that has failed.
+// reset closes a connection as if it had failed.
 func reset(c *net.TCPConn) {
 	c.SetLinger(0)
 	c.Close()
@@ -95,9 +96,9 @@ func reset(c *net.TCPConn) {
 type pipe struct {
 	wire     *wire
 	from, to *net.TCPConn
-	first    time.Time // before which nothing arrives
+	first    time.Time // nothing arrives earlier
 	ring     *ring
-	lengths  *queue[int] // of what is in the ring, in chunks; 0 is the end
+	lengths  *queue[int] // of the chunks in the ring; 0 is the end
 }
 
 func (p *Path) newPipe(w *wire, from, to *net.TCPConn, first time.Time) *pipe {
@@ -132,7 +133,7 @@ func (p *pipe) receive(ctx context.Context) error {
 	}
 }
 
-// deliver writes to the other end what is due, all of it at once.
+// deliver writes to the other end everything that is due, at once.
 func (p *pipe) deliver(ctx context.Context) error {
 	var due []int
 	for {

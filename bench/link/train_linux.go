@@ -8,14 +8,14 @@ import (
 	"unsafe"
 )
 
-// The kernel hands over and takes trains as a whole, which costs a tenth of
-// single datagrams. See udp(7).
+// The kernel takes and returns whole trains, which costs a tenth of single datagrams. See
+// udp(7).
 const (
 	udpSegment = 103
 	udpGRO     = 104
 )
 
-// coalesce has readTrain return trains of more than one datagram.
+// coalesce makes readTrain return trains of more than one datagram.
 func coalesce(c *net.UDPConn) error {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -31,7 +31,7 @@ func coalesce(c *net.UDPConn) error {
 	return failed
 }
 
-// readTrain reads n bytes of datagrams, which have a size of size, but for the last.
+// readTrain reads n bytes of datagrams, each of size bytes except the last.
 func readTrain(c *net.UDPConn, b []byte) (n, size int, from netip.AddrPort, err error) {
 	var oob [64]byte
 	n, oobn, _, from, err := c.ReadMsgUDPAddrPort(b, oob[:])
@@ -50,7 +50,7 @@ func readTrain(c *net.UDPConn, b []byte) (n, size int, from netip.AddrPort, err 
 	return n, n, from, nil
 }
 
-// writeTrain writes datagrams. A socket that is connected takes the zero address.
+// writeTrain writes datagrams. For a connected socket, to is the zero address.
 func writeTrain(c *net.UDPConn, t *train, to netip.AddrPort) error {
 	if len(t.bytes) <= t.size {
 		_, _, err := c.WriteMsgUDPAddrPort(t.bytes, nil, to)

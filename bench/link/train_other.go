@@ -17,7 +17,7 @@ func readTrain(c *net.UDPConn, b []byte) (n, size int, from netip.AddrPort, err 
 	return n, n, from, err
 }
 
-// writeTrain writes datagrams. A socket that is connected takes the zero address.
+// writeTrain writes datagrams. For a connected socket, to is the zero address.
 func writeTrain(c *net.UDPConn, t *train, to netip.AddrPort) error {
 	for datagram := range slices.Chunk(t.bytes, max(t.size, 1)) {
 		if _, _, err := c.WriteMsgUDPAddrPort(datagram, nil, to); err != nil {

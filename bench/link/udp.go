@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// mtu is the largest datagram that comes through, as on an Ethernet.
+// mtu is the largest datagram that gets through, as on an Ethernet.
 const mtu = 1500
 
 // socketBuffer is what QUIC asks for too. The kernel may give less.
 const socketBuffer = 7 << 20
 
-// listenUDP relays the datagrams of clients, each through a socket of its own, by
-// which the server tells them apart.
+// listenUDP relays the datagrams of clients. Each client gets a socket of its own, so
+// that the server can tell them apart.
 func (p *Path) listenUDP() error {
 	c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
@@ -45,8 +45,8 @@ func prepare(c *net.UDPConn) error {
 	return coalesce(c)
 }
 
-// newLane relays what the server says to a client, and returns the lane in the
-// other direction, or nil if it cannot.
+// newLane relays the server's datagrams to a client, and returns the lane in the other
+// direction, or nil if that fails.
 func (p *Path) newLane(socket *net.UDPConn, client netip.AddrPort) *lane {
 	c, err := net.Dial("udp4", p.target)
 	if err != nil {
@@ -66,8 +66,8 @@ func (p *Path) newLane(socket *net.UDPConn, client netip.AddrPort) *lane {
 	return up
 }
 
-// receive sends what comes from a socket on the lane of who sent it, until the
-// path is closed.
+// receive sends what a socket receives on the lane of its sender, until the path is
+// closed.
 func (p *Path) receive(c *net.UDPConn, laneOf func(netip.AddrPort) *lane) {
 	buf := make([]byte, 1<<16)
 	for {
@@ -76,7 +76,7 @@ func (p *Path) receive(c *net.UDPConn, laneOf func(netip.AddrPort) *lane) {
 			return
 		}
 		if err != nil {
-			continue // such as a port that is closed
+			continue // for instance a closed port
 		}
 		if l := laneOf(from); l != nil {
 			l.send(buf[:n], size)
@@ -84,16 +84,16 @@ func (p *Path) receive(c *net.UDPConn, laneOf func(netip.AddrPort) *lane) {
 	}
 }
 
-// A lane is one direction of what a client and the server say to each other.
+// A lane is one direction of the traffic between a client and the server.
 type lane struct {
 	wire   *wire
 	queue  *queue[*train]
 	socket *net.UDPConn
-	to     netip.AddrPort // or none, if the socket is connected
+	to     netip.AddrPort // zero if the socket is connected
 }
 
-// A train is datagrams that are under way together. They have the same size, but
-// for the last, which may be smaller.
+// A train is datagrams that travel together. All have the same size, except that the last
+// may be smaller.
 type train struct {
 	bytes []byte
 	size  int
@@ -101,8 +101,8 @@ type train struct {
 
 var trains = sync.Pool{New: func() any { return new(train) }}
 
-// send has those datagrams be under way that do not get lost. They arrive with
-// the last of them.
+// send puts those datagrams under way that are not lost. They arrive with the last of
+// them.
 func (l *lane) send(bytes []byte, size int) {
 	if size == 0 || size > mtu {
 		return
@@ -132,7 +132,7 @@ func (l *lane) deliver(ctx context.Context) {
 			return
 		}
 		for _, t := range due {
-			writeTrain(l.socket, t, l.to) // or it is lost, as datagrams are
+			writeTrain(l.socket, t, l.to) // an error is a loss, as with any datagram
 			trains.Put(t)
 		}
 	}

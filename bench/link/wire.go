@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// A wire is one direction of a path. It says when something arrives: after what
-// was sent before it has left, and it has left itself, and the delay has passed.
+// A wire is one direction of a path. It computes arrival times: something leaves after
+// everything sent before it, and arrives a delay later.
 type wire struct {
 	conditions Conditions
 
 	mu   sync.Mutex // guards below
-	free time.Time  // when all that was sent has left
+	free time.Time  // when everything sent so far has left
 	lost *rand.Rand
 }
 
-// newWire returns a wire that loses the same datagrams each time.
+// newWire returns a wire that loses the same datagrams every time.
 func newWire(c Conditions, seed uint64) *wire {
 	return &wire{conditions: c, lost: rand.New(rand.NewPCG(seed, seed))}
 }
@@ -28,7 +28,7 @@ func (w *wire) send(n int) (arrival time.Time) {
 	return w.sendLocked(time.Now(), n)
 }
 
-// offer is send for what may get lost, by chance or because too much waits.
+// offer is send for datagrams that may be lost, by chance or because too much waits.
 func (w *wire) offer(n int) (arrival time.Time, lost bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -6,11 +6,11 @@ import (
 	"gonum.org/v1/plot"
 )
 
-// bars show a unit of a table, a bar for each subject.
+// bars show a unit of a table, with a bar for each subject.
 type bars struct {
 	unit  unit
 	rows  []bar
-	limit float64 // where bars are cut that would make the others unreadable
+	limit float64 // bars are cut here if they would make the others unreadable
 	scale scale   // of the axis
 }
 

@@ -8,7 +8,7 @@ import (
 	"unicode"
 )
 
-// A document is what both forms of the report show.
+// A document is the content of the report, in whatever form.
 type document struct {
 	about
 	Processor string
@@ -17,7 +17,7 @@ type document struct {
 	Sections  []section
 }
 
-// A section is one benchmark, or those of the cluster, each in parts of its own.
+// A section is one benchmark, or all benchmarks of the cluster, each in parts of its own.
 type section struct {
 	Title, Text string
 	Parts       []part
@@ -25,49 +25,49 @@ type section struct {
 
 // A part is a table, its plots, or both.
 type part struct {
-	Title string // empty if there is no need to tell it from others
+	Title string // empty if the section has no other part
 	Text  string
 	Plots []figure
 	Table grid
 }
 
-// explained are the benchmarks that deserve more than their name.
+// explained describes benchmarks whose names do not say enough.
 var explained = map[string]section{
 	"StreamSetup": {Title: "Stream setup", Text: "The server dials and writes a byte, the client accepts and echoes it, " +
 		"the server reads it and closes. For tcp and tls, a stream is a connection."},
-	"StreamSetupAtOnce": {Title: "Stream setup, 64 at once", Text: "The same, while 64 goroutines of the server do so."},
+	"StreamSetupAtOnce": {Title: "Stream setup, 64 at once", Text: "The same, from 64 goroutines of the server at a time."},
 	"Ping":              {Title: "Ping", Text: "64 bytes to and fro on an open stream."},
 	"PingBesideBulk": {Title: "Ping beside bulk", Text: "The same, while another stream of the session carries as much " +
 		"as it can. For tcp and tls, that is another connection."},
 	"Throughput": {Title: "Throughput", Text: "Bytes one way, in writes of 64 KiB. " +
 		"The processor time is that of both ends."},
 	"SessionSetup": {Title: "Session setup", Text: "Clients connect, one after the other."},
-	"IdleSessions": {Title: "Idle sessions", Text: "What a session costs on which nothing happens: heap and stacks of both ends."},
-	"IdleStreams":  {Title: "Idle streams", Text: "What an open stream costs on which nothing happens: heap and stacks of both ends."},
-	"Distance": {Title: "Distance", Text: "Through a relay that delays and loses, with a link of 100 MB/s: " +
+	"IdleSessions": {Title: "Idle sessions", Text: "What an idle session costs: heap and stacks of both ends."},
+	"IdleStreams":  {Title: "Idle streams", Text: "What an idle open stream costs: heap and stacks of both ends."},
+	"Distance": {Title: "Distance", Text: "Through a relay with delay and loss, and a link of 100 MB/s: " +
 		"the throughput of one stream; and in round trips, how long it takes to set up a session, to set up a stream, " +
 		"and to ping beside that stream."},
 	"ScaleSessions": {Title: "Many sessions", Text: "How stream setup, ping and memory grow with the sessions of a server."},
 	"ClusterDial": {Title: "Dial", Text: "Until the client has answered a byte, and until Dial returns. " +
-		"The owner of a remote client is known to who has dialled it before, and otherwise located; " +
+		"A replica that has dialled a remote client before knows its owner, and otherwise locates it; " +
 		"a session with that replica is opened when it is first needed."},
 	"ClusterThroughput": {Title: "Throughput", Text: "Bytes one way, in writes of 64 KiB. " +
 		"The processor time is that of the client and of both replicas."},
-	"ClusterIdle": {Title: "Idle", Text: "What is open and does nothing costs one replica in heap and stacks."},
-	"ClusterPresence": {Title: "Presence", Text: "Three replicas announce their clients at once, until the engines of all know of all. " +
-		"Then one engine is lost with the third of the clients that it had, until the others know of those no more; then all are, " +
-		"which come back empty, until they know of all again. Memory per client is that of all three replicas, " +
+	"ClusterIdle": {Title: "Idle", Text: "What something open and idle costs one replica in heap and stacks."},
+	"ClusterPresence": {Title: "Presence", Text: "Three replicas announce their clients at once, until all engines know all clients. " +
+		"Then one engine is lost, with its third of the clients, until the others have dropped those; then all engines are lost " +
+		"and come back empty, until they know all clients again. Memory per client is that of all three replicas, " +
 		"without the sessions of the clients."},
-	"ClusterLookup": {Title: "Lookup", Text: "Which replica has a client, asked through the engine by one that does not know it."},
-	"ClusterFailover": {Title: "Failover", Text: "From kill -9 of the replica through which a client was dialled, until another has dialled it " +
-		"through a third and has its answer. Back-off is what of that the client has waited before it connects again, " +
-		"which is a random part of 50 ms."},
+	"ClusterLookup": {Title: "Lookup", Text: "A replica asks the engine which replica has a client."},
+	"ClusterFailover": {Title: "Failover", Text: "From kill -9 of the replica through which a client was dialled, until another replica has dialled it " +
+		"through a third and has its answer. Back-off is the part in which the client waits before it connects again, " +
+		"a random part of 50 ms."},
 	"ScaleStreams": {Title: "Many streams", Text: "How stream setup, ping and memory grow with the open streams of a session."},
 }
 
 const clusterText = "Replicas with embedded NATS servers, and mutual TLS between all of them; " +
-	"clients connect by ws and qmux to one of them. What is local is dialled by that one, without the others; " +
-	"remote, by another. As that adds a hop with TLS, there is also what a local client by wss costs."
+	"clients connect by ws and qmux to one of them. Local clients are dialled by that one, without the others; " +
+	"remote ones by another. That adds a hop with TLS, so a local client by wss is measured too."
 
 func newDocument(a about, r *results) *document {
 	d := &document{about: a, Processor: r.processor, Failures: r.failures, Summary: summarize(r)}
@@ -85,7 +85,7 @@ func newDocument(a about, r *results) *document {
 	return d
 }
 
-// asParts has the parts of a section say what the section is.
+// asParts puts a section's own text, table and plots into parts.
 func (s section) asParts() []part {
 	for i := range s.Parts {
 		p := &s.Parts[i]
@@ -111,7 +111,7 @@ func (b *benchmark) section() section {
 	for _, t := range b.tables {
 		p := part{Title: t.title(), Table: t.grid()}
 		for _, u := range unitsOf(t.units) {
-			if !u.side && len(t.rows) > 1 { // one compares nothing
+			if !u.side && len(t.rows) > 1 { // a single row compares nothing
 				p.Plots = append(p.Plots, newBars(t, u))
 			}
 		}
@@ -120,12 +120,12 @@ func (b *benchmark) section() section {
 	return s
 }
 
-// scales is whether the variants of b are sizes of the same thing, so that a
-// line through them says more than a table for each.
+// scales reports whether the variants of b are sizes of the same thing, so that a line
+// through them says more than a table for each.
 func (b *benchmark) scales() bool { return strings.HasPrefix(b.name, "Scale") }
 
-// scaleParts has the plots first, and then a table for each unit with a column
-// for each size.
+// scaleParts returns the plots, and then a table for each unit with a column for each
+// size.
 func (b *benchmark) scaleParts() []part {
 	var plots part
 	var tables []part
@@ -133,7 +133,7 @@ func (b *benchmark) scaleParts() []part {
 	for _, u := range unitsOf(last.units) {
 		var columns []column
 		for _, t := range b.tables {
-			if slices.Contains(t.units, u.key) { // memory is not of few
+			if slices.Contains(t.units, u.key) { // for few, memory means nothing
 				columns = append(columns, column{head: t.title(), table: t, unit: u})
 			}
 		}
@@ -151,7 +151,7 @@ func (b *benchmark) scaleParts() []part {
 	return append([]part{plots}, tables...)
 }
 
-// title is what sets a variant apart, such as "rtt 20ms, loss 0%".
+// title is what distinguishes a variant, such as "rtt 20ms, loss 0%".
 func (t *table) title() string {
 	var titles []string
 	for _, p := range t.params {
@@ -186,10 +186,10 @@ func words(name string) string {
 
 // Intro says how to read the figures.
 func (d *document) Intro() string {
-	s := fmt.Sprintf("Medians of %s; ± is half of the distance between the quarters. ", d.Measured)
+	s := fmt.Sprintf("Medians of %s; ± is half of the distance between the quartiles. ", d.Measured)
 	if d.repeats == 1 {
-		s = fmt.Sprintf("Measured once (%s), so that there is no telling how far to trust a figure. ", d.Measured)
+		s = fmt.Sprintf("Measured once (%s), so nobody can tell how far to trust a figure. ", d.Measured)
 	}
-	return s + "A column with × is the ratio to that baseline in the same repeat: ratios are what to look at, " +
-		"as machines differ and drift. Both ends run on one machine."
+	return s + "A column with × is the ratio to that baseline in the same repeat. Look at ratios, " +
+		"because machines differ and drift. Both ends run on one machine."
 }

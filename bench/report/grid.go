@@ -1,13 +1,13 @@
 package main
 
-// A grid is a table as text. Its first column names what the others are of.
+// A grid is a table as text. Its first column names the rows.
 type grid struct {
 	Head []string
 	Rows []gridRow
 }
 
 type gridRow struct {
-	Kind  kind // empty if the row is no subject
+	Kind  kind // empty if the row is not a subject
 	Cells []string
 }
 
@@ -16,7 +16,7 @@ type column struct {
 	head  string
 	table *table
 	unit  unit
-	base  *subject // nil if this is no ratio
+	base  *subject // nil if the column is not a ratio
 }
 
 func (c column) cell(s subject) string {
@@ -27,7 +27,7 @@ func (c column) cell(s subject) string {
 	return values.over(c.table.values(*c.base, c.unit.key)).estimate().text(digits)
 }
 
-// ratios are the columns of ratios to those baselines that were measured.
+// ratios returns columns of ratios to the baselines that were measured.
 func ratios(t *table, u unit) []column {
 	var columns []column
 	for _, base := range []subject{tcp, wslis, local} {

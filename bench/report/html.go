@@ -12,7 +12,7 @@ var pageText string
 
 var page = template.Must(template.New("page").Funcs(template.FuncMap{"drawings": drawings}).Parse(pageText))
 
-// html writes the document as one page that needs nothing else.
+// html writes the document as one self-contained page.
 func (d *document) html() ([]byte, error) {
 	var b bytes.Buffer
 	if err := page.Execute(&b, d); err != nil {
@@ -21,7 +21,7 @@ func (d *document) html() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// A drawing is a figure for readers of a light or a dark page.
+// A drawing is a figure in a light and a dark version.
 type drawing struct {
 	Theme string
 	SVG   template.HTML

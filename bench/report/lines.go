@@ -10,11 +10,11 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// lines show how a unit grows with the size of something, both on logarithmic
-// axes, with a line for each subject.
+// lines show how a unit grows with the size of something, both on logarithmic axes, with
+// a line for each subject.
 type lines struct {
 	unit  unit
-	of    string // what there are more and more of
+	of    string // what the size counts
 	lines []line
 }
 
@@ -34,7 +34,7 @@ func newLines(b *benchmark, u unit) *lines {
 		one := line{subject: r.subject}
 		for _, t := range b.tables {
 			size, e := t.size(), t.values(r.subject, u.key).estimate()
-			if size > 0 && e.median > 0 { // or else it has no place on these axes
+			if size > 0 && e.median > 0 { // otherwise it has no place on these axes
 				one.points = append(one.points, point{size, e})
 				l.of = t.params[0].key
 			}
@@ -46,7 +46,7 @@ func newLines(b *benchmark, u unit) *lines {
 	return l
 }
 
-// size is how many of something a variant has, or zero if it does not say.
+// size is a variant's size, or zero if it has none.
 func (t *table) size() float64 {
 	if len(t.params) != 1 {
 		return 0
@@ -80,7 +80,7 @@ func (l *lines) draw(t theme) ([]byte, error) {
 		}
 		legends[i%2].Add(one.subject.String(), path, marks)
 	}
-	for _, axis := range []*plot.Axis{&p.X, &p.Y} { // no point is on an edge
+	for _, axis := range []*plot.Axis{&p.X, &p.Y} { // keeps points off the edges
 		axis.Min, axis.Max = axis.Min/1.1, axis.Max*1.1
 	}
 	legendHeight := legendStep * vg.Length((len(l.lines)+1)/2)
@@ -128,8 +128,8 @@ func (l line) add(p *plot.Plot, t theme) (*plotter.Line, *plotter.Scatter, error
 	return path, marks, nil
 }
 
-// logTicks are at 1, 10, 100 and so on, and at 2 and 5 times that where there
-// would be few.
+// logTicks puts ticks at 1, 10, 100 and so on, and at 2 and 5 times those if there would
+// be few.
 type logTicks func(float64) string
 
 func (show logTicks) Ticks(low, high float64) []plot.Tick {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// about is what was measured, where, when and how.
+// about says what was measured, where, when and how.
 type about struct {
 	Date     string
 	Command  string
@@ -43,7 +43,7 @@ func describe(ctx context.Context, o options, suites []*suite) (about, error) {
 	return a, nil
 }
 
-// command is the one that makes the report again.
+// command returns the command that makes the report again.
 func command(o options) string {
 	c := "cd bench/report && go run ."
 	if o.short {
@@ -55,8 +55,7 @@ func command(o options) string {
 	return fmt.Sprintf("%s -repeats %d -benchtime %s", c, o.repeats, o.benchtime)
 }
 
-// system is what benchmarks run on. What kind of processor it is they say
-// themselves.
+// system describes the machine. The benchmarks themselves name the processor.
 func system(ctx context.Context) string {
 	kernel := runtime.GOOS
 	if out, err := exec.CommandContext(ctx, "uname", "-sr").Output(); err == nil {
@@ -65,8 +64,7 @@ func system(ctx context.Context) string {
 	return fmt.Sprintf("%d processors, %s, %s/%s, %s", runtime.NumCPU(), kernel, runtime.GOOS, runtime.GOARCH, runtime.Version())
 }
 
-// versions are those of the modules that the benchmarks import packages of, as
-// far as their go.mod requires them directly.
+// versions returns the versions of modules that the benchmarks import directly.
 func (s *suite) versions(ctx context.Context) ([]string, error) {
 	const direct = "{{with .Module}}{{if not (or .Main .Indirect .Replace)}}{{.Path}} {{.Version}}{{end}}{{end}}"
 	out, err := s.output(ctx, "go", "list", "-deps", "-test", "-f", direct, ".")

@@ -1,14 +1,13 @@
-// Report runs the benchmarks of package bench, those of bench/peers beside them,
-// and those of bench/cluster, several times, and writes what came of it as tables
-// and as a page with plots, with ratios to a TCP connection, to wslis, and for a
-// cluster to a server alone:
+// Report runs the benchmarks of package bench, of bench/peers and of bench/cluster
+// several times, and writes the results as tables and as a page with plots. They include
+// ratios to a TCP connection, to wslis, and for a cluster to a single server:
 //
 //	go run .           about an hour
 //	go run . -short    about two minutes
 //
-// Machines are noisy, and drift. All benchmarks are run once before any is run
-// again, a row soon after its baseline; a ratio is of two figures of the same
-// repeat, and the median of the ratios is what is shown, with their spread.
+// Machines are noisy, and drift. So all benchmarks run once before any runs again, and a
+// row soon after its baseline. Each ratio is of two figures of the same repeat; the
+// report shows the median of the ratios, with their spread.
 package main
 
 import (
@@ -26,7 +25,7 @@ import (
 	"time"
 )
 
-// options are what the command line says.
+// options are the command line's.
 type options struct {
 	dir, out  string
 	bench     string
@@ -47,7 +46,7 @@ func main() {
 	flag.BoolVar(&o.short, "short", false, "about two minutes: one repeat of 100 ms, with less distance and less scale")
 	flag.Parse()
 	if flag.NArg() > 0 {
-		log.Fatalf("%q is no flag, and nothing else is taken", flag.Arg(0))
+		log.Fatalf("%q is not a flag, and there are no other arguments", flag.Arg(0))
 	}
 	if o.short {
 		o.shorten()
@@ -63,7 +62,7 @@ func main() {
 	}
 }
 
-// shorten sets what the command line leaves open to what is quick.
+// shorten sets options that the command line leaves open to quick values.
 func (o *options) shorten() {
 	given := make(map[string]bool)
 	flag.Visit(func(f *flag.Flag) { given[f.Name] = true })
@@ -106,12 +105,12 @@ func report(ctx context.Context, o options) error {
 		return err
 	}
 	if n := len(results.failures); n > 0 {
-		return fmt.Errorf("%d of the benchmarks' runs failed: the results lack what they would have measured", n)
+		return fmt.Errorf("%d of the benchmarks' runs failed: the results lack their figures", n)
 	}
 	return nil
 }
 
-// isBenchtime is whether s is a time or a number of iterations.
+// isBenchtime reports whether s is a time or a number of iterations.
 func isBenchtime(s string) bool {
 	if times, ok := strings.CutSuffix(s, "x"); ok {
 		n, err := strconv.Atoi(times)
@@ -121,8 +120,8 @@ func isBenchtime(s string) bool {
 	return err == nil && d > 0
 }
 
-// prepare makes the folder of the results, and finds out whether it can be
-// written before an hour is spent on what is to be written.
+// prepare makes the folder of the results, and checks that it can be written before an
+// hour is spent on them.
 func prepare(out string) error {
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return fmt.Errorf("make the folder of the results: %w", err)
@@ -134,8 +133,8 @@ func prepare(out string) error {
 	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }
 
-// measure runs every benchmark of every suite, again and again. A benchmark
-// that fails costs its own figures and not those of the others.
+// measure runs every benchmark of every suite, again and again. A benchmark that fails
+// costs only its own figures.
 func measure(ctx context.Context, o options, suites []*suite) (*results, error) {
 	steps := plan(suites)
 	if len(steps) == 0 {
@@ -163,7 +162,7 @@ func measure(ctx context.Context, o options, suites []*suite) (*results, error) 
 	return results, nil
 }
 
-// write writes the document in both of its forms.
+// write writes the document in both forms.
 func write(dir string, d *document) error {
 	page, err := d.html()
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// markdown writes the document so that it can be read as text too.
+// markdown writes the document in a form that is readable as text too.
 func (d *document) markdown() []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# Results\n\n%s\n\n", wrap(d.Intro()+" Rows in bold are backdial's; those above "+

@@ -16,14 +16,14 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 )
 
-// A figure is a plot and what is written above it.
+// A figure is a plot with a caption.
 type figure interface {
 	Caption() string
 	Note() string
 	draw(theme) ([]byte, error) // as SVG
 }
 
-// A theme is the colours of a page, on which figures are drawn.
+// A theme is the colours of a page.
 type theme struct {
 	name             string
 	text, page, line color.RGBA
@@ -34,18 +34,18 @@ var (
 	dark  = theme{"dark", color.RGBA{0xe6, 0xed, 0xf3, 0xff}, color.RGBA{0x0d, 0x11, 0x17, 0xff}, color.RGBA{0x30, 0x36, 0x3d, 0xff}}
 )
 
-// The width is that of half a page, and so a little more than that of a phone:
-// letters are then of the size of those around the plot.
+// The width is half of a page, a little more than a phone's, so that letters have the
+// size of the text around the plot.
 const (
 	plotWidth  = vg.Length(340)
 	whiskerCap = vg.Length(4)
 	fontSize   = 9
 )
 
-// newPlot is a plot without decoration in the colours of a theme.
+// newPlot returns a plot without decoration, in the colours of a theme.
 func newPlot(t theme) *plot.Plot {
 	p := plot.New()
-	p.BackgroundColor = nil // that of the page
+	p.BackgroundColor = nil // the page's own
 	for _, axis := range []*plot.Axis{&p.X, &p.Y} {
 		axis.Tick.Label.Font = letters
 		axis.Tick.Label.Color = t.text
@@ -68,7 +68,7 @@ func textStyle(t theme) text.Style {
 	return text.Style{Color: t.text, Font: letters, Handler: plot.DefaultTextHandler}
 }
 
-// toSVG has fill draw on a canvas of a height, and returns it as an SVG element
+// toSVG lets fill draw on a canvas of the given height, and returns it as an SVG element
 // that scales.
 func toSVG(height vg.Length, fill func(draw.Canvas)) ([]byte, error) {
 	c := vgsvg.NewWith(vgsvg.UseWH(plotWidth, height))
@@ -77,18 +77,18 @@ func toSVG(height vg.Length, fill func(draw.Canvas)) ([]byte, error) {
 	if _, err := c.WriteTo(&b); err != nil {
 		return nil, err
 	}
-	// What comes before is for a file of its own.
+	// The prolog is for a file of its own.
 	start := bytes.Index(b.Bytes(), []byte("<svg"))
 	if start < 0 {
-		return nil, errors.New("the plotting library has drawn no svg element")
+		return nil, errors.New("the plotting library drew no svg element")
 	}
 	return fitText(b.Bytes()[start:]), nil
 }
 
 var textElement = regexp.MustCompile(`<text ([^>]*)>([^<]*)</text>`)
 
-// fitText has browsers squeeze every text into the room that it was given: they
-// may not have the font with which it was measured.
+// fitText makes browsers fit every text into its measured width: they may not have the
+// font with which it was measured.
 func fitText(svg []byte) []byte {
 	face := font.DefaultCache.Lookup(letters, fontSize)
 	return textElement.ReplaceAllFunc(svg, func(element []byte) []byte {

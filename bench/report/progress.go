@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// progress tells whoever waits what is measured, and how long they will.
+// progress prints what is being measured, and how long it will take.
 type progress struct {
 	out      *os.File
-	terminal bool // whose last line can be written anew
+	terminal bool // the last line can be rewritten
 	steps    []step
 	repeats  int
 
 	began, stepBegan time.Time
-	took             map[step]time.Duration // the last time
+	took             map[step]time.Duration // in the last repeat
 	done             int                    // steps of all repeats
 }
 
@@ -47,8 +47,7 @@ func (p *progress) end(s step) {
 	p.done++
 }
 
-// left is how long what is not done yet will take, if it takes as long as it
-// did the last time.
+// left is how long the rest will take, if it takes as long as the last time.
 func (p *progress) left() time.Duration {
 	var left time.Duration
 	for i := p.done; i < p.repeats*len(p.steps); i++ {
@@ -61,7 +60,7 @@ func (p *progress) elapsed() string {
 	return time.Since(p.began).Round(time.Second).String()
 }
 
-// print prints what is to stay on the screen.
+// print prints a line that stays on the screen.
 func (p *progress) print(what any) {
 	if p.terminal {
 		fmt.Fprint(p.out, "\r\x1b[K")

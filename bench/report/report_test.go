@@ -211,7 +211,7 @@ func TestFiguresOfLittle(t *testing.T) {
 
 func TestOutputThatCannotBeUsed(t *testing.T) {
 	for name, test := range map[string]struct{ out, want string }{
-		"nothing":    {"PASS\n", "has printed no result"},
+		"nothing":    {"PASS\n", "printed no result"},
 		"no subject": {"BenchmarkPing-2  1  5 ns/op\n", "needs carrier= and mux=, or case="},
 		"failure":    {"BenchmarkPing/carrier=ws/mux=yamux-2  --- FAIL: BenchmarkPing\n", "cannot read"},
 	} {

@@ -13,7 +13,7 @@ import (
 // results are the measurements of all benchmarks.
 type results struct {
 	processor  string
-	benchmarks []*benchmark // in the order in which they came
+	benchmarks []*benchmark // in the order in which they were measured
 	failures   []string
 }
 
@@ -33,21 +33,21 @@ type table struct {
 // A param is a part of a benchmark's name, such as streams=8.
 type param struct{ key, value string }
 
-// A row is what one subject has shown.
+// A row is the figures of one subject.
 type row struct {
 	subject subject
 	values  map[string]series // by unit
 }
 
-// failed notes in a line that a step has not measured all that it should.
+// failed notes, and returns as a line, that a step has not measured everything.
 func (r *results) failed(s step, repeat int, err error) string {
 	failure := fmt.Sprintf("%s, repeat %d: %s", s, repeat+1, strings.Join(strings.Fields(err.Error()), " "))
 	r.failures = append(r.failures, failure)
 	return failure
 }
 
-// add adds what a benchmark has printed, of peers or not. It adds what it can
-// even if it returns an error.
+// add adds the output of a benchmark, of peers or not. It adds what it can even if it
+// returns an error.
 func (r *results) add(out []byte, repeat int, peers bool) error {
 	var errs []error
 	measured := 0
@@ -60,14 +60,14 @@ func (r *results) add(out []byte, repeat int, peers bool) error {
 				errs = append(errs, err)
 			}
 		case *benchfmt.SyntaxError:
-			errs = append(errs, fmt.Errorf("cannot read what the benchmark printed: %w", record))
+			errs = append(errs, fmt.Errorf("cannot read the benchmark's output: %w", record))
 		}
 	}
 	if err := reader.Err(); err != nil {
 		errs = append(errs, err)
 	}
 	if measured == 0 {
-		errs = append(errs, errors.New("the benchmark has printed no result"))
+		errs = append(errs, errors.New("the benchmark printed no result"))
 	}
 	return errors.Join(errs...)
 }
@@ -93,7 +93,7 @@ func (r *results) addResult(record *benchfmt.Result, repeat int, peers bool) err
 		}
 	}
 	if (s.carrier == "" || s.mux == "") && s.name == "" {
-		return fmt.Errorf("%s does not say what it measured: its name needs carrier= and mux=, or case=", record.Name.Full())
+		return fmt.Errorf("%s does not name its subject: it needs carrier= and mux=, or case=", record.Name.Full())
 	}
 	if r.processor == "" {
 		r.processor = record.GetConfig("cpu")
@@ -159,7 +159,7 @@ func (t *table) find(s subject) *row {
 	return nil
 }
 
-// values returns what a subject has shown in a unit, which may be nothing.
+// values returns a subject's figures in a unit, which may be none.
 func (t *table) values(s subject, unit string) series {
 	if r := t.find(s); r != nil {
 		return r.values[unit]

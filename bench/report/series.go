@@ -10,11 +10,11 @@ import (
 // A series is the same figure of several repeats.
 type series map[int]float64
 
-// An estimate is what a series says.
+// An estimate is the median and spread of a series.
 type estimate struct {
 	median float64
-	spread float64 // half of the distance between the quarters
-	n      int     // how many figures there are; if none, there is no median
+	spread float64 // half of the distance between the quartiles
+	n      int     // the number of figures; if 0, there is no median
 }
 
 func (s series) estimate() estimate {
@@ -25,15 +25,15 @@ func (s series) estimate() estimate {
 	return estimate{quantile(sorted, 0.5), (quantile(sorted, 0.75) - quantile(sorted, 0.25)) / 2, len(sorted)}
 }
 
-// quantile interpolates between the figures on both sides.
+// quantile interpolates between neighbouring figures.
 func quantile(sorted []float64, q float64) float64 {
 	at := q * float64(len(sorted)-1)
 	low, high := sorted[int(math.Floor(at))], sorted[int(math.Ceil(at))]
 	return low + (high-low)*(at-math.Floor(at))
 }
 
-// over returns the ratios of s to a baseline, each of two figures of the same
-// repeat, so that what slows the machine for a while slows both.
+// over returns the ratios of s to a baseline, each of two figures of the same repeat, so
+// that whatever slows the machine for a while slows both.
 func (s series) over(base series) series {
 	ratios := make(series)
 	for repeat, value := range s {
@@ -44,10 +44,10 @@ func (s series) over(base series) series {
 	return ratios
 }
 
-// dash stands for what was not measured.
+// dash stands for a figure that was not measured.
 const dash = "–"
 
-// text is the median as show writes it, and how far figures are from it.
+// text is the median in the form of show, with its spread.
 func (e estimate) text(show func(float64) string) string {
 	if e.n == 0 {
 		return dash

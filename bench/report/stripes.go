@@ -24,7 +24,7 @@ const (
 	axisHeight  = vg.Length(24)
 )
 
-// drawStripes draws stripes, the first on top. Finish is called last.
+// drawStripes draws stripes from top to bottom. finish is called last.
 func drawStripes(t theme, stripes []stripe, finish func(*plot.Plot)) ([]byte, error) {
 	p := newPlot(t)
 	p.Add(&plotter.Grid{Vertical: gridLine(t)})
@@ -34,7 +34,7 @@ func drawStripes(t theme, stripes []stripe, finish func(*plot.Plot)) ([]byte, er
 		plotter.XYs
 		plotter.XErrors
 	}
-	for _, s := range slices.Backward(stripes) { // axes begin at the bottom
+	for _, s := range slices.Backward(stripes) { // the axis begins at the bottom
 		at := plotter.XY{X: s.value, Y: float64(len(names))}
 		names = append(names, s.name)
 		one, err := plotter.NewBarChart(plotter.Values{s.value}, stripeWidth)

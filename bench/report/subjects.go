@@ -9,22 +9,22 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// A subject is what was measured.
+// A subject is a library that was measured.
 type subject struct {
 	carrier, mux string
-	name         string // or else what it is, if that is no such pair
-	peer         bool   // from the suite of the peers
+	name         string // if it has no carrier and mux
+	peer         bool   // it is from the suite of the peers
 }
 
 var (
 	tcp    = subject{carrier: "tcp", mux: "none"}
 	wslis  = subject{carrier: "wslis", mux: "yamux"}
 	wsQMux = subject{carrier: "ws", mux: "qmux"}
-	local  = subject{name: "local"} // a server alone, beside a cluster
+	local  = subject{name: "local"} // a single server, beside a cluster
 )
 
-// baselines are what subjects of this library are made of or descend from, and
-// those with one of its layers.
+// baselines are the parts and ancestors of this library's subjects, and those with one of
+// its layers.
 var baselines = []subject{
 	tcp,
 	{carrier: "tls", mux: "none"},
@@ -41,7 +41,7 @@ var baselines = []subject{
 	{name: "local over TLS"},
 }
 
-// A kind is what a subject is in relation to this library.
+// A kind is a subject's relation to this library.
 type kind string
 
 const (
@@ -60,14 +60,14 @@ func (s subject) kind() kind {
 	return ours
 }
 
-// compare puts baselines first and peers last. Subjects of a kind stay in the
-// order in which benchmarks have them.
+// compare puts baselines first and peers last. Subjects of one kind stay in the order of
+// the benchmarks.
 func compare(a, b subject) int {
 	kinds := []kind{baseline, ours, peer}
 	return cmp.Compare(slices.Index(kinds, a.kind()), slices.Index(kinds, b.kind()))
 }
 
-// String names a multiplexer only where there is a choice.
+// String names the multiplexer only if there is a choice.
 func (s subject) String() string {
 	switch {
 	case s.name != "":
@@ -78,7 +78,7 @@ func (s subject) String() string {
 	return s.carrier + "+" + s.mux
 }
 
-// carriers have colours, of which multiplexers have shades.
+// carriers maps carriers to colours. Their multiplexers get shades of them.
 var carriers = map[string]color.RGBA{
 	"mem":          {0x2f, 0x9e, 0x5b, 0xff},
 	"ws":           {0x1f, 0x6f, 0xe0, 0xff},
@@ -99,7 +99,7 @@ func (s subject) color(t theme) color.RGBA {
 	case peer:
 		return peerColor
 	case baseline:
-		if s == wslis { // which is what ours are compared with
+		if s == wslis { // ours are compared with it
 			return blend(t.text, t.page, 0.25)
 		}
 		return blend(t.text, t.page, 0.55)
@@ -125,7 +125,7 @@ func blend(a, b color.RGBA, share float64) color.RGBA {
 	return color.RGBA{mix(a.R, b.R), mix(a.G, b.G), mix(a.B, b.B), 0xff}
 }
 
-// dashes tell baselines and peers from ours even without colours.
+// dashes distinguish baselines and peers from ours even without colours.
 func (s subject) dashes() []vg.Length {
 	switch s.kind() {
 	case baseline:

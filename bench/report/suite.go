@@ -14,11 +14,11 @@ import (
 	"time"
 )
 
-// A suite is the benchmarks of one folder, which may be of a module of its own.
-// Each benchmark runs in a process of its own.
+// A suite is the benchmarks of one folder, which may be a module of its own. Each
+// benchmark runs in its own process.
 type suite struct {
 	dir        string
-	peers      bool // whose subjects are others' libraries
+	peers      bool // its subjects are other libraries
 	benchmarks []string
 
 	short     bool
@@ -26,8 +26,8 @@ type suite struct {
 	tmp, exe  string
 }
 
-// build compiles the benchmarks of o.dir, and those of the peers and of the cluster in
-// it. What it returns is to be closed even if there is an error.
+// build compiles the benchmarks in o.dir, and those of the peers and of the cluster below
+// it. The caller must close the result even if there is an error.
 func build(ctx context.Context, o options) ([]*suite, error) {
 	dirs := []string{o.dir}
 	peers := filepath.Join(o.dir, "peers")
@@ -36,7 +36,7 @@ func build(ctx context.Context, o options) ([]*suite, error) {
 		case err == nil:
 			dirs = append(dirs, dir)
 		case errors.Is(err, fs.ErrNotExist):
-			fmt.Fprintf(os.Stderr, "%s is not a Go module: it is not measured\n", dir)
+			fmt.Fprintf(os.Stderr, "%s is not a Go module, so it is not measured\n", dir)
 		default:
 			return nil, err
 		}
@@ -99,11 +99,11 @@ func (s *suite) run(ctx context.Context, benchmark string) ([]byte, error) {
 	return out, err
 }
 
-// patience is for one benchmark with all its subjects. The flag -test.timeout is
-// for tests: benchmarks take no notice of it.
+// patience is for one benchmark with all its subjects. The flag -test.timeout is only for
+// tests: benchmarks ignore it.
 const patience = 30 * time.Minute
 
-// output returns what a command in the folder of the suite prints.
+// output returns the output of a command that runs in the suite's folder.
 func (s *suite) output(ctx context.Context, name string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = s.dir
@@ -117,8 +117,8 @@ func (s *suite) output(ctx context.Context, name string, args ...string) ([]byte
 	return out, err
 }
 
-// complaint is what a command that failed has said, but not all of it: a test
-// that hangs prints every goroutine.
+// complaint shortens the output of a command that failed: a test that hangs prints every
+// goroutine.
 func complaint(said string) string {
 	const most = 20
 	lines := slices.DeleteFunc(strings.Split(strings.TrimSpace(said), "\n"), func(line string) bool {
@@ -142,8 +142,8 @@ type step struct {
 
 func (s step) String() string { return s.benchmark + " of " + s.suite.dir }
 
-// plan is the order in which one repeat runs all benchmarks: that of the first
-// suite, each followed by its namesake in the others.
+// plan is the order in which one repeat runs all benchmarks: that of the first suite,
+// each followed by its namesakes in the others.
 func plan(suites []*suite) []step {
 	var names []string
 	for _, s := range suites {

@@ -8,16 +8,15 @@ import (
 	"gonum.org/v1/plot"
 )
 
-// A comparison is of ws+qmux, which is what most will use, with wslis, of
-// which it is the successor.
+// A comparison compares ws+qmux, which most users will use, with its ancestor wslis.
 type comparison struct {
 	what             string
 	unit             unit
 	base, own, ratio estimate
 }
 
-// comparisons are of what matters most: of sizes only the largest, and no 99th
-// percentiles.
+// comparisons returns the comparisons that matter most: of sizes only the largest, and no
+// 99th percentiles.
 func comparisons(r *results) []comparison {
 	var all []comparison
 	for _, b := range r.benchmarks {
@@ -45,7 +44,7 @@ func comparisons(r *results) []comparison {
 	return all
 }
 
-// verdict judges only where repeats show how far to trust them.
+// verdict judges only if repeats show how far to trust the figures.
 func (c comparison) verdict() string {
 	switch {
 	case c.ratio.n < 3:
@@ -76,8 +75,8 @@ func summarize(r *results) *part {
 	}
 }
 
-// gains show by which factor comparisons are better or worse, to the right and
-// to the left.
+// gains show the factors by which comparisons are better, to the right, or worse, to the
+// left.
 type gains []comparison
 
 func (gains) Caption() string { return fmt.Sprintf("%s is better than %s", wsQMux, wslis) }
@@ -93,7 +92,7 @@ func (g gains) draw(t theme) ([]byte, error) {
 			}
 			return math.Log2(ratio)
 		}
-		// A spread of all there is has no end on this axis.
+		// A spread of 100 % has no end on this axis.
 		spread := min(c.ratio.spread, 0.9*c.ratio.median)
 		s := stripe{
 			name:  c.what,

@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// A unit is what a benchmark reports, and how it is shown.
+// A unit is a unit of the benchmarks, and how it is shown.
 type unit struct {
 	key    string // as benchmarks print it
 	title  string
 	scales []scale
-	side   bool // is of interest beside the others only: no plots, no ratios
+	side   bool // only worth a column: no plots, no ratios
 }
 
 // A scale is a name for a multiple of a unit.
@@ -67,8 +67,8 @@ var units = []unit{
 	{key: "allocs/op", title: "allocations", scales: each, side: true},
 }
 
-// unitsOf puts units in order, and leaves out the time of an iteration where a
-// benchmark has measured something of its own.
+// unitsOf orders units, and leaves out the time of an iteration if a benchmark has
+// measured something of its own.
 func unitsOf(keys []string) []unit {
 	var known, unknown []unit
 	for _, u := range units {
@@ -89,7 +89,7 @@ func unitsOf(keys []string) []unit {
 	return all
 }
 
-// higherIsBetter holds for rates; all else is a cost.
+// higherIsBetter is true for rates; everything else is a cost.
 func (u unit) higherIsBetter() bool { return strings.HasSuffix(u.key, "/s") }
 
 func (u unit) better() string {
@@ -116,7 +116,7 @@ func (u unit) show(v float64) string {
 	return strings.TrimSuffix(digits(v/s.factor)+" "+s.name, " ")
 }
 
-// digits writes v with three digits that count, and two of a fraction at most.
+// digits writes v with three significant digits, and at most two after the point.
 func digits(v float64) string {
 	decimals := 2
 	for limit := 10.0; decimals > 0 && math.Abs(v) >= limit-limit/2000; limit *= 10 {
