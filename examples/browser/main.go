@@ -1,9 +1,8 @@
-// Browser is a server that dials browser tabs. It serves a page; a tab that
-// shows the page connects by WebTransport and then listens; the server dials it
-// and asks it something. Nothing has to be installed in the browser, and no
-// certificate authority is needed.
+// Browser is a server that dials browser tabs. It serves a page; a tab that shows the
+// page connects by WebTransport and then listens; the server dials it and asks it
+// something. It needs nothing installed in the browser, and no certificate authority.
 //
-// The client is in backdial.js, which is made to be copied.
+// The client is in backdial.js, which is made for copying.
 package main
 
 import (
@@ -35,7 +34,7 @@ var index = template.Must(template.ParseFS(files, "index.html"))
 
 func main() {
 	log.SetFlags(0)
-	// Not localhost: a browser may take that for ::1, and does not try again.
+	// Not localhost: a browser may resolve that to ::1, and does not try again.
 	addr := flag.String("addr", "127.0.0.1:8080", "IP address and `port`, of TCP for the page and of UDP for the tabs")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -45,7 +44,7 @@ func main() {
 	}
 }
 
-// run asks every tab that comes, until ctx ends.
+// run asks every tab that connects, until ctx ends.
 func run(ctx context.Context, addr string, w io.Writer) error {
 	s, err := newSite(addr, index, func(d *transport.Dialer) {
 		if err := ask(d, w); err != nil {
@@ -91,8 +90,8 @@ type site struct {
 	udp   carrier.Endpoint
 }
 
-// newSite listens on addr for tabs that want page, and calls handle for each
-// that connects.
+// newSite listens on addr for tabs that show page, and calls handle for each that
+// connects.
 func newSite(addr string, page *template.Template, handle transport.EndpointHandlerFunc, opts ...webtransport.Option) (*site, error) {
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -101,8 +100,8 @@ func newSite(addr string, page *template.Template, handle transport.EndpointHand
 	s := &site{url: "http://" + ln.Addr().String(), ln: ln, pages: http.NewServeMux()}
 	s.web = &http.Server{Handler: s.pages}
 
-	// A browser knows the certificate by its hash, which the page tells. It is
-	// good for two weeks: a server that runs longer needs another one by then.
+	// The page tells the browser the hash of the certificate to trust. The certificate is
+	// valid for two weeks; a server that runs longer needs a new one in time.
 	host, _, _ := net.SplitHostPort(ln.Addr().String())
 	cert, err := webtransport.SelfSigned(host)
 	if err != nil {
@@ -130,7 +129,7 @@ func newSite(addr string, page *template.Template, handle transport.EndpointHand
 	return s, nil
 }
 
-// serve lets tabs come until ctx ends, then ends their sessions.
+// serve accepts tabs until ctx ends, then ends their sessions.
 func (s *site) serve(ctx context.Context) error {
 	defer s.tabs.Close()
 	defer s.udp.Close()

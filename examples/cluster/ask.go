@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// askTimeout bounds a request for a device. Replicas wait for one that is on its way to
-// another.
+// askTimeout bounds a request for a device. Replicas wait for a device that moves from
+// one to another.
 const askTimeout = 10 * time.Second
 
 // ask gets a device's page from a replica, or from the proxy.
@@ -27,7 +27,7 @@ func ask(ctx context.Context, client *http.Client, from *url.URL, d *device) cel
 	return cell{took: time.Since(start), err: err}
 }
 
-// get returns an error unless there is that page at url.
+// get returns an error unless url answers with page.
 func get(ctx context.Context, client *http.Client, url, page string) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -53,7 +53,7 @@ func get(ctx context.Context, client *http.Client, url, page string) error {
 
 var errWrong = errors.New("the answer is not that of the device")
 
-// A statusError is an answer that says what is wrong.
+// A statusError is an answer with an error status.
 type statusError struct {
 	code int
 	text string
@@ -61,7 +61,7 @@ type statusError struct {
 
 func (e *statusError) Error() string { return e.text }
 
-// A cell is what came of asking for a device.
+// A cell is the result of asking for one device.
 type cell struct {
 	took time.Duration
 	err  error
@@ -90,20 +90,20 @@ func (c cell) String() string {
 	return "✗ " + text
 }
 
-// A row is what came of asking a replica, or the proxy, for all devices.
+// A row is the result of asking a replica, or the proxy, for all devices.
 type row struct {
 	asked string
 	down  string // why it was not asked, or ""
 	cells []cell
 }
 
-// A pass is what came of asking all replicas, and the proxy, for all devices, at once.
+// A pass is the result of asking all replicas, and the proxy, for all devices, at once.
 type pass struct {
 	devices []*device
 	rows    []row
 }
 
-// askAll asks whoever is up.
+// askAll asks all replicas that are up, and the proxy.
 func (s *show) askAll(ctx context.Context) pass {
 	p := pass{devices: s.devices}
 	var asking sync.WaitGroup
@@ -127,7 +127,7 @@ func (s *show) askAll(ctx context.Context) pass {
 	return p
 }
 
-// askUntil is askAll, again and again while what happens goes on: it returns the worst.
+// askUntil repeats askAll while the step goes on, and returns the worst results.
 func (s *show) askUntil(ctx context.Context, what step) (pass, error) {
 	p := s.askAll(ctx)
 	if what.until == nil {
@@ -145,7 +145,8 @@ func (s *show) askUntil(ctx context.Context, what step) (pass, error) {
 	}
 }
 
-// settle is askAll until there are no failures any more, which it counts from start.
+// settle repeats askAll until there are no failures, and returns how long that took since
+// start.
 func (s *show) settle(ctx context.Context, p pass, start time.Time) (took time.Duration, last pass, err error) {
 	for len(p.failures()) > 0 && ctx.Err() == nil {
 		wait(ctx, pollInterval)
@@ -154,7 +155,7 @@ func (s *show) settle(ctx context.Context, p pass, start time.Time) (took time.D
 	return time.Since(start), p, ctx.Err()
 }
 
-// failures returns what was not answered.
+// failures describes the requests that failed.
 func (p pass) failures() (lines []string) {
 	for _, r := range p.rows {
 		for i, c := range r.cells {
@@ -166,7 +167,7 @@ func (p pass) failures() (lines []string) {
 	return lines
 }
 
-// requests returns how many there were.
+// requests returns the number of requests.
 func (p pass) requests() (n int) {
 	for _, r := range p.rows {
 		if r.down == "" {
@@ -176,7 +177,7 @@ func (p pass) requests() (n int) {
 	return n
 }
 
-// slowest returns how long the slowest of them took.
+// slowest returns the duration of the slowest request.
 func (p pass) slowest() (took time.Duration) {
 	for _, r := range p.rows {
 		for _, c := range r.cells {
@@ -186,7 +187,7 @@ func (p pass) slowest() (took time.Duration) {
 	return took
 }
 
-// worst returns the worst of each cell of two passes.
+// worst returns the worse of the two passes, cell by cell.
 func (p pass) worst(other pass) pass {
 	for i, r := range p.rows {
 		for j, c := range r.cells {
@@ -198,7 +199,7 @@ func (p pass) worst(other pass) pass {
 	return p
 }
 
-// write writes the table, and what failed.
+// write writes the table and the failures.
 func (p pass) write(w io.Writer) {
 	line := fmt.Sprintf("  %-11s", "asked")
 	for _, d := range p.devices {
@@ -219,7 +220,7 @@ func (p pass) write(w io.Writer) {
 	}
 }
 
-// duration is short, and as precise as a reader wants it.
+// duration writes d short, and as precisely as a reader wants.
 func duration(d time.Duration) string {
 	ms := float64(d) / float64(time.Millisecond)
 	switch {

@@ -11,7 +11,7 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// A device is one of those to reach. It knows one address, that of the proxy.
+// A device knows only the address of the proxy.
 type device struct {
 	id       string
 	sessions int // to different replicas
@@ -29,11 +29,11 @@ func newDevices() []*device {
 	}
 }
 
-// connect has a device connect, and serve until it is closed.
+// connect connects the device, which serves its page until it is closed.
 func (d *device) connect(ctx context.Context, url string) (err error) {
 	d.listener, err = transport.DialAndListenContext(ctx, url+"/connect", http.Header{"DeviceId": {d.id}},
 		transport.WithReconnect(transport.Backoff{Min: 200 * time.Millisecond, Max: time.Second}),
-		transport.WithKeepAlive(time.Second, 500*time.Millisecond), // a real one has more patience
+		transport.WithKeepAlive(time.Second, 500*time.Millisecond), // a real device waits longer
 		transport.WithSessions(d.sessions))
 	if err != nil {
 		return fmt.Errorf("device %s: %w", d.id, err)
@@ -44,7 +44,7 @@ func (d *device) connect(ctx context.Context, url string) (err error) {
 	return nil
 }
 
-// page is what the device serves, and no other does.
+// page is the device's page, different from all others.
 func (d *device) page() string { return fmt.Sprintf("I am %s.\n", d.id) }
 
 func (d *device) close() {
@@ -53,7 +53,7 @@ func (d *device) close() {
 	}
 }
 
-// replicas returns those that the device is connected to.
+// replicas returns the replicas to which the device is connected.
 func (d *device) replicas() []string {
 	var names []string
 	for _, s := range d.listener.Sessions() {
@@ -65,7 +65,7 @@ func (d *device) replicas() []string {
 	return names
 }
 
-// connectedTo names those devices that are connected to a replica.
+// connectedTo names the devices that are connected to a replica.
 func connectedTo(devices []*device, replica string) string {
 	var ids []string
 	for _, d := range devices {

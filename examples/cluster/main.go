@@ -1,10 +1,10 @@
-// Cluster is three servers in front of which is a load balancer, and devices that any of
-// the servers reaches, whichever they are connected to: while one is killed, hangs, is
-// drained, and comes back.
+// Cluster runs three servers behind a load balancer, and devices that every server can
+// reach, whichever server they are connected to. Meanwhile it kills a server, suspends
+// one, drains one, and starts them again.
 //
-// It is what to see, in 20 seconds. What to copy is in the folder replica, a program for
-// real machines as well, of which this one runs three processes; folder certs makes the
-// certificates for those.
+// It is a demonstration of 20 seconds. The code to copy is in the folder replica, a
+// program for real machines too; this one runs three processes of it. The folder certs
+// makes certificates for real machines.
 package main
 
 import (
@@ -29,10 +29,10 @@ import (
 func main() {
 	log.SetFlags(0)
 	addr := flag.String("addr", "127.0.0.1:0", "`address` of the proxy; port 0 is any that is free")
-	pause := flag.Duration("pause", 2*time.Second, "how long to wait after each table, for who reads")
+	pause := flag.Duration("pause", 2*time.Second, "how long to wait after each table, for the reader")
 	stay := flag.Bool("stay", false, "go on after the show, until Ctrl-C")
 	flag.Parse()
-	// What would end this program has to end the replicas first.
+	// A signal that would end this program must end the replicas first.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	signal.Ignore(syscall.SIGPIPE)
@@ -46,7 +46,7 @@ func main() {
 	}
 }
 
-// A reader is who reads what is printed. When there is none any more, that is all.
+// A reader is the program's output. When nobody reads it any more, the program ends.
 type reader struct {
 	file *os.File
 	stop func()
@@ -66,7 +66,7 @@ type options struct {
 	stay  bool
 }
 
-// run is all of it. Nothing is left when it returns.
+// run is the whole demonstration. Nothing is left when it returns.
 func run(ctx context.Context, w io.Writer, o options) (err error) {
 	dir, err := os.MkdirTemp("", "backdial-cluster-")
 	if err != nil {
@@ -112,7 +112,7 @@ func run(ctx context.Context, w io.Writer, o options) (err error) {
 	return s.play(ctx, ln, o.stay)
 }
 
-// prepare returns three replicas that know each other by certificates in dir.
+// prepare returns three replicas that trust each other's certificates in dir.
 func prepare(program, dir string) ([]*replica, error) {
 	ca, err := authority.Create(dir)
 	if err != nil {
@@ -130,7 +130,7 @@ func prepare(program, dir string) ([]*replica, error) {
 	return replicas, nil
 }
 
-// play has the show run, with the proxy, devices and users, which are stopped then.
+// play runs the show with the proxy, devices and users, and then stops them.
 func (s *show) play(ctx context.Context, ln net.Listener, stay bool) error {
 	ctx, stop := context.WithCancel(ctx)
 	var running sync.WaitGroup

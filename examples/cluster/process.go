@@ -14,10 +14,10 @@ import (
 	"time"
 )
 
-// module is that of the replica's program.
+// module is the module of the replica's program.
 const module = "github.com/backdial/backdial"
 
-// build makes the replica's program, which is a module of its own because of NATS.
+// build builds the replica's program, which is a module of its own because of NATS.
 func build(ctx context.Context, dir string) (program string, err error) {
 	root, err := output(ctx, "", "go", "list", "-m", "-f", "{{.Dir}}", module)
 	if err != nil {
@@ -30,7 +30,7 @@ func build(ctx context.Context, dir string) (program string, err error) {
 	return program, nil
 }
 
-// output runs a command in a folder, and returns what it prints.
+// output runs a command in a folder, and returns its output.
 func output(ctx context.Context, dir, name string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), "GOWORK=off")
@@ -43,7 +43,7 @@ func output(ctx context.Context, dir, name string, args ...string) (string, erro
 	return strings.TrimSpace(string(out)), nil
 }
 
-// host is where all of them are.
+// host is the address of all replicas.
 const host = "127.0.0.1"
 
 // A replica is a process.
@@ -52,16 +52,16 @@ type replica struct {
 	url     *url.URL // for devices and users
 	program string
 	args    []string
-	log     string // the file with what it says
+	log     string // the file with its log
 
 	cmd    *exec.Cmd
-	exited chan struct{} // closed when the process is gone
-	err    error         // how, then
-	down   string        // why it is not asked, or ""
+	exited chan struct{} // closed when the process has exited
+	err    error         // how it exited
+	down   string        // why requests skip it, or ""
 }
 
-// newReplicas returns n replicas, whose certificates are in dir, and where their logs will
-// be. None is started.
+// newReplicas returns n replicas that are not started yet. Their certificates are in dir,
+// and their logs will be.
 func newReplicas(program, dir string, names ...string) ([]*replica, error) {
 	var ports []string
 	for range 3 * len(names) {
@@ -86,15 +86,15 @@ func newReplicas(program, dir string, names ...string) ([]*replica, error) {
 				"-peers", peers[i], "-url", "https://" + peers[i],
 				"-routes", routes[i], "-join", strings.Join(routes, ","),
 				"-ca", pem("ca"), "-cert", pem(name), "-key", pem(name + "-key"),
-				"-notice", "300ms", "-spread", "500ms", // what is in front is quick, and devices are few
+				"-notice", "300ms", "-spread", "500ms", // the proxy is quick, and there are few devices
 			},
 		})
 	}
 	return replicas, nil
 }
 
-// freePort returns a port that nobody listens on. It is not one of those that a system
-// gives to whoever asks for any, so that it is still free when a replica comes back.
+// freePort returns a port on which nobody listens. It is outside the range from which the
+// system assigns ports, so that it is still free when a replica comes back.
 func freePort(host string) (string, error) {
 	const lowest, n = 20000, 10000
 	var err error
@@ -127,7 +127,7 @@ func (r *replica) start() error {
 	return nil
 }
 
-// kill ends the process, however it is.
+// kill ends the process, whatever its state.
 func (r *replica) kill() {
 	if r.exited != nil {
 		r.cmd.Process.Kill()
@@ -143,10 +143,10 @@ func (r *replica) signal(s os.Signal) error {
 	return nil
 }
 
-// ended returns what was wrong with the end of a process that has exited.
+// ended returns an error if the process, which has exited, did not exit cleanly.
 func (r *replica) ended() error {
 	if r.err != nil {
-		return fmt.Errorf("%s has not ended well: %w", r.name, r.err)
+		return fmt.Errorf("%s did not exit cleanly: %w", r.name, r.err)
 	}
 	return nil
 }
@@ -162,7 +162,7 @@ func (r *replica) lastWords() string {
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
 
-// wait waits for so long, or until ctx ends.
+// wait waits for d, or until ctx ends.
 func wait(ctx context.Context, d time.Duration) {
 	select {
 	case <-time.After(d):

@@ -15,15 +15,15 @@ import (
 )
 
 const (
-	// checkInterval is how often a replica is asked for its health, and checkTimeout how
-	// long it may take to answer.
+	// checkInterval is how often the proxy asks a replica for its health, and checkTimeout
+	// how long the answer may take.
 	checkInterval = 100 * time.Millisecond
 	checkTimeout  = 500 * time.Millisecond
 )
 
-// A proxy is what stands in front of replicas, as nginx or HAProxy would: it leads
-// devices and users to those that are healthy, in turn. A request without a body that a
-// replica does not answer, because it is gone or hangs, goes to the next one.
+// A proxy is a load balancer, as nginx or HAProxy would be: it sends devices and users to
+// healthy replicas in turn. A request without a body that a replica does not answer,
+// because it is gone or hangs, goes to the next one.
 type proxy struct {
 	httputil.ReverseProxy
 	transport *http.Transport
@@ -80,11 +80,11 @@ func (p *proxy) isHealthy(ctx context.Context, b *backend) bool {
 		return false
 	}
 	defer answer.Body.Close()
-	io.Copy(io.Discard, answer.Body) // for the connection to be used again
+	io.Copy(io.Discard, answer.Body) // so that the connection can be reused
 	return answer.StatusCode == http.StatusOK
 }
 
-// healthy returns how many replicas are.
+// healthy returns the number of healthy replicas.
 func (p *proxy) healthy() (n int) {
 	for _, b := range p.backends {
 		if b.up() != nil {
@@ -94,7 +94,7 @@ func (p *proxy) healthy() (n int) {
 	return n
 }
 
-// RoundTrip implements [http.RoundTripper]: by one replica, or another.
+// RoundTrip implements [http.RoundTripper]. If one replica fails, it tries another.
 func (p *proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 	first := p.turn.Add(1)
 	failed := errNoReplica
@@ -113,9 +113,9 @@ func (p *proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 	return nil, failed
 }
 
-// try has a replica answer a request, which it has to begin with while it is healthy.
+// try sends a request to a replica, which must begin the answer while it is healthy.
 func (p *proxy) try(r *http.Request, to *url.URL, up context.Context) (*http.Response, error) {
-	ctx, cancel := context.WithCancelCause(r.Context()) // ends with that of r, for the body's sake
+	ctx, cancel := context.WithCancelCause(r.Context()) // ends with r's, so that the body can be read
 	stop := context.AfterFunc(up, func() { cancel(errDown) })
 	defer stop()
 	r = r.Clone(ctx)
@@ -133,10 +133,11 @@ type backend struct {
 
 	mu   sync.Mutex // guards below
 	ctx  context.Context
-	down context.CancelFunc // nil while it is not healthy
+	down context.CancelFunc // nil while the replica is not healthy
 }
 
-// up returns a context that ends when the replica is not healthy any more, or nil.
+// up returns a context that ends when the replica is no longer healthy, or nil if it is
+// not.
 func (b *backend) up() context.Context {
 	b.mu.Lock()
 	defer b.mu.Unlock()

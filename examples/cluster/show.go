@@ -16,11 +16,11 @@ const (
 	// patience is how long it may take until every replica reaches every device.
 	patience = 30 * time.Second
 
-	// pollInterval is how often one looks for what takes a moment.
+	// pollInterval is the interval for checks of what takes a moment.
 	pollInterval = 20 * time.Millisecond
 )
 
-// A show has things happen to replicas, and tells what becomes of devices.
+// A show does things to replicas, and reports how devices fare.
 type show struct {
 	w        io.Writer
 	client   *http.Client
@@ -28,7 +28,7 @@ type show struct {
 	replicas []*replica
 	devices  []*device
 	users    users
-	pause    time.Duration // for who reads
+	pause    time.Duration // for the reader
 	patience time.Duration // until every replica reaches every device
 	asked    int
 	results  []result
@@ -47,7 +47,7 @@ Three replicas, each a process with a NATS server in it, and a proxy in front of
 The tables say how long each replica took to get a page from each device.
 A ● marks a device that is connected to that very replica.`
 
-// begin starts replicas, and has devices connect.
+// begin starts replicas, and connects devices.
 func (s *show) begin(ctx context.Context, front *proxy) error {
 	s.say(intro, s.front)
 	return s.step(ctx, step{title: "All start", do: func() error {
@@ -73,7 +73,7 @@ func (s *show) begin(ctx context.Context, front *proxy) error {
 	}})
 }
 
-// run is what happens once all are there.
+// run is the show once all devices are connected.
 func (s *show) run(ctx context.Context) error {
 	one, two, three := s.replicas[0], s.replicas[1], s.replicas[2]
 	for _, what := range []func(context.Context, *replica) error{s.kill, s.start} {
@@ -82,7 +82,7 @@ func (s *show) run(ctx context.Context) error {
 		}
 	}
 	if hang == nil || drain == nil {
-		s.say("\nThis system has no signals for a replica to hang, and to be drained.")
+		s.say("\nThis system has no signals that make a replica hang, or drain it.")
 		return nil
 	}
 	if err := s.hang(ctx, three); err != nil {
@@ -140,12 +140,12 @@ func (s *show) drain(ctx context.Context, r *replica) error {
 type step struct {
 	title string
 	do    func() error
-	down  *replica        // which is not there then, or nil
-	until <-chan struct{} // closed when that is over; nil if it is when it is done
+	down  *replica        // the replica that is then down, or nil
+	until <-chan struct{} // closed when the step is over; nil if it is when do returns
 }
 
-// step has something happen, asks for all devices at once, and then until all are
-// reachable from every replica that is up. Once more all have to be.
+// step does something, and meanwhile asks for all devices. Then it waits until every
+// replica that is up reaches every device, and finally asks once more: all must answer.
 func (s *show) step(ctx context.Context, what step) error {
 	wait(ctx, s.pause)
 	s.say("\n■ %s", what.title)
@@ -192,8 +192,8 @@ func (s *show) step(ctx context.Context, what step) error {
 	return nil
 }
 
-// awaitSessions waits until those devices that are to be connected to two replicas are,
-// for what happens next.
+// awaitSessions waits until the devices with two sessions have both, so that the next
+// step can begin.
 func (s *show) awaitSessions(ctx context.Context) error {
 	up := func(name string) bool {
 		return slices.ContainsFunc(s.replicas, func(r *replica) bool { return r.name == name && r.down == "" })
@@ -214,7 +214,7 @@ func (s *show) awaitSessions(ctx context.Context) error {
 	return nil
 }
 
-// awaitReady waits until a replica says that it is healthy.
+// awaitReady waits until a replica is healthy.
 func (s *show) awaitReady(ctx context.Context, r *replica) error {
 	ctx, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
@@ -236,7 +236,7 @@ func (s *show) awaitReady(ctx context.Context, r *replica) error {
 
 func (s *show) say(format string, args ...any) { fmt.Fprintf(s.w, format+"\n", args...) }
 
-// sumUp tells what was seen.
+// sumUp prints the summary.
 func (s *show) sumUp() {
 	table := tabwriter.NewWriter(s.w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "\n\tall reachable\trequests of users meanwhile")

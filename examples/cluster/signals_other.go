@@ -4,5 +4,5 @@ package main
 
 import "os"
 
-// What is sent to replicas: nil where there is no such signal.
+// Signals for replicas: nil where they do not exist.
 var hang, resume, drain os.Signal

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// What is sent to replicas: nil where there is no such signal.
+// Signals for replicas.
 var (
 	hang   os.Signal = syscall.SIGSTOP
 	resume os.Signal = syscall.SIGCONT

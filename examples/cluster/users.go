@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// userPause is what a user thinks between two requests.
+// userPause is how long a user thinks between two requests.
 const userPause = 50 * time.Millisecond
 
 // Users look at devices all the time, each at one of them, through the proxy.
@@ -20,7 +20,7 @@ type users struct {
 	slowest  time.Duration
 }
 
-// run has a user for each device, until ctx ends.
+// run runs a user for each device, until ctx ends.
 func (u *users) run(ctx context.Context, client *http.Client, front *url.URL, devices []*device) {
 	var running sync.WaitGroup
 	for _, d := range devices {
@@ -47,7 +47,7 @@ func (u *users) add(c cell) {
 	}
 }
 
-// report tells how users have fared since the last report.
+// report describes the users' requests since the last report.
 func (u *users) report() string {
 	u.mu.Lock()
 	defer u.mu.Unlock()

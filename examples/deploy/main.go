@@ -1,20 +1,20 @@
-// Deploy restarts a server again and again, while users ask its devices all the time: none
-// of their requests fails.
+// Deploy restarts a server again and again, while users ask its devices all the time.
+// None of their requests fails.
 //
-// It is what to see. What to copy is in server.go, and how one process hands its socket to
-// the next in socket.go. To have the server alone, and to restart it:
+// It is a demonstration. The code to copy is in server.go; socket.go shows how one
+// process hands its socket to the next. To run the server alone, and to restart it:
 //
 //	go build -o server ./examples/deploy && ./server -serve :8080
 //	kill -HUP … # the process, which ends when the next one serves
 //
-// Or systemd holds the socket, and no process starts another:
+// Or systemd holds the socket, and no process starts the next:
 //
 //	# server.socket             # server.service
 //	[Socket]                    [Service]
 //	ListenStream=8080           ExecStart=/usr/local/bin/server -serve :8080
 //
-// Then systemctl restart server.service has users wait for the next process, and devices
-// come back to it.
+// Then, during systemctl restart server.service, users wait for the next process, and
+// devices come back to it.
 package main
 
 import (
@@ -62,7 +62,7 @@ type options struct {
 	devices  int
 }
 
-// demonstrate restarts a server as o says, and returns how users have fared.
+// demonstrate restarts a server as o says, and returns the users' results.
 func demonstrate(ctx context.Context, w io.Writer, o options) (all tally, err error) {
 	p, err := startServer()
 	if err != nil {

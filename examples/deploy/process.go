@@ -11,22 +11,22 @@ import (
 	"time"
 )
 
-// turnover is how long a process may take to give way to the next, or to end.
+// turnover is how long a process may take to hand over to the next, or to end.
 const turnover = 30 * time.Second
 
-// A process is a server and its successors at the same address.
+// A process is a server, and after restarts its successor at the same address.
 type process struct {
 	addr  string
-	leash *os.File // open for as long as they may run
+	leash *os.File // open as long as servers may run
 }
 
-// startServer starts the first.
+// startServer starts the first server.
 func startServer() (*process, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	defer ln.Close() // of which the process has a copy
+	defer ln.Close() // the process has a copy
 	stdin, leash, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -40,7 +40,7 @@ func startServer() (*process, error) {
 	return p, nil
 }
 
-// pid is the process that is there now.
+// pid returns the id of the current process.
 func (p *process) pid() (int, error) {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: turnover}
 	answer, err := client.Get("http://" + p.addr + "/pid")
@@ -55,7 +55,7 @@ func (p *process) pid() (int, error) {
 	return strconv.Atoi(string(text))
 }
 
-// restart has the next process take over, and returns which that is.
+// restart starts the next process, waits until it has taken over, and returns its id.
 func (p *process) restart() (pid int, err error) {
 	before, err := p.signal(syscall.SIGHUP)
 	if err != nil {
@@ -69,7 +69,7 @@ func (p *process) restart() (pid int, err error) {
 	return 0, fmt.Errorf("process %d is still there after %v: %w", before, turnover, err)
 }
 
-// signal sends a signal to the process that is there now.
+// signal sends a signal to the current process.
 func (p *process) signal(s os.Signal) (pid int, err error) {
 	if pid, err = p.pid(); err != nil {
 		return 0, err
@@ -89,5 +89,5 @@ func (p *process) end() {
 			break
 		}
 	}
-	p.leash.Close() // every server that is left ends
+	p.leash.Close() // every remaining server ends
 }

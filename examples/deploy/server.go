@@ -17,20 +17,20 @@ import (
 )
 
 const (
-	// settle is how long requests that have begun may take to get to their device, and users
-	// who have connected to ask for something. Devices stay for so long.
+	// settle is how long requests under way may take to reach their device, and new
+	// connections of users to send one. Devices stay that long.
 	settle = 500 * time.Millisecond
 
-	// finish is how long what is running has when the server ends. It is less than what
-	// systemd and Kubernetes leave by default, which is 90 s and 30 s.
+	// finish is how long everything under way may take when the server ends. It is less
+	// than the defaults of systemd, 90 s, and Kubernetes, 30 s.
 	finish = 25 * time.Second
 
 	// patience is how long a user waits for a device that is not connected.
 	patience = 30 * time.Second
 )
 
-// A server is what is deployed. Devices connect to it, and users reach them through it, at
-// one address.
+// A server is the program to deploy. Devices connect to it, and users reach them through
+// it, at one address.
 type server struct {
 	ln      net.Listener
 	web     *http.Server
@@ -43,7 +43,7 @@ type server struct {
 }
 
 func newServer(ln net.Listener) *server {
-	clients := fleet.New(fleet.ByHeader("DeviceId"), fleet.WithWaitForClient()) // that is on its way
+	clients := fleet.New(fleet.ByHeader("DeviceId"), fleet.WithWaitForClient()) // for those on their way
 	s := &server{
 		ln:      ln,
 		devices: transport.NewServer(clients, transport.WithAuthorize(clients.Authorize)),
@@ -59,8 +59,9 @@ func newServer(ln net.Listener) *server {
 	return s
 }
 
-// ask passes on what a user asks a device. A user who comes too late, or waits for a device
-// that will not come here any more, is sent to the next server, which has the same address.
+// ask passes a user's request to a device. A user who comes too late, or waits for a
+// device that will not come back here, is redirected to the next server, which has the
+// same address.
 func (s *server) ask(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), patience)
 	defer cancel()
@@ -77,7 +78,7 @@ func (s *server) ask(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serve runs a server until it is told to stop, or the next one has taken over.
+// serve runs a server until it is stopped, or the next one has taken over.
 func serve(addr string) error {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
@@ -106,7 +107,7 @@ func serve(addr string) error {
 	}
 }
 
-// handOver ends a server beside which the next one listens.
+// handOver ends a server beside which the next one already listens.
 func (s *server) handOver() error {
 	ctx, cancel := context.WithTimeout(context.Background(), finish)
 	defer cancel()
@@ -115,21 +116,22 @@ func (s *server) handOver() error {
 	return errors.Join(err, s.web.Shutdown(ctx))
 }
 
-// stop ends a server that the next one is started after, as by systemd, which holds the socket.
+// stop ends a server before the next one starts, as systemd does, which holds the socket.
 func (s *server) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), finish)
 	defer cancel()
 	s.stopListening()
-	err := s.web.Shutdown(ctx) // what is running finishes
-	s.devices.Close()          // and no Shutdown: devices have nowhere to move yet
+	err := s.web.Shutdown(ctx) // requests under way finish
+	s.devices.Close()          // not Shutdown: devices have nowhere to move yet
 	return err
 }
 
-// stopListening lets nobody in, and waits until those who are have settled. http.Server.Shutdown
-// alone would leave the first request of a new connection without an answer.
+// stopListening accepts no more connections, and waits for the requests on new ones.
+// http.Server.Shutdown alone would leave the first request of a new connection without an
+// answer.
 func (s *server) stopListening() {
 	s.ln.Close()
 	s.leave()
-	s.web.SetKeepAlivesEnabled(false) // users come again, to the next server
+	s.web.SetKeepAlivesEnabled(false) // users reconnect, to the next server
 	time.Sleep(settle)
 }

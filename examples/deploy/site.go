@@ -11,13 +11,13 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// A site is devices, and users who ask them.
+// A site is the devices and the users who ask them.
 type site struct {
 	devices []*transport.Listener
 	users   *users
 }
 
-// newSite connects devices to a server, and has a user ask each of them.
+// newSite connects devices to a server, with a user for each.
 func newSite(ctx context.Context, addr string, devices int) (*site, error) {
 	s := new(site)
 	var ids []string
@@ -48,14 +48,14 @@ func (s *site) close() {
 }
 
 const (
-	// userPause is what a user thinks between two requests.
+	// userPause is how long a user thinks between two requests.
 	userPause = 50 * time.Millisecond
 
 	// userPatience is how long a user waits for an answer.
 	userPatience = 30 * time.Second
 )
 
-// Users are one for each device, who ask it until close.
+// users asks each device all the time, until close.
 type users struct {
 	client  *http.Client
 	stop    context.CancelFunc
@@ -65,7 +65,7 @@ type users struct {
 	tally tally
 }
 
-// A tally is how users have fared.
+// A tally is the result of requests.
 type tally struct {
 	requests int
 	failed   []error
@@ -96,7 +96,7 @@ func newUsers(url string, ids []string) *users {
 	return u
 }
 
-// ask asks for a page, and notes how that went.
+// ask asks for a page, and records the result.
 func (u *users) ask(ctx context.Context, url, want string) {
 	began := time.Now()
 	err := u.get(ctx, url, want)
@@ -129,7 +129,7 @@ func (u *users) get(ctx context.Context, url, want string) error {
 	return err
 }
 
-// take returns how users have fared since it was called before.
+// take returns the results since the last call.
 func (u *users) take() tally {
 	u.mu.Lock()
 	defer u.mu.Unlock()

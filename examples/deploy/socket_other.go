@@ -8,7 +8,7 @@ import (
 	"os"
 )
 
-// errNoHandOver is why nothing is handed over where processes do not inherit files.
+// errNoHandOver is the error on systems where processes do not inherit files.
 var errNoHandOver = errors.New("a process cannot hand its socket to another on this system")
 
 func listen(addr string) (*net.TCPListener, error) {

@@ -13,22 +13,23 @@ import (
 	"time"
 )
 
-// A server gets its socket as systemd hands it over: LISTEN_FDS says that there is one, as
-// file 3. So connections that nobody has accepted yet wait for the next server. Two sockets
-// of one port (SO_REUSEPORT) would not do, because those of the first are reset with it.
+// A server gets its socket the way systemd passes it: LISTEN_FDS=1 means that file 3 is
+// one. So connections that nobody has accepted yet wait for the next server. Two sockets
+// on one port (SO_REUSEPORT) would not do: the first one's connections would be reset
+// with it.
 const (
 	socketsEnv = "LISTEN_FDS"
-	forEnv     = "LISTEN_PID" // the process that they are for; "" is any, as from startNext
+	forEnv     = "LISTEN_PID" // the process they are for; "" for any, as from startNext
 	socketFile = 3
 
-	readyEnv  = "DEPLOY_READY" // set if readyFile is where to say that the server is ready
+	readyEnv  = "DEPLOY_READY" // set if the server must report on readyFile that it is ready
 	readyFile = 4
 
 	// startTimeout is how long the next server may take to be ready.
 	startTimeout = 10 * time.Second
 )
 
-// listen returns the socket that the process was given, or makes one.
+// listen returns the socket that the process inherited, or a new one.
 func listen(addr string) (*net.TCPListener, error) {
 	pid, sockets := os.Getenv(forEnv), os.Getenv(socketsEnv)
 	os.Unsetenv(forEnv)
@@ -41,7 +42,7 @@ func listen(addr string) (*net.TCPListener, error) {
 		return ln.(*net.TCPListener), nil
 	}
 	file := os.NewFile(socketFile, "socket")
-	defer file.Close() // of which there is a copy
+	defer file.Close() // ln has a copy
 	ln, err := net.FileListener(file)
 	if err != nil {
 		return nil, fmt.Errorf("the socket of %s: %w", socketsEnv, err)
@@ -53,7 +54,7 @@ func listen(addr string) (*net.TCPListener, error) {
 	return tcp, nil
 }
 
-// tellReady tells the parent process, if it waits for that, that this one serves.
+// tellReady tells the parent process that this one serves, if the parent waits for that.
 func tellReady() {
 	if os.Getenv(readyEnv) == "" {
 		return
@@ -64,11 +65,11 @@ func tellReady() {
 	file.Close()
 }
 
-// startNext starts the program that follows this one: whatever its file is by now.
+// startNext starts the next program, from the file of this one, which may have changed.
 func startNext(ln *net.TCPListener) error { return start(ln, os.Stdin, os.Args[1:]...) }
 
-// start starts this program with a socket, and returns when it serves. If it does not, it is
-// ended.
+// start starts this program with a socket, and returns when it serves. If it does not,
+// start ends it.
 func start(ln *net.TCPListener, stdin *os.File, args ...string) error {
 	program, err := os.Executable()
 	if err != nil {
@@ -102,8 +103,8 @@ func start(ln *net.TCPListener, stdin *os.File, args ...string) error {
 	return nil
 }
 
-// fileOf returns another file of a socket. That of ln.File would have the socket block, and so
-// Close of ln wait for a connection to accept.
+// fileOf returns another file for a socket. The file from ln.File would make the socket
+// blocking, and then ln.Close would wait for a connection to accept.
 func fileOf(ln *net.TCPListener) (*os.File, error) {
 	conn, err := ln.SyscallConn()
 	if err != nil {

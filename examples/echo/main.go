@@ -1,7 +1,7 @@
-// Echo is the least there is to it: a device connects to a server, which dials it
-// back, writes a line and prints the answer. The device echoes what it is sent.
+// Echo is the smallest example: a device connects to a server, which dials it back,
+// writes a line and prints the answer. The device echoes what it gets.
 //
-// Without arguments, both are in one process. To have them on machines of their own:
+// Without arguments, both run in one process. To run them on separate machines:
 //
 //	go run ./examples/echo -serve :8080
 //	go run ./examples/echo -connect ws://server:8080/
@@ -40,7 +40,7 @@ func main() {
 	}
 }
 
-// run is a server and a device, until the device has answered.
+// run runs a server and a device, until the device has answered.
 func run(w io.Writer) error {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -62,7 +62,7 @@ func run(w io.Writer) error {
 
 // serve asks every device that connects.
 func serve(addr string, w io.Writer) error {
-	// Beyond a test it is ListenAndServeTLS, and the devices' URL is wss://.
+	// In production use ListenAndServeTLS, and wss:// in the devices' URL.
 	return transport.ListenAndServe(addr, transport.EndpointHandlerFunc(func(d *transport.Dialer) {
 		if err := ask(d, w); err != nil {
 			fmt.Fprintln(w, "The device at", d.Info().RemoteAddr, "did not answer:", err)
@@ -77,19 +77,19 @@ func ask(d *transport.Dialer, w io.Writer) error {
 		return err
 	}
 	defer conn.Close()
-	// Some device will hang one day, and not with its connection.
+	// Some day a device will hang while its connection lives.
 	conn.SetDeadline(time.Now().Add(10 * time.Second))
 	fmt.Fprintln(conn, "Hello, device!") // if it fails, so does the next line
 	answer, err := bufio.NewReader(io.LimitReader(conn, 1<<10)).ReadString('\n')
 	if err != nil {
 		return fmt.Errorf("read the answer: %w", err)
 	}
-	// The header is what the device says of itself: see WithAuthorize.
+	// The device chooses this header itself: see WithAuthorize.
 	fmt.Fprintf(w, "Device %s answers %q\n", d.Header.Get("DeviceId"), answer)
 	return nil
 }
 
-// connect is the device. It comes back whenever it loses its server.
+// connect is the device. It reconnects whenever it loses its server.
 func connect(url string) error {
 	lis, err := transport.DialAndListen(url, http.Header{"DeviceId": {"123"}},
 		transport.WithReconnect(transport.Backoff{}))
@@ -100,7 +100,7 @@ func connect(url string) error {
 	return echo(lis)
 }
 
-// echo answers every connection that the server dials with what it is sent.
+// echo sends back what it gets on every connection from the server.
 func echo(lis net.Listener) error {
 	for {
 		conn, err := lis.Accept()

@@ -20,12 +20,12 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// A device is one of those to look at.
+// A device of the demonstration.
 type device struct {
 	id      string
 	carrier carrier.Carrier
 	mux     mux.Muxer
-	stays   time.Duration // and then is away for a while; 0 means for ever
+	stays   time.Duration // then it is away for a while; 0 means forever
 }
 
 var devices = []device{
@@ -62,7 +62,7 @@ func (d device) connect(ctx context.Context, url string, trust *tls.Config) erro
 	if err != nil {
 		return err
 	}
-	go func() { // which ends what serves below
+	go func() { // it ends the Serve below
 		wait(ctx, d.stays)
 		lis.Close()
 	}()
@@ -72,7 +72,7 @@ func (d device) connect(ctx context.Context, url string, trust *tls.Config) erro
 	return ctx.Err()
 }
 
-// wait waits for so long, 0 for ever, or until ctx ends.
+// wait waits for d, or until ctx ends; 0 means forever.
 func wait(ctx context.Context, d time.Duration) {
 	var over <-chan time.Time
 	if d > 0 {

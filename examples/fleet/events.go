@@ -14,19 +14,19 @@ import (
 // A row is a device on the page.
 type row struct {
 	ID, Carrier, Mux string
-	RoundTrip        float64 // in milliseconds, or 0 if it is not known yet
+	RoundTrip        float64 // in milliseconds; 0 if unknown
 	Since            time.Time
 	Streams          int
 }
 
-// events tells a page of the devices: when one comes or goes, and every second.
+// events sends a page the list of devices when one comes or goes, and every second.
 func events(clients *fleet.Fleet, w http.ResponseWriter, r *http.Request) {
 	changed := make(chan bool, 1)
 	go func() { // ends with the request
 		for range clients.Watch(r.Context()) {
 			select {
 			case changed <- true:
-			default: // it is about to be told anyway
+			default: // a message is pending anyway
 			}
 		}
 	}()

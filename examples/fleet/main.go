@@ -1,6 +1,6 @@
-// Fleet is a web page that lists the devices which are connected, as they come and go,
-// and shows what each of them serves. Some devices to look at are in the same process;
-// they use whichever carrier and multiplexer they like, at one address.
+// Fleet is a web page that lists the connected devices as they come and go, and shows
+// what each of them serves. Some sample devices run in the same process. They use any
+// carrier and multiplexer, at one address.
 package main
 
 import (
@@ -42,7 +42,7 @@ func main() {
 	}
 }
 
-// run is the server, until ctx ends. When it listens, it calls ready, in a goroutine.
+// run is the server, until ctx ends. When it listens, it calls ready in a goroutine.
 func run(ctx context.Context, addr string, ready func(url string, trust *tls.Config)) error {
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"net"
 )
 
-// demonstrate forwards to a service that answers when it has heard all, and asks it
+// demonstrate forwards to a service that answers when it has read everything, and asks it
 // something.
 func demonstrate(ctx context.Context, local net.Listener, w io.Writer) error {
 	service, err := net.Listen("tcp", "127.0.0.1:0")

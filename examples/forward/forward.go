@@ -11,8 +11,7 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// A tcpConn is a TCP connection that can be reset, as what a Dialer dials and a
-// Listener accepts can.
+// A tcpConn is a TCP connection that can be reset, like those of a Dialer and a Listener.
 type tcpConn struct{ *net.TCPConn }
 
 // Reset implements [transport.Conn].
@@ -21,7 +20,7 @@ func (c tcpConn) Reset() error {
 	return c.Close()
 }
 
-// whole returns conn with all that it can do, which net.Conn does not tell.
+// whole returns conn with all of its methods, which net.Conn hides.
 func whole(conn net.Conn) transport.Conn {
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		return tcpConn{tcp}
@@ -29,8 +28,8 @@ func whole(conn net.Conn) transport.Conn {
 	return conn.(transport.Conn)
 }
 
-// forward joins each connection that ln accepts with one that dial opens, until ctx
-// ends. It closes ln, cuts what is left, and waits for it.
+// forward joins each connection that ln accepts with one from dial, until ctx ends. It
+// then closes ln, cuts the remaining connections, and waits for them.
 func forward(ctx context.Context, ln net.Listener, dial func(context.Context) (net.Conn, error)) error {
 	var all sync.WaitGroup
 	defer all.Wait()
@@ -59,19 +58,19 @@ func forward(ctx context.Context, ln net.Listener, dial func(context.Context) (n
 	}
 }
 
-// join copies both ways until each direction has ended by itself, and closes a and b.
-// If one fails, or ctx ends, it resets both, so that nobody takes what has arrived for
-// all there was.
+// join copies both ways until each direction has ended by itself, and closes a and b. If
+// one direction fails, or ctx ends, it resets both, so that nobody mistakes what has
+// arrived for everything.
 func join(ctx context.Context, a, b transport.Conn) error {
 	defer a.Close()
 	defer b.Close()
-	resetBoth := func() { a.Reset(); b.Reset() } // which wakes whatever is blocked on them
+	resetBoth := func() { a.Reset(); b.Reset() } // wakes calls that block on them
 	defer context.AfterFunc(ctx, resetBoth)()
 	ended := make(chan error, 2)
 	pass := func(to, from transport.Conn) {
 		_, err := io.Copy(to, from)
 		if err == nil {
-			err = to.CloseWrite() // and the other direction goes on
+			err = to.CloseWrite() // the other direction goes on
 		}
 		if err != nil {
 			resetBoth()
@@ -80,5 +79,5 @@ func join(ctx context.Context, a, b transport.Conn) error {
 	}
 	go pass(a, b)
 	go pass(b, a)
-	return cmp.Or(<-ended, <-ended) // the second is a consequence of the first
+	return cmp.Or(<-ended, <-ended) // the second error is a consequence of the first
 }

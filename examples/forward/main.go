@@ -1,15 +1,15 @@
-// Forward makes a TCP service that only a device can reach, such as a database in its
-// network, a service of the backend: what connects to a local port of the backend is
-// forwarded to the device, which dials the service. Each direction ends by itself, as
-// HTTP/1.0, nc -N and others rely on. A connection that is cut at one end is reset at the
-// other, so that half of an answer does not look like all of it.
+// Forward offers a TCP service that only a device can reach, such as a database in its
+// network, on the backend: it forwards connections to a local port of the backend to the
+// device, which dials the service. Each direction ends by itself, as HTTP/1.0, nc -N and
+// others require. A connection that is cut at one end is reset at the other, so that half
+// of an answer does not look complete.
 //
 // Without arguments it forwards to a service of its own, once. To forward to another:
 //
 //	go run ./examples/forward -listen 127.0.0.1:2222 -target 192.168.1.10:22
 //
-// The device alone decides what the target is: a server that has fallen into wrong
-// hands reaches that service, and not the network around it.
+// Only the device chooses the target: a compromised server reaches that service, and not
+// the network around it.
 package main
 
 import (
@@ -52,8 +52,8 @@ func main() {
 // run forwards from the backend's local port to the device's target, until ctx ends.
 func run(ctx context.Context, local net.Listener, target string) error {
 	defer local.Close()
-	// The backend has one device, which is the one that connected last: WithAuthorize
-	// is where to decide who may.
+	// The backend has one device, the one that connected last. Use WithAuthorize to decide
+	// which one may.
 	var device atomic.Pointer[transport.Dialer]
 	connected := make(chan struct{})
 	server := transport.NewServer(transport.EndpointHandlerFunc(func(d *transport.Dialer) {
@@ -79,11 +79,11 @@ func run(ctx context.Context, local net.Listener, target string) error {
 	ctx, stop := context.WithCancel(ctx)
 	halves := make(chan error, 2)
 	half := func(ln net.Listener, dial func(context.Context) (net.Conn, error)) {
-		defer stop() // neither is of use alone
+		defer stop() // neither is useful alone
 		halves <- forward(ctx, ln, dial)
 	}
 	go half(local, func(ctx context.Context) (net.Conn, error) {
-		return device.Load().DialContext(ctx, "", "") // there is no address: the device knows it
+		return device.Load().DialContext(ctx, "", "") // no address: the device knows its target
 	})
 	go half(lis, func(ctx context.Context) (net.Conn, error) {
 		dialer := net.Dialer{Timeout: 10 * time.Second}

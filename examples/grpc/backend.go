@@ -16,11 +16,11 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// watch calls a device until it is not to be dialled any more, and tells seen of each
+// watch calls a device until it must not be dialled any more, and calls seen for each
 // change.
 func watch(d *transport.Dialer, w io.Writer, seen func(healthpb.HealthCheckResponse_ServingStatus)) error {
-	// There is no name to look up, as all connections lead to the device, and nothing
-	// to encrypt in a session that is: by wss:// and ListenAndServeTLS.
+	// There is no name to look up, because all connections lead to the device, and nothing
+	// to encrypt: use wss:// and ListenAndServeTLS for the session.
 	conn, err := grpc.NewClient("passthrough:///device",
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
@@ -40,9 +40,9 @@ func watch(d *transport.Dialer, w io.Writer, seen func(healthpb.HealthCheckRespo
 	}
 	fmt.Fprintln(w, "The device is", answer.Status)
 
-	// A watch has no end of its own, so it gets that of the session, or the moment
-	// before in which the session drains. Calls that end by themselves may be awaited.
-	// Then conn is closed, for which the device waits.
+	// A watch does not end by itself, so it ends with d.Dialable: with the session, or
+	// when the session starts to drain. Calls that end by themselves may finish. Then conn
+	// is closed; the device waits for that.
 	stream, err := client.Watch(d.Dialable(), &healthpb.HealthCheckRequest{})
 	for err == nil {
 		if answer, err = stream.Recv(); err == nil {
@@ -51,7 +51,7 @@ func watch(d *transport.Dialer, w io.Writer, seen func(healthpb.HealthCheckRespo
 		}
 	}
 	if !errors.Is(context.Cause(d.Dialable()), transport.ErrDraining) {
-		return fmt.Errorf("watch: %w", cmp.Or(d.Err(), err)) // if the device is gone, that is why
+		return fmt.Errorf("watch: %w", cmp.Or(d.Err(), err)) // if the device is gone, that is the reason
 	}
 	fmt.Fprintln(w, "The device is about to leave")
 	return nil

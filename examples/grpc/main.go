@@ -1,10 +1,10 @@
-// Grpc is a gRPC server on a device, and a backend that calls it: a single answer, and
-// a stream of them. The service is gRPC's own, of health, so that no code has to be
-// generated; yours is registered and called in the same way.
+// Grpc is a gRPC server on a device, and a backend that calls it, for a single answer and
+// for a stream of answers. The service is gRPC's own health service, so that no code has
+// to be generated. Yours is registered and called in the same way.
 //
-// It shows as well how to take leave. A device that shuts down, or is asked to move to
-// another server, cuts nothing: it waits for the connections in use. A
-// grpc.ClientConn uses one for as long as it is open, so the backend has to close it.
+// It also shows how to leave. A device that shuts down, or that the server asks to move,
+// cuts nothing: it waits for the connections in use. A grpc.ClientConn uses its
+// connection until it is closed, so the backend must close it.
 package main
 
 import (
@@ -29,13 +29,13 @@ func main() {
 	}
 }
 
-// What a device may say of itself.
+// The states of the device.
 const (
 	serving    = healthpb.HealthCheckResponse_SERVING
 	notServing = healthpb.HealthCheckResponse_NOT_SERVING
 )
 
-// run is a backend and a device, until the device has left.
+// run runs a backend and a device, until the device has left.
 func run(w io.Writer) error {
 	dialers := make(chan *transport.Dialer, 1)
 	server := transport.NewServer(transport.EndpointHandlerFunc(func(d *transport.Dialer) { dialers <- d }))
@@ -46,7 +46,7 @@ func run(w io.Writer) error {
 	}
 	go server.Serve(ln) // ends with Close
 
-	// The device. What it accepts is what the backend dials.
+	// The device. It accepts what the backend dials.
 	lis, err := transport.DialAndListenContext(context.Background(), "ws://"+ln.Addr().String(), nil)
 	if err != nil {
 		return err
@@ -57,7 +57,8 @@ func run(w io.Writer) error {
 	healthpb.RegisterHealthServer(device, condition)
 	go device.Serve(lis) // ends with Stop
 
-	// The backend. The device changes while it is watched, and then leaves.
+	// The backend. The device changes its state while the backend watches, and then
+	// leaves.
 	left := make(chan bool)
 	err = watch(<-dialers, w, func(now healthpb.HealthCheckResponse_ServingStatus) {
 		switch now {
@@ -65,7 +66,7 @@ func run(w io.Writer) error {
 			condition.SetServingStatus("", notServing)
 		case notServing:
 			go func() {
-				device.GracefulStop() // which closes the listener, and waits for calls
+				device.GracefulStop() // closes the listener, and waits for calls
 				close(left)
 			}()
 		}

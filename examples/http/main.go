@@ -1,8 +1,8 @@
-// Http shows the web page of a device to your browser. The device, behind whatever NAT,
-// serves HTTP to the connections that it accepts; the server finds it by its ID and is
-// a reverse proxy for it.
+// Http shows the web page of a device in your browser. The device, behind any NAT, serves
+// HTTP on the connections that it accepts. The server finds it by its ID and is a reverse
+// proxy for it.
 //
-// Without arguments, both are in one process. To have them on machines of their own:
+// Without arguments, both run in one process. To run them on separate machines:
 //
 //	go run ./examples/http -serve :8080
 //	go run ./examples/http -connect ws://server:8080/connect -id kitchen
@@ -35,11 +35,11 @@ func main() {
 	var err error
 	switch {
 	case *url != "":
-		err = device(ctx, *url, *id, transport.WithLogger(slog.Default())) // while it waits, too
+		err = device(ctx, *url, *id, transport.WithLogger(slog.Default())) // also while it waits
 	case *addr != "":
 		err = serve(ctx, *addr)
 	default:
-		go device(ctx, "ws://127.0.0.1:8080/connect", *id) // as soon as there is a server
+		go device(ctx, "ws://127.0.0.1:8080/connect", *id) // it connects as soon as there is a server
 		fmt.Printf("Open http://127.0.0.1:8080/%s/\n", *id)
 		err = serve(ctx, "127.0.0.1:8080")
 	}
@@ -54,22 +54,22 @@ func serve(ctx context.Context, addr string) error {
 	defer devices.Close()
 	web := &http.Server{Addr: addr, Handler: handler}
 	defer context.AfterFunc(ctx, func() { web.Close() })()
-	return web.ListenAndServe() // beyond a test with TLS, and the devices' URL is wss://
+	return web.ListenAndServe() // in production with TLS, and wss:// in the devices' URL
 }
 
-// site is where devices connect, and users find them.
+// site is where devices connect and users find them.
 func site() (*transport.Server, http.Handler) {
-	// Whoever has a header may be a device here. See WithAuthorize for better.
+	// Here any client with the header is a device. See WithAuthorize for better.
 	clients := fleet.New(fleet.ByHeader("DeviceId"))
 	devices := transport.NewServer(clients, transport.WithAuthorize(clients.Authorize))
 	pages := http.NewServeMux()
 	pages.Handle("/connect", devices)
-	pages.Handle("/", &fleet.ReverseProxy{Fleet: clients}) // in front of it belongs a login
+	pages.Handle("/", &fleet.ReverseProxy{Fleet: clients}) // put a login before it
 	return devices, pages
 }
 
-// device serves its page to a server, until ctx ends. It comes back whenever it loses
-// the server.
+// device serves its page to a server, until ctx ends. It reconnects whenever it loses the
+// server.
 func device(ctx context.Context, url, id string, opts ...transport.ClientOption) error {
 	lis, err := transport.DialAndListenContext(ctx, url, http.Header{"DeviceId": {id}},
 		append(opts, transport.WithReconnect(transport.Backoff{}))...)
@@ -88,7 +88,7 @@ var page = template.Must(template.New("").Parse(`<!doctype html><title>{{.}}</ti
 <script>new EventSource("clock").onmessage = e => document.querySelector("b").textContent = e.data</script>
 `))
 
-// clock tells the time again and again, for as long as somebody looks at the page.
+// clock sends the time as long as somebody looks at the page.
 func clock(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	for r.Context().Err() == nil {

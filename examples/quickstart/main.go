@@ -1,7 +1,6 @@
-// Quickstart is a server and a device in one process. The device connects to
-// the server and serves a web page; the server fetches that page from the
-// device, with an ordinary HTTP client. It does so for every combination of
-// carrier and multiplexer that exists.
+// Quickstart runs a server and a device in one process. The device connects to the server
+// and serves a web page. The server fetches that page from the device, with an ordinary
+// HTTP client. It does so with every combination of carrier and multiplexer.
 package main
 
 import (
@@ -66,7 +65,7 @@ type result struct {
 	connect, first, next time.Duration
 }
 
-// try runs a server and a device that talk by c and m.
+// try runs a server and a device with c and m.
 func try(c carrier.Carrier, m mux.Muxer, certificate tls.Certificate) (r result, err error) {
 	// The server. Its handler gets a Dialer for each device that connects.
 	dialers := make(chan *transport.Dialer)
@@ -80,7 +79,7 @@ func try(c carrier.Carrier, m mux.Muxer, certificate tls.Certificate) (r result,
 	}
 	defer stop()
 
-	// The device. What it accepts is what the server dials.
+	// The device. It accepts what the server dials.
 	start := time.Now()
 	roots := x509.NewCertPool()
 	roots.AddCert(certificate.Leaf)
@@ -108,9 +107,9 @@ func try(c carrier.Carrier, m mux.Muxer, certificate tls.Certificate) (r result,
 	return r, nil
 }
 
-// listen has server serve at an address of its own, until stop is called.
+// listen runs server at an address of its own, until stop is called.
 func listen(c carrier.Carrier, server *transport.Server, certificate tls.Certificate) (url string, stop func() error, err error) {
-	if l, ok := c.(carrier.Listener); ok { // it has no use for a TCP port
+	if l, ok := c.(carrier.Listener); ok { // it needs no TCP port
 		e, err := l.Listen("127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{certificate}}, server)
 		if err != nil {
 			return "", nil, err
@@ -126,14 +125,13 @@ func listen(c carrier.Carrier, server *transport.Server, certificate tls.Certifi
 	return schemes[c.Name()] + ln.Addr().String(), ln.Close, nil
 }
 
-// schemes of the URLs, by carrier.
+// schemes maps carriers to the schemes of their URLs.
 var schemes = map[string]string{"ws": "ws://", "webtransport": "https://", "mem": "mem://"}
 
 const page = "<h1>Hello from behind the NAT</h1>"
 
 func fetch(client *http.Client) error {
-	// Whatever host the URL has: the client's connections all lead to the
-	// device.
+	// The URL's host does not matter: all of the client's connections lead to the device.
 	answer, err := client.Get("http://device/")
 	if err != nil {
 		return err

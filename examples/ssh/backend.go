@@ -15,7 +15,7 @@ func dial(d *transport.Dialer, key ssh.Signer, host ssh.PublicKey) (*ssh.Client,
 		return nil, err
 	}
 	conn.SetDeadline(time.Now().Add(handshakeTimeout))
-	// The name of the host does not matter, because its key is known.
+	// The host's name does not matter, because its key is known.
 	c, channels, requests, err := ssh.NewClientConn(conn, "device", &ssh.ClientConfig{
 		User:            "backend",
 		Auth:            []ssh.AuthMethod{ssh.PublicKeys(key)},
@@ -29,7 +29,7 @@ func dial(d *transport.Dialer, key ssh.Signer, host ssh.PublicKey) (*ssh.Client,
 	return ssh.NewClient(c, channels, requests), nil
 }
 
-// execute returns what command prints on the device.
+// execute returns the output of command on the device.
 func execute(client *ssh.Client, command string) ([]byte, error) {
 	session, err := client.NewSession()
 	if err != nil {

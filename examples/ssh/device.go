@@ -14,16 +14,15 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// commands are all that the backend may have run, as functions of this program: a
-// shell that answers to the network would be every command there is, for whoever has
-// the backend's key one day. To start a program, name it here, and check what it is
-// given; never hand a line to sh -c.
+// commands are all that the backend may run, as functions of this program. A shell on the
+// network would offer every command to anybody who gets the backend's key. To start a
+// program, add it here, and check its arguments; never pass a line to sh -c.
 var commands = map[string]func(w io.Writer, args []string){
 	"echo":    func(w io.Writer, args []string) { fmt.Fprintln(w, strings.Join(args, " ")) },
 	"version": func(w io.Writer, _ []string) { fmt.Fprintln(w, runtime.Version()) },
 }
 
-// handshakeTimeout bounds what both ends have to agree upon before there is a session.
+// handshakeTimeout bounds the handshake.
 const handshakeTimeout = 10 * time.Second
 
 // serve is an SSH server for the backend with that key, until lis is closed.
@@ -51,7 +50,7 @@ func serve(lis net.Listener, hostKey ssh.Signer, backend ssh.PublicKey) error {
 	}
 }
 
-// serveConn takes commands from conn, until its client leaves.
+// serveConn runs commands from conn, until its client leaves.
 func serveConn(conn net.Conn, config *ssh.ServerConfig) error {
 	conn.SetDeadline(time.Now().Add(handshakeTimeout))
 	_, channels, requests, err := ssh.NewServerConn(conn, config)
@@ -59,9 +58,9 @@ func serveConn(conn net.Conn, config *ssh.ServerConfig) error {
 		return err
 	}
 	conn.SetDeadline(time.Time{})
-	go ssh.DiscardRequests(requests) // such as to listen here, and forward
+	go ssh.DiscardRequests(requests) // for instance to listen here, and forward
 	for offered := range channels {
-		if offered.ChannelType() != "session" { // such as to dial from here
+		if offered.ChannelType() != "session" { // for instance to dial from here
 			offered.Reject(ssh.Prohibited, "there is nothing here but commands")
 			continue
 		}
@@ -74,7 +73,7 @@ func serveConn(conn net.Conn, config *ssh.ServerConfig) error {
 	return nil
 }
 
-// serveSession runs one command. Nothing else is granted: no shell, no terminal, no
+// serveSession runs one command. It grants nothing else: no shell, no terminal, no
 // environment, no subsystem.
 func serveSession(channel ssh.Channel, requests <-chan *ssh.Request) {
 	defer channel.Close()
@@ -92,7 +91,7 @@ func serveSession(channel ssh.Channel, requests <-chan *ssh.Request) {
 	}
 }
 
-// runCommand returns the status that line exits with.
+// runCommand returns the exit status of line.
 func runCommand(channel ssh.Channel, line string) uint32 {
 	words := strings.Fields(line)
 	if len(words) == 0 {
@@ -101,7 +100,7 @@ func runCommand(channel ssh.Channel, line string) uint32 {
 	command, ok := commands[words[0]]
 	if !ok {
 		fmt.Fprintf(channel.Stderr(), "%q is not a command of this device\n", words[0])
-		return 127 // as shells have it
+		return 127 // as in shells
 	}
 	command(channel, words[1:])
 	return 0

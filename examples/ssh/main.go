@@ -1,9 +1,9 @@
-// Ssh is an SSH server on a device that has no address, and a backend that runs a
-// command there.
+// Ssh is an SSH server on a device without an address, and a backend that runs a command
+// there.
 //
 // SSH is secure from end to end: the backend knows the device by its host key, and the
-// device the backend by its own. So whoever gets hold of the server in between, or of
-// the certificate of its carrier, can neither run anything nor listen.
+// device knows the backend by its key. So an attacker who controls the server between
+// them, or has the certificate of its carrier, can neither run anything nor listen.
 package main
 
 import (
@@ -27,10 +27,10 @@ func main() {
 	}
 }
 
-// run is a backend and a device, until the device has done what it was told.
+// run runs a backend and a device, until the device has run the commands.
 func run(w io.Writer) error {
-	// Each side has a key, and knows the other's public key. They would be in files,
-	// put there when the device was made.
+	// Each side has a key, and knows the other's public key. In production they are in
+	// files, put there when the device is made.
 	hostKey, err := newKey()
 	if err != nil {
 		return err

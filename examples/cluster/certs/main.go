@@ -1,11 +1,11 @@
-// Certs makes the certificates by which the replicas of a cluster, and services that dial
-// through them, know each other:
+// Certs makes the certificates with which the replicas of a cluster, and services that
+// dial through them, authenticate each other:
 //
 //	go run ./examples/cluster/certs -dir certs replica-1=10.0.0.1 replica-2=10.0.0.2 backup
 //
-// An argument with hosts is a replica, or a NATS server beside them, and one without a
+// An argument with hosts is a replica, or a NATS server beside them; one without is a
 // service. Run it again to add one, or to renew a certificate. Each machine gets ca.pem
-// and the two files with its name; ca-key.pem stays where it is, because who has that can
+// and the two files with its name. ca-key.pem stays where it is: anybody who has it can
 // pose as any of them.
 package main
 
@@ -35,7 +35,7 @@ func main() {
 	}
 }
 
-// run certifies who is named, and says so.
+// run makes certificates for names, and prints what it made.
 func run(w io.Writer, dir string, names []string) error {
 	if len(names) == 0 {
 		return errors.New("nobody to certify: name replicas, as in replica-1=10.0.0.1, and services")
@@ -47,11 +47,11 @@ func run(w io.Writer, dir string, names []string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "%s: of who certifies, for all machines\n", filepath.Join(dir, "ca.pem"))
+	fmt.Fprintf(w, "%s: the authority's certificate, for all machines\n", filepath.Join(dir, "ca.pem"))
 	for _, arg := range names {
 		name, hosts, isReplica := strings.Cut(arg, "=")
 		if name == "" || name == "ca" || name != filepath.Base(name) || isReplica && hosts == "" {
-			return fmt.Errorf("%q: want replica=host or service, whose name can be one of a file, and is not ca", arg)
+			return fmt.Errorf("%q: want replica=host or service, with a name that can be a file's and is not ca", arg)
 		}
 		who := "a service"
 		if isReplica {

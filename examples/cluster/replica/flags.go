@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A config is what the flags say.
+// A config holds the values of the flags.
 type config struct {
 	name, listen          string
 	peers, url            string
@@ -16,12 +16,12 @@ type config struct {
 }
 
 func parseFlags() (c config) {
-	flag.StringVar(&c.name, "name", "", "`name` of this replica, which is in its certificate")
+	flag.StringVar(&c.name, "name", "", "`name` of this replica, as in its certificate")
 	flag.StringVar(&c.listen, "listen", ":8080", "`address` for devices and users, behind a load balancer")
 
 	flag.StringVar(&c.peers, "peers", ":7443", "`address` for other replicas")
-	flag.StringVar(&c.url, "url", "", "`URL` where these reach it, such as https://10.0.0.1:7443")
-	flag.StringVar(&c.ca, "ca", "ca.pem", "`file` with who certifies replicas")
+	flag.StringVar(&c.url, "url", "", "`URL` at which they reach it, such as https://10.0.0.1:7443")
+	flag.StringVar(&c.ca, "ca", "ca.pem", "`file` with the authority that certifies replicas")
 	flag.StringVar(&c.cert, "cert", "", "`file` with the certificate of this replica")
 	flag.StringVar(&c.key, "key", "", "`file` with its key")
 
@@ -29,11 +29,11 @@ func parseFlags() (c config) {
 	flag.StringVar(&c.join, "join", "", "`addresses` of these, host:port,…; its own may be among them")
 	flag.StringVar(&c.nats, "nats", "", "`URLs` of NATS servers, in place of embedded ones: tls://host:port,…")
 	flag.StringVar(&c.creds, "creds", "", "`file` with credentials for them, in place of the certificate")
-	flag.StringVar(&c.natsCA, "nats-ca", "", "`file` with who certifies them, if that is not -ca")
+	flag.StringVar(&c.natsCA, "nats-ca", "", "`file` with the authority that certifies them, if that is not -ca")
 
-	flag.DurationVar(&c.notice, "notice", 2*time.Second, "`time` that a load balancer takes to notice what /healthz says")
+	flag.DurationVar(&c.notice, "notice", 2*time.Second, "`time` that a load balancer takes to notice a change of /healthz")
 	flag.DurationVar(&c.spread, "spread", 5*time.Second, "`time` over which devices are moved when this replica stops")
-	flag.DurationVar(&c.drain, "drain", 25*time.Second, "`time` after which it stops waiting for what is under way")
+	flag.DurationVar(&c.drain, "drain", 25*time.Second, "`time` after which it stops waiting for requests under way")
 	flag.Parse()
 	return c
 }

@@ -1,15 +1,14 @@
-// Replica is one of the servers of a cluster. Devices connect to any of them, at
-// /connect, and each serves the pages of all devices, at /devices/ID/. Where a device is
-// connected they tell each other by NATS, which is embedded:
+// Replica is a server of a cluster. Devices connect to any replica, at /connect, and each
+// replica serves the pages of all devices, at /devices/ID/. Replicas tell each other by
+// NATS where devices are connected. It can be embedded:
 //
 //	replica -name replica-1 -listen :8080 -peers :7443 -url https://10.0.0.1:7443 \
 //		-ca ca.pem -cert replica-1.pem -key replica-1-key.pem \
 //		-routes :6222 -join 10.0.0.1:6222,10.0.0.2:6222
 //
-// or apart, with -nats tls://nats.example:4222 in place of the last line.
+// or separate, with -nats tls://nats.example:4222 instead of the last line.
 //
-// Put a load balancer that speaks TLS in front of -listen. It asks /healthz which
-// replicas to use.
+// Put a load balancer with TLS before -listen. It asks /healthz which replicas to use.
 package main
 
 import (
@@ -41,7 +40,7 @@ func main() {
 	}
 }
 
-// run is a replica, until ctx ends and all that it had is with others.
+// run runs a replica until ctx ends and its devices and requests are with other replicas.
 func run(ctx context.Context, c config, log *slog.Logger) error {
 	if err := fleet.CheckID(c.name); err != nil {
 		return fmt.Errorf("-name: %w", err)
@@ -56,15 +55,15 @@ func run(ctx context.Context, c config, log *slog.Logger) error {
 	}
 	defer disconnect()
 
-	// The devices that connect to this process. Their header is believed: replace it by
-	// what proves who they are.
+	// The devices connected to this process. Any value of the header is accepted here:
+	// replace it by proof of who they are.
 	devices := fleet.New(fleet.ByHeader("DeviceId"))
 	server := transport.NewServer(devices, transport.WithAuthorize(devices.Authorize),
 		transport.WithServerID(c.name), transport.WithDrainSpread(c.spread), transport.WithLogger(log))
 	defer server.Close()
 
-	// The devices of all replicas. A request waits for one that is on its way from one
-	// to another, for half a minute at most. A replica that hangs is given up after 2 s.
+	// The devices of all replicas. A request waits up to half a minute for a device that
+	// moves between them. A replica that hangs is given up after 2 s.
 	all, err := cluster.New(devices, cluster.WithRegistry(registry), cluster.WithTLSConfig(trust),
 		cluster.WithNode(c.name, c.url), cluster.WithWaitForClient(), cluster.WithLogger(log),
 		cluster.WithTransport(transport.WithKeepAlive(time.Second, time.Second)))
@@ -79,7 +78,7 @@ func run(ctx context.Context, c config, log *slog.Logger) error {
 	pages.Handle("/devices/", http.StripPrefix("/devices", &fleet.ReverseProxy{Transport: all.Transport(), Logger: log}))
 	pages.HandleFunc("/healthz", func(w http.ResponseWriter, r *http.Request) {
 		if registry.Connected() {
-			joined.Store(true) // and if it is away later, its own devices can be reached all the same
+			joined.Store(true) // even if NATS is away later, its own devices can be reached
 		}
 		if draining.Load() || !joined.Load() {
 			http.Error(w, "not ready", http.StatusServiceUnavailable)
@@ -113,8 +112,8 @@ func run(ctx context.Context, c config, log *slog.Logger) error {
 	case <-ctx.Done():
 	}
 
-	// First the load balancer leads nobody here any more; then the devices move to other
-	// replicas; then users and other replicas have what they have begun.
+	// First the load balancer stops sending requests here. Then the devices move to other
+	// replicas. Then users and other replicas finish what they have begun.
 	log.Info("draining")
 	draining.Store(true)
 	time.Sleep(c.notice)

@@ -15,8 +15,8 @@ import (
 	"github.com/backdial/backdial/cluster/natsserver"
 )
 
-// connect returns the registry of the cluster, and what to call when it is not used any
-// more: by NATS servers that there are, or by one in this process.
+// connect returns the registry of the cluster, on existing NATS servers or on one in this
+// process. Call disconnect when the registry is no longer used.
 func connect(c config, trust *tls.Config, log *slog.Logger) (_ *natsregistry.Registry, disconnect func(), err error) {
 	if c.nats != "" {
 		options, err := external(c, trust)
@@ -60,13 +60,14 @@ func embedded(c config, trust *tls.Config, log *slog.Logger) (*natsserver.Server
 	})
 }
 
-// external returns how this replica and NATS servers know each other.
+// external returns the options with which this replica and NATS servers authenticate each
+// other.
 func external(c config, trust *tls.Config) ([]nats.Option, error) {
 	config := &tls.Config{RootCAs: trust.RootCAs}
 	if c.natsCA != "" {
 		var err error
 		if config.RootCAs, err = loadRoots(c.natsCA); err != nil {
-			return nil, fmt.Errorf("who certifies NATS servers (-nats-ca): %w", err)
+			return nil, fmt.Errorf("the authority of NATS servers (-nats-ca): %w", err)
 		}
 	}
 	options := []nats.Option{nats.Name(c.name), nats.Secure(config)}

@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-// loadTLS returns the configuration by which replicas know each other.
+// loadTLS returns the configuration with which replicas authenticate each other.
 func loadTLS(c config) (*tls.Config, error) {
 	certificate, err := tls.LoadX509KeyPair(c.cert, c.key)
 	if err != nil {
@@ -15,7 +15,7 @@ func loadTLS(c config) (*tls.Config, error) {
 	}
 	roots, err := loadRoots(c.ca)
 	if err != nil {
-		return nil, fmt.Errorf("who certifies replicas (-ca): %w", err)
+		return nil, fmt.Errorf("the authority of replicas (-ca): %w", err)
 	}
 	return &tls.Config{Certificates: []tls.Certificate{certificate}, RootCAs: roots}, nil
 }

@@ -1,5 +1,5 @@
-// Package authority certifies those who belong to a cluster: replicas, and services that
-// dial through them. It writes PEM files.
+// Package authority issues certificates to the members of a cluster: replicas, and
+// services that dial through them. It writes PEM files.
 package authority
 
 import (
@@ -23,23 +23,22 @@ import (
 const (
 	authorityValidity = 10 * 365 * 24 * time.Hour
 
-	// Validity is how long a certificate is valid. A replica that gets another has to be
-	// started again.
+	// Validity is how long a certificate is valid. To use a new one, restart the replica.
 	Validity = 365 * 24 * time.Hour
 
-	// clockSkew is by how much a clock may be behind that of the authority.
+	// clockSkew is how far a clock may be behind the authority's.
 	clockSkew = time.Hour
 )
 
-// An Authority certifies. Who has its key can pose as any replica.
+// An Authority issues certificates. Anybody who has its key can pose as any replica.
 type Authority struct {
 	dir         string
 	certificate *x509.Certificate
 	key         crypto.Signer
 }
 
-// Create makes an authority that is gone with the process: it writes dir/ca.pem, and its
-// key nowhere.
+// Create makes an authority that lives as long as the process: it writes dir/ca.pem, and
+// its key nowhere.
 func Create(dir string) (*Authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -63,8 +62,8 @@ func Create(dir string) (*Authority, error) {
 	return a, write(a.file("ca.pem"), "CERTIFICATE", der)
 }
 
-// Open returns the authority whose certificate and key are in dir/ca.pem and
-// dir/ca-key.pem, after making both if there are none.
+// Open returns the authority in dir/ca.pem and dir/ca-key.pem, and makes these files if
+// neither exists.
 func Open(dir string) (*Authority, error) {
 	_, err := os.Stat(filepath.Join(dir, "ca.pem"))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -79,14 +78,14 @@ func Open(dir string) (*Authority, error) {
 	}
 	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, "ca.pem"), filepath.Join(dir, "ca-key.pem"))
 	if err != nil {
-		return nil, fmt.Errorf("authority: read what certified before: %w", err)
+		return nil, fmt.Errorf("authority: read the authority's files: %w", err)
 	}
 	return &Authority{dir: dir, certificate: pair.Leaf, key: pair.PrivateKey.(crypto.Signer)}, nil
 }
 
-// Replica certifies a replica, as server and client, in dir/name.pem and
-// dir/name-key.pem. Hosts are names or addresses where others connect to its embedded
-// NATS server; to the replica itself they connect by its name.
+// Replica issues a certificate for a replica, as server and client, in dir/name.pem and
+// dir/name-key.pem. hosts are the names or addresses of its embedded NATS server. Other
+// replicas connect to the replica itself by its name.
 func (a *Authority) Replica(name string, hosts ...string) error {
 	template := &x509.Certificate{
 		DNSNames:    []string{name},
@@ -102,8 +101,8 @@ func (a *Authority) Replica(name string, hosts ...string) error {
 	return a.issue(name, template)
 }
 
-// Service certifies a service, which dials through replicas and cannot pose as one, in
-// dir/name.pem and dir/name-key.pem.
+// Service issues a certificate for a service in dir/name.pem and dir/name-key.pem. The
+// service dials through replicas and cannot pose as one.
 func (a *Authority) Service(name string) error {
 	return a.issue(name, &x509.Certificate{
 		DNSNames:    []string{name},
