@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// release makes a release of the modules in root, and prints what is to be done next.
+// release makes a release of the modules in root, and prints what to do next.
 func release(ctx context.Context, root, version string, out io.Writer) error {
 	if !isVersion(version) {
 		return fmt.Errorf("%q is not a version, such as v0.2.0 or v0.2.0-rc.1", version)
@@ -35,7 +35,7 @@ func release(ctx context.Context, root, version string, out io.Writer) error {
 	return nil
 }
 
-// undo goes back to a commit, and removes the tags of a version.
+// undo returns to the commit before, and removes the tags of a version.
 func undo(ctx context.Context, root, before, version string, modules []module) error {
 	if _, err := git(ctx, root, "reset", "--hard", "--quiet", before); err != nil {
 		return err
@@ -47,7 +47,7 @@ func undo(ctx context.Context, root, before, version string, modules []module) e
 	return err
 }
 
-// tagsOf returns the tags of a version that there are.
+// tagsOf returns the existing tags of a version.
 func tagsOf(ctx context.Context, root, version string, modules []module) ([]string, error) {
 	list := []string{"tag", "--list"}
 	for _, m := range inOrder(modules) {
@@ -57,27 +57,27 @@ func tagsOf(ctx context.Context, root, version string, modules []module) ([]stri
 	return strings.Fields(tags), err
 }
 
-// ready returns why there can be no release of what is committed.
+// ready returns why the current commit cannot be released.
 func ready(ctx context.Context, root, version string, modules []module) error {
 	changed, err := git(ctx, root, "status", "--porcelain")
 	if err != nil {
 		return err
 	}
 	if changed != "" {
-		return fmt.Errorf("commit first what has changed:\n%s", changed)
+		return fmt.Errorf("commit these changes first:\n%s", changed)
 	}
 	tags, err := tagsOf(ctx, root, version, modules)
 	if err != nil {
 		return err
 	}
 	if len(tags) > 0 {
-		return fmt.Errorf("there is a tag already: %s", strings.Join(tags, ", "))
+		return fmt.Errorf("already tagged: %s", strings.Join(tags, ", "))
 	}
 	if err := check(modules); err != nil {
 		return err
 	}
 	for _, m := range inOrder(modules) {
-		// This also gets everything that a stranger needs.
+		// This also downloads everything that the stranger needs.
 		if _, err := run(ctx, filepath.Join(root, m.dir), nil, "go", "mod", "tidy", "-diff"); err != nil {
 			return err
 		}
@@ -113,7 +113,7 @@ func tagged(ctx context.Context, root, version string, modules []module, out io.
 	return nil
 }
 
-// write has every go.mod require the version, and CHANGELOG.md tell of it.
+// write makes every go.mod require the version, and adds it to CHANGELOG.md.
 func write(ctx context.Context, root, version string, modules []module) error {
 	for _, m := range modules {
 		edit := []string{"mod", "edit"}
@@ -141,7 +141,7 @@ func write(ctx context.Context, root, version string, modules []module) error {
 	return os.WriteFile(name, []byte(changed), 0o644)
 }
 
-// headed returns a changelog in which what was unreleased is a version's.
+// headed moves the Unreleased entries of a changelog under the heading of a version.
 func headed(changelog, version string, day time.Time) (string, error) {
 	const unreleased = "\n## Unreleased\n"
 	before, after, found := strings.Cut(changelog, unreleased)
@@ -156,7 +156,7 @@ func git(ctx context.Context, dir string, args ...string) (string, error) {
 	return run(ctx, dir, nil, "git", args...)
 }
 
-// run returns what a command in dir prints, with env added to the environment.
+// run returns the output of a command in dir, with env added to the environment.
 func run(ctx context.Context, dir string, env []string, name string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir, cmd.Env = dir, append(cmd.Environ(), env...)

@@ -124,7 +124,7 @@ func TestRelease(t *testing.T) {
 			t.Errorf("the go.mod of %s is %s", name, text)
 		}
 	}
-	if err := release(t.Context(), dir, "v0.2.0", io.Discard); err == nil || !strings.Contains(err.Error(), "there is a tag already: cluster/natsregistry/v0.2.0, metrics/v0.2.0, v0.2.0") {
+	if err := release(t.Context(), dir, "v0.2.0", io.Discard); err == nil || !strings.Contains(err.Error(), "already tagged: cluster/natsregistry/v0.2.0, metrics/v0.2.0, v0.2.0") {
 		t.Errorf("once more: %v", err)
 	}
 }
@@ -145,12 +145,12 @@ func TestRefused(t *testing.T) {
 		{name: "v2", version: "v2.0.0", want: "is not a version"},
 		{name: "build", version: "v0.2.0+build", want: "is not a version"},
 		{name: "pseudo-version", version: placeholder, want: "is not a version"},
-		{name: "changed file", spoil: func(t *testing.T, dir string) { put(t, dir, "lib.go", "package lib // changed\n") }, want: "commit first what has changed:\nM lib.go"},
+		{name: "changed file", spoil: func(t *testing.T, dir string) { put(t, dir, "lib.go", "package lib // changed\n") }, want: "commit these changes first:\nM lib.go"},
 		{name: "new file", spoil: func(t *testing.T, dir string) { put(t, dir, "new.go", "package lib\n") }, want: "?? new.go"},
-		{name: "tag of another module", spoil: func(t *testing.T, dir string) { do(t, dir, "tag", "metrics/v0.2.0") }, want: "there is a tag already: metrics/v0.2.0"},
+		{name: "tag of another module", spoil: func(t *testing.T, dir string) { do(t, dir, "tag", "metrics/v0.2.0") }, want: "already tagged: metrics/v0.2.0"},
 		{name: "placeholder", files: map[string]string{"metrics/go.mod": strings.ReplaceAll(metrics, "v0.1.0", placeholder)},
-			want: "metrics/go.mod: github.com/example/lib " + placeholder + " is not the version of a release"},
-		{name: "two versions", files: map[string]string{"metrics/go.mod": strings.ReplaceAll(metrics, "v0.1.0", "v0.1.1")}, want: "that others require"},
+			want: "metrics/go.mod: github.com/example/lib " + placeholder + " is not a release"},
+		{name: "two versions", files: map[string]string{"metrics/go.mod": strings.ReplaceAll(metrics, "v0.1.0", "v0.1.1")}, want: "that other modules require"},
 		{name: "no replace", files: map[string]string{"metrics/go.mod": metrics[:strings.Index(metrics, "replace")]}, want: "is not replaced by its folder"},
 		{name: "replaced by another folder", files: map[string]string{"metrics/go.mod": strings.ReplaceAll(metrics, "=> ..", "=> ../secret")}, want: "is not replaced by its folder"},
 		{name: "fork", files: map[string]string{"go.mod": repository["go.mod"] + "\nreplace example.org/quic => example.org/fork v1.0.0\n"},

@@ -16,11 +16,11 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// A client is a device, and who asks it.
+// A client is a device and its caller.
 type client struct {
 	number uint32
 	stack  *stack
-	place  *place // nil if it needs no network to reach the server
+	place  *place // nil if it reaches the server without a network
 	device *workload.Device
 	caller *workload.Caller
 
@@ -28,9 +28,9 @@ type client struct {
 	serving  sync.WaitGroup
 
 	mu       sync.Mutex // guards below
-	since    time.Time  // of the latest session
+	since    time.Time  // when the latest session began
 	sessions int
-	moves    int // sessions that began before the last one ended
+	moves    int // sessions that began before the previous one ended
 	gaps     int // times without a session
 	ended    [workload.Classes]int
 	outages
@@ -53,7 +53,7 @@ func (c *client) connect(ctx context.Context, addr string, tls *tls.Config, o op
 		transport.WithReconnect(o.backoff),
 		transport.WithTrace(transport.Trace{StateChanged: c.changed}),
 	}
-	if c.stack.noisy { // even an answer that would be final may be noise
+	if c.stack.noisy { // even a final answer may be noise
 		opts = append(opts, transport.WithRetry(func(error) bool { return true }))
 	}
 	url := fmt.Sprintf("%s://%s/%d", c.stack.scheme(), addr, c.number)
@@ -65,8 +65,8 @@ func (c *client) connect(ctx context.Context, addr string, tls *tls.Config, o op
 	return nil
 }
 
-// named lets a client in whose request names its device twice, in its path and in
-// its header: noise may have made it one of another device.
+// named accepts a client if its request names its device twice, in its path and in its
+// header: noise may have changed one of them.
 func named(r *http.Request) error {
 	number, err := strconv.ParseUint(strings.TrimPrefix(r.URL.Path, "/"), 10, 32)
 	for key, want := range workload.Header(uint32(number)) {
@@ -77,14 +77,14 @@ func named(r *http.Request) error {
 	return nil
 }
 
-// changed is told of the listener's states.
+// changed is the listener's callback for changes of state.
 func (c *client) changed(to transport.StateChange) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch to.To {
 	case transport.StateConnected:
 		if to.Err != nil {
-			return // to the session that it was to move from
+			return // to the session that it was moving from
 		}
 		c.since = time.Now()
 		c.sessions++
@@ -112,11 +112,10 @@ func (c *client) timesWithout() int {
 	return c.gaps
 }
 
-// hasEnded reports whether the listener has, so that nothing more is to be expected.
+// hasEnded reports whether the listener has ended, so that the client will not come back.
 func (c *client) hasEnded() bool { return c.listener == nil || c.listener.Err() != nil }
 
-// talk has exchanges made, one after the other, until ctx ends, with pauses
-// between them.
+// talk makes exchanges, one after the other, until ctx ends, with pauses between them.
 func (c *client) talk(ctx context.Context, dialers *workload.Dialers, pause time.Duration, ended func(error)) {
 	for ctx.Err() == nil {
 		d, err := dialers.Await(ctx, c.number)
@@ -125,7 +124,7 @@ func (c *client) talk(ctx context.Context, dialers *workload.Dialers, pause time
 		}
 		rest := rand.N(2 * pause)
 		select {
-		case <-d.Draining(): // there will be another
+		case <-d.Draining(): // another session will come
 			rest = impatience
 		default:
 			began := time.Now()
@@ -140,11 +139,11 @@ func (c *client) talk(ctx context.Context, dialers *workload.Dialers, pause time
 	}
 }
 
-// impatience is how long the caller of a client rests which has not answered for a
-// while: so little that it does not count.
+// impatience is the pause of the caller of a client that has not answered for a while:
+// too short to count.
 const impatience = 50 * time.Millisecond
 
-// exchanged notes how an exchange has ended.
+// exchanged notes the result of an exchange.
 func (c *client) exchanged(began time.Time, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -154,8 +153,8 @@ func (c *client) exchanged(began time.Time, err error) {
 	}
 }
 
-// disturb has an answer of the client awaited, because of something that is gone by
-// now; or, for "", one if none is.
+// disturb starts to wait for an answer of the client after cause, which is now gone. ""
+// is a cause that does not count; it changes nothing if an answer is awaited already.
 func (c *client) disturb(cause string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -176,7 +175,7 @@ func (c *client) close() {
 	}
 }
 
-// wait waits for d, and reports whether ctx has not ended before.
+// wait waits for d. It returns false if ctx ends first.
 func wait(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -2,16 +2,16 @@ package main
 
 import "fmt"
 
-// How many descriptors a run takes, at most: what a client takes through its network or
-// without, twice because it moves, and what is there besides clients.
+// The most descriptors of a run: those of each client with or without a network, twice
+// because clients move, and those that are not for clients.
 const (
 	perClient      = 2 * 4
 	perStormClient = 2 * 2
 	besides        = 64
 )
 
-// checkDescriptors returns an error if the process may not open as many as it needs. Those
-// that are left wait for ever otherwise: nobody accepts them, and nobody says so.
+// checkDescriptors returns an error if the process may open fewer than it needs.
+// Otherwise connections would wait forever: nobody accepts them, and nobody reports that.
 func (o options) checkDescriptors(limit uint64) error {
 	each := uint64(perClient)
 	if o.storm {
@@ -22,6 +22,6 @@ func (o options) checkDescriptors(limit uint64) error {
 		return nil
 	}
 	few := (max(limit, besides) - besides) / each
-	return fmt.Errorf("-clients %d: they need %d file descriptors, and this process may open %d: raise the limit (ulimit -n %d), or have -clients %d at most",
+	return fmt.Errorf("-clients %d: they need %d file descriptors, but this process may open %d: raise the limit (ulimit -n %d), or use -clients %d at most",
 		o.clients, need, limit, need, few)
 }

@@ -4,5 +4,5 @@ package main
 
 import "math"
 
-// descriptors is how many the process may have open, which is as many as it wants.
+// descriptors is how many file descriptors the process may have open: any number.
 func descriptors() uint64 { return math.MaxUint64 }

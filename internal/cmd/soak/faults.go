@@ -10,21 +10,21 @@ import (
 	"github.com/backdial/backdial/internal/test/faultnet"
 )
 
-// A fault is something that a network does.
+// A fault is a way in which a network fails.
 type fault struct {
 	name  string
 	on    string // "tcp", "udp" or "" for both
 	begin func(n network, chance *rand.Rand)
 }
 
-// A network is a TCP or a UDP of faultnet.
+// A network is a faultnet TCP or UDP.
 type network interface {
 	Addr() string
 	Set(faultnet.Conditions)
 	Close() error
 }
 
-// noise is the only fault of noisy stacks, and of others that have TLS.
+// noise is the only fault of noisy stacks. Other stacks with TLS have it too.
 const noise = "noise"
 
 var allFaults = []fault{
@@ -59,7 +59,7 @@ var allFaults = []fault{
 	{"rebound", "udp", func(n network, _ *rand.Rand) { n.(*faultnet.UDP).Rebind() }},
 }
 
-// oneWayOrBoth has one direction be w, or both.
+// oneWayOrBoth applies w to one direction, or to both.
 func oneWayOrBoth(chance *rand.Rand, w faultnet.Way) faultnet.Conditions {
 	return []faultnet.Conditions{{Up: w}, {Down: w}, {Up: w, Down: w}}[chance.IntN(3)]
 }
@@ -68,13 +68,13 @@ func between(chance *rand.Rand, least, most time.Duration) time.Duration {
 	return least + time.Duration(chance.Int64N(int64(most-least)))
 }
 
-// faultsNamed are the faults in a list of names, which are separated by commas.
+// faultsNamed returns the faults in a comma-separated list.
 func faultsNamed(list string) (chosen []fault, err error) {
 	for name := range strings.SplitSeq(list, ",") {
 		name = strings.TrimSpace(name)
 		i := slices.IndexFunc(allFaults, func(f fault) bool { return f.name == name })
 		if i < 0 {
-			return nil, fmt.Errorf("%q is not a fault, there are: %s", name, faultNames())
+			return nil, fmt.Errorf("%q is not a fault; the faults are: %s", name, faultNames())
 		}
 		chosen = append(chosen, allFaults[i])
 	}
@@ -89,7 +89,7 @@ func faultNames() string {
 	return strings.Join(names, ",")
 }
 
-// faultsOf are those among all that clients of s can be expected to survive.
+// faultsOf returns the faults among all that clients of s should survive.
 func (s *stack) faultsOf(all []fault) []fault {
 	return slices.DeleteFunc(slices.Clone(all), func(f fault) bool {
 		switch {

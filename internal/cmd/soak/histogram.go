@@ -8,21 +8,21 @@ import (
 	"time"
 )
 
-// A histogram shows when clients arrive, row by row, and when they were expected.
+// A histogram shows when clients arrived, row by row, and when they were expected.
 type histogram struct {
-	row      time.Duration // which a row stands for
+	row      time.Duration // the time that a row covers
 	arrivals []time.Duration
-	expected []time.Duration // of any number of clients: shares are compared
-	stall    time.Duration   // for how long nothing could happen
+	expected []time.Duration // for any number of clients: only shares are compared
+	stall    time.Duration   // how long nothing could happen
 }
 
-// row returns how long a row is that is one of 30 in so long a time: not so short
-// that it shows what else the machine was busy with.
+// row returns the length of a row if 30 rows cover all. It is not so short that rows show
+// what else the machine was busy with.
 func row(all time.Duration) time.Duration {
 	return max((all / 30).Round(100*time.Millisecond), 500*time.Millisecond)
 }
 
-// counts are how many clients arrive in each row, and how many were expected.
+// counts returns how many clients arrived in each row, and how many were expected.
 func (h histogram) counts() (arrived, expected []float64) {
 	last := 0
 	for _, at := range append(h.arrivals[:len(h.arrivals):len(h.arrivals)], h.expected...) {
@@ -40,7 +40,7 @@ func (h histogram) counts() (arrived, expected []float64) {
 
 func (h histogram) rowOf(at time.Duration) int { return max(int(at/h.row), 0) }
 
-// barWidth is how long the longest bar is.
+// barWidth is the length of the longest bar.
 const barWidth = 50
 
 func (h histogram) write(w io.Writer) {
@@ -69,9 +69,8 @@ func greatest(all []float64) (most float64) {
 	return most
 }
 
-// How many clients may arrive in a row: twice as many as in the fullest that is
-// expected, what chance makes of a few, and those of the time that the process stood
-// still before.
+// How many clients may arrive in a row: twice as many as in the fullest expected row,
+// plus the scatter of small numbers, plus those that a stall before the row has delayed.
 const (
 	excess       = 2
 	excessSigmas = 4
@@ -83,7 +82,7 @@ func (h histogram) bound(expected []float64) float64 {
 	return (excess*most + excessSigmas*math.Sqrt(most)) * (1 + h.stall.Seconds()/h.row.Seconds())
 }
 
-// err tells in which row too many clients arrive, or is nil.
+// err names a row in which too many clients arrived, or is nil.
 func (h histogram) err() error {
 	arrived, expected := h.counts()
 	bound := h.bound(expected)

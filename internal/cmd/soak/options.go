@@ -14,7 +14,7 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// options are what the command line says.
+// options are the command line's.
 type options struct {
 	clients   int
 	keepAlive time.Duration
@@ -22,10 +22,10 @@ type options struct {
 	spread    time.Duration
 	slack     time.Duration
 	seed      uint64
-	only      string // names of stacks, or all for ""
+	only      string // a pattern for the names of stacks; "" for all
 	stacks    []stack
 
-	// Of a soak.
+	// For a soak.
 	duration time.Duration
 	pause    time.Duration
 	faults   []fault
@@ -34,7 +34,7 @@ type options struct {
 	uptime   time.Duration
 	crashes  float64
 
-	// Of a storm.
+	// For a storm.
 	storm bool
 	away  time.Duration
 }
@@ -56,33 +56,33 @@ func defaults() options {
 	}
 }
 
-// flags has the command line set options.
+// flags defines the flags that set options.
 func (o *options) flags() {
 	flag.IntVar(&o.clients, "clients", o.clients, "how many clients connect (default 1000, or 2000 with -storm)")
 	flag.DurationVar(&o.keepAlive, "keepalive", o.keepAlive, "after how much silence each end asks for a sign of life, and how long it waits for one")
 	flag.DurationVar(&o.backoff.Min, "backoff-min", o.backoff.Min, "longest wait before the first attempt to connect again")
-	flag.DurationVar(&o.backoff.Max, "backoff-max", o.backoff.Max, "longest wait at all, and how long a session lasts that is stable (default 5s, or 30s with -storm)")
-	flag.DurationVar(&o.spread, "drain-spread", o.spread, "over how long clients move when the next server takes over")
+	flag.DurationVar(&o.backoff.Max, "backoff-max", o.backoff.Max, "longest wait, and how long a stable session lasts (default 5s, or 30s with -storm)")
+	flag.DurationVar(&o.spread, "drain-spread", o.spread, "the time over which clients move when the next server takes over")
 	flag.DurationVar(&o.slack, "slack", o.slack, "how much longer everything may take, because the machine is busy")
 	flag.StringVar(&o.only, "stacks", "", "only the combinations whose names match this `regexp`, such as \"^wss\"")
-	flag.Uint64Var(&o.seed, "seed", o.seed, "of chance (default at random)")
+	flag.Uint64Var(&o.seed, "seed", o.seed, "seed of all random choices (default random)")
 
 	flag.DurationVar(&o.duration, "for", o.duration, "how long it goes on")
-	flag.DurationVar(&o.pause, "pause", o.pause, "how long a client is left alone between two exchanges, on average")
+	flag.DurationVar(&o.pause, "pause", o.pause, "how long a client rests between two exchanges, on average")
 	flag.Func("faults", "what networks do, separated by commas (default all of "+faultNames()+")", func(list string) (err error) {
 		o.faults, err = faultsNamed(list)
 		return err
 	})
-	flag.DurationVar(&o.every, "every", o.every, "how long a network is sound between two faults, on average")
+	flag.DurationVar(&o.every, "every", o.every, "how long a network works between two faults, on average")
 	flag.DurationVar(&o.fault, "fault", o.fault, "how long a fault lasts, on average; at most twice that")
-	flag.DurationVar(&o.uptime, "uptime", o.uptime, "how long a server is there until the next takes over, on average; 0 means for ever")
+	flag.DurationVar(&o.uptime, "uptime", o.uptime, "how long until the next server takes over, on average; 0 means forever")
 	flag.Float64Var(&o.crashes, "crashes", o.crashes, "share of servers that crash instead of shutting down")
 
-	flag.BoolVar(&o.storm, "storm", false, "have all clients come back at once instead")
-	flag.DurationVar(&o.away, "away", o.away, "how long nothing listens before they can")
+	flag.BoolVar(&o.storm, "storm", false, "make all clients come back at once instead")
+	flag.DurationVar(&o.away, "away", o.away, "how long nothing listens before that")
 }
 
-// check sets what was left open, and refuses what cannot be meant.
+// check sets the remaining defaults, and refuses nonsense.
 func (o *options) check() error {
 	clients, longest := 1000, 5*time.Second
 	if o.storm {
@@ -104,18 +104,18 @@ func (o *options) check() error {
 	}
 	o.stacks = slices.DeleteFunc(slices.Clone(o.stacks), func(s stack) bool { return !only.MatchString(s.name) })
 	if len(o.stacks) == 0 {
-		return fmt.Errorf("-stacks %s: there is none of that name", o.only)
+		return fmt.Errorf("-stacks %s: no stack has such a name", o.only)
 	}
 	for name, d := range map[string]time.Duration{
 		"keepalive": o.keepAlive, "pause": o.pause, "every": o.every, "fault": o.fault, "for": o.duration,
 		"backoff-min": o.backoff.Min, "backoff-max": o.backoff.Max, "drain-spread": o.spread,
 	} {
 		if d <= 0 {
-			return fmt.Errorf("-%s %v: it has to be more than nothing", name, d)
+			return fmt.Errorf("-%s %v: it must be positive", name, d)
 		}
 	}
 	if o.clients < 0 {
-		return fmt.Errorf("-clients %d: there have to be some", o.clients)
+		return fmt.Errorf("-clients %d: there must be some", o.clients)
 	}
 	if o.backoff.Max < o.backoff.Min {
 		return errors.New("-backoff-max is less than -backoff-min")
@@ -123,20 +123,20 @@ func (o *options) check() error {
 	return o.checkDescriptors(descriptors())
 }
 
-// silence is after how long a path is known to be dead.
+// silence is the time after which a dead path is known to be dead.
 func (o options) silence() time.Duration { return 2 * o.keepAlive }
 
-// bound is how long a call may take: a peer that is there, but takes nothing, ends
-// the session after twice the silence.
+// bound is how long a call may take: a peer that is alive but takes nothing ends the
+// session after twice the silence.
 func (o options) bound() time.Duration { return 2*o.silence() + o.slack }
 
-// quicIdle is after how much silence QUIC gives up: after the multiplexer has.
+// quicIdle is QUIC's idle timeout. It is longer than the multiplexer's.
 func (o options) quicIdle() time.Duration { return 3 * o.keepAlive }
 
-// settling is for how long there may be traces of what is gone: a server keeps a
-// QUIC connection whose client has vanished for as long.
+// settling is how long traces of lost clients may remain: a server keeps the QUIC
+// connection of a vanished client that long.
 func (o options) settling() time.Duration { return o.keepAlive + o.quicIdle() + o.slack }
 
-// connecting bounds how long it takes to connect, when it is time to: an attempt may
-// have begun too early, and lasts as long as the library lets it.
+// connecting bounds how long connecting takes once it is possible: an attempt may have
+// begun too early, and lasts as long as the library allows.
 func (o options) connecting() time.Duration { return 10*time.Second + o.slack }

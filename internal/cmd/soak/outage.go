@@ -5,25 +5,25 @@ import (
 	"time"
 )
 
-// Outages are what a client goes through, and how long it does not answer then.
+// outages are the outages of a client, and how long it took to answer after each.
 type outages struct {
-	awaited    *outage // an answer after this, or nil
+	awaited    *outage // the outage after which an answer is awaited
 	recoveries []recovery
 }
 
-// An outage is what a client may not answer after.
+// An outage is something after which a client may fail to answer.
 type outage struct {
-	cause string    // or "" for none that counts
+	cause string    // "" for one that does not count
 	over  time.Time // when the cause was gone
 }
 
 // A recovery is how long a client took to answer after an outage.
 type recovery struct {
 	cause string
-	took  time.Duration // 0: something else came before
+	took  time.Duration // 0: another outage came first
 }
 
-// await begins to wait for an answer.
+// await starts to wait for an answer.
 func (o *outages) await(cause string) {
 	if cause == "" && o.awaited != nil {
 		return
@@ -32,7 +32,7 @@ func (o *outages) await(cause string) {
 	o.awaited = &outage{cause, time.Now()}
 }
 
-// answered ends the wait, if that is what the exchange means which has begun then.
+// answered ends the wait, if the exchange began after the outage was over.
 func (o *outages) answered(began time.Time) {
 	if o.awaited != nil && began.After(o.awaited.over) {
 		o.end(time.Since(o.awaited.over))
@@ -49,8 +49,8 @@ func (o *outages) end(took time.Duration) {
 // A spread is a distribution of times, in order.
 type spread []time.Duration
 
-// spreadOf is that of recoveries from a cause, or from any for "". Interrupted is
-// how often something else came before.
+// spreadOf returns the times of recoveries from a cause, or from any cause for "".
+// interrupted is how often another outage came first.
 func spreadOf(all []recovery, cause string) (s spread, interrupted int) {
 	for _, r := range all {
 		switch {
@@ -65,7 +65,8 @@ func spreadOf(all []recovery, cause string) (s spread, interrupted int) {
 	return s, interrupted
 }
 
-// at returns what a share of all does not exceed, or 0 if there are none.
+// at returns the time that the given share of all does not exceed, or 0 if there are
+// none.
 func (s spread) at(share float64) time.Duration {
 	if len(s) == 0 {
 		return 0

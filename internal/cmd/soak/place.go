@@ -8,20 +8,19 @@ import (
 	"github.com/backdial/backdial/internal/test/faultnet"
 )
 
-// A place is where some clients of a stack are, behind a network of their own.
+// A place is a network of its own, and the clients behind it, all of one stack.
 type place struct {
 	stack   *stack
 	network network
 	clients []*client
-	chance  *rand.Rand // which suffer uses alone
-	faults  int        // that it has had; suffer's too
+	chance  *rand.Rand // used by suffer only
+	faults  int        // faults so far; used by suffer only
 }
 
-// placeSize is how many clients are at a place, at most. They suffer together.
+// placeSize is how many clients a place has, at most. They suffer together.
 const placeSize = 10
 
-// newPlace returns the place of a number, from which clients reach the server at
-// addr.
+// newPlace returns the place with a number, from which clients reach the server at addr.
 func newPlace(number int, s *stack, addr string, seed uint64) (*place, error) {
 	p := &place{stack: s, chance: rand.New(rand.NewPCG(seed, uint64(number)))}
 	var err error
@@ -33,8 +32,8 @@ func newPlace(number int, s *stack, addr string, seed uint64) (*place, error) {
 	return p, err
 }
 
-// suffer has the network fail, now and then, until ctx ends. Then it is as if
-// nothing was.
+// suffer makes the network fail at random times, until ctx ends. Then the network works
+// again.
 func (p *place) suffer(ctx context.Context, o options) {
 	faults := p.stack.faultsOf(o.faults)
 	if len(faults) == 0 {
@@ -53,7 +52,7 @@ func (p *place) suffer(ctx context.Context, o options) {
 	}
 }
 
-// forget has the network give up clients from which nothing has come for so long.
+// forget makes the network forget clients that have sent nothing for so long.
 func (p *place) forget(silent time.Duration) {
 	if udp, ok := p.network.(*faultnet.UDP); ok {
 		udp.Forget(silent)

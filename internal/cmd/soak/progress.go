@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// progress tells whoever waits what goes on. The zero value is silent.
+// progress prints what is going on. The zero value prints nothing.
 type progress struct {
 	out      io.Writer
-	terminal bool // whose last line can be written anew
+	terminal bool // the last line can be rewritten
 	began    time.Time
 
 	mu   sync.Mutex // guards below
@@ -23,10 +23,10 @@ func newProgress(out *os.File) *progress {
 	return &progress{out: out, terminal: err == nil && info.Mode()&os.ModeCharDevice != 0, began: time.Now()}
 }
 
-// seldom is how often there is a line where it cannot be written anew.
+// seldom is how often a line is printed where it cannot be rewritten.
 const seldom = 15 * time.Second
 
-// show has what happens at the moment be the last line.
+// show makes the current state the last line.
 func (p *progress) show(format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -41,7 +41,7 @@ func (p *progress) show(format string, args ...any) {
 	fmt.Fprintf(p.out, "%s%s  %s%s", begin, p.elapsed(), fmt.Sprintf(format, args...), end)
 }
 
-// print prints what is to stay.
+// print prints a line that stays.
 func (p *progress) print(format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

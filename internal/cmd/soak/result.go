@@ -9,7 +9,7 @@ import (
 	"github.com/backdial/backdial/internal/test/workload"
 )
 
-// A result is what became of the clients of a stack, or of all.
+// A result is the result for the clients of a stack, or of all stacks.
 type result struct {
 	stack *stack
 
@@ -20,10 +20,10 @@ type result struct {
 	ended      [workload.Classes]int
 	report     workload.Report
 	recoveries []recovery
-	away       []error // clients that do not answer in the end
+	away       []error // clients that do not answer at the end
 }
 
-// resultOf is that of a client which nobody asks any more.
+// resultOf returns the result for a client whose caller has stopped.
 func resultOf(c *client) result {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -39,7 +39,7 @@ func resultOf(c *client) result {
 	return r
 }
 
-// whyLocked tells why a client does not answer, if that is known.
+// whyLocked returns why a client does not answer, if that is known.
 func (c *client) whyLocked() error {
 	if c.listener == nil {
 		return errors.New("it has never connected")
@@ -64,7 +64,7 @@ func (r result) add(other result) result {
 	return r
 }
 
-// resultsOf are those of each stack.
+// resultsOf returns the results for each stack.
 func resultsOf(stacks []stack, clients []*client) []result {
 	all := make([]result, len(stacks))
 	for i := range stacks {
@@ -78,7 +78,7 @@ func resultsOf(stacks []stack, clients []*client) []result {
 	return all
 }
 
-// judged is the report without what nobody but the workload can notice.
+// judged is the report without what only the workload can notice.
 func (r result) judged() workload.Report {
 	judged := r.report
 	if r.stack.noisy {
@@ -87,7 +87,7 @@ func (r result) judged() workload.Report {
 	return judged
 }
 
-// err is what must not be, or nil. No call may take longer than bound.
+// err returns the violations, or nil. No call may take longer than bound.
 func (r result) err(bound time.Duration) error {
 	err := r.judged().Err(bound)
 	if len(r.away) > 0 {

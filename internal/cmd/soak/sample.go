@@ -7,49 +7,49 @@ import (
 	"time"
 )
 
-// A sample is what the process consists of at a time: clients, networks and server.
+// A sample is the size of the process at one moment: clients, networks and server.
 type sample struct {
-	sessions   int64 // that servers have
+	sessions   int64 // of servers
 	goroutines int
-	heap       uint64 // bytes in use after a collection
+	heap       uint64 // bytes in use after a garbage collection
 }
 
 func take(sessions int64) sample {
 	runtime.GC()
-	runtime.GC() // what pools keep is given up by the second
+	runtime.GC() // the second one also frees what pools hold
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return sample{sessions, runtime.NumGoroutine(), m.HeapAlloc}
 }
 
-// most has the larger of each.
+// most returns the maximum of each field.
 func (s sample) most(other sample) sample {
 	return sample{max(s.sessions, other.sessions), max(s.goroutines, other.goroutines), max(s.heap, other.heap)}
 }
 
-// What a sample may have more than an earlier one, when nobody is at work in either.
-// A session that was made anew costs what the first did, but what the runtime
-// keeps for later differs, such as stacks and pools, and records grow.
+// How much a sample may exceed an earlier one, when nothing happens in either. A new
+// session costs as much as the old one, but the runtime keeps different stacks and pools,
+// and records grow.
 const (
 	goroutineShare, goroutineSlack = 0.01, 10
 	heapShare, heapSlack           = 0.15, 8 << 20
 )
 
-// growth tells what s has too much of, if before is what it may have.
+// growth returns an error if s exceeds before by too much.
 func (s sample) growth(before sample) error {
 	if most := before.goroutines + int(goroutineShare*float64(before.goroutines)) + goroutineSlack; s.goroutines > most {
-		return fmt.Errorf("%d goroutines, which were %d: more than %d", s.goroutines, before.goroutines, most)
+		return fmt.Errorf("%d goroutines, after %d: more than %d", s.goroutines, before.goroutines, most)
 	}
 	if most := before.heap + uint64(heapShare*float64(before.heap)) + heapSlack; s.heap > most {
-		return fmt.Errorf("a heap of %s, which was %s: more than %s", mebibytes(s.heap), mebibytes(before.heap), mebibytes(most))
+		return fmt.Errorf("a heap of %s, after %s: more than %s", mebibytes(s.heap), mebibytes(before.heap), mebibytes(most))
 	}
 	return nil
 }
 
-// samplePause is so long that a sample does not cost much.
+// samplePause is long enough that samples cost little.
 const samplePause = 500 * time.Millisecond
 
-// settled samples until enough is true, for as long as patience at most.
+// settled takes samples until enough returns true, but at most for patience.
 func settled(ctx context.Context, patience time.Duration, next func() sample, enough func(sample) bool) sample {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

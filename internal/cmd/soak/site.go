@@ -19,11 +19,11 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// A site is where clients find a server, whichever that is at the time. It has a
-// port for HTTP, and one for HTTPS and QUIC, which are the same all the time.
+// A site is where clients find a server, whichever server that is at the time. It has one
+// port for HTTP, and one for HTTPS and QUIC, which never change.
 type site struct {
 	next          func() *transport.Server
-	quic          carrier.Listener // or nil for none
+	quic          carrier.Listener // or nil
 	tls           *tls.Config
 	plain, secure string // addresses
 
@@ -32,14 +32,14 @@ type site struct {
 	serving   sync.WaitGroup
 }
 
-// The ports of a site are below those that systems give to clients, which would
-// take them while nothing listens.
+// A site's ports are below those that systems assign to clients, which would take them
+// while nothing listens.
 const (
 	firstPort, lastPort = 20000, 30000
 	portAttempts        = 20
 )
 
-// open finds ports for the site, and has a server there.
+// open finds ports for the site, and starts a server there.
 func (s *site) open() (err error) {
 	for range portAttempts {
 		port := firstPort + rand.N(lastPort-firstPort)
@@ -54,7 +54,7 @@ func (s *site) open() (err error) {
 
 func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.current.Load().ServeHTTP(w, r) }
 
-// addr is where clients of a stack find the site.
+// addr is the address of the site for clients of a stack.
 func (s *site) addr(of *stack) string {
 	if of.secure {
 		return s.secure
@@ -62,7 +62,7 @@ func (s *site) addr(of *stack) string {
 	return s.plain
 }
 
-// listen takes the ports.
+// listen opens the ports.
 func (s *site) listen() (err error) {
 	defer func() {
 		if err != nil {
@@ -92,7 +92,7 @@ func (s *site) listen() (err error) {
 	return nil
 }
 
-// start has a new server, and lets clients connect.
+// start starts a new server, and lets clients connect.
 func (s *site) start() {
 	s.current.Store(s.next())
 	for _, e := range s.endpoints {
@@ -107,23 +107,23 @@ func (s *site) stopListening() {
 	s.endpoints = nil
 }
 
-// deploy has the next server take over. It returns when the last one has shut down.
+// deploy starts the next server. It returns when the previous one has shut down.
 func (s *site) deploy(ctx context.Context) error {
 	return s.current.Swap(s.next()).Shutdown(ctx)
 }
 
-// crash closes the server, and lets go of the ports: nothing listens.
+// crash closes the server and the ports: nothing listens.
 func (s *site) crash() {
 	s.stopListening()
 	s.current.Load().Close()
 	s.serving.Wait()
 }
 
-// letGo bounds for how long a port is in use after crash. Closed QUIC connections
-// keep it until they have told their clients.
+// letGo bounds how long a port stays in use after crash. Closed QUIC connections keep it
+// until they have told their clients.
 const letGo = 20 * time.Second
 
-// restart has a new server where crash has left none.
+// restart starts a new server after crash.
 func (s *site) restart() error {
 	for deadline := time.Now().Add(letGo); ; time.Sleep(10 * time.Millisecond) {
 		err := s.listen()
@@ -137,7 +137,7 @@ func (s *site) restart() error {
 	}
 }
 
-// An httpEndpoint is where clients arrive whose connections are upgraded.
+// An httpEndpoint accepts clients whose connections are upgraded.
 type httpEndpoint struct {
 	http.Server
 	ln net.Listener
@@ -147,12 +147,12 @@ func newHTTPEndpoint(h http.Handler, ln net.Listener) *httpEndpoint {
 	return &httpEndpoint{http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: 10 * time.Second,
-		ErrorLog:          log.New(io.Discard, "", 0), // of handshakes that are cut off
+		ErrorLog:          log.New(io.Discard, "", 0), // it would report handshakes that are cut off
 	}, ln}
 }
 
 func (e *httpEndpoint) Serve() error   { return e.Server.Serve(e.ln) }
 func (e *httpEndpoint) Addr() net.Addr { return e.ln.Addr() }
 
-// Close closes the listener too, which the server does not know before Serve.
+// Close also closes the listener, which the server does not know before Serve.
 func (e *httpEndpoint) Close() error { return errors.Join(e.ln.Close(), e.Server.Close()) }

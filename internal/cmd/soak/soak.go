@@ -18,11 +18,11 @@ type soaking struct {
 	peak           sample
 	hung           bool
 	shut, crashed  int     // servers
-	wrong          []error // what must not be, and is not of a client
+	wrong          []error // violations that do not concern one client
 }
 
-// soak has all clients talk while networks fail and servers come and go. It returns
-// what must not be.
+// soak lets all clients talk while networks fail and servers come and go. It returns the
+// violations.
 func soak(ctx context.Context, o options, out io.Writer, p *progress) error {
 	before := take(0)
 	w, err := newWorld(o, p)
@@ -59,7 +59,7 @@ func soak(ctx context.Context, o options, out io.Writer, p *progress) error {
 	return errors.Join(s.wrong...)
 }
 
-// run returns samples of before, meanwhile, and afterwards, when all clients are
+// run returns samples from before, during and after the run: at both ends all clients are
 // connected and nobody talks.
 func (s *soaking) run(ctx context.Context, out io.Writer) ([]moment, error) {
 	if err := s.settle(); err != nil {
@@ -100,7 +100,7 @@ func (s *soaking) run(ctx context.Context, out io.Writer) ([]moment, error) {
 	return []moment{{"all are connected", first}, {"at most", s.peak.most(last)}, {"all are back", last}}, nil
 }
 
-// settle finds each client a place.
+// settle gives each client a place.
 func (s *soaking) settle() error {
 	open := make(map[*stack]*place)
 	for _, c := range s.clients {
@@ -119,10 +119,10 @@ func (s *soaking) settle() error {
 	return nil
 }
 
-// addr is where a client finds the site.
+// addr is the address at which a client finds the site.
 func (s *soaking) addr(c *client) string { return c.place.network.Addr() }
 
-// talk has the callers of all clients at work until stop is called.
+// talk runs the callers of all clients until stop is called.
 func (s *soaking) talk() (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var talking sync.WaitGroup
@@ -135,7 +135,7 @@ func (s *soaking) talk() (stop func()) {
 	}
 }
 
-// count counts an exchange that has ended.
+// count counts an exchange.
 func (s *soaking) count(err error) {
 	s.talked.Add(1)
 	if err != nil {
@@ -143,8 +143,8 @@ func (s *soaking) count(err error) {
 	}
 }
 
-// awaitAll waits until all clients have answered that still can, for as long as
-// patience at most.
+// awaitAll waits until all clients that still can have answered, but at most for
+// patience.
 func (s *soaking) awaitAll(ctx context.Context, patience time.Duration) {
 	for _, c := range s.clients {
 		c.disturb("")
@@ -165,14 +165,14 @@ func (s *soaking) awaitAll(ctx context.Context, patience time.Duration) {
 	}
 }
 
-// patience bounds how long it takes until all clients are back: what looks alive is
-// noticed, and an attempt that has come too early fails before the longest wait.
+// patience bounds how long all clients take to come back: a dead session is noticed, and
+// an attempt that came too early fails before the longest wait.
 func (s *soaking) patience() time.Duration {
 	return 2*s.silence() + s.backoff.Max + s.connecting()
 }
 
-// quiet samples what there is when nobody talks. Enough says whether the latest two
-// samples are good.
+// quiet takes samples while nobody talks. enough says whether the last two samples are
+// good.
 func (s *soaking) quiet(ctx context.Context, enough func(a, b sample) bool) sample {
 	var previous sample
 	return settled(ctx, s.settling(), func() sample {

@@ -128,7 +128,7 @@ func TestPlanted(t *testing.T) {
 					return st
 				}}
 			},
-			text: "goroutines, which were",
+			text: "goroutines, after",
 		},
 		"GivesUp": {
 			carrier: &once{Carrier: ws.New()},

@@ -19,14 +19,12 @@ type stack struct {
 	carrier carrier.Carrier
 	muxer   mux.Muxer
 
-	// noisy has networks turn bits, and do nothing else. Without TLS only the
-	// workload notices: exchanges may fail there in ways that would be a violation
-	// elsewhere.
+	// noisy makes networks flip bits, and do nothing else. Without TLS only the workload
+	// notices that, so exchanges may fail in ways that would be violations elsewhere.
 	noisy bool
 }
 
-// stacks are all that there are, each with clients of its own. QUIC is what one of
-// them runs on.
+// stacks returns all stacks, each for clients of its own. quic is the carrier on QUIC.
 func stacks(quic carrier.Carrier) (all []stack) {
 	muxers := []mux.Muxer{yamuxmux.New(), smuxmux.New(), qmux.New(), nativemux.New()}
 	for _, c := range []stack{
@@ -62,15 +60,15 @@ func (s stack) scheme() string {
 	return "http"
 }
 
-// An attempt to connect to a host on which nothing listens fails at once, by TCP.
-// By QUIC nobody says so: it goes on for quicPatience, and asks again meanwhile, at
-// first after firstProbe, then after twice that, and so on.
+// On TCP, an attempt to connect to a host on which nothing listens fails at once. On QUIC
+// nobody answers: the attempt goes on for quicPatience, and asks again after firstProbe,
+// then after twice that, and so on.
 const (
 	quicPatience = 5 * time.Second
 	firstProbe   = 200 * time.Millisecond
 )
 
-// probes are when an attempt asks, after it has begun, and how long it lasts.
+// probes returns when an attempt asks, since it began, and how long it lasts.
 func (s stack) probes() (at []time.Duration, patience time.Duration) {
 	if !s.overUDP() {
 		return []time.Duration{0}, 0

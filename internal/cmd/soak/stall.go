@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// A watch notes for how long the process stands still, because the machine has
-// something else to do.
+// A watch measures how long the process stands still because the machine does something
+// else.
 type watch struct {
 	stop    chan struct{}
 	running sync.WaitGroup
-	longest time.Duration // once it has ended
+	longest time.Duration // set by end
 }
 
 // heartbeat is how often a watch looks.

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// storm has all clients come back at once: after a crash, and when the next server
-// takes over. It returns what must not be.
+// storm makes all clients come back at once: after a crash, and when the next server
+// takes over. It returns the violations.
 func storm(ctx context.Context, o options, out io.Writer, p *progress) error {
 	o.stacks = slices.DeleteFunc(slices.Clone(o.stacks), func(s stack) bool { return s.noisy }) // there are no networks
 	before := take(0)
@@ -32,7 +32,7 @@ func storm(ctx context.Context, o options, out io.Writer, p *progress) error {
 	return err
 }
 
-// crash has all clients lose their server, which is away for a while.
+// crash makes all clients lose their server, which is away for a while.
 func (w *world) crash(ctx context.Context, out io.Writer) error {
 	watch := newWatch()
 	lost := time.Now()
@@ -59,12 +59,12 @@ func (w *world) crash(ctx context.Context, out io.Writer) error {
 	return errors.Join(err, h.err())
 }
 
-// repeats are how often the fate of a client is told: chance is to have no part in
-// what is expected.
+// repeats is how often the expectation repeats each client's random waits, so that chance
+// plays no part in it.
 const repeats = 100
 
-// comesBack returns when a client has its session again, that has lost its server
-// at 0 and can have another one from some time on, by what the Backoff says.
+// comesBack returns when a client has a session again, if it has lost its server at 0 and
+// can connect from the time from on, as Backoff says.
 func (w *world) comesBack(chance *rand.Rand, s *stack, from time.Duration) time.Duration {
 	probes, patience := s.probes()
 	var at time.Duration
@@ -79,7 +79,7 @@ func (w *world) comesBack(chance *rand.Rand, s *stack, from time.Duration) time.
 	}
 }
 
-// takeOver has the next server take over: clients move, as WithDrainSpread says.
+// takeOver starts the next server: clients move, as WithDrainSpread says.
 func (w *world) takeOver(ctx context.Context, out io.Writer) error {
 	if ctx.Err() != nil {
 		return nil
@@ -107,7 +107,7 @@ func (w *world) takeOver(ctx context.Context, out io.Writer) error {
 	return errors.Join(err, h.err())
 }
 
-// gaps are how often clients were without a session.
+// gaps is how often clients were without a session.
 func (w *world) gaps() (n int) {
 	for _, c := range w.clients {
 		n += c.timesWithout()
@@ -115,8 +115,8 @@ func (w *world) gaps() (n int) {
 	return n
 }
 
-// arrivals waits until all clients have made a session after t, and returns when,
-// in order, as far as they have done so until the deadline.
+// arrivals waits until all clients have made a session after t, or until the deadline,
+// and returns when they did, in order.
 func (w *world) arrivals(ctx context.Context, t, deadline time.Time) (all []time.Time, err error) {
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
@@ -139,7 +139,7 @@ func (w *world) arrivals(ctx context.Context, t, deadline time.Time) (all []time
 	}
 }
 
-// since are times after t.
+// since returns the times since t.
 func since(t time.Time, all []time.Time) (after []time.Duration) {
 	for _, at := range all {
 		after = append(after, at.Sub(t))

@@ -12,7 +12,7 @@ import (
 	"github.com/backdial/backdial/internal/test/workload"
 )
 
-// suffer has networks fail, and servers come and go, for as long as it is to last.
+// suffer makes networks fail, and servers come and go, for the duration of the soak.
 func (s *soaking) suffer(ctx context.Context, out io.Writer) {
 	ctx, cancel := context.WithTimeout(ctx, s.duration)
 	defer cancel()
@@ -36,8 +36,8 @@ func (s *soaking) suffer(ctx context.Context, out io.Writer) {
 	all.Wait()
 }
 
-// lookForHangs writes what all goroutines do if a call takes too long: once, and
-// while it still does.
+// lookForHangs writes the stacks of all goroutines if a call takes too long: once, while
+// the call still blocks.
 func (s *soaking) lookForHangs(out io.Writer) {
 	for _, c := range s.clients {
 		for _, longest := range []workload.Call{c.caller.Record().Longest, c.device.Record().Longest} {
@@ -50,11 +50,11 @@ func (s *soaking) lookForHangs(out io.Writer) {
 	}
 }
 
-// samplePeriod is how many seconds pass between two samples: each stops the process
-// to collect garbage.
+// samplePeriod is how many seconds pass between two samples: each stops the process to
+// collect garbage.
 const samplePeriod = 10
 
-// replaceServers has the next server take over, now and then, until ctx ends.
+// replaceServers starts the next server at random times, until ctx ends.
 func (s *soaking) replaceServers(ctx context.Context) {
 	chance := rand.New(rand.NewPCG(s.seed, 1<<32))
 	for wait(ctx, between(chance, 0, 2*s.uptime)) {

@@ -11,7 +11,7 @@ import (
 	"github.com/backdial/backdial/internal/test/workload"
 )
 
-// A table is written with its columns aligned.
+// A table is written with aligned columns.
 type table struct{ *tabwriter.Writer }
 
 func newTable(w io.Writer, title string, head ...string) table {
@@ -42,7 +42,7 @@ func toAny(texts []string) (all []any) {
 	return all
 }
 
-// short writes a time with as many digits as matter.
+// short writes a time with few digits.
 func short(d time.Duration) string {
 	switch {
 	case d == 0:
@@ -53,7 +53,7 @@ func short(d time.Duration) string {
 	return d.Round(10 * time.Millisecond).String()
 }
 
-// failures are the classes that have a column.
+// failures lists the classes that have a column.
 var failures = []struct {
 	class workload.Class
 	title string
@@ -66,7 +66,7 @@ var failures = []struct {
 	{workload.Other, "other"},
 }
 
-// writeResults writes what became of each stack, and of all.
+// writeResults writes the result of each stack, and of all.
 func writeResults(w io.Writer, all []result) {
 	total := result{stack: &stack{name: "all"}}
 	for _, r := range all {
@@ -97,7 +97,7 @@ func writeResults(w io.Writer, all []result) {
 	}
 	t.Flush()
 
-	t = newTable(w, "What must not be; in brackets, what only the workload can notice",
+	t = newTable(w, "Violations; in brackets, those that only the workload can notice",
 		"", "lost", "truncated", "duplicated", "corrupted", "not back", "longest call", "")
 	for _, r := range rows {
 		t.row(r.stack.name, r.report.Lost, r.count(r.report.Truncated), r.report.Duplicates, r.count(r.report.Corrupt),
@@ -105,7 +105,7 @@ func writeResults(w io.Writer, all []result) {
 	}
 	t.Flush()
 
-	t = newTable(w, "After how long clients answer again; interrupted if something else came before",
+	t = newTable(w, "How long clients take to answer again; interrupted if another outage came first",
 		"", "times", "p50", "p99", "max", "interrupted")
 	for _, r := range rows {
 		t.recoveries(r.stack.name, r.recoveries, "")
@@ -125,7 +125,7 @@ func (t table) recoveries(name string, all []recovery, cause string) {
 	t.row(name, len(s), s.at(0.5), s.at(0.99), s.at(1), interrupted)
 }
 
-// count is n as a cell.
+// count returns n as a cell.
 func (r result) count(n int) string {
 	if r.stack.noisy {
 		return fmt.Sprintf("(%d)", n)
@@ -133,7 +133,7 @@ func (r result) count(n int) string {
 	return fmt.Sprint(n)
 }
 
-// A moment is when a sample was taken.
+// A moment is a sample and its name.
 type moment struct {
 	name string
 	sample

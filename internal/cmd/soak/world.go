@@ -24,9 +24,9 @@ type world struct {
 	options
 	progress *progress
 	site     *site
-	trust    *tls.Config // of clients
+	trust    *tls.Config // for clients
 	dialers  workload.Dialers
-	sessions atomic.Int64 // that servers have
+	sessions atomic.Int64 // of servers
 	clients  []*client
 }
 
@@ -50,7 +50,7 @@ func newWorld(o options, p *progress) (*world, error) {
 	return w, w.site.open()
 }
 
-// server makes a server of all stacks.
+// server makes a server for all stacks.
 func (w *world) server() *transport.Server {
 	var carriers []carrier.Carrier
 	var muxers []mux.Muxer
@@ -95,8 +95,8 @@ func (w *world) connect(ctx context.Context, addr func(*client) string) error {
 	return context.Cause(ctx)
 }
 
-// deploy has the next server take over. Every client has to have moved by then, or
-// to have been lost by its network.
+// deploy starts the next server. By the time the previous one has shut down, every client
+// must have moved, unless its network has lost it.
 func (w *world) deploy() error {
 	ctx, cancel := context.WithTimeout(context.Background(), deployTimeout)
 	defer cancel()
@@ -107,14 +107,14 @@ func (w *world) deploy() error {
 	return nil
 }
 
-// deployTimeout is so long that it leaves the default of WithDrainSpread as it is,
-// and half of it is enough for a client that does not answer.
+// deployTimeout is long enough to leave the default of WithDrainSpread unchanged, and
+// half of it suffices for a client that does not answer.
 const deployTimeout = time.Minute
 
-// sample samples the process.
+// sample takes a sample of the process.
 func (w *world) sample() sample { return take(w.sessions.Load()) }
 
-// close closes everything that is there.
+// close closes everything.
 func (w *world) close() {
 	var closing sync.WaitGroup
 	for _, c := range w.clients {
@@ -124,18 +124,17 @@ func (w *world) close() {
 	w.site.crash()
 }
 
-// gone makes sure that nothing is left of a world that was closed, and returns what
-// there is then, or after so much patience. Before is what there was before.
+// gone waits until nothing is left of a closed world, at most for patience. It returns a
+// sample. before is the sample from before the world.
 func gone(before sample, patience time.Duration) (sample, error) {
 	after := settled(context.Background(), patience,
 		func() sample { return take(0) },
 		func(s sample) bool { return s.goroutines <= before.goroutines })
 	if after.goroutines > before.goroutines {
-		return after, fmt.Errorf("%d goroutines are left, which were %d before", after.goroutines, before.goroutines)
+		return after, fmt.Errorf("%d goroutines are left, after %d before", after.goroutines, before.goroutines)
 	}
 	return after, nil
 }
 
-// writeGoroutines writes what goroutines do, for whoever wonders why there are so
-// many.
+// writeGoroutines writes the stacks of all goroutines, to find out why there are so many.
 func writeGoroutines(out io.Writer) { pprof.Lookup("goroutine").WriteTo(out, 1) }
