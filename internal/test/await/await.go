@@ -1,4 +1,5 @@
-// Package await has tests wait for what they expect, and fail if that takes too long.
+// Package await lets tests wait for what they expect, and fails them if that takes too
+// long.
 package await
 
 import (
@@ -10,11 +11,12 @@ const (
 	// patience is long enough for a loaded machine under the race detector.
 	patience = 30 * time.Second
 
-	// poll is how often one looks.
+	// poll is the interval between two looks.
 	poll = time.Millisecond
 )
 
-// Until waits until done returns true, and says what it has waited for if that is never.
+// Until waits until done returns true. If it never does, Until fails t and says what it
+// waited for.
 func Until(t testing.TB, what string, done func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !done(); <-time.After(poll) {
@@ -24,7 +26,7 @@ func Until(t testing.TB, what string, done func() bool) {
 	}
 }
 
-// From waits for a value from c, or for it to be closed.
+// From waits for a value from c, or until c is closed.
 func From[T any](t testing.TB, what string, c <-chan T) (v T) {
 	t.Helper()
 	select {

@@ -21,11 +21,11 @@ import (
 	"github.com/backdial/backdial/internal/test/long"
 )
 
-// patience bounds what a browser may take, on a loaded machine.
+// patience bounds each step of a browser, on a loaded machine.
 const patience = time.Minute
 
-// Find returns the path of a browser. Without one the test is skipped, or fails if the
-// environment says that there has to be one.
+// Find returns the path of a browser. Without one it skips t, or fails it if the
+// environment requires one.
 func Find(t testing.TB) string {
 	t.Helper()
 	long.Only(t)
@@ -59,8 +59,8 @@ func Open(t testing.TB, browser, url string) *Tab {
 	cmd.Env = append(os.Environ(), "HOME="+home, "XDG_CONFIG_HOME="+home, "XDG_CACHE_HOME="+home)
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
-	// Its many processes are one group, to be killed together. Wait returns
-	// when the last of them has let go of the output.
+	// The browser's many processes form one group, so that they can be killed together.
+	// Wait returns when the last of them has closed the output.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.WaitDelay = 10 * time.Second
 	if err := cmd.Start(); err != nil {
@@ -79,10 +79,10 @@ func Open(t testing.TB, browser, url string) *Tab {
 	return &Tab{home, kill}
 }
 
-// Kill ends the browser, which takes no leave.
+// Kill ends the browser without a goodbye.
 func (tab *Tab) Kill() { tab.kill() }
 
-// withoutNoise leaves out what Chromium says about a machine without a desktop.
+// withoutNoise removes what Chromium prints on a machine without a desktop.
 func withoutNoise(output string) string {
 	var b strings.Builder
 	for line := range strings.Lines(output) {
@@ -112,7 +112,7 @@ func (tab *Tab) Await(t testing.TB, expression string) {
 	}
 }
 
-// Picture returns what the page looks like, as PNG.
+// Picture returns a picture of the page, as PNG.
 func (tab *Tab) Picture(t testing.TB, width, height int) []byte {
 	t.Helper()
 	c := tab.inspect(t)
@@ -124,7 +124,7 @@ func (tab *Tab) Picture(t testing.TB, width, height int) []byte {
 	return answer.Data
 }
 
-// inspect connects to the page by the DevTools protocol.
+// inspect connects to the page with the DevTools protocol.
 func (tab *Tab) inspect(t testing.TB) *websocket.Conn {
 	t.Helper()
 	deadline := time.Now().Add(patience)
@@ -144,7 +144,7 @@ func (tab *Tab) inspect(t testing.TB) *websocket.Conn {
 	return nil
 }
 
-// page returns the URL by which the page can be inspected.
+// page returns the URL for inspecting the page.
 func (tab *Tab) page() (string, error) {
 	port, err := os.ReadFile(filepath.Join(tab.home, "DevToolsActivePort"))
 	if err != nil {
@@ -169,7 +169,7 @@ func (tab *Tab) page() (string, error) {
 	return "", fmt.Errorf("no page among %d", len(targets))
 }
 
-// call has the browser do something, and waits for its answer.
+// call makes the browser do something, and waits for its answer.
 func call(t testing.TB, c *websocket.Conn, method string, params, result any) {
 	t.Helper()
 	err := c.WriteJSON(map[string]any{"id": 1, "method": method, "params": params})
@@ -178,7 +178,7 @@ func call(t testing.TB, c *websocket.Conn, method string, params, result any) {
 		Result json.RawMessage
 		Error  any
 	}
-	for err == nil && answer.ID == 0 { // until it is no event
+	for err == nil && answer.ID == 0 { // skips events
 		err = c.ReadJSON(&answer)
 	}
 	if err == nil && answer.Error != nil {

@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// Check expects that the lines of file between one that contains begin and the next empty
-// one are a list, or the rows of a table, whose items are these in any order. Each item is
-// a name and a text.
+// Check looks at the lines of file from one that contains begin to the next empty line.
+// It expects a list, or the rows of a table, with exactly these items in any order. Each
+// item is a name and a text.
 func Check(t *testing.T, file, begin string, items [][2]string) {
 	t.Helper()
 	content, err := os.ReadFile(file)
@@ -34,7 +34,7 @@ func Check(t *testing.T, file, begin string, items [][2]string) {
 	}
 }
 
-// parse returns the items of the list, or of the table, that text begins with.
+// parse returns the items of the list or table at the beginning of text.
 func parse(text string) (items [][2]string) {
 	text = strings.ReplaceAll(text, "\n//", "\n")
 	for i, line := range strings.Split(text, "\n") {

@@ -1,4 +1,4 @@
-// Package echo uses a session as a program would, whatever its peer does.
+// Package echo uses a session as a program would, whatever the peer does.
 package echo
 
 import (
@@ -11,30 +11,30 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// A User of a session opens streams and accepts those of the peer. It writes a
-// greeting to each, then what it reads.
+// A User of a session opens streams and accepts those of the peer. It writes a greeting
+// to each, and then what it reads.
 type User struct {
 	Opens    int  // how many streams it opens
-	Forgets  bool // to accept streams while there is a session
-	Neglects bool // the streams that it has, while there is a session
+	Forgets  bool // it accepts no streams while there is a session
+	Neglects bool // it does not use its streams while there is a session
 	t        *testing.T
 	session  mux.Session
 	using    sync.WaitGroup
 }
 
-// Use has the session used until its end, and fails t for errors that a program
-// would not know what to make of.
+// Use uses the session until its end, and fails t for errors that a program would not
+// understand.
 func (u *User) Use(t *testing.T, s mux.Session) {
 	u.t, u.session = t, s
-	s.Send([]byte("hello")) // whether the peer gets it or not
+	s.Send([]byte("hello")) // whether or not the peer gets it
 	u.using.Go(u.accept)
 	for range u.Opens {
 		u.using.Go(u.open)
 	}
 }
 
-// Wait waits until the user has closed every stream, and notices that the session
-// has ended.
+// Wait waits until the user has closed every stream, and noticed that the session has
+// ended.
 func (u *User) Wait() { u.using.Wait() }
 
 func (u *User) accept() {
@@ -69,12 +69,12 @@ func (u *User) echo(st mux.Stream) {
 		err = st.CloseWrite()
 	}
 	if err != nil {
-		st.Reset() // the peer must not take what it has for all
+		st.Reset() // the peer must not take what it has for everything
 	}
 	u.check("echo", err)
 }
 
-// unless waits for the end of the session if the user is lazy.
+// unless waits for the end of the session if lazy is true.
 func (u *User) unless(lazy bool) {
 	if lazy {
 		<-u.session.Context().Done()

@@ -10,16 +10,15 @@ import (
 )
 
 const (
-	// pieceSize is how much of a TCP connection is a piece, at most.
+	// pieceSize is the largest piece of a TCP connection.
 	pieceSize = 16 << 10
 
-	// pieces are how many of a connection are under way in a direction, at most:
-	// what a sender gets rid of when the way is frozen, besides what the kernel
-	// holds.
+	// pieces is how many pieces of a connection are under way in a direction, at most: a
+	// sender can send that much when the way is frozen, plus what the kernel holds.
 	pieces = 16
 )
 
-// A conn is a TCP connection through the network, which consists of two.
+// conn is a TCP connection through the network. It consists of two.
 type conn struct {
 	client, server *net.TCPConn
 	up, down       pipe
@@ -50,7 +49,7 @@ func (c *conn) run() {
 	c.server.Close()
 }
 
-// end has both directions swallow what there still is, and tells the ends.
+// end makes both directions swallow the rest, and tells the ends.
 func (c *conn) end(how Cut) {
 	c.cut()
 	switch how {
@@ -71,10 +70,10 @@ func (c *conn) end(how Cut) {
 type pipe struct {
 	lane
 	from, to *net.TCPConn
-	queue    chan piece // which receive closes
+	queue    chan piece // closed by receive
 }
 
-// A piece is what came at once: bytes, or an end.
+// A piece is what arrived at once: bytes, or an end.
 type piece struct {
 	data []byte
 	sent time.Time
@@ -97,8 +96,8 @@ func (p *pipe) receive() {
 	}
 }
 
-// deliver writes to the other end. Once it cannot, or must not, it takes what
-// comes and drops it, so that the one who sends it notices nothing.
+// deliver writes to the other end. Once it cannot, or must not, it drops what comes, so
+// that the sender notices nothing.
 func (p *pipe) deliver(ctx context.Context) {
 	for next := range p.queue {
 		if !p.pass(ctx, next) {
@@ -108,7 +107,7 @@ func (p *pipe) deliver(ctx context.Context) {
 	}
 }
 
-// pass delivers one piece, and returns false if nothing can follow.
+// pass delivers one piece. It returns false if nothing can follow.
 func (p *pipe) pass(ctx context.Context, next piece) bool {
 	for first := true; first || len(next.data) > 0; first = false {
 		size := len(next.data)

@@ -1,9 +1,8 @@
-// Package faultnet is a network that fails on demand, between clients and a
-// server that both know nothing of it.
+// Package faultnet is a network that fails on demand. It lies between clients and a
+// server that do not know of it.
 //
-// A [TCP] or a [UDP] stands in front of a server; clients dial its Addr. It has
-// [Conditions], which Set changes while connections live, in each direction
-// apart:
+// A [TCP] or a [UDP] forwards to a server; clients dial its Addr. It has [Conditions] for
+// each direction, which Set changes while connections live:
 //
 //	network, err := faultnet.ListenTCP(server, seed)
 //	…
@@ -11,9 +10,8 @@
 //	network.Set(faultnet.Conditions{})                      // as if nothing was
 //	network.Cut(faultnet.Reset)
 //
-// Chance takes its decisions in an order that the seed gives. When there is
-// something to decide is for the scheduler to say, so a seed repeats a kind of
-// misfortune rather than one to the byte.
+// The seed fixes the sequence of random decisions. The scheduler decides when there is
+// something to decide, so a seed repeats a kind of misfortune, not every byte of it.
 //
 // Close waits for all goroutines of a network.
 package faultnet
@@ -27,53 +25,48 @@ import (
 	"time"
 )
 
-// Conditions are what a network is like. The zero value is the loopback
-// interface.
+// Conditions describe a network. The zero value is the loopback interface.
 type Conditions struct {
 	Up   Way // from clients to the server
 	Down Way // from the server to clients
 
-	// Refuse has new TCP connections reset, as by a host on which nothing
-	// listens.
+	// Refuse resets new TCP connections, as a host does on which nothing listens.
 	Refuse bool
 }
 
-// Both are conditions that are the same in both directions.
+// Both returns conditions that are the same in both directions.
 func Both(w Way) Conditions { return Conditions{Up: w, Down: w} }
 
-// A Way is what a network is like in one direction. A piece is a datagram, or
-// what came of a TCP connection at once.
+// A Way describes one direction of a network. A piece is a datagram, or what arrived at
+// once from a TCP connection.
 type Way struct {
-	Delay time.Duration // how long the way takes
-	Rate  int           // bytes per second, of each client; 0 means no bound
+	Delay time.Duration // from one end to the other
+	Rate  int           // bytes per second, for each client; 0 means no limit
 
-	// Frozen lets nothing through. On TCP it waits, as far as there is room for
-	// it, and goes on when that is over, as if the kernel had sent it again; a
-	// datagram is lost.
+	// Frozen lets nothing through. TCP data waits, as far as there is room, and goes on
+	// afterwards, as if the kernel had sent it again. Datagrams are lost.
 	Frozen bool
 
-	// Swallow takes everything and delivers nothing. That cannot be made up
-	// for: a TCP connection of which something was swallowed, be it its end,
-	// delivers nothing in that direction any more. The server does not hear of
-	// new ones.
+	// Swallow takes everything and delivers nothing. That is final: a TCP connection from
+	// which anything was swallowed, even its end, delivers nothing in that direction any
+	// more. The server does not see new ones.
 	Swallow bool
 
-	// Corrupt is the share of pieces in which one bit is turned.
+	// Corrupt is the share of pieces in which one bit is flipped.
 	Corrupt float64
 
-	// Chunk cuts what comes by TCP into chunks of as many bytes at most, at
-	// random. 0 means none.
+	// Chunk cuts TCP data at random into chunks of at most so many bytes. 0 means no cuts.
 	Chunk int
 
-	// MTU is the length of the longest datagram that is not lost. 0 means any.
+	// MTU is the length of the longest datagram that gets through. 0 means no limit.
 	MTU int
 
-	// Loss, Duplicate and Reorder are shares of datagrams: of those that get
-	// lost, come twice, and come after the one that was sent next.
+	// Loss, Duplicate and Reorder are the shares of datagrams that are lost, arrive twice,
+	// and arrive after the datagram sent next.
 	Loss, Duplicate, Reorder float64
 }
 
-// A direction is one of a network.
+// A direction is a direction of a network.
 type direction int
 
 const (
@@ -81,14 +74,14 @@ const (
 	down                  // from the server to clients
 )
 
-// A path is what a [TCP] and a [UDP] have in common.
+// A path is the common part of [TCP] and [UDP].
 type path struct {
 	ctx  context.Context // ends with Close
 	stop context.CancelFunc
-	wg   sync.WaitGroup // everything that runs
+	wg   sync.WaitGroup // for all goroutines
 
 	delivered atomic.Int64 // pieces
-	harmed    atomic.Int64 // pieces, by chance
+	harmed    atomic.Int64 // pieces harmed by chance
 
 	mu         sync.Mutex // guards below
 	conditions Conditions
@@ -104,7 +97,7 @@ func (p *path) init(seed uint64) {
 	}
 }
 
-// Set changes the conditions. They hold for what is under way as well.
+// Set changes the conditions, also for what is under way.
 func (p *path) Set(c Conditions) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -113,16 +106,16 @@ func (p *path) Set(c Conditions) {
 	p.changed = make(chan struct{})
 }
 
-// Freeze has nothing come through, in either direction. Set undoes it.
+// Freeze lets nothing through, in either direction. Set undoes it.
 func (p *path) Freeze() { p.Set(Both(Way{Frozen: true})) }
 
-// Delivered is how many pieces have come through.
+// Delivered is how many pieces have been delivered.
 func (p *path) Delivered() int64 { return p.delivered.Load() }
 
-// Harmed is how many times chance has lost, delayed, doubled or changed a piece.
+// Harmed is how often chance has lost, delayed, duplicated or changed a piece.
 func (p *path) Harmed() int64 { return p.harmed.Load() }
 
-// way returns that of a direction, and a channel that is closed when it may have
+// way returns the Way of a direction, and a channel that is closed when it may have
 // changed.
 func (p *path) way(d direction) (Way, <-chan struct{}) {
 	p.mu.Lock()
@@ -139,7 +132,7 @@ func (p *path) refuses() bool {
 	return p.conditions.Refuse
 }
 
-// chance reports whether harm is done that is done with that probability.
+// chance returns true with the given probability, and then counts a harm.
 func (p *path) chance(d direction, probability float64) bool {
 	if probability == 0 {
 		return false
@@ -160,7 +153,7 @@ func (p *path) below(d direction, n int) int {
 	return p.chances[d].IntN(n)
 }
 
-// corrupt turns a bit of data, if chance says so.
+// corrupt flips a bit of data, if chance decides so.
 func (p *path) corrupt(d direction, w Way, data []byte) {
 	if len(data) > 0 && p.chance(d, w.Corrupt) {
 		bit := p.below(d, 8*len(data))
@@ -168,17 +161,17 @@ func (p *path) corrupt(d direction, w Way, data []byte) {
 	}
 }
 
-// A lane is one direction of what a client and the server say to each other. One
-// goroutine delivers what is in it.
+// A lane is one direction of the traffic between a client and the server. One goroutine
+// delivers it.
 type lane struct {
 	path  *path
 	dir   direction
-	holds bool      // what comes while the way is frozen waits
-	free  time.Time // when all that was delivered has left, at the rate there is
+	holds bool      // what arrives while the way is frozen waits
+	free  time.Time // when everything delivered so far has left, at the given rate
 }
 
-// arrive waits until n bytes that were sent at a time arrive. It returns what the
-// way is like by then, or false if ctx ends first.
+// arrive waits until n bytes that were sent at a given time arrive. It returns the Way at
+// that moment, or false if ctx ends first.
 func (l *lane) arrive(ctx context.Context, sent time.Time, n int) (Way, bool) {
 	for {
 		w, changed := l.path.way(l.dir)
@@ -201,7 +194,7 @@ func (l *lane) arrive(ctx context.Context, sent time.Time, n int) (Way, bool) {
 	}
 }
 
-// wait is for how long something stays where it is, if nothing changes.
+// wait is how long something stays where it is, if nothing changes.
 func (l *lane) wait(w Way, sent time.Time) time.Duration {
 	if w.Frozen && l.holds {
 		return math.MaxInt64

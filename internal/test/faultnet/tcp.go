@@ -44,15 +44,15 @@ func (t *TCP) Close() error {
 // A Cut is a way to end connections.
 type Cut int
 
-// What the ends of a connection hear when it is cut.
+// What the ends of a connection see when it is cut.
 const (
 	Reset       Cut = iota // both get a RST
 	Finish                 // both get a FIN
-	ResetClient            // the client gets a RST, and the server hears nothing for ever
+	ResetClient            // the client gets a RST, and the server never sees anything
 	ResetServer            // the other way round
 )
 
-// Cut ends all connections that there are.
+// Cut ends all current connections.
 func (t *TCP) Cut(how Cut) {
 	t.connsMu.Lock()
 	defer t.connsMu.Unlock()
@@ -99,7 +99,7 @@ func (t *TCP) connect(client *net.TCPConn) {
 	t.connsMu.Unlock()
 }
 
-// reset closes a connection in the way of one that has failed.
+// reset closes a connection as if it had failed.
 func reset(c *net.TCPConn) {
 	c.SetLinger(0)
 	c.Close()

@@ -12,10 +12,10 @@ import (
 )
 
 const (
-	// maxDatagram is more than QUIC sends. What is longer is cut.
+	// maxDatagram is larger than any of QUIC's. Longer ones are cut.
 	maxDatagram = 4 << 10
 
-	// datagrams are how many are under way in a lane at most. More are lost.
+	// datagrams is how many are under way in a lane, at most. More are lost.
 	datagrams = 256
 
 	// socketBuffer is what QUIC asks for too. The kernel may give less.
@@ -26,7 +26,7 @@ const (
 type UDP struct {
 	path
 	target *net.UDPAddr
-	socket *net.UDPConn // which clients see
+	socket *net.UDPConn // that clients send to
 
 	flowsMu sync.Mutex // guards below
 	flows   map[netip.AddrPort]*flow
@@ -49,7 +49,7 @@ func ListenUDP(target string, seed uint64) (*UDP, error) {
 	return u, nil
 }
 
-// prepare has a socket hold much, and closes it when ctx ends.
+// prepare gives a socket large buffers, and closes it when ctx ends.
 func prepare(ctx context.Context, c *net.UDPConn) {
 	c.SetReadBuffer(socketBuffer)
 	c.SetWriteBuffer(socketBuffer)
@@ -66,8 +66,8 @@ func (u *UDP) Close() error {
 	return nil
 }
 
-// Rebind gives each client another source address at the server, as a NAT does
-// that has forgotten them. What the server sends to the former is lost.
+// Rebind gives each client another source address at the server, as a NAT does that has
+// forgotten its clients. What the server sends to the old address is lost.
 func (u *UDP) Rebind() error {
 	u.flowsMu.Lock()
 	defer u.flowsMu.Unlock()
@@ -79,8 +79,8 @@ func (u *UDP) Rebind() error {
 	return nil
 }
 
-// Forget gives up the clients from which nothing has come for so long, as a NAT
-// does. One that speaks again gets another source address at the server.
+// Forget gives up the clients that have sent nothing for the time silent, as a NAT does.
+// If such a client sends again, it gets another source address at the server.
 func (u *UDP) Forget(silent time.Duration) {
 	u.flowsMu.Lock()
 	defer u.flowsMu.Unlock()
@@ -100,7 +100,7 @@ func (u *UDP) run() {
 			return
 		}
 		if err != nil {
-			continue // such as a client that is gone
+			continue // for instance because a client is gone
 		}
 		if f := u.flow(client); f != nil {
 			f.up.offer(buf[:n])
@@ -108,8 +108,8 @@ func (u *UDP) run() {
 	}
 }
 
-// flow returns that of a client from which something has come, or nil if there
-// cannot be one.
+// flow returns the flow of a client that has sent something, or nil if there cannot be
+// one.
 func (u *UDP) flow(client netip.AddrPort) *flow {
 	u.flowsMu.Lock()
 	defer u.flowsMu.Unlock()
@@ -138,20 +138,20 @@ func (u *UDP) newFlow(client netip.AddrPort) *flow {
 	return f
 }
 
-// A flow is what a client and the server say to each other.
+// A flow is the traffic between a client and the server.
 type flow struct {
 	network  *UDP
 	up, down *datagramLane
 
 	ctx   context.Context // ends with the network, or when the client is forgotten
 	end   context.CancelFunc
-	heard time.Time // when something came from the client; guarded by flowsMu
+	heard time.Time // when the client last sent something; guarded by flowsMu
 
 	mu     sync.Mutex   // guards below
-	socket *net.UDPConn // which stands for the client at the server
+	socket *net.UDPConn // stands for the client at the server
 }
 
-// bind gives the client a socket of its own at the server.
+// bind gives the client a new socket at the server.
 func (f *flow) bind() error {
 	socket, err := net.DialUDP("udp", nil, f.network.target)
 	if err != nil {
@@ -168,7 +168,7 @@ func (f *flow) bind() error {
 	return nil
 }
 
-// answer takes what the server says, until the socket is closed.
+// answer takes what the server sends, until the socket is closed.
 func (f *flow) answer(socket *net.UDPConn) {
 	buf := make([]byte, maxDatagram)
 	for {
@@ -176,7 +176,7 @@ func (f *flow) answer(socket *net.UDPConn) {
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		if err == nil { // an error is the server's port being closed
+		if err == nil { // an error means that the server's port is closed
 			f.down.offer(buf[:n])
 		}
 	}
@@ -193,7 +193,7 @@ type datagramLane struct {
 	lane
 	queue chan datagram
 	write func([]byte)
-	late  []byte // which comes after the next one
+	late  []byte // sent after the next one
 }
 
 type datagram struct {
@@ -209,7 +209,7 @@ func newDatagrams(p *path, d direction, write func([]byte)) *datagramLane {
 	}
 }
 
-// offer sends a datagram on its way, if there is room.
+// offer puts a datagram on its way, if there is room.
 func (l *datagramLane) offer(data []byte) {
 	select {
 	case l.queue <- datagram{bytes.Clone(data), time.Now()}:
@@ -217,7 +217,7 @@ func (l *datagramLane) offer(data []byte) {
 	}
 }
 
-// deliver writes what arrives until ctx ends.
+// deliver writes what arrives, until ctx ends.
 func (l *datagramLane) deliver(ctx context.Context) {
 	for {
 		select {
@@ -236,7 +236,7 @@ func (l *datagramLane) deliver(ctx context.Context) {
 	}
 }
 
-// pass writes a datagram, unless it is to be late, and then one that is.
+// pass writes a datagram, unless it is to be late, and then an earlier one that is late.
 func (l *datagramLane) pass(w Way, data []byte) {
 	l.path.corrupt(l.dir, w, data)
 	if l.late == nil && l.path.chance(l.dir, w.Reorder) {

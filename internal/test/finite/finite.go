@@ -1,4 +1,4 @@
-// Package finite has a multiplexer whose stream ids are used up soon.
+// Package finite makes a multiplexer whose stream ids are used up soon.
 package finite
 
 import (
@@ -10,13 +10,13 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// A Muxer makes sessions of another muxer, of which the first on the dial side opens only a
-// few streams.
+// A Muxer makes sessions with another muxer. On the dial side, the first one can open
+// only a few streams.
 type Muxer struct {
 	mux.Muxer
 
-	// Streams is how many the session opens in all, and Reserve how many of them are left
-	// when it calls OnExhausting.
+	// Streams is how many streams that session opens in total. It calls OnExhausting when
+	// Reserve of them are left.
 	Streams, Reserve int
 
 	began atomic.Bool

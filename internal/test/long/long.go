@@ -1,5 +1,5 @@
-// Package long has tests that take long wait until somebody asks for them, so that `go test
-// ./...` takes a few minutes.
+// Package long keeps tests that take long out of ordinary runs, so that `go test ./...`
+// takes a few minutes.
 package long
 
 import (
@@ -8,13 +8,13 @@ import (
 	"testing"
 )
 
-// env asks for the tests that take long: all of them run if it is not empty.
+// env, if not empty, runs all tests that take long.
 const env = "BACKDIAL_LONG"
 
-// Asked reports whether the tests that take long are to run.
+// Asked reports whether the tests that take long should run.
 func Asked() bool { return os.Getenv(env) != "" }
 
-// Only skips t unless the tests that take long are to run.
+// Only skips t unless the tests that take long should run.
 func Only(t testing.TB) {
 	t.Helper()
 	if !Asked() {
@@ -22,8 +22,9 @@ func Only(t testing.TB) {
 	}
 }
 
-// Shorten has [testing.Short] report true until t has ended, unless the tests that take long
-// are to run. Suites that serve others too leave out what takes long then.
+// Shorten makes [testing.Short] return true until t has ended, unless the tests that take
+// long should run. It is for suites that others use too: they leave out what takes long
+// if Short is true.
 func Shorten(t testing.TB) {
 	t.Helper()
 	if Asked() || testing.Short() {

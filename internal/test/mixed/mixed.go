@@ -1,4 +1,5 @@
-// Package mixed has the two ends of sessions be different implementations of one protocol.
+// Package mixed makes sessions whose two ends are different implementations of one
+// protocol.
 package mixed
 
 import (
@@ -7,7 +8,7 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// A Muxer has one muxer at the dial side, and another at the listen side.
+// A Muxer uses one muxer on the dial side, and another on the listen side.
 type Muxer struct{ Dial, Listen mux.Muxer }
 
 // Name implements [mux.Muxer].

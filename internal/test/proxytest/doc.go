@@ -1,23 +1,22 @@
-// Package proxytest tests sessions that pass the reverse proxies that users have in
-// front of their servers: nginx, HAProxy and Caddy, each as a process of its own,
-// with WebSocket and each multiplexer, where TLS ends at the proxy or there is none.
+// Package proxytest tests sessions through the reverse proxies that users put before
+// their servers: nginx, HAProxy and Caddy. Each runs as a process of its own, with
+// WebSocket and each multiplexer, with TLS that ends at the proxy, or without TLS.
 //
-// The configurations in testdata are those of the README, which a test sees to, but
-// for addresses and what a test is about. A proxy that is not installed is skipped,
-// unless BACKDIAL_REQUIRE_PROXIES is 1.
+// The configurations in testdata are those of the documentation, except for addresses and
+// the subject of a test; a test compares them. Tests of a proxy that is not installed are
+// skipped, unless BACKDIAL_REQUIRE_PROXIES is 1.
 //
 // What happens to a session:
 //
-//   - nginx cuts it when nothing has passed for proxy_read_timeout, 60 s by default,
-//     and HAProxy after timeout tunnel. A keepalive that is more frequent prevents
-//     that. Caddy has no such timeout.
-//   - When nginx is reloaded, the session stays with the worker that has it, until
-//     worker_shutdown_timeout if that is set. So it is with HAProxy and
-//     hard-stop-after. Caddy closes it, with a close frame that it may write into the
-//     middle of another frame: what arrives last, before the error, may be a few bytes
-//     that nobody has sent.
-//   - A server that shuts down answers 503, which nginx and HAProxy can be told to
-//     take for a reason to ask another server, so that a client that moves does not
-//     meet with it. Caddy passes it on, and can be told to leave that server out from
-//     then on.
+//   - nginx cuts it when nothing has passed for proxy_read_timeout, 60 s by default, and
+//     HAProxy after timeout tunnel. A more frequent keepalive prevents that. Caddy has no
+//     such timeout.
+//   - When nginx is reloaded, the session stays with its worker, until
+//     worker_shutdown_timeout if that is set. HAProxy does the same with hard-stop-after.
+//     Caddy closes it with a close frame, which it may write into the middle of another
+//     frame: the last bytes that arrive before the error may be bytes that nobody has
+//     sent.
+//   - A server that shuts down answers 503. nginx and HAProxy can then ask another
+//     server, so that a client that moves never sees the answer. Caddy passes it on, but
+//     can leave that server out from then on.
 package proxytest

@@ -8,18 +8,18 @@ import (
 	"testing"
 )
 
-// A Deviation says that an implementation does not keep a promise or a part of one, and
-// why. It has to be true: if the implementation keeps that after all, the suite fails.
-// It excuses nothing else: the other parts of the promise must pass.
+// A Deviation says that an implementation breaks a promise or a part of one, and why. It
+// must be true: if the implementation does keep the promise, the suite fails. It excuses
+// nothing else: the other parts of the promise must pass.
 type Deviation struct {
 	// Promise is the name of the subtest.
 	Promise string
 
-	// Part is the name of the subtest of the promise that fails. "" means that the
-	// promise fails before any of its parts, or has none.
+	// Part is the name of the failing subtest of the promise. "" means that the promise
+	// fails before any of its parts, or has none.
 	Part string
 
-	// Because is for the reader of the implementation's documentation.
+	// Because is the reason, for the implementation's documentation.
 	Because string
 }
 
@@ -44,9 +44,9 @@ func checkDeviations(t *testing.T, promises []Promise, deviations []Deviation) {
 	}
 }
 
-// expectFailures runs the promise that t tests in processes of its own, because a subtest
-// that fails would fail t with it: one for each deviation, which has to fail, and one for
-// the other parts, which have to pass.
+// expectFailures runs the promise that t tests in processes of its own, because a failing
+// subtest would fail t too: one process for each deviation, which must fail, and one for
+// the other parts, which must pass.
 func expectFailures(t *testing.T, deviations []Deviation) {
 	t.Helper()
 	suite := strings.TrimSuffix(t.Name(), "/"+deviations[0].Promise)
@@ -80,13 +80,13 @@ func expectFailures(t *testing.T, deviations []Deviation) {
 	}
 }
 
-// A deviant is a deviation of an implementation on which the test named suite runs.
+// A deviant is a deviation of an implementation in the test named suite.
 type deviant struct {
 	suite string
 	Deviation
 }
 
-// check expects the failure of d, and returns what is wrong if that is not what happens.
+// check expects the failure of d, and returns what is wrong if something else happens.
 func (d deviant) check(t *testing.T) string {
 	name := d.suite + "/" + d.String()
 	passed, code, out := rerun(t, name, "", deviantEnv+"=1", SoonEnv+"=3s")
@@ -106,7 +106,7 @@ func (d deviant) check(t *testing.T) string {
 	return ""
 }
 
-// failedTest is the exit code of a test that fails. One that panics has another.
+// failedTest is the exit code of a test that fails. A panic has another one.
 const failedTest = 1
 
 // ran reports whether the test called name has run, according to output.

@@ -9,22 +9,22 @@ import (
 	"testing"
 )
 
-// deviantEnv has Run test what deviations excuse.
+// deviantEnv makes Run test what deviations excuse.
 const deviantEnv = "BACKDIAL_SUITE_DEVIANT"
 
 // isDeviant reports whether this process tests what a deviation excuses.
 func isDeviant() bool { return os.Getenv(deviantEnv) != "" }
 
-// Rerun runs the test that t is in again, alone, in a process of its own with
-// env added to its environment. It reports whether it passed, and its output.
+// Rerun runs the test of t again, alone, in a process of its own with env added to its
+// environment. It returns whether the test passed, and its output.
 func Rerun(t *testing.T, env ...string) (passed bool, output string) {
 	t.Helper()
 	passed, _, output = rerun(t, t.Name(), "", env...)
 	return passed, output
 }
 
-// rerun runs the test called name, without the subtests that match skip, and returns the
-// exit code of its process too.
+// rerun runs the test called name, without the subtests that match skip. It also returns
+// the exit code of the process.
 func rerun(t *testing.T, name, skip string, env ...string) (passed bool, code int, output string) {
 	t.Helper()
 	exe, err := os.Executable()
@@ -37,8 +37,8 @@ func rerun(t *testing.T, name, skip string, env ...string) (passed bool, code in
 	return err == nil, cmd.ProcessState.ExitCode(), string(out)
 }
 
-// Failed returns the promises that have failed according to the output of a [Rerun] of t,
-// whose subtests they are, in order.
+// Failed returns, in order, the promises that failed according to the output of a [Rerun]
+// of t. They are subtests of t.
 func Failed[P ~string](t *testing.T, output string) []P {
 	var failed []P
 	for _, line := range []string{
@@ -53,8 +53,7 @@ func Failed[P ~string](t *testing.T, output string) []P {
 	return slices.Compact(failed)
 }
 
-// pattern returns the -test.run pattern that matches the test called name and
-// no other.
+// pattern returns the -test.run pattern that matches only the test called name.
 func pattern(name string) string {
 	parts := strings.Split(name, "/")
 	for i, p := range parts {

@@ -1,5 +1,5 @@
-// Package suite runs the promises of a contract as named subtests. It is what
-// muxtest, carriertest and transporttest have in common.
+// Package suite runs the promises of a contract as named subtests. It is the common part
+// of muxtest, carriertest and transporttest.
 package suite
 
 import (
@@ -9,16 +9,16 @@ import (
 	"github.com/backdial/backdial/internal/test/leak"
 )
 
-// A Promise is one line of a contract, and the test of it. The subtests that Test runs
-// are the promise's parts.
+// A Promise is one line of a contract, with its test. The subtests that Test runs are the
+// promise's parts.
 type Promise struct {
 	Name string
 	Test func(t *testing.T)
 }
 
-// Run tests every promise in a subtest of its name, with a check for leaked goroutines.
-// A promise that is not done within its limit fails with the stacks of its goroutines,
-// and Run goes on with the next. What deviations excuse is expected to fail, in a process
+// Run tests every promise in a subtest with its name, and checks for leaked goroutines. A
+// promise that is not done within its limit fails with the stacks of its goroutines, and
+// Run goes on with the next one. Run expects what deviations excuse to fail, in a process
 // of its own.
 func Run(t *testing.T, promises []Promise, deviations []Deviation) {
 	t.Helper()
@@ -27,7 +27,7 @@ func Run(t *testing.T, promises []Promise, deviations []Deviation) {
 	for _, p := range promises {
 		hanging = slices.DeleteFunc(hanging, isClosed)
 		test := func(t *testing.T) {
-			if len(hanging) == 0 { // otherwise it cannot be told whose goroutines are left
+			if len(hanging) == 0 { // otherwise it is unclear whose goroutines are left
 				leak.Check(t)
 			}
 			p.Test(t)

@@ -11,12 +11,12 @@ import (
 	"time"
 )
 
-// grace is how long promises that hang are waited for when all others are done, so that
-// what they still report is heard.
+// grace is how long Run waits for hanging promises after all others, so that their last
+// reports are not lost.
 const grace = 3 * time.Second
 
-// SoonEnv sets [Soon] in the environment of a [Rerun], as a duration: for promises that
-// are expected to fail, which is what takes long.
+// SoonEnv sets [Soon] in the environment of a [Rerun], as a duration: promises that are
+// expected to fail often fail only after Soon.
 const SoonEnv = "BACKDIAL_SUITE_SOON"
 
 // Soon is how long a test waits for what should happen at once: long enough for a loaded
@@ -28,17 +28,17 @@ func Soon() time.Duration {
 	return 20 * time.Second
 }
 
-// Limit bounds a promise. It is several times of what one takes that is kept.
+// Limit bounds a promise. It is several times what a promise takes that is kept.
 func Limit() time.Duration { return 3 * Soon() }
 
-// watch runs test in a subtest of t. If that is not done within the limit, t fails, and
-// watch returns what is closed when it is done after all.
+// watch runs test in a subtest of t. If the subtest is not done within the limit, watch
+// fails t, and returns a channel that is closed when it is done after all.
 func watch(t *testing.T, name string, test func(t *testing.T)) (hanging <-chan struct{}) {
 	t.Helper()
 	over := make(chan struct{})
 	runner := make(chan []byte, 1)
 	go func() {
-		defer close(over) // also if t.Run ends the goroutine
+		defer close(over) // even if t.Run ends the goroutine
 		runner <- goroutineID()
 		t.Run(name, test)
 	}()
@@ -53,10 +53,10 @@ func watch(t *testing.T, name string, test func(t *testing.T)) (hanging <-chan s
 	}
 }
 
-// hangs is how the report of a promise that hangs begins.
+// hangs is the beginning of the report of a hanging promise.
 func hangs(name string) string { return "promise " + name + " hangs" }
 
-// awaitHanging waits for what watch has returned, within reason.
+// awaitHanging waits for the channels that watch has returned, for grace at most.
 func awaitHanging(hanging []<-chan struct{}) {
 	late := time.After(grace)
 	for _, over := range hanging {
@@ -79,14 +79,14 @@ func goroutineID() []byte {
 	return headerID.FindSubmatch(buf[:runtime.Stack(buf, false)])[1]
 }
 
-// family returns the stacks of the goroutines that descend from the one with the number
-// root. First come tests that do not wait for subtests.
+// family returns the stacks of the goroutines that descend from the goroutine root. Tests
+// that do not wait for subtests come first.
 func family(root []byte) string {
 	buf := make([]byte, 4<<20)
 	stacks := bytes.Split(buf[:runtime.Stack(buf, true)], []byte("\n\n"))
 	var tests, others []string
 	members := []string{string(root)}
-	for grown := true; grown; { // a goroutine may come before the one that started it
+	for grown := true; grown; { // a goroutine may come before its parent
 		grown = false
 		for i, stack := range stacks {
 			creator := creatorID.FindSubmatch(stack)
@@ -107,7 +107,7 @@ func family(root []byte) string {
 	return clipped(strings.Join(append(tests, others...), "\n\n"))
 }
 
-// clipped returns as much of stacks as somebody reads.
+// clipped cuts stacks to a readable length.
 func clipped(stacks string) string {
 	const most = 16 << 10
 	if len(stacks) > most {

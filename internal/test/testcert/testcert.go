@@ -18,15 +18,15 @@ import (
 	"time"
 )
 
-// validity is how long certificates are valid, from now and until now.
+// validity is how long before and after now certificates are valid.
 const validity = time.Hour
 
-// A CA is a certificate authority that exists in memory.
+// A CA is a certificate authority in memory.
 type CA struct {
 	certificate tls.Certificate
 }
 
-// NewCA returns an authority that nobody trusts who is not given its Pool.
+// NewCA returns an authority. Only those who get its Pool trust it.
 func NewCA(t testing.TB) *CA {
 	t.Helper()
 	return &CA{sign(t, nil, &x509.Certificate{
@@ -37,14 +37,14 @@ func NewCA(t testing.TB) *CA {
 	})}
 }
 
-// Issue returns a certificate for names, which are DNS names or IP addresses. Both
-// servers and clients may show it. Its Leaf is set.
+// Issue returns a certificate for names, which are DNS names or IP addresses. Servers and
+// clients may use it. Its Leaf is set.
 func (ca *CA) Issue(t testing.TB, names ...string) tls.Certificate {
 	t.Helper()
 	return ca.IssueFor(t, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}, names...)
 }
 
-// IssueFor is Issue of a certificate that may be shown for these purposes alone.
+// IssueFor is Issue for a certificate with only these purposes.
 func (ca *CA) IssueFor(t testing.TB, purposes []x509.ExtKeyUsage, names ...string) tls.Certificate {
 	t.Helper()
 	template := &x509.Certificate{
@@ -69,8 +69,8 @@ func (ca *CA) Pool() *x509.CertPool {
 	return pool
 }
 
-// Mutual returns a configuration for both sides of connections between those that have
-// certificates of the authority. Its own is for names.
+// Mutual returns a configuration for both sides of connections between holders of the
+// authority's certificates. Its own certificate is for names.
 func (ca *CA) Mutual(t testing.TB, names ...string) *tls.Config {
 	t.Helper()
 	return &tls.Config{
@@ -81,7 +81,7 @@ func (ca *CA) Mutual(t testing.TB, names ...string) *tls.Config {
 	}
 }
 
-// LoadMutual is Mutual of files, for what runs as a process of its own.
+// LoadMutual is Mutual with certificates from files, for processes of their own.
 func LoadMutual(caFile, certFile, keyFile string) (*tls.Config, error) {
 	certificate, err := tls.LoadX509KeyPair(certFile, keyFile)
 	if err != nil {
@@ -103,13 +103,13 @@ func LoadMutual(caFile, certFile, keyFile string) (*tls.Config, error) {
 	}, nil
 }
 
-// File writes the authority's certificate to a file in PEM, which is gone when t is done.
+// File writes the authority's certificate to a PEM file, which is removed when t is done.
 func (ca *CA) File(t testing.TB) (name string) {
 	t.Helper()
 	return write(t, t.TempDir(), "ca.pem", "CERTIFICATE", ca.certificate.Leaf.Raw)
 }
 
-// Files writes a certificate and its key to files in PEM, which are gone when t is done.
+// Files writes a certificate and its key to PEM files, which are removed when t is done.
 func Files(t testing.TB, certificate tls.Certificate) (certFile, keyFile string) {
 	t.Helper()
 	key, err := x509.MarshalPKCS8PrivateKey(certificate.PrivateKey)
@@ -129,7 +129,7 @@ func write(t testing.TB, dir, name, kind string, der []byte) string {
 	return name
 }
 
-// sign makes a certificate of template, which is signed by itself if by is nil.
+// sign makes a certificate from template. It is self-signed if by is nil.
 func sign(t testing.TB, by *tls.Certificate, template *x509.Certificate) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -1,4 +1,4 @@
-// Package testlog is what a test reads of a log.
+// Package testlog reads logs in tests.
 package testlog
 
 import (
@@ -11,7 +11,7 @@ import (
 	"unicode"
 )
 
-// A Log is what was logged, of any level. The zero value is empty.
+// A Log holds what was logged, at any level. The zero value is empty.
 type Log struct {
 	mu   sync.Mutex // guards below
 	text bytes.Buffer
@@ -24,13 +24,13 @@ func (l *Log) Write(p []byte) (int, error) {
 	return l.text.Write(p)
 }
 
-// Logger returns one that writes to the log, as text.
+// Logger returns a logger that writes to the log, as text.
 func (l *Log) Logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-// Plain returns a logger that writes what it is given as it is, a line for each message,
-// as handlers do that trust it. It leaves stacks out, which have lines of their own.
+// Plain returns a logger that writes messages unchanged, one line each, as trusting
+// handlers do. It leaves out stacks, which have lines of their own.
 func (l *Log) Plain() *slog.Logger { return slog.New(plain{log: l}) }
 
 type plain struct {
@@ -69,17 +69,18 @@ func (l *Log) Reset() {
 	l.text.Reset()
 }
 
-// String returns all that was logged.
+// String returns everything that was logged.
 func (l *Log) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
 }
 
-// maxLine is how long a line is that somebody reads.
+// maxLine is the longest line that people read.
 const maxLine = 2000
 
-// Harm says what is wrong with a line of a log, or the text of an error, or returns "".
+// Harm says what is wrong with a line of a log, or with the text of an error, or returns
+// "".
 func Harm(line string) string {
 	if len(line) > maxLine {
 		return fmt.Sprintf("%d bytes long: %.100q", len(line), line)

@@ -10,15 +10,15 @@ import (
 	"time"
 )
 
-// A Far is a connection in memory whose ends are a distance apart. As much as one likes
-// is under way in it. It may be used in a bubble.
+// A Far is a connection in memory whose ends are a distance apart. Any number of bytes
+// may be under way. It works in synctest bubbles.
 type Far struct {
 	A, B net.Conn
 
-	delay atomic.Int64 // of one way
+	delay atomic.Int64 // one way
 }
 
-// NewFar returns a connection with the given round trip, and a rate in bytes per second,
+// NewFar returns a connection with the given round trip, and a rate in bytes per second
 // each way. It is closed when t is done.
 func NewFar(t testing.TB, roundTrip time.Duration, rate float64) *Far {
 	f := new(Far)
@@ -31,8 +31,8 @@ func NewFar(t testing.TB, roundTrip time.Duration, rate float64) *Far {
 	return f
 }
 
-// SetRoundTrip changes the round trip for what is sent from now on. What is sent later
-// does not arrive earlier.
+// SetRoundTrip changes the round trip for what is sent from now on. Later bytes never
+// overtake earlier ones.
 func (f *Far) SetRoundTrip(d time.Duration) { f.delay.Store(int64(d / 2)) }
 
 // A path is one direction of a Far.

@@ -10,8 +10,8 @@ import (
 	"github.com/backdial/backdial/carrier/mem"
 )
 
-// MemPair returns the two ends of a connection in memory that buffers 64 KiB each way,
-// and whose writes fail as soon as the peer closes. It may be used in a bubble.
+// MemPair returns the two ends of a connection in memory. It buffers 64 KiB each way, and
+// its writes fail as soon as the peer closes. It works in synctest bubbles.
 func MemPair(t testing.TB) (dialled, accepted net.Conn) {
 	t.Helper()
 	network := mem.New()

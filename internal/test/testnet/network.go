@@ -7,7 +7,7 @@ import (
 	"github.com/backdial/backdial/internal/test/faultnet"
 )
 
-// quiet is how long a network is silent when all has been said.
+// quiet is how long a network must be silent to count as done.
 const quiet = 30 * time.Millisecond
 
 // TCP returns a network to the TCP server at addr. It is closed when t is done.
@@ -21,8 +21,9 @@ func TCP(t testing.TB, addr string, seed uint64) *faultnet.TCP {
 	return network
 }
 
-// UDP returns a network to the UDP server at addr. It is closed when t is done,
-// and when farewells have come through: ends that do not get one wait for it.
+// UDP returns a network to the UDP server at addr. When t is done, UDP waits for
+// farewells to get through, because an end without one waits for it, and closes the
+// network.
 func UDP(t testing.TB, addr string, seed uint64) *faultnet.UDP {
 	t.Helper()
 	network, err := faultnet.ListenUDP(addr, seed)

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A Dialer is how a [Caller] reaches its device: a *transport.Dialer.
+// A Dialer is what a [Caller] dials its device with: a *transport.Dialer.
 type Dialer interface {
 	DialContext(ctx context.Context, network, addr string) (net.Conn, error)
 }
@@ -23,7 +23,7 @@ type Caller struct {
 	record CallerRecord
 }
 
-// NewCaller returns a caller of device config.Number.
+// NewCaller returns a caller for device config.Number.
 func NewCaller(config Config) *Caller {
 	c := &Caller{config: config.withDefaults()}
 	c.calls.now = c.config.Now
@@ -31,9 +31,9 @@ func NewCaller(config Config) *Caller {
 	return c
 }
 
-// Run makes exchanges, one after the other, until ctx ends, or dialer fails, which
-// waits for the device to be connected. An exchange that has begun is finished.
-// More of them are under way at a time if Run is called more often.
+// Run makes exchanges, one after the other, until ctx ends or dialer fails. dialer waits
+// for the device to be connected. Run finishes an exchange that has begun. Concurrent
+// calls of Run make concurrent exchanges.
 func (c *Caller) Run(ctx context.Context, dialer func(context.Context) (Dialer, error)) {
 	for ctx.Err() == nil {
 		d, err := dialer(ctx)
@@ -45,14 +45,14 @@ func (c *Caller) Run(ctx context.Context, dialer func(context.Context) (Dialer, 
 	}
 }
 
-// Exchange makes one. Its error is recorded. ctx bounds the dialling; after that it
-// makes an end of pauses.
+// Exchange makes one exchange, and records its error. ctx bounds the dialling; after that
+// it only ends pauses.
 func (c *Caller) Exchange(ctx context.Context, d Dialer) error {
 	dialled := c.calls.begin("caller's Dial")
 	conn, err := d.DialContext(ctx, "", "")
 	dialled()
 	if ctx.Err() != nil && err != nil {
-		return err // nobody wants it
+		return err // the caller gave up
 	}
 	if err == nil {
 		st := newStream(conn, &c.calls, "caller's", c.config)
@@ -79,7 +79,7 @@ func (c *Caller) converse(ctx context.Context, st *stream) error {
 	return st.end()
 }
 
-// round asks, and reads the answer.
+// round sends a request and reads the answer.
 func (c *Caller) round(st *stream, last bool) error {
 	asked := c.next(last)
 	if err := asked.write(st); err != nil {
@@ -123,7 +123,7 @@ func (c *Caller) rest(ctx context.Context) {
 	pause(ctx, time.Duration(c.below(2*int(c.config.Pause))))
 }
 
-// Record returns what the caller knows by now.
+// Record returns what the caller knows so far.
 func (c *Caller) Record() CallerRecord {
 	c.mu.Lock()
 	defer c.mu.Unlock()

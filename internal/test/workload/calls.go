@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// A Call is one of something that may block.
+// A Call is a call that may block.
 type Call struct {
 	Name string
 	Took time.Duration
 }
 
-// calls measures how long calls take, those that are not done included.
+// calls measures how long calls take, including those that have not returned.
 type calls struct {
 	now func() time.Time
 
@@ -29,7 +29,7 @@ type pendingCall struct {
 	began time.Time
 }
 
-// begin begins a call, and returns what ends it.
+// begin begins a call, and returns the function that ends it.
 func (c *calls) begin(name string) (end func()) {
 	call := &pendingCall{name, c.now()}
 	c.mu.Lock()
@@ -65,12 +65,12 @@ func longer(a, b Call) Call {
 	return a
 }
 
-// A closeWriter can end one direction, as a transport.Conn and a *net.TCPConn can.
+// A closeWriter can end one direction, like a transport.Conn and a *net.TCPConn.
 type closeWriter interface {
 	CloseWrite() error
 }
 
-// A stream is a connection as one end of an exchange uses it.
+// A stream is a connection as used by one end of an exchange.
 type stream struct {
 	net.Conn
 	calls *calls
@@ -84,8 +84,8 @@ func newStream(conn net.Conn, c *calls, side string, config Config) *stream {
 	return &stream{conn, c, side}
 }
 
-// errEnded is the error of Read where the other side has finished the stream.
-// Unlike io.EOF it stays what it is in package io.
+// errEnded is the error of Read if the other side has finished the stream. Unlike io.EOF,
+// package io passes it on unchanged.
 var errEnded = errors.New("ended early")
 
 func (s *stream) Read(p []byte) (int, error) {
@@ -112,7 +112,7 @@ func (s *stream) Close() error {
 	return s.Conn.Close()
 }
 
-// end reads the end, which has to come now.
+// end reads the end, which must come now.
 func (s *stream) end() error {
 	_, err := io.ReadFull(s, make([]byte, 1))
 	switch err {
@@ -124,8 +124,8 @@ func (s *stream) end() error {
 	return err
 }
 
-// leave closes the stream. If the conversation has failed with err, the other side
-// must not take that for its end.
+// leave closes the stream. If the conversation has failed with err, it resets the stream,
+// so that the other side does not take that for its end.
 func (s *stream) leave(err error) {
 	if err != nil {
 		message{kind: refusal}.write(s)

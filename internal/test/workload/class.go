@@ -10,24 +10,24 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// A Class is a kind of what [Caller.Exchange] returns.
+// A Class is a kind of result of [Caller.Exchange].
 type Class int
 
-// The classes. Those from Ended on are failures, and no violations.
+// The classes. From Ended on they are failures, but not violations.
 const (
-	Done      Class = iota // there is no error
-	Corrupt                // something else came than was sent
+	Done      Class = iota // no error
+	Corrupt                // something arrived that was not sent
 	Truncated              // it ended early, as if the device had finished it
-	Ended                  // the session did, or was closed
+	Ended                  // the session ended, or was closed
 	Draining               // the session was about to end, and took no new streams
-	Reset                  // the stream was
+	Reset                  // the stream was reset
 	Refused                // the device gave up, because something failed there
-	Deadline               // it was exceeded
+	Deadline               // the deadline was exceeded
 	Other                  // anything else
-	Classes                // how many there are
+	Classes                // the number of classes
 )
 
-// ClassOf tells what kind of error err is.
+// ClassOf returns the class of err.
 func ClassOf(err error) Class {
 	switch {
 	case err == nil:

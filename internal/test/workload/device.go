@@ -24,7 +24,7 @@ func NewDevice(config Config) *Device {
 	return d
 }
 
-// Serve answers on every connection that lis accepts, until that fails and all
+// Serve answers on every connection that lis accepts, until Accept fails and all
 // connections have ended. It returns the error of Accept.
 func (d *Device) Serve(lis net.Listener) error {
 	var all sync.WaitGroup
@@ -64,7 +64,7 @@ func (d *Device) converse(st *stream) error {
 	}
 }
 
-// answer records that a request was seen, and returns what to say.
+// answer records a request, and returns the answer.
 func (d *Device) answer(asked message) message {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -76,7 +76,7 @@ func (d *Device) answer(asked message) message {
 	return message{answer, asked.last, asked.number, d.config.size(d.rand)}
 }
 
-// Record returns what the device knows by now.
+// Record returns what the device knows so far.
 func (d *Device) Record() DeviceRecord {
 	d.mu.Lock()
 	defer d.mu.Unlock()

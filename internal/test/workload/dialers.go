@@ -9,22 +9,22 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// header is where a device tells its number.
+// header is the header with a device's number.
 const header = "Workload-Device"
 
-// Header is what device number sends when it connects.
+// Header returns the header with which device number connects.
 func Header(number uint32) http.Header {
 	return http.Header{header: {strconv.FormatUint(uint64(number), 10)}}
 }
 
-// Dialers are those of the devices that are connected. It is a server's handler.
-// The zero value is ready for use.
+// Dialers holds the Dialers of the connected devices. It is a server's handler. The zero
+// value is ready for use.
 type Dialers struct {
 	mu      sync.Mutex // guards below
 	devices map[string]*dialers
 }
 
-// dialers are those of one device.
+// dialers holds those of one device.
 type dialers struct {
 	latest  *transport.Dialer
 	changed chan struct{} // closed when there is a later one
@@ -36,7 +36,7 @@ func (s *Dialers) HandleEndpoint(d *transport.Dialer) {
 	defer s.mu.Unlock()
 	of := s.of(d.Header.Get(header))
 	if of.latest != nil && of.latest.Info().Since.After(d.Info().Since) {
-		return // this one was overtaken
+		return // a later one came first
 	}
 	of.latest = d
 	close(of.changed)
@@ -53,8 +53,8 @@ func (s *Dialers) of(device string) *dialers {
 	return s.devices[device]
 }
 
-// Of returns what waits for a device to be connected, and returns its Dialer: what
-// [Caller.Run] wants.
+// Of returns a function that waits for a device to be connected and returns its Dialer,
+// for [Caller.Run].
 func (s *Dialers) Of(number uint32) func(context.Context) (Dialer, error) {
 	return func(ctx context.Context) (Dialer, error) {
 		d, err := s.Await(ctx, number)

@@ -15,10 +15,10 @@ import (
 //	last    1 byte     1 if no other round follows
 //	number  8 bytes    of the device, and of its request
 //	size    4 bytes    of the body
-//	sum     4 bytes    CRC-32C of all that precedes it: nobody waits for a body
+//	sum     4 bytes    CRC-32C of everything before it: no end waits for a body
 //	                   that is not sent
 //	body
-//	sum     4 bytes    CRC-32C of all that precedes it
+//	sum     4 bytes    CRC-32C of everything before it
 type message struct {
 	kind   byte
 	last   bool
@@ -29,7 +29,7 @@ type message struct {
 const (
 	request byte = 'Q'
 	answer  byte = 'A'
-	refusal byte = 'R' // something has failed on this side, and nothing follows
+	refusal byte = 'R' // this side has failed, and nothing follows
 
 	fieldsSize = 1 + 1 + 8 + 4
 	sumSize    = 4
@@ -46,14 +46,14 @@ var noise = func() []byte {
 }()
 
 var (
-	// errCorrupt is matched by the error of a message that is not what was sent.
+	// errCorrupt is matched by the error for a message that differs from what was sent.
 	errCorrupt = errors.New("corrupt")
 
-	// errRefused is the error of one who waits for the other side, which has failed.
+	// errRefused is the error if the other side has failed.
 	errRefused = errors.New("given up by the other side")
 )
 
-// write writes m at once.
+// write writes m with one call.
 func (m message) write(w io.Writer) error {
 	b := make([]byte, fieldsSize, headerSize+m.size+sumSize)
 	b[0] = m.kind
@@ -74,13 +74,13 @@ func appendSum(b []byte) []byte {
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
-// sound reports whether b ends with its sum.
+// sound reports whether b ends with its checksum.
 func sound(b []byte) bool {
 	body := len(b) - sumSize
 	return crc32.Checksum(b[:body], castagnoli) == binary.BigEndian.Uint32(b[body:])
 }
 
-// readMessage reads a message of a kind, whose body has maxSize bytes at most.
+// readMessage reads a message of a kind, with a body of at most maxSize bytes.
 func readMessage(r io.Reader, kind byte, maxSize int) (m message, err error) {
 	b := make([]byte, headerSize)
 	if _, err := io.ReadFull(r, b); err != nil {

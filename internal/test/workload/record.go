@@ -11,7 +11,7 @@ type CallerRecord struct {
 	Tally
 	Exchanges    int // that have ended
 	Sent         uint32
-	Acknowledged Set // requests whose answer has come
+	Acknowledged Set // requests that were answered
 }
 
 // A DeviceRecord is what a [Device] knows.
@@ -19,17 +19,17 @@ type DeviceRecord struct {
 	Tally
 	Seen       Set // requests
 	Duplicates int // that were seen before
-	Strays     int // that are for another device
+	Strays     int // requests for another device
 }
 
-// A Tally is how connections have ended on one side, other than well.
+// A Tally counts how connections have ended on one side, apart from success.
 type Tally struct {
 	Failed    int // with an error
-	Corrupt   int // because of something else than was sent
-	Truncated int // too early, as if the other side had finished them
+	Corrupt   int // something arrived that was not sent
+	Truncated int // ended early, as if the other side had finished
 	Longest   Call
 
-	// Reason is the latest error of those that failed.
+	// Reason is the latest error of the failed ones.
 	Reason string
 }
 
@@ -47,10 +47,10 @@ func (t *Tally) outcome(err error) {
 	}
 }
 
-// A Set is one of numbers, a bit each.
+// A Set is a set of numbers, one bit for each.
 type Set []uint64
 
-// add reports whether n was not there before.
+// add adds n, and reports whether it was missing.
 func (s *Set) add(n uint32) bool {
 	word, bit := int(n/64), uint64(1)<<(n%64)
 	if missing := word + 1 - len(*s); missing > 0 {
@@ -61,13 +61,13 @@ func (s *Set) add(n uint32) bool {
 	return added
 }
 
-// Has reports whether n is there.
+// Has reports whether n is in s.
 func (s Set) Has(n uint32) bool {
 	word := int(n / 64)
 	return word < len(s) && s[word]&(1<<(n%64)) != 0
 }
 
-// Len is how many numbers there are.
+// Len returns how many numbers are in s.
 func (s Set) Len() (n int) {
 	for _, word := range s {
 		n += bits.OnesCount64(word)
@@ -75,7 +75,7 @@ func (s Set) Len() (n int) {
 	return n
 }
 
-// without are the numbers that are not in other.
+// without returns the numbers that are not in other.
 func (s Set) without(other Set) Set {
 	rest := s.clone()
 	for i := range min(len(rest), len(other)) {

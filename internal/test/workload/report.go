@@ -6,26 +6,26 @@ import (
 	"time"
 )
 
-// A Report is what the two sides of a workload have to say together.
+// A Report is what the records of both sides say together.
 type Report struct {
 	Exchanges    int // that have ended
 	Sent         int // requests
 	Seen         int // requests, by the device
-	Acknowledged int // requests whose answer has come
+	Acknowledged int // requests that were answered
 
 	Failed int    // exchanges that ended with an error
 	Reason string // the latest of these errors
 
-	Corrupt    int // connections on which something came that was not sent
+	Corrupt    int // connections on which something arrived that was not sent
 	Truncated  int // connections that ended early, without an error
-	Lost       int // requests whose answer has come and that nobody has seen
+	Lost       int // requests that were answered, but not seen
 	Duplicates int // requests that were seen again
 
 	Longest Call
 }
 
-// Verify makes a report. While the two are at work, the caller's record has to be
-// the older one.
+// Verify makes a report. If the two are still at work, the caller's record must be the
+// older one.
 func Verify(c CallerRecord, d DeviceRecord) Report {
 	return Report{
 		Exchanges:    c.Exchanges,
@@ -42,7 +42,7 @@ func Verify(c CallerRecord, d DeviceRecord) Report {
 	}
 }
 
-// Add returns the report of two workloads.
+// Add returns the report for two workloads together.
 func (r Report) Add(other Report) Report {
 	r.Exchanges += other.Exchanges
 	r.Sent += other.Sent
@@ -60,9 +60,9 @@ func (r Report) Add(other Report) Report {
 	return r
 }
 
-// Err returns what must not be, or nil: that is a call that took longer than bound,
-// pauses of the other side included, and anything that was lost, came twice, was
-// truncated or corrupted.
+// Err returns the violations, or nil: a call that took longer than bound, including
+// pauses of the other side, and anything that was lost, duplicated, truncated or
+// corrupted.
 func (r Report) Err(bound time.Duration) error {
 	var all []error
 	add := func(format string, args ...any) { all = append(all, fmt.Errorf("workload: "+format, args...)) }

@@ -1,6 +1,6 @@
-// Package workload proves what sessions deliver. A server asks its devices, over
-// and over, and they answer; both sides keep records, and these have to agree,
-// whatever the network did meanwhile:
+// Package workload proves what sessions deliver. A server asks its devices, over and
+// over, and they answer. Both sides keep records, which must agree, whatever the network
+// did meanwhile:
 //
 //	var dialers workload.Dialers                  // the server's handler
 //	server := transport.NewServer(&dialers, …)
@@ -15,22 +15,20 @@
 //	report := workload.Verify(caller.Record(), device.Record())
 //	err = report.Err(bound)
 //
-// An exchange is a stream on which requests and answers take turns for a few
-// rounds. Each has a number, a body of random size and a checksum, and tells
-// whether it is the last one, so that each end knows where the stream has to end.
-// Afterwards
+// An exchange is a stream on which requests and answers alternate for a few rounds. Each
+// message has a number, a body of random size and a checksum, and says whether it is in
+// the last round, so that each end knows where the stream must end. Afterwards
 //
-//   - a request whose answer has come was seen by the device;
+//   - the device has seen every request that was answered;
 //   - no request was seen twice;
 //   - nothing has changed on the way;
-//   - no stream has ended, as if its other end had finished it, before the last
-//     round;
+//   - no stream has ended before the last round as if its other end had finished it;
 //   - no call has taken longer than a bound.
 //
-// An exchange may fail, if something fails that it needs: that is counted and no
-// violation. A device costs a bit for each of its requests and a few hundred
-// bytes, and no goroutine while it is idle, but for the one that accepts. All of
-// this may be used by several goroutines at a time.
+// An exchange may fail, if something fails that it needs: that is counted, but is not a
+// violation. A device costs a bit for each of its requests and a few hundred bytes. When
+// idle it has one goroutine, which accepts. Multiple goroutines may use all of this at
+// the same time.
 //
 // The records are plain data: the two sides may be in different processes.
 package workload
@@ -43,25 +41,25 @@ import (
 	"time"
 )
 
-// Config are settings of a [Caller] or a [Device].
+// Config holds the settings of a [Caller] or a [Device].
 type Config struct {
-	// Number of the device, which is part of those of its requests.
+	// Number of the device, which is part of the numbers of its requests.
 	Number uint32
 
-	// MaxSize is how many bytes a request or an answer carries at most. Most are
-	// much smaller. Both sides need the same. 0 means 64 KiB.
+	// MaxSize is the largest size of a request's or answer's body, in bytes. Most are much
+	// smaller. Both sides need the same value. 0 means 64 KiB.
 	MaxSize int
 
-	// Rounds is how many an exchange has at most. 0 means 4.
+	// Rounds is the largest number of rounds in an exchange. 0 means 4.
 	Rounds int
 
-	// Pause is how long a caller rests on average, between two rounds or two
-	// exchanges: between nothing and twice that. 0 means 10 ms.
+	// Pause is how long a caller rests on average between two rounds or two exchanges:
+	// between nothing and twice that. 0 means 10 ms.
 	Pause time.Duration
 
-	// Timeout is how long an exchange may take; then it fails. It is for networks
-	// on which a request can be lost for good although its session lives, which
-	// are those that change what they carry. 0 means no bound.
+	// Timeout is how long an exchange may take before it fails. It is for networks that
+	// change what they carry: there a request can be lost for good although its session
+	// lives. 0 means no limit.
 	Timeout time.Duration
 
 	// Now is the clock that measures calls. nil means [time.Now].
@@ -81,7 +79,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// size returns that of a body: of all orders of magnitude, each as often.
+// size returns the size of a body. All orders of magnitude are equally frequent.
 func (c Config) size(r *rand.Rand) int {
 	most := 1 << r.IntN(bits.Len(uint(c.MaxSize))+1)
 	return r.IntN(min(most, c.MaxSize+1))

@@ -14,7 +14,7 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// visit connects to a server, and does what it asks for until that is to quit.
+// visit connects to a server, and does its tasks until the last, which is to quit.
 func visit(ctx context.Context, s stack, url, ca string) (info transport.Info, err error) {
 	pem, err := os.ReadFile(ca)
 	if err != nil {
@@ -98,7 +98,7 @@ func obey(ctx context.Context, lis *transport.Listener, conn transport.Conn) (qu
 	return t == taskQuit, nil
 }
 
-// echo sends back what comes, and closes conn.
+// echo sends back what it reads, and closes conn.
 func echo(conn net.Conn) error {
 	defer conn.Close()
 	_, err := io.Copy(conn, conn)

@@ -1,14 +1,13 @@
-// Peer is one end of a session, for a test of what two versions of this library say to each
-// other:
+// Peer is one end of a session, for tests between two versions of this library:
 //
 //	peer -stacks                                         prints the names of all stacks
-//	peer -stack ws/qmux -cert cert.pem -key key.pem      is a server: it prints its URL, and has a client do things
+//	peer -stack ws/qmux -cert cert.pem -key key.pem      is a server: it prints its URL, and gives its client tasks
 //	peer -stack ws/qmux -ca ca.pem -connect https://…    is that client
 //
-// Each prints the protocol of the session in the end. The client then waits for the end of its
-// input: a process that ends may take with it the packet that tells of the end of a session. The
-// exit status is 1 if anything was not as it should be. A peer meets peers of later versions, so its flags, what it prints and its
-// tasks stay as they are.
+// At the end each prints the protocol of the session. The client then waits for the end
+// of its input: if it exited at once, the packet that reports the end of the session
+// might be lost. The exit status is 1 if anything was wrong. A peer is tested with peers
+// of later versions, so its flags, its output and its tasks must not change.
 package main
 
 import (

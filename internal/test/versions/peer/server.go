@@ -14,21 +14,22 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// A task is the first byte of a connection that the server opens: what the client has to do.
+// A task is the first byte of a connection that the server opens. It says what the client
+// must do.
 type task byte
 
 const (
-	taskEcho  task = 'e' // send back what comes, and finish
+	taskEcho  task = 'e' // send back what arrives, and finish
 	taskReset task = 'r' // reset the connection
 	taskAbide task = 'a' // answer with the task, and expect a reset
 	taskDial  task = 'd' // open a connection to the server, which echoes, and answer with the task
 	taskQuit  task = 'q' // answer with the task, and close the listener
 )
 
-// payload is more than fits into any window at first.
+// payload is larger than any initial window.
 var payload = bytes.Repeat([]byte("backdial"), 1<<17)
 
-// serve has a client do every task, move to another session, and do them again.
+// serve makes a client do every task, move to another session, and do them again.
 func serve(ctx context.Context, s stack, cert, key string) (info transport.Info, err error) {
 	dialers := make(chan *transport.Dialer, 1)
 	options := []transport.ServerOption{transport.WithAcceptFromClient(func(_ *transport.Dialer, conn net.Conn) { echo(conn) })}
@@ -77,8 +78,8 @@ func serve(ctx context.Context, s stack, cert, key string) (info transport.Info,
 	return second.Info(), nil
 }
 
-// move has a client move to another session, which next returns, and goes on with a connection
-// in the one that the client leaves.
+// move makes a client move to another session, which next returns. Meanwhile it goes on
+// with a connection in the old session.
 func move(ctx context.Context, first *transport.Dialer, next func() (*transport.Dialer, error)) (*transport.Dialer, error) {
 	conn, err := begin(ctx, first, taskEcho)
 	if err != nil {
@@ -90,7 +91,7 @@ func move(ctx context.Context, first *transport.Dialer, next func() (*transport.
 	return second, errors.Join(err, echoed(conn), <-shut)
 }
 
-// listen has server serve an address of its own, and prints the URL.
+// listen makes server listen at an address of its own, and prints the URL.
 func listen(s stack, server *transport.Server, cert, key string) (stop func() error, err error) {
 	certificate, err := tls.LoadX509KeyPair(cert, key)
 	if err != nil {
@@ -116,7 +117,7 @@ func listen(s stack, server *transport.Server, cert, key string) (stop func() er
 	return ln.Close, nil
 }
 
-// employ has the client do every task but the last one.
+// employ makes the client do every task but the last.
 func employ(ctx context.Context, d *transport.Dialer) error {
 	if err := d.Ping(ctx); err != nil {
 		return fmt.Errorf("ping: %w", err)
@@ -142,7 +143,7 @@ func begin(ctx context.Context, d *transport.Dialer, t task) (transport.Conn, er
 	return conn.(transport.Conn), conn.SetDeadline(deadline)
 }
 
-// ask has the client do a task that it answers.
+// ask makes the client do a task that it answers.
 func ask(ctx context.Context, d *transport.Dialer, t task) error {
 	conn, err := begin(ctx, d, t)
 	if err != nil {
@@ -152,7 +153,7 @@ func ask(ctx context.Context, d *transport.Dialer, t task) error {
 	return answered(conn, t)
 }
 
-// answered expects that the answer to a task is that task.
+// answered expects the answer to a task to be that task.
 func answered(conn net.Conn, t task) error {
 	var answer [1]byte
 	if _, err := io.ReadFull(conn, answer[:]); err != nil {
@@ -172,7 +173,7 @@ func askEcho(ctx context.Context, d *transport.Dialer) error {
 	return echoed(conn)
 }
 
-// echoed sends the payload, finishes, and expects the same. It closes conn.
+// echoed sends the payload, finishes, and expects the same back. It closes conn.
 func echoed(conn transport.Conn) error {
 	defer conn.Close()
 	sent := make(chan error, 1)

@@ -22,7 +22,7 @@ type stack struct {
 	options []transport.Option
 }
 
-// stacks are all combinations, and what there is without options.
+// stacks returns all combinations, and the default of a client without options.
 func stacks() []stack {
 	all := []stack{{"default", ws.New(), nil}}
 	for _, c := range []carrier.Carrier{ws.New(), webtransport.New()} {
@@ -45,7 +45,7 @@ func stackNamed(name string) (stack, error) {
 	all := stacks()
 	i := slices.IndexFunc(all, func(s stack) bool { return s.name == name })
 	if i < 0 {
-		return stack{}, fmt.Errorf("there is no such stack")
+		return stack{}, fmt.Errorf("no such stack")
 	}
 	return all[i], nil
 }
