@@ -119,7 +119,7 @@ func (st *stream) CloseWrite() error {
 
 // Close implements [mux.Stream].
 func (st *stream) Close() error {
-	if !st.leave(errStreamClosed) {
+	if !st.endUse(errStreamClosed) {
 		return nil
 	}
 	st.end(func() { st.inner.Close() })
@@ -128,7 +128,7 @@ func (st *stream) Close() error {
 
 // Reset implements [mux.Stream].
 func (st *stream) Reset() error {
-	if st.leave(errStreamReset) {
+	if st.endUse(errStreamReset) {
 		st.s.run(func() { giveUp(st.inner) })
 	}
 	return nil
@@ -158,9 +158,9 @@ func giveUp(inner net.Conn) {
 	inner.Close()
 }
 
-// leave ends the use of the stream by its user, with err. It reports whether inner must
+// endUse ends the use of the stream by its user, with err. It reports whether inner must
 // be ended too.
-func (st *stream) leave(err error) bool {
+func (st *stream) endUse(err error) bool {
 	st.mu.Lock()
 	again := st.left
 	st.left = true
@@ -171,7 +171,7 @@ func (st *stream) leave(err error) bool {
 	first := st.fail(err)
 	st.s.Mu.Lock()
 	defer st.s.Mu.Unlock()
-	st.s.LeftLocked(st.fromPeer && !st.vacated)
+	st.s.ClosedLocked(st.fromPeer && !st.vacated)
 	return first
 }
 

@@ -41,7 +41,7 @@ func check(t *testing.T, connect Connect) {
 				return
 			}
 			for deadline := time.Now().Add(soon); c.Check() == nil && time.Now().Before(deadline); {
-				settle()
+				letBlock()
 			}
 			if err := c.Check(); !errors.Is(err, test.want) {
 				t.Errorf("Check: error %v, want %v", err, test.want)

@@ -41,7 +41,7 @@ func deadlineOnTime(t *testing.T, connect Connect) {
 		wantOnTime("meanwhile", func(at time.Time) <-chan error {
 			c.set(time.Time{})
 			blocked := c.start(st)
-			settle()
+			letBlock()
 			c.set(at)
 			return blocked
 		})

@@ -51,7 +51,7 @@ func roundTripFollows(t *testing.T, m mux.Muxer) {
 		path.SetRoundTrip(roundTrip)
 		for name, s := range map[string]mux.Session{"dial": p.Dial, "listen": p.Listen} {
 			within := func(d time.Duration) bool { return d >= roundTrip && d < roundTrip*5/2 }
-			for begun := time.Now(); !within(s.RoundTrip()); settle() {
+			for begun := time.Now(); !within(s.RoundTrip()); letBlock() {
 				if err := context.Cause(s.Context()); err != nil {
 					t.Fatalf("%s side: %v", name, err)
 				}

@@ -138,7 +138,7 @@ func concurrentWrites(t *testing.T, connect Connect) {
 		})
 	}
 	ended := start(func() error { all.Wait(); return writer.CloseWrite() })
-	settle() // until the writers wait for each other or for the reader
+	letBlock() // until the writers wait for each other or for the reader
 	reading := start(func() error {
 		for piece := make([]byte, size); ; {
 			if _, err := io.ReadFull(reader, piece); err == io.EOF {

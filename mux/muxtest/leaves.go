@@ -155,7 +155,7 @@ func leavesUntilDeadline(t *testing.T, connect Connect) {
 		st := stuck(t, connect, 1)[0]
 		began := time.Now()
 		ending := start(st.CloseWrite)
-		settle()
+		letBlock()
 		if err := end.by(st); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -66,7 +66,7 @@ func manyInSession(t *testing.T, connect Connect) {
 	if n := opened.Load(); n < streams {
 		t.Logf("only %d streams in %v", n, soon)
 	}
-	for begun := time.Now(); accepted.Load() < opened.Load(); settle() {
+	for begun := time.Now(); accepted.Load() < opened.Load(); letBlock() {
 		select {
 		case err := <-accepting:
 			t.Fatal(err)
@@ -124,7 +124,7 @@ func manyIdle(t *testing.T, connect Connect) {
 	keep(streams / 10)
 	memory, goroutines := heap(), runtime.NumGoroutine()
 	keep(streams)
-	settle()
+	letBlock()
 	if each := (runtime.NumGoroutine() - goroutines) / streams; each > mostGoroutines {
 		t.Errorf("each idle stream has %d goroutines on both ends, want %d at most", each, mostGoroutines)
 	}

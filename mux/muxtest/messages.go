@@ -16,7 +16,7 @@ func acceptEndsWithContext(t *testing.T, connect Connect) {
 	p := connect.pair(t, mux.Config{}, mux.Config{})
 	ctx, cancel := context.WithCancel(t.Context())
 	accepting := start(func() error { _, err := p.Listen.Accept(ctx); return err })
-	settle()
+	letBlock()
 	cancel()
 	if err := await(t, "Accept", accepting); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want context.Canceled", err)
@@ -137,7 +137,7 @@ func messages(t *testing.T, connect Connect) {
 			writing = append(writing, start(func() error { _, err := st.Write(make([]byte, 1<<20)); return err }))
 		}
 		p.DialLink.Freeze()
-		settle() // until all have written what there is room for
+		letBlock() // until all have written what there is room for
 		for range 10 {
 			if err := p.Dial.Send(make([]byte, mux.MaxMessage)); err != nil {
 				t.Fatal("send:", err)
@@ -176,7 +176,7 @@ func messagesTakeTurns(t *testing.T, connect Connect) {
 		if inside.Add(1) > 1 {
 			overlaps.Add(1)
 		}
-		settle()
+		letBlock()
 		inside.Add(-1)
 		heard <- struct{}{}
 	}})

@@ -98,9 +98,9 @@ func start(f func() error) <-chan error {
 	return c
 }
 
-// settle lets calls that were started reach the point where they block. If it is too
+// letBlock lets calls that were started reach the point where they block. If it is too
 // short, a test sees less than it could, but does not fail.
-func settle() { <-time.After(20 * time.Millisecond) }
+func letBlock() { <-time.After(20 * time.Millisecond) }
 
 // inParallel runs parts of a promise in parallel; they mostly wait. Do not use it where
 // time or memory is measured.

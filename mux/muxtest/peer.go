@@ -22,7 +22,7 @@ func roundTripKnown(t *testing.T, connect Connect) {
 			if time.Since(began) > soon {
 				t.Fatalf("nothing is known of the round trip after %v", soon)
 			}
-			settle()
+			letBlock()
 		}
 		if got := s.RoundTrip(); got < 0 || got > time.Since(began) {
 			t.Errorf("round trip %v, although all took %v", got, time.Since(began))
@@ -55,7 +55,7 @@ func ping(t *testing.T, connect Connect) {
 		}
 	}
 	waiting := start(func() error { return p.Dial.Ping(t.Context()) })
-	settle()
+	letBlock()
 	p.Dial.Close()
 	if err := await(t, "Ping", waiting); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("ping while the session is closed: error %v, want net.ErrClosed", err)

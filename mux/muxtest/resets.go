@@ -69,7 +69,7 @@ func resets(t *testing.T, connect Connect) {
 			}
 		}
 		p.DialLink.Freeze()
-		settle()
+		letBlock()
 		for _, st := range stuck {
 			reset(t, st)
 		}
@@ -85,7 +85,7 @@ func resets(t *testing.T, connect Connect) {
 // resetIdle lets both ends wait in Read.
 func resetIdle(t *testing.T, _ Pair, st, peer mux.Stream) {
 	own, others := reading(st), reading(peer)
-	settle()
+	letBlock()
 	reset(t, st)
 	checkWoken(t, own)
 	if err := await(t, "the peer's Read", others); !errors.Is(err, mux.ErrReset) || errors.Is(err, io.EOF) {

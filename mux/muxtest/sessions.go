@@ -176,7 +176,7 @@ func closeWakes(t *testing.T, connect Connect) {
 		p := connect.pair(t, mux.Config{}, mux.Config{})
 		st := full(p)
 		calls := blocked(p, st)
-		settle()
+		letBlock()
 		for range 3 {
 			if err := st.Close(); err != nil {
 				t.Error("Close:", err)
@@ -192,7 +192,7 @@ func closeWakes(t *testing.T, connect Connect) {
 		calls := blocked(p, st)
 		calls["Accept"] = start(func() error { _, err := p.Dial.Accept(t.Context()); return err })
 		calls["Open"] = start(func() error { _, err := p.Dial.Open(t.Context()); return err })
-		settle()
+		letBlock()
 		closed := []<-chan error{start(p.Dial.Close), start(p.Dial.Close)}
 		check(t, calls)
 		for _, c := range closed {
@@ -210,7 +210,7 @@ func closeWakes(t *testing.T, connect Connect) {
 		p.DialLink.Freeze()
 		io.WriteString(open(t, p.Dial), "stuck")
 		calls := blocked(p, st)
-		settle()
+		letBlock()
 		calls["Close"] = start(func() error { return errors.Join(p.Dial.Close(), net.ErrClosed) })
 		check(t, calls)
 	})

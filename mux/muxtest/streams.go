@@ -180,7 +180,7 @@ func movedDeadline(t *testing.T, connect Connect) {
 				move(time.Time{})
 				blocked := start(c.call)
 				move(time.Now().Add(time.Hour))
-				settle()
+				letBlock()
 				move(time.Now().Add(at))
 				check(await(t, name, blocked))
 			}

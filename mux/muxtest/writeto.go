@@ -84,7 +84,7 @@ func writeToReset(t *testing.T, _ Pair, st mux.WriterTo, peer mux.Stream) {
 func writeToCut(t *testing.T, p Pair, st mux.WriterTo, peer mux.Stream) {
 	call := passing(st, io.Discard)
 	writing := writing(peer)
-	settle()
+	letBlock()
 	p.DialLink.Cut()
 	if _, err := passed(t, call); !errors.Is(err, mux.ErrSessionEnded) || errors.Is(err, io.EOF) {
 		t.Errorf("WriteTo: error %v, want mux.ErrSessionEnded and not io.EOF", err)
@@ -96,7 +96,7 @@ func writeToDeadline(t *testing.T, _ Pair, st mux.WriterTo, peer mux.Stream) {
 	var got bytes.Buffer
 	call := passing(st, &got)
 	io.WriteString(peer, "before ")
-	settle()
+	letBlock()
 	st.SetReadDeadline(time.Now().Add(-time.Second))
 	if n, err := passed(t, call); n != int64(got.Len()) || !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("WriteTo: %d of %d bytes, %v, want os.ErrDeadlineExceeded", n, got.Len(), err)
@@ -209,7 +209,7 @@ func writeToBesideRead(t *testing.T, _ Pair, st mux.WriterTo, peer mux.Stream) {
 	writing := sending(peer, make([]byte, 100_000))
 	g.given(t)
 	beside := startValue(func() (int, error) { return st.Read(make([]byte, 10)) })
-	settle()
+	letBlock()
 	close(g.opened)
 	n, err := passed(t, call)
 	if m, _ := awaitValue(t, "Read", beside); n+int64(m) != 100_000 || err != nil {

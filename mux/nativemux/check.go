@@ -10,7 +10,7 @@ func (st *stream) Check() error {
 	if st.in.StateLocked() == recv.Open && st.mayAskLocked() {
 		_, err := st.cs.Read(nil) // does not wait
 		st.arrivedLocked(0, err)
-		st.settleLocked()
+		st.reportEndLocked()
 	}
 	return st.in.ErrLocked()
 }

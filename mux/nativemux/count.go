@@ -115,7 +115,7 @@ func (s *session) readCredit(r *bufio.Reader) error {
 	if err := readList(r, 2, func(v []uint64) error { return s.outflows.hasRead(v[0], v[1]) }); err != nil {
 		return err
 	}
-	if s.outflows.settle(true) {
+	if s.outflows.grantReturned(true) {
 		s.sayDemands()
 	}
 	return nil
@@ -124,7 +124,7 @@ func (s *session) readCredit(r *bufio.Reader) error {
 // readEnded reads which streams the peer is done with.
 func (s *session) readEnded(r *bufio.Reader) error {
 	err := readList(r, 2, func(v []uint64) error { return s.outflows.hasEnded(v[0], v[1]) })
-	s.outflows.settle(false)
+	s.outflows.grantReturned(false)
 	return err
 }
 

@@ -61,8 +61,8 @@ func (st supply) TakenLocked(n int) {
 	}
 }
 
-// settleLocked tells the peer, once, that nothing more of st will be read, if that is so.
-func (st *stream) settleLocked() {
+// reportEndLocked tells the peer, once, that nothing more of st will be read, if that is so.
+func (st *stream) reportEndLocked() {
 	over := st.in.StateLocked() != recv.Open && st.in.BufferedLocked() == 0
 	if over && !st.inflow.ended.Swap(true) {
 		st.s.Mu.Lock()

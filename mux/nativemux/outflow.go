@@ -146,8 +146,8 @@ func (f *outflows) granted(o *outflow) int {
 	return int(n)
 }
 
-// leave ends the wait of a Write that sends nothing more.
-func (f *outflows) leave(o *outflow) {
+// cancel ends the wait of a Write that sends nothing more.
+func (f *outflows) cancel(o *outflow) {
 	f.mu.Lock()
 	if i := slices.Index(f.waiting, o); i >= 0 {
 		f.waiting = slices.Delete(f.waiting, i, i+1)
@@ -190,7 +190,7 @@ func (f *outflows) grantLocked() {
 }
 
 // raise notes the peer's new limit. The caller then calls hasRead for each stream in the
-// message, and settle.
+// message, and grantReturned.
 func (f *outflows) raise(limit uint64) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -257,10 +257,10 @@ func (f *outflows) endsEarlyLocked(id, read uint64) error {
 	return nil
 }
 
-// settle gives returned credit to the streams that wait, and reports whether the peer
+// grantReturned gives returned credit to the streams that wait, and reports whether the peer
 // must be told who still waits. asked says that the peer has sent a limit, to ask for
 // that.
-func (f *outflows) settle(asked bool) (say bool) {
+func (f *outflows) grantReturned(asked bool) (say bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.grantLocked()
@@ -305,7 +305,7 @@ func (st *stream) takeCredit(want int) (int, error) {
 	for {
 		deadline, err := st.writeLimits()
 		if err != nil {
-			st.s.outflows.leave(st.out)
+			st.s.outflows.cancel(st.out)
 			return 0, err
 		}
 		if n := st.s.outflows.granted(st.out); n > 0 {

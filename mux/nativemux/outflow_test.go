@@ -50,7 +50,7 @@ func (m *creditModel) sayCredit() {
 		for _, r := range reads {
 			m.sound(m.outflows.hasRead(r.id, r.read))
 		}
-		m.outflows.settle(true)
+		m.outflows.grantReturned(true)
 	})
 }
 
@@ -91,7 +91,7 @@ func (m *creditModel) write(st *modelStream, n int) {
 // giveUp ends a Write after n bytes.
 func (m *creditModel) giveUp(st *modelStream, n int) {
 	if st.waits {
-		m.outflows.leave(st.out)
+		m.outflows.cancel(st.out)
 		st.waits = false
 	}
 	n = min(n, st.taken)
@@ -117,7 +117,7 @@ func (m *creditModel) drop(st *modelStream) {
 	id, read := st.id, st.read
 	m.said = append(m.said, func() {
 		m.sound(m.outflows.hasEnded(id, read))
-		m.outflows.settle(false)
+		m.outflows.grantReturned(false)
 	})
 }
 

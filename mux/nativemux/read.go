@@ -36,7 +36,7 @@ func (st *stream) Read(p []byte) (int, error) {
 	defer st.in.Unlock()
 	n, err := st.in.ReadLocked(p, supply{st})
 	st.awaited = false
-	st.settleLocked()
+	st.reportEndLocked()
 	return n, err
 }
 
@@ -157,7 +157,7 @@ func (st *stream) pump() {
 	}
 	st.stalled = false
 	st.accountLocked()
-	st.settleLocked()
+	st.reportEndLocked()
 }
 
 // reserveLocked returns how much the pump may fetch now: size, or little if the session
@@ -225,7 +225,7 @@ func (st *stream) endReceivingLocked(as recv.State, err error) {
 	st.in.EndLocked(as, err)
 	if as == recv.Discarding {
 		st.accountLocked()
-		st.settleLocked()
+		st.reportEndLocked()
 		st.forwardLocked(past) // wakes the fetcher
 	}
 }

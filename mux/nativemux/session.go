@@ -188,7 +188,7 @@ func (s *session) forget(st *stream) {
 	defer s.Mu.Unlock()
 	if s.streams[st.cs.ID()] == st { // otherwise it was refused before anybody accepted it
 		delete(s.streams, st.cs.ID())
-		s.LeftLocked(st.fromPeer)
+		s.ClosedLocked(st.fromPeer)
 	}
 }
 

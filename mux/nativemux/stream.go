@@ -224,7 +224,7 @@ func (st *stream) Close() error {
 	// Not after a failed Write: what was written must not look complete.
 	finish, stop := !st.finSent && !st.over && st.writeErr == nil, st.in.StateLocked() != recv.Finished
 	st.finSent = st.finSent || finish
-	st.leaveLocked(errStreamClosed)
+	st.endUseLocked(errStreamClosed)
 	st.in.Unlock()
 	if stop {
 		st.cs.CancelRead(codeClosed)
@@ -249,7 +249,7 @@ func (st *stream) ResetWithCode(code uint32) error {
 	}
 	tell := !st.over // otherwise the session has told it, or is about to
 	st.finSent = st.finSent || tell
-	st.leaveLocked(errStreamReset)
+	st.endUseLocked(errStreamReset)
 	st.in.Unlock()
 	if tell {
 		reset(st.cs, code)
@@ -258,8 +258,8 @@ func (st *stream) ResetWithCode(code uint32) error {
 	return nil
 }
 
-// leaveLocked ends the use of the stream on this end, with err.
-func (st *stream) leaveLocked(err error) {
+// endUseLocked ends the use of the stream on this end, with err.
+func (st *stream) endUseLocked(err error) {
 	st.closed = true
 	st.writeErr = nil // whatever the error was
 	st.wakeWriteLocked(err)

@@ -45,7 +45,7 @@ func (c *control) appendLocked(s *session, b *batch) {
 	}
 	if c.ping {
 		b.frame(frame{typ: framePing, seq: s.nextPingLocked()}, nil)
-		s.flight.asked()
+		s.flight.askedLocked()
 	}
 	c.pong, c.ping = false, false
 	if s.peer != nil {
@@ -123,6 +123,6 @@ func (s *session) appendPendingLocked(b *batch, st *stream) bool {
 	if what&pendingGrant != 0 && !st.recvDone && !st.stopped {
 		b.frame(frame{typ: frameMaxStreamData, id: st.id, max: st.granted}, nil)
 	}
-	s.settleLocked(st)
+	s.checkOverLocked(st)
 	return len(b.buf) > before
 }

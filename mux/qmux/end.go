@@ -117,7 +117,7 @@ func (s protocol) Refuse(st *stream, err error) {
 	st.closed = true
 	s.giveUpLocked(st, codeRefused)
 	s.acceptedLocked(st)
-	s.settleLocked(st)
+	s.checkOverLocked(st)
 	s.Mu.Unlock()
 	st.abort(recv.Discarding, err)
 }
@@ -129,7 +129,7 @@ func (s protocol) WakeLocked() {
 
 func (s protocol) EndedLocked() {
 	s.greeting.Stop()
-	s.watchdog.rest()
+	s.watchdog.restLocked()
 }
 
 // LiveLocked returns the streams that are in use on either end.

@@ -63,8 +63,8 @@ const (
 	maxUnanswered = 1024
 )
 
-// fatal is the loss after which the peer returns no more credit.
-func (f *flight) fatal() uint64 { return f.window / 2 }
+// fatalLocked is the loss after which the peer returns no more credit.
+func (f *flight) fatalLocked() uint64 { return f.window / 2 }
 
 // roomLocked is how much more of st may be sent now. If that is not worth a frame, st is
 // woken when there is more.
@@ -72,7 +72,7 @@ func (f *flight) roomLocked(st *stream) uint64 {
 	if f.window == 0 {
 		return math.MaxUint64
 	}
-	most := max((f.fatal()-min(f.lost, f.fatal()))/4, minFlight)
+	most := max((f.fatalLocked()-min(f.lost, f.fatalLocked()))/4, minFlight)
 	return most - min(st.sent-st.flown.arrived, most)
 }
 
@@ -84,7 +84,7 @@ func (s *session) departLocked(st *stream, n uint64) {
 	}
 	if !st.flown.flies {
 		st.flown.flies = true
-		f.remember(st)
+		f.rememberLocked(st)
 	}
 	if st.flown.credits != f.credits {
 		st.flown.credits, st.flown.sinceCredit = f.credits, 0
@@ -96,8 +96,8 @@ func (s *session) departLocked(st *stream, n uint64) {
 	}
 }
 
-// remember notes that st has something on its way.
-func (f *flight) remember(st *stream) {
+// rememberLocked notes that st has something on its way.
+func (f *flight) rememberLocked(st *stream) {
 	if f.streams = append(f.streams, st); len(f.streams) <= max(f.sweepAt, maxUnanswered) {
 		return
 	}
@@ -105,8 +105,8 @@ func (f *flight) remember(st *stream) {
 	f.sweepAt = 2 * len(f.streams)
 }
 
-// asked notes that the batch now has a request behind all its data.
-func (f *flight) asked() {
+// askedLocked notes that the batch now has a request behind all its data.
+func (f *flight) askedLocked() {
 	for _, st := range f.streams {
 		st.flown.asked = st.sent
 	}
@@ -141,8 +141,8 @@ func (f *flight) readLocked(st *stream, limit uint64) {
 	}
 }
 
-// find returns the stream with this id if some of its data may not have arrived.
-func (f *flight) find(id uint64) *stream {
+// findLocked returns the stream with this id if some of its data may not have arrived.
+func (f *flight) findLocked(id uint64) *stream {
 	i := slices.IndexFunc(f.streams, func(st *stream) bool { return st.id == id })
 	if i < 0 {
 		return nil
@@ -172,5 +172,5 @@ func (s *session) creditedLocked() {
 	f.credits++
 	f.uncounted = f.window - min(s.out.maxData-s.out.sent, f.window)
 	f.lost = min(f.lost, f.uncounted)
-	s.watchdog.rest()
+	s.watchdog.restLocked()
 }

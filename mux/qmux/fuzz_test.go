@@ -251,7 +251,7 @@ func (v *victim) checkLimits() {
 	}
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
-	if queued := s.out.queued(); queued > maxBatch+maxQueue {
+	if queued := s.out.queuedLocked(); queued > maxBatch+maxQueue {
 		v.t.Errorf("%d bytes wait for the peer to read", queued)
 	}
 	if open, waiting := s.FromPeerLocked(); open > max(v.limits.MaxStreams, 0) || waiting > v.limits.AcceptBacklog {

@@ -72,7 +72,7 @@ func TestPeerThatDoesNotRead(t *testing.T) {
 		t.Errorf("the heap has grown by %d KiB", grown>>10)
 	}
 	s.Mu.Lock()
-	if queued := s.out.queued(); queued > maxBatch+maxQueue {
+	if queued := s.out.queuedLocked(); queued > maxBatch+maxQueue {
 		t.Errorf("%d bytes are queued", queued)
 	}
 	s.Mu.Unlock()
@@ -262,7 +262,7 @@ func TestImplicitStreams(t *testing.T) {
 func TestArrived(t *testing.T) {
 	const n = 200
 	for seed := range uint64(50) {
-		var a arrived
+		var a indexSet
 		order := rand.New(rand.NewPCG(seed, 0)).Perm(n)
 		for i, index := range order {
 			if !a.add(uint64(index)) {

@@ -27,10 +27,10 @@ func (s side) id(index uint64) uint64 { return index<<idBits | uint64(s) }
 // opens reports whether this side opens streams with that id.
 func (s side) opens(id uint64) bool { return side(id&bitServer) == s }
 
-// arrived tracks the streams that a peer has opened. The first frame of a stream opens
+// indexSet tracks the streams that a peer has opened. The first frame of a stream opens
 // all streams with a lower index too; holes tells those, which are not over, from streams
 // that are.
-type arrived struct {
+type indexSet struct {
 	next  uint64 // the highest index plus one
 	holes []span // indices below next that no frame has named yet
 }
@@ -39,7 +39,7 @@ type arrived struct {
 type span struct{ first, end uint64 }
 
 // add notes a frame for the stream with this index, and reports whether it is the first.
-func (a *arrived) add(index uint64) bool {
+func (a *indexSet) add(index uint64) bool {
 	if index >= a.next {
 		if index > a.next {
 			a.holes = append(a.holes, span{a.next, index})

@@ -7,7 +7,7 @@ import (
 
 // incoming tracks the streams that the peer opens. Guarded by session.Mu.
 type incoming struct {
-	arrived arrived
+	arrived indexSet
 
 	limit    uint64 // how many streams the peer may open, ever, as it knows
 	accepted uint64 // streams that were accepted or refused

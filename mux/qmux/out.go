@@ -29,15 +29,15 @@ type out struct {
 // one.
 const maxBatch = 2 * maxQueue
 
-// meet applies the peer's parameters to what is sent.
-func (o *out) meet(p *parameters) {
+// meetLocked applies the peer's parameters to what is sent.
+func (o *out) meetLocked(p *parameters) {
 	o.limit = int(min(p.maxRecordSize, sendRecordSize))
 	o.payload = min(o.limit-recordOverhead, maxPayload)
 	o.maxData = p.initialMaxData
 }
 
-// queued is the number of bytes in the batch.
-func (o *out) queued() int {
+// queuedLocked is the number of bytes in the batch.
+func (o *out) queuedLocked() int {
 	if o.batch == nil {
 		return 0
 	}
@@ -54,14 +54,16 @@ func (s *session) batchLocked() *batch {
 	return o.batch
 }
 
-// room is how many bytes of data still fit into a batch of at most so many bytes.
-func (o *out) room(most int) uint64 { return uint64(max(most-o.queued()-maxStreamHeader-sizeLen, 0)) }
+// roomLocked is how many bytes of data still fit into a batch of at most so many bytes.
+func (o *out) roomLocked(most int) uint64 {
+	return uint64(max(most-o.queuedLocked()-maxStreamHeader-sizeLen, 0))
+}
 
 // fillLocked shares the room among the streams that wait for it, a frame to each in turn.
 func (s *session) fillLocked() {
 	o := &s.out
 	o.waiting.Serve(func() bool {
-		return o.room(maxQueue) >= minPayload && o.sent < o.maxData && s.ErrLocked() == nil && !s.writer.Muted()
+		return o.roomLocked(maxQueue) >= minPayload && o.sent < o.maxData && s.ErrLocked() == nil && !s.writer.Muted()
 	}, func(st *stream) bool {
 		return s.sendFrameLocked(st) && (st.early != nil || len(st.unsent) > 0)
 	})

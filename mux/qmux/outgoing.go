@@ -13,8 +13,8 @@ type outgoing struct {
 	unended  int       // closed here, but not yet ended by the peer
 }
 
-// opened is how many streams this end has opened.
-func (o *outgoing) opened() uint64 { return o.named + uint64(len(o.unnamed)) }
+// openedLocked is how many streams this end has opened.
+func (o *outgoing) openedLocked() uint64 { return o.named + uint64(len(o.unnamed)) }
 
 // maxUnended bounds outgoing.unended. A peer of this library allows fewer. Another may
 // allow any number and end none.
@@ -27,11 +27,11 @@ func (s protocol) MayOpenLocked() (bool, error) {
 	backlog := uint64(max(s.Config.AcceptBacklog, 0))
 	switch {
 	case s.peer == nil:
-		return o.opened() < backlog, nil
-	case o.unended >= maxUnended, o.opened() >= s.peer.maxStreams:
+		return o.openedLocked() < backlog, nil
+	case o.unended >= maxUnended, o.openedLocked() >= s.peer.maxStreams:
 		return false, nil
 	case s.peer.extended():
-		return o.opened()-o.accepted < backlog, nil
+		return o.openedLocked()-o.accepted < backlog, nil
 	}
 	return true, nil
 }

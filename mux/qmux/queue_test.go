@@ -37,7 +37,7 @@ func TestSmallWritesAreBounded(t *testing.T) {
 		return waiting == streams && s.writer.Stuck() > 0
 	})
 	s.Mu.Lock()
-	if queued := s.out.queued(); queued > maxQueue+roomForSmall {
+	if queued := s.out.queuedLocked(); queued > maxQueue+roomForSmall {
 		t.Errorf("%d bytes are queued, want %d at most", queued, maxQueue+roomForSmall)
 	}
 	s.Mu.Unlock()

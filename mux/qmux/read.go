@@ -231,7 +231,7 @@ func (s *session) handleSending(f frame) (bool, error) {
 	defer s.Mu.Unlock()
 	st, err := s.streamLocked(f.id, f.typ)
 	if f.typ == frameStopSending && err == nil {
-		s.stoppedLocked(cmp.Or(st, s.flight.find(f.id)))
+		s.stoppedLocked(cmp.Or(st, s.flight.findLocked(f.id)))
 	}
 	if st == nil || err != nil {
 		return false, err

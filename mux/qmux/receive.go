@@ -68,7 +68,7 @@ func (st *stream) endReceivingLocked() {
 	st.s.Mu.Lock()
 	defer st.s.Mu.Unlock()
 	st.recvDone = true
-	st.s.settleLocked(st)
+	st.s.checkOverLocked(st)
 }
 
 // Read implements [mux.Stream].

@@ -55,14 +55,14 @@ type recordReader struct {
 
 func newRecordReader(conn recordConn, heard func(n int)) *recordReader {
 	r := &recordReader{conn: conn, limit: maxRecordSize, heard: heard}
-	r.buf = bufio.NewReaderSize(arrivals{r}, readBuffer)
+	r.buf = bufio.NewReaderSize(recordInput{r}, readBuffer)
 	return r
 }
 
-// arrivals is the reader below buf. It stays within one message, if there are messages.
-type arrivals struct{ r *recordReader }
+// recordInput is the reader below buf. It stays within one message, if there are messages.
+type recordInput struct{ r *recordReader }
 
-func (a arrivals) Read(p []byte) (int, error) {
+func (a recordInput) Read(p []byte) (int, error) {
 	n, err := a.r.conn.Read(p)
 	a.r.heard(n)
 	return n, err

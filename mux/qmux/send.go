@@ -49,7 +49,7 @@ func (st *stream) Write(p []byte) (n int, err error) {
 		st.writing, st.unsent = false, nil
 		st.writable.Broadcast()
 	}()
-	first := s.writer.Left(s.out.data)
+	first := s.writer.Sent(s.out.data)
 	for {
 		if err := st.writeErrLocked(); err != nil {
 			return len(p) - len(st.unsent), err
@@ -158,7 +158,7 @@ func (s *session) sendDataLocked(st *stream, p []byte) int {
 	if len(p) <= smallWrite {
 		most += roomForSmall
 	}
-	if room := o.room(most); room < n {
+	if room := o.roomLocked(most); room < n {
 		if n = room; n < minPayload {
 			n = 0
 		}

@@ -76,7 +76,7 @@ func (st *stream) giveUpOnEnd() func() error {
 // left, this is an answer to it. The end of the peer's data is not an answer: it may have
 // been on its way.
 func (st *stream) heardLocked() {
-	if st.sent > 0 && st.s.writer.Left(st.unanswered) {
+	if st.sent > 0 && st.s.writer.Sent(st.unanswered) {
 		st.unanswered = 0
 	}
 }

@@ -117,7 +117,7 @@ func (p *peer) extended() bool { return p != nil && p.backlog > 0 }
 func (s *session) meetLocked(p *parameters) {
 	s.greeting.Stop()
 	s.peer = &peer{parameters: *p, maxStreams: p.initialMaxStreamsBidi}
-	s.out.meet(p)
+	s.out.meetLocked(p)
 	if !s.peer.extended() {
 		s.flight.window = p.initialMaxData
 	}

@@ -116,7 +116,7 @@ func (st *stream) CloseWrite() error {
 // tells it to stop, with code 0. Otherwise the peer is told only if it sends more:
 // usually everything it has to say is already on its way.
 func (st *stream) Close() error {
-	return st.leave(errStreamClosed, true, func() {
+	return st.endUse(errStreamClosed, true, func() {
 		if st.writeErr == nil { // otherwise data was dropped, and FIN would claim that this is all
 			st.s.finishLocked(st)
 		}
@@ -132,15 +132,15 @@ func (st *stream) Reset() error { return st.ResetWithCode(codeRefused) }
 // ResetWithCode is Reset with a code that says why. The peer gets it in a
 // [*mux.ResetError].
 func (st *stream) ResetWithCode(code uint32) error {
-	return st.leave(errStreamReset, false, func() { st.s.giveUpLocked(st, code) })
+	return st.endUse(errStreamReset, false, func() { st.s.giveUpLocked(st, code) })
 }
 
-// leave ends the use of the stream on this end with err, unless it has ended already. It
+// endUse ends the use of the stream on this end with err, unless it has ended already. It
 // calls tellLocked to inform the peer. If await is set, it then waits until the end of
 // the stream has left, unless the peer waits for nothing.
-func (st *stream) leave(err error, await bool, tellLocked func()) error {
+func (st *stream) endUse(err error, await bool, tellLocked func()) error {
 	st.in.Lock() // held to the end: an answer of the peer must not become the reason
-	left, waits := st.leaveSendingLocked(err, await, tellLocked)
+	left, waits := st.endSendingLocked(err, await, tellLocked)
 	if left {
 		st.in.EndLocked(recv.Discarding, err)
 	}
@@ -154,10 +154,10 @@ func (st *stream) leave(err error, await bool, tellLocked func()) error {
 	return st.s.awaitEndLocked(st)
 }
 
-// leaveSendingLocked is leave for the sending half. It reports whether the stream was in
+// endSendingLocked is endUse for the sending half. It reports whether the stream was in
 // use until now, and whether to wait for its end, for which it holds the writer. The
 // receiving half is locked.
-func (st *stream) leaveSendingLocked(err error, await bool, tellLocked func()) (left, waits bool) {
+func (st *stream) endSendingLocked(err error, await bool, tellLocked func()) (left, waits bool) {
 	s := st.s
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
@@ -165,7 +165,7 @@ func (st *stream) leaveSendingLocked(err error, await bool, tellLocked func()) (
 		return false, false
 	}
 	st.closed = true
-	s.LeftLocked(st.incoming && !st.over)
+	s.ClosedLocked(st.incoming && !st.over)
 	if !st.incoming {
 		s.outgoing.unended++
 	}
@@ -178,7 +178,7 @@ func (st *stream) leaveSendingLocked(err error, await bool, tellLocked func()) (
 	st.writeDeadline.Stop()
 	st.writeErr = err
 	st.writable.Broadcast()
-	s.settleLocked(st)
+	s.checkOverLocked(st)
 	return true, waits
 }
 
@@ -200,7 +200,7 @@ func (s *session) finishLocked(st *stream) {
 	case st.ended:
 	case st.early == nil && s.out.batch != nil && s.out.batch.finish(st):
 		st.ended, st.sendDone = true, true
-		s.settleLocked(st)
+		s.checkOverLocked(st)
 	default:
 		st.ended = true
 		s.pendLocked(st, pendingFin)
@@ -236,9 +236,9 @@ func (s *session) stopLocked(st *stream, code uint32) {
 	s.pendLocked(st, pendingStop)
 }
 
-// settleLocked notes whether neither end has more to say on st. It forgets st once the
+// checkOverLocked notes whether neither end has more to say on st. It forgets st once the
 // user has closed it too.
-func (s *session) settleLocked(st *stream) {
+func (s *session) checkOverLocked(st *stream) {
 	if st.recvDone && st.sendDone && !st.over {
 		st.over = true
 		if st.incoming && st.accepted {
@@ -250,7 +250,7 @@ func (s *session) settleLocked(st *stream) {
 		return
 	}
 	delete(s.streams, st.id)
-	s.out.waiting.Leave(&st.waits)
+	s.out.waiting.Cancel(&st.waits)
 	if !st.incoming {
 		s.outgoing.unended--
 		if s.outgoing.unended == maxUnended-1 {

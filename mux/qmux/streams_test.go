@@ -132,7 +132,7 @@ func TestStopSendingWakesWrite(t *testing.T) {
 			until(t, "Write waits", func() bool {
 				s.Mu.Lock()
 				defer s.Mu.Unlock()
-				return st.sent == 10 || s.writer.Stuck() > 0 && s.out.queued() > maxQueue/2
+				return st.sent == 10 || s.writer.Stuck() > 0 && s.out.queuedLocked() > maxQueue/2
 			})
 			peer.say(encode(frame{typ: frameStopSending, id: 1, code: 55}))
 			wantReset(t, "Write", await(t, "Write", writing), 55)

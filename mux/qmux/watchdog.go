@@ -25,8 +25,8 @@ type watchdog struct {
 // due, so this allows for a round trip and a busy peer.
 const creditPatience = 10 * time.Second
 
-// rest stops the timer: there is credit, or no session.
-func (w *watchdog) rest() {
+// restLocked stops the timer: there is credit, or no session.
+func (w *watchdog) restLocked() {
 	if w.timer != nil {
 		w.timer.Stop()
 		w.timer = nil
@@ -36,7 +36,7 @@ func (w *watchdog) rest() {
 // watchCreditLocked starts the timer if there is no credit and too much may be lost.
 func (s *session) watchCreditLocked() {
 	f, w := &s.flight, &s.watchdog
-	if s.ErrLocked() != nil || w.timer != nil || f.lost <= f.fatal() || !s.dryLocked() {
+	if s.ErrLocked() != nil || w.timer != nil || f.lost <= f.fatalLocked() || !s.dryLocked() {
 		return
 	}
 	var timer *time.Timer

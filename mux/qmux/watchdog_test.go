@@ -27,7 +27,7 @@ func lose(t *testing.T, s *session) (stopped int) {
 		wantReset(t, "Write", s.write(t, stops, 1<<20), 7)
 		stopped++
 		s.Mu.Lock()
-		lost, fatal := s.flight.lost, s.flight.fatal()
+		lost, fatal := s.flight.lost, s.flight.fatalLocked()
 		s.Mu.Unlock()
 		if lost > fatal {
 			return stopped
@@ -118,7 +118,7 @@ func TestStoppedStreams(t *testing.T) {
 		}
 		s.Mu.Lock()
 		defer s.Mu.Unlock()
-		if s.flight.lost > s.flight.fatal() {
+		if s.flight.lost > s.flight.fatalLocked() {
 			t.Errorf("%d bytes are taken for lost", s.flight.lost)
 		}
 	})

@@ -25,7 +25,7 @@ func (st *stream) Write(p []byte) (n int, err error) {
 		st.writing, st.unsent = false, nil
 		st.writable.Broadcast()
 	}()
-	first := s.writer.Left(s.data)
+	first := s.writer.Sent(s.data)
 	for {
 		if err := st.writeErrLocked(); err != nil {
 			return len(p) - len(st.unsent), err

@@ -84,18 +84,18 @@ func (st *stream) SetWriteDeadline(t time.Time) error {
 }
 
 // Close implements [mux.Stream].
-func (st *stream) Close() error { return st.leave(errStreamClosed, st.farewellLocked, true) }
+func (st *stream) Close() error { return st.endUse(errStreamClosed, st.farewellLocked, true) }
 
 // Reset implements [mux.Stream]. What is already in the session's queue is still sent:
 // the queue is shared, and short.
-func (st *stream) Reset() error { return st.leave(errStreamReset, st.giveUpLocked, false) }
+func (st *stream) Reset() error { return st.endUse(errStreamReset, st.giveUpLocked, false) }
 
-// leave ends the use of the stream on this end with err, unless it has ended already. It
+// endUse ends the use of the stream on this end with err, unless it has ended already. It
 // calls tell unless the peer wants no frames. If await is set, it then waits until the
 // end of the stream has left, unless the peer waits for nothing.
-func (st *stream) leave(err error, tell func(), await bool) error {
+func (st *stream) endUse(err error, tell func(), await bool) error {
 	st.in.Lock() // held to the end: an answer of the peer must not become the reason
-	left, waits := st.leaveSendingLocked(err, tell, await)
+	left, waits := st.endSendingLocked(err, tell, await)
 	if left {
 		st.in.EndLocked(recv.Discarding, err)
 	}
@@ -109,10 +109,10 @@ func (st *stream) leave(err error, tell func(), await bool) error {
 	return st.awaitEndLocked()
 }
 
-// leaveSendingLocked is leave for the sending half. It reports whether the stream was in
+// endSendingLocked is endUse for the sending half. It reports whether the stream was in
 // use until now, and whether to wait for its end, for which it holds the writer. The
 // receiving half is locked.
-func (st *stream) leaveSendingLocked(err error, tell func(), await bool) (left, waits bool) {
+func (st *stream) endSendingLocked(err error, tell func(), await bool) (left, waits bool) {
 	s := st.s
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
@@ -122,7 +122,7 @@ func (st *stream) leaveSendingLocked(err error, tell func(), await bool) (left, 
 	st.closed = true
 	if s.streams[st.id] == st { // otherwise it was refused before anybody accepted it
 		s.forgetLocked(st)
-		s.LeftLocked(!s.opensLocally(st.id) && !st.vacated)
+		s.ClosedLocked(!s.opensLocally(st.id) && !st.vacated)
 	}
 	waits = await && !st.over && st.unanswered != 0
 	if waits {

@@ -53,7 +53,7 @@ type Session[S any] struct {
 	Mu sync.Mutex // guards below, and whatever the protocol says
 
 	state   State
-	left    bool  // Shutdown or Close was called
+	leaving bool  // Shutdown or Close was called
 	err     error // why the session has ended
 	verdict error // why it is about to end, whatever happens first
 
@@ -165,7 +165,7 @@ func (s *Session[S]) setLocked(to State) bool {
 	if to <= s.state {
 		return false
 	}
-	s.state, s.left = to, s.left || to != Ended
+	s.state, s.leaving = to, s.leaving || to != Ended
 	s.opening.all()
 	s.accepting.Broadcast()
 	s.drained.Broadcast()

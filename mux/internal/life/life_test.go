@@ -80,7 +80,7 @@ func (p *paper) close(st int) {
 	p.Mu.Lock()
 	defer p.Mu.Unlock()
 	p.live = slices.DeleteFunc(p.live, func(other int) bool { return other == st })
-	p.LeftLocked(false)
+	p.ClosedLocked(false)
 }
 
 // TestOrder ends sessions in each way. The protocol is told in the order that it is

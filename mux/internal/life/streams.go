@@ -41,7 +41,7 @@ func (s *Session[S]) NoMoreLocked() error {
 	switch {
 	case s.state == Ended:
 		return s.err
-	case s.left:
+	case s.leaving:
 		return s.ClosedErr()
 	case s.peerLeaves:
 		return s.OpenErr(mux.ErrGoAway)
@@ -115,7 +115,7 @@ func (s *Session[S]) Accept(ctx context.Context) (st S, err error) {
 // will be none.
 func (s *Session[S]) mayAcceptLocked(ctx context.Context) (bool, error) {
 	switch {
-	case s.left:
+	case s.leaving:
 		return false, s.ClosedErr()
 	case ctx.Err() != nil:
 		return false, fmt.Errorf("%s: accept: %w", s.name, ctxerr.Of(ctx))
@@ -162,9 +162,9 @@ func (s *Session[S]) ArrivedLocked(st S) {
 // VacatedLocked notes that an accepted stream of the peer makes room for another.
 func (s *Session[S]) VacatedLocked() { s.fromPeer-- }
 
-// LeftLocked notes that the user has closed a stream. takesPlace says that the peer
+// ClosedLocked notes that the user has closed a stream. takesPlace says that the peer
 // opened it, and that it was not vacated before.
-func (s *Session[S]) LeftLocked(takesPlace bool) {
+func (s *Session[S]) ClosedLocked(takesPlace bool) {
 	if takesPlace {
 		s.VacatedLocked()
 	}

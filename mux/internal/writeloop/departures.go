@@ -48,8 +48,8 @@ func (l *Loop) Mark() Mark {
 	return d.begun
 }
 
-// Left reports whether the carrier has everything up to m.
-func (l *Loop) Left(m Mark) bool { return l.departures.ended.reaches(m) }
+// Sent reports whether the carrier has everything up to m.
+func (l *Loop) Sent(m Mark) bool { return l.departures.ended.reaches(m) }
 
 // Await waits until the carrier has everything up to m. It returns an error that matches
 // [mux.ErrUnsent] once the carrier has been stuck for too long, however long this call
@@ -57,7 +57,7 @@ func (l *Loop) Left(m Mark) bool { return l.departures.ended.reaches(m) }
 // lock is the session's, is woken, and when nothing more can be written.
 func (l *Loop) Await(m Mark, cond *sync.Cond, giveUp func() error) error {
 	d := &l.departures
-	for !l.Left(m) && d.linger > 0 {
+	for !l.Sent(m) && d.linger > 0 {
 		if err := giveUp(); err != nil {
 			return err
 		}

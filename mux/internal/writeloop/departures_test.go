@@ -32,7 +32,7 @@ func TestAwait(t *testing.T) {
 		conn := &promptSink{room: 3}
 		s := newTalker(t, conn)
 		s.do(func() {
-			if s.Mark() != 0 || !s.Left(s.Mark()) {
+			if s.Mark() != 0 || !s.Sent(s.Mark()) {
 				t.Error("nothing was said, and has not left")
 			}
 		})
@@ -42,7 +42,7 @@ func TestAwait(t *testing.T) {
 		conn.want(t, "ab", 1)
 		s.sayNow("cde")
 		s.do(func() {
-			if !s.Left(s.Mark()) {
+			if !s.Sent(s.Mark()) {
 				t.Error("what was written at once has not left")
 			}
 		})
@@ -58,7 +58,7 @@ func TestAwait(t *testing.T) {
 		}
 		synctest.Wait()
 		s.do(func() {
-			if s.Left(s.Mark() - 1) {
+			if s.Sent(s.Mark() - 1) {
 				t.Error("what the carrier keeps has left")
 			}
 		})

@@ -33,9 +33,9 @@ func (t *Turns[W]) Serve(room func() bool, serve func(W) (more bool)) {
 	t.waiting = slices.Delete(t.waiting, 0, served)
 }
 
-// Leave removes the turn of a waiter that no longer waits, if *waits says that it has
+// Cancel removes the turn of a waiter that no longer waits, if *waits says that it has
 // one.
-func (t *Turns[W]) Leave(waits *bool) {
+func (t *Turns[W]) Cancel(waits *bool) {
 	for i := len(t.waiting) - 1; *waits; i-- { // skips one that is being served
 		if t.waiting[i].waits == waits {
 			*waits = false

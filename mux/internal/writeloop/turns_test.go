@@ -51,16 +51,16 @@ func TestLeave(t *testing.T) {
 		waits[name] = new(bool)
 		turns.Await(name, waits[name])
 	}
-	turns.Leave(waits["b"])
-	turns.Leave(waits["b"]) // has left
+	turns.Cancel(waits["b"])
+	turns.Cancel(waits["b"]) // no longer waits
 	var served strings.Builder
 	turns.Serve(func() bool { return served.Len() < 6 }, func(name string) bool {
 		served.WriteString(name)
 		switch name {
 		case "c":
-			turns.Leave(waits["d"])
+			turns.Cancel(waits["d"])
 			turns.Await("a", waits["a"])
-			turns.Leave(waits["a"]) // who has been served once
+			turns.Cancel(waits["a"]) // who has been served once
 		case "e":
 			turns.Await("b", waits["b"])
 		}
