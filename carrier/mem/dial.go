@@ -46,7 +46,7 @@ func (c *Carrier) dial(ctx context.Context, r *carrier.Request) (carrier.Conn, e
 		return nil, err
 	}
 	select {
-	case <-x.settled:
+	case <-x.decided:
 	case <-e.closed:
 		x.giveUp(errEndpointClosed)
 	case <-ctx.Done():

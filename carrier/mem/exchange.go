@@ -22,8 +22,8 @@ type exchange struct {
 	request        *http.Request
 	cancel         context.CancelFunc // of the request's context
 
-	settled chan struct{} // closed by settle, once
-	mu      sync.Mutex    // guards below until settled is closed
+	decided chan struct{} // closed by decide, once
+	mu      sync.Mutex    // guards below until decided is closed
 	conn    carrier.Conn
 	err     error
 }
@@ -33,28 +33,28 @@ func newExchange(protocols []string, server, client net.Addr) *exchange {
 		protocols: protocols,
 		server:    server,
 		client:    client,
-		settled:   make(chan struct{}),
+		decided:   make(chan struct{}),
 	}
 }
 
-// settle decides the exchange: it sets what Dial returns. It returns false if that is
+// decide decides the exchange: it sets what Dial returns. It returns false if that is
 // already set.
-func (x *exchange) settle(conn carrier.Conn, err error) bool {
+func (x *exchange) decide(conn carrier.Conn, err error) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	select {
-	case <-x.settled:
+	case <-x.decided:
 		return false
 	default:
 	}
 	x.conn, x.err = conn, err
-	close(x.settled)
+	close(x.decided)
 	return true
 }
 
 // giveUp decides the exchange for the client, unless it is decided.
 func (x *exchange) giveUp(err error) {
-	if x.settle(nil, err) {
+	if x.decide(nil, err) {
 		x.cancel()
 	}
 }
@@ -70,7 +70,7 @@ func (x *exchange) serve(h http.Handler) {
 			}
 			w = &response{status: http.StatusInternalServerError}
 		}
-		x.settle(nil, w.rejection())
+		x.decide(nil, w.rejection())
 	}()
 	h.ServeHTTP(w, x.request)
 }

@@ -77,7 +77,7 @@ func (e *endpoint) arrive(ctx context.Context, _ *quic.ClientInfo) (context.Cont
 	}
 	e.opening++
 	a := &arrival{endpoint: e}
-	context.AfterFunc(ctx, func() { e.leave(a) })
+	context.AfterFunc(ctx, func() { e.forget(a) })
 	return context.WithValue(ctx, arrivalKey{}, a), nil
 }
 
@@ -140,8 +140,8 @@ func (e *endpoint) accept(qconn *quic.Conn) bool {
 	return true
 }
 
-// leave is called when the connection has ended.
-func (e *endpoint) leave(a *arrival) {
+// forget is called when the connection has ended.
+func (e *endpoint) forget(a *arrival) {
 	e.mu.Lock()
 	a.left = true
 	if a.quic == nil {
