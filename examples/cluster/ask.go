@@ -145,9 +145,9 @@ func (s *show) askUntil(ctx context.Context, what step) (pass, error) {
 	}
 }
 
-// settle repeats askAll until there are no failures, and returns how long that took since
-// start.
-func (s *show) settle(ctx context.Context, p pass, start time.Time) (took time.Duration, last pass, err error) {
+// awaitRecovery repeats askAll until there are no failures, and returns how long that
+// took since start.
+func (s *show) awaitRecovery(ctx context.Context, p pass, start time.Time) (took time.Duration, last pass, err error) {
 	for len(p.failures()) > 0 && ctx.Err() == nil {
 		wait(ctx, pollInterval)
 		p = s.askAll(ctx)

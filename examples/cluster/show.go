@@ -170,7 +170,7 @@ func (s *show) step(ctx context.Context, what step) error {
 	if what.until != nil {
 		s.say("  These are the slowest answers until it had exited, by itself, after %s.", duration(time.Since(start)))
 	}
-	took, last, err := s.settle(limit, first, start)
+	took, last, err := s.awaitRecovery(limit, first, start)
 	if what.until != nil && len(first.failures()) == 0 {
 		took = first.slowest()
 	}

@@ -62,7 +62,7 @@ func soak(ctx context.Context, o options, out io.Writer, p *progress) error {
 // run returns samples from before, during and after the run: at both ends all clients are
 // connected and nobody talks.
 func (s *soaking) run(ctx context.Context, out io.Writer) ([]moment, error) {
-	if err := s.settle(); err != nil {
+	if err := s.assignPlaces(); err != nil {
 		return nil, err
 	}
 	fmt.Fprintf(out, "%d clients at %d places, seed %d\n", len(s.clients), len(s.places), s.seed)
@@ -100,8 +100,8 @@ func (s *soaking) run(ctx context.Context, out io.Writer) ([]moment, error) {
 	return []moment{{"all are connected", first}, {"at most", s.peak.most(last)}, {"all are back", last}}, nil
 }
 
-// settle gives each client a place.
-func (s *soaking) settle() error {
+// assignPlaces gives each client a place.
+func (s *soaking) assignPlaces() error {
 	open := make(map[*stack]*place)
 	for _, c := range s.clients {
 		p := open[c.stack]

@@ -57,7 +57,7 @@ func (c *Caller) Exchange(ctx context.Context, d Dialer) error {
 	if err == nil {
 		st := newStream(conn, &c.calls, "caller's", c.config)
 		err = c.converse(ctx, st)
-		st.leave(err)
+		st.closeWith(err)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -124,9 +124,9 @@ func (s *stream) end() error {
 	return err
 }
 
-// leave closes the stream. If the conversation has failed with err, it resets the stream,
+// closeWith closes the stream. If the conversation has failed with err, it resets the stream,
 // so that the other side does not take that for its end.
-func (s *stream) leave(err error) {
+func (s *stream) closeWith(err error) {
 	if err != nil {
 		message{kind: refusal}.write(s)
 	}

@@ -41,7 +41,7 @@ func (d *Device) Serve(lis net.Listener) error {
 func (d *Device) serve(conn net.Conn) {
 	st := newStream(conn, &d.calls, "device's", d.config)
 	err := d.converse(st)
-	st.leave(err)
+	st.closeWith(err)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.record.outcome(err)
