@@ -20,6 +20,7 @@ import (
 	"github.com/backdial/backdial/internal/test/await"
 	"github.com/backdial/backdial/internal/test/long"
 	"github.com/backdial/backdial/internal/test/testcert"
+	"github.com/backdial/backdial/internal/test/testnet"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/nativemux"
 	"github.com/backdial/backdial/mux/qmux"
@@ -90,7 +91,7 @@ func (s *site) hop(t *testing.T, stack cluster.Option) *hop {
 // listening starts a replica that listens by itself, with all of its carriers.
 func (s *site) listening(t *testing.T, name string, opts ...cluster.Option) *replica {
 	t.Helper()
-	addr := freeAddr(t)
+	addr := testnet.FreeAddr(t)
 	r := s.replicaAt(t, name, listen(t), "https://"+addr, opts...)
 	served := make(chan error, 1)
 	go func() { served <- r.ListenAndServe(addr) }()
@@ -101,20 +102,6 @@ func (s *site) listening(t *testing.T, name string, opts ...cluster.Option) *rep
 		}
 	})
 	return r
-}
-
-// freeAddr is an address that is free for TCP and UDP.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	for {
-		ln := listen(t)
-		ln.Close()
-		conn, err := net.ListenPacket("udp", ln.Addr().String())
-		if err == nil {
-			conn.Close()
-			return ln.Addr().String()
-		}
-	}
 }
 
 // dial opens a connection, and returns both of its ends.

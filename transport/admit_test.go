@@ -20,6 +20,7 @@ import (
 	"github.com/backdial/backdial/carrier/ws"
 	"github.com/backdial/backdial/internal/test/await"
 	"github.com/backdial/backdial/internal/test/leak"
+	"github.com/backdial/backdial/internal/test/testnet"
 	"github.com/backdial/backdial/mux/yamuxmux"
 	"github.com/backdial/backdial/transport"
 )
@@ -229,7 +230,7 @@ func TestAuthorizeTooLate(t *testing.T) {
 	release := make(chan struct{})
 	s := serverFunc(t, nil, transport.WithHandshakeTimeout(100*time.Millisecond),
 		transport.WithAuthorize(func(*http.Request) error { <-release; return nil }))
-	s.Addr = freeAddr(t)
+	s.Addr = testnet.FreeAddr(t)
 	served := make(chan error, 1)
 	go func() { served <- s.ListenAndServe() }()
 	awaitListening(t, s.Addr)
@@ -369,7 +370,7 @@ func TestCheckOrigin(t *testing.T) {
 					HandshakeFailed: func(_ *http.Request, err error) { told <- err },
 				})}, opts...)
 				s := serverFunc(t, nil, opts...)
-				s.Addr = freeAddr(t)
+				s.Addr = testnet.FreeAddr(t)
 				served := make(chan error, 1)
 				go func() { served <- s.ListenAndServeTLS(certFile, keyFile) }()
 				defer func() {
@@ -414,7 +415,7 @@ func TestShutdownRefuses(t *testing.T) {
 	leak.Check(t)
 	dialers := make(chan *transport.Dialer, 1)
 	s := serverFunc(t, func(d *transport.Dialer) { dialers <- d })
-	s.Addr = freeAddr(t)
+	s.Addr = testnet.FreeAddr(t)
 	served := make(chan error, 1)
 	go func() { served <- s.ListenAndServe() }()
 	awaitListening(t, s.Addr)

@@ -22,6 +22,7 @@ import (
 	"github.com/backdial/backdial/carrier/ws"
 	"github.com/backdial/backdial/internal/test/await"
 	"github.com/backdial/backdial/internal/test/leak"
+	"github.com/backdial/backdial/internal/test/testnet"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/smuxmux"
 	"github.com/backdial/backdial/mux/yamuxmux"
@@ -79,7 +80,7 @@ func TestDialErrors(t *testing.T) {
 		text: `transport: the URL is invalid: invalid URL escape \(it is not shown, because it may hold a secret; are its user and password escaped\?\)`,
 	}, {
 		name: "token in the URL",
-		url:  func(t *testing.T) string { return "ws://" + freeAddr(t) + "/x?token=secret" },
+		url:  func(t *testing.T) string { return "ws://" + testnet.FreeAddr(t) + "/x?token=secret" },
 		text: `transport: ws: dial ws://127.0.0.1:\d+/x: dial tcp 127.0.0.1:\d+: connect: connection refused`,
 	}, {
 		name: "endless Location",
@@ -110,7 +111,7 @@ func TestDialErrors(t *testing.T) {
 		is:   func(err error) bool { return errors.Is(err, carrier.ErrScheme) },
 	}, {
 		name: "nobody listens",
-		url:  func(t *testing.T) string { return "ws://device:secret@" + freeAddr(t) },
+		url:  func(t *testing.T) string { return "ws://device:secret@" + testnet.FreeAddr(t) },
 		text: `transport: ws: dial ws://xxxxx@127.0.0.1:\d+: dial tcp 127.0.0.1:\d+: connect: connection refused`,
 		is:   func(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) },
 	}, {

@@ -18,23 +18,6 @@ import (
 // patience bounds what has to happen, on a loaded machine.
 const patience = 20 * time.Second
 
-// freeAddr returns an address on which nothing listens, by TCP or UDP.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	for {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		conn, err := net.ListenPacket("udp", ln.Addr().String())
-		ln.Close()
-		if err == nil {
-			conn.Close()
-			return ln.Addr().String()
-		}
-	}
-}
-
 // awaitListening waits until something listens on addr.
 func awaitListening(t *testing.T, addr string) {
 	t.Helper()

@@ -23,6 +23,7 @@ import (
 	"github.com/backdial/backdial/internal/test/await"
 	"github.com/backdial/backdial/internal/test/leak"
 	"github.com/backdial/backdial/internal/test/long"
+	"github.com/backdial/backdial/internal/test/testnet"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/nativemux"
 	"github.com/backdial/backdial/mux/qmux"
@@ -83,7 +84,7 @@ func (s documented) serve(t *testing.T, opts ...transport.ServerOption) *attende
 	}
 	server := serverFunc(t, func(d *transport.Dialer) { l.dialers <- d },
 		append(opts, transport.WithCarriers(s.carrier, ws.New()), transport.WithMuxes(s.mux))...)
-	server.Addr = freeAddr(t)
+	server.Addr = testnet.FreeAddr(t)
 	l.addr = server.Addr
 	served := make(chan error, 1)
 	if s.secure {

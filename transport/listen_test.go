@@ -18,6 +18,7 @@ import (
 	"github.com/backdial/backdial/carrier/ws"
 	"github.com/backdial/backdial/internal/test/await"
 	"github.com/backdial/backdial/internal/test/leak"
+	"github.com/backdial/backdial/internal/test/testnet"
 	"github.com/backdial/backdial/transport"
 )
 
@@ -99,7 +100,7 @@ func TestOneAddress(t *testing.T) {
 		t.Run("Addr="+addr, func(t *testing.T) {
 			leak.Check(t)
 			if addr == "" {
-				addr = freeAddr(t)
+				addr = testnet.FreeAddr(t)
 			}
 			first, second, third := newListening("first"), newListening("second"), newListening("third")
 			second.unbound, third.unbound = true, true
@@ -180,7 +181,7 @@ func TestPortTaken(t *testing.T) {
 
 func TestListenFails(t *testing.T) {
 	handler := transport.EndpointHandlerFunc(func(*transport.Dialer) {})
-	taken := freeAddr(t)
+	taken := testnet.FreeAddr(t)
 	for _, test := range []struct {
 		name, addr string
 		fail       error

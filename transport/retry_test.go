@@ -20,6 +20,7 @@ import (
 	"github.com/backdial/backdial/carrier/ws"
 	"github.com/backdial/backdial/internal/test/await"
 	"github.com/backdial/backdial/internal/test/leak"
+	"github.com/backdial/backdial/internal/test/testnet"
 	"github.com/backdial/backdial/mux/nativemux"
 	"github.com/backdial/backdial/transport"
 )
@@ -293,7 +294,7 @@ func TestVerdict(t *testing.T) {
 			}
 			return nil
 		}))
-	server.Addr = freeAddr(t)
+	server.Addr = testnet.FreeAddr(t)
 	served := make(chan error, 1)
 	go func() { served <- server.ListenAndServeTLS(certFile, keyFile) }()
 	awaitListening(t, server.Addr)

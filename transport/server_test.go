@@ -17,6 +17,7 @@ import (
 	"github.com/backdial/backdial/internal/test/await"
 	"github.com/backdial/backdial/internal/test/leak"
 	"github.com/backdial/backdial/internal/test/testcert"
+	"github.com/backdial/backdial/internal/test/testnet"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/qmux"
 	"github.com/backdial/backdial/mux/smuxmux"
@@ -140,7 +141,7 @@ func TestListenAndServeTLS(t *testing.T) {
 	certFile, keyFile, roots := certificate(t)
 	dialers := make(chan *transport.Dialer, 1)
 	server := transport.NewServer(transport.EndpointHandlerFunc(func(d *transport.Dialer) { dialers <- d }))
-	server.Addr = freeAddr(t)
+	server.Addr = testnet.FreeAddr(t)
 	served := make(chan error, 1)
 	go func() { served <- server.ListenAndServeTLS(certFile, keyFile) }()
 	awaitListening(t, server.Addr)

@@ -30,7 +30,7 @@ func TestWebTransport(t *testing.T) {
 	dialers := make(chan *transport.Dialer, 1)
 	server := serverFunc(t, func(d *transport.Dialer) { dialers <- d },
 		transport.WithCarriers(webtransport.New(), ws.New()))
-	server.Addr = freeAddr(t)
+	server.Addr = testnet.FreeAddr(t)
 	served := make(chan error, 1)
 	go func() { served <- server.ListenAndServeTLS(certFile, keyFile) }()
 	awaitListening(t, server.Addr)
@@ -213,7 +213,7 @@ func TestStrangersByUDP(t *testing.T) {
 	certFile, keyFile, roots := certificate(t)
 	server := serverFunc(t, nil, transport.WithCarriers(webtransport.New(), ws.New()),
 		transport.WithHandshakeTimeout(200*time.Millisecond))
-	server.Addr = freeAddr(t)
+	server.Addr = testnet.FreeAddr(t)
 	served := make(chan error, 1)
 	go func() { served <- server.ListenAndServeTLS(certFile, keyFile) }()
 	awaitListening(t, server.Addr)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/backdial/backdial/internal/test/testnet"
 	wslis "github.com/backdial/backdial/transport"
 )
 
@@ -49,7 +50,7 @@ func backend(addr string, answers chan<- string) {
 }
 
 func TestWslisProgram(t *testing.T) {
-	addr := freeAddr(t)
+	addr := testnet.FreeAddr(t)
 	answers := make(chan string)
 	go backend(addr, answers)
 	awaitListening(t, addr)

@@ -3,13 +3,13 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"net"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
 
 	"github.com/backdial/backdial/internal/test/leak"
+	"github.com/backdial/backdial/internal/test/testnet"
 )
 
 const want = `Device 123 answers "Hello, device!\n"` + "\n"
@@ -36,7 +36,7 @@ func TestRun(t *testing.T) {
 
 // TestHalves has the server in a process and the device in another.
 func TestHalves(t *testing.T) {
-	addr := freeAddr(t)
+	addr := testnet.FreeAddr(t)
 	start(t, "-connect", "ws://"+addr+"/") // it waits for the server
 	out := start(t, "-serve", addr)
 	if line, err := out.ReadString('\n'); line != want {
@@ -74,14 +74,4 @@ func start(t *testing.T, args ...string) *bufio.Reader {
 		}
 	})
 	return bufio.NewReader(out)
-}
-
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
 }

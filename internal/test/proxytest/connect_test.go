@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/internal/test/testnet"
 	"github.com/backdial/backdial/transport"
 )
 
@@ -104,7 +105,7 @@ func TestConnect(t *testing.T) {
 // that reconnect.
 func TestNobody(t *testing.T) {
 	forEach(t, func(t *testing.T, k kind) {
-		p := startProxy(t, k, k.servers(freeAddr(t)))
+		p := startProxy(t, k, k.servers(testnet.FreeAddr(t)))
 		_, err := p.listen(t, ways()[0], nil)
 		rejected, ok := errors.AsType[*carrier.RejectedError](err)
 		if !ok || rejected.StatusCode < 500 || !transport.Retryable(err) {

@@ -8,7 +8,6 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -20,6 +19,7 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/carrier/webtransport"
+	"github.com/backdial/backdial/internal/test/testnet"
 )
 
 const (
@@ -60,7 +60,7 @@ func startProxy(t *testing.T, k kind, servers edit, edits ...edit) *proxy {
 		}
 	})
 	for range 5 {
-		p.plain, p.secure = freeAddr(t), freeAddr(t)
+		p.plain, p.secure = testnet.FreeAddr(t), testnet.FreeAddr(t)
 		p.configure(servers, edits...)
 		if p.start() {
 			return p
@@ -161,21 +161,6 @@ func (p *proxy) write(name, text string) {
 	if err := os.WriteFile(filepath.Join(p.dir, name), []byte(text), 0o600); err != nil {
 		p.t.Fatal(err)
 	}
-}
-
-// freeAddr returns an address that nobody listens at. Its port is not one that the
-// system gives to whoever asks for any: so a proxy gets it again when it is restarted.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	for range 100 {
-		addr := fmt.Sprintf("127.0.0.1:%d", 20_000+rand.N(12_000))
-		if ln, err := net.Listen("tcp", addr); err == nil {
-			ln.Close()
-			return addr
-		}
-	}
-	t.Fatal("no port is free")
-	return ""
 }
 
 func listens(addr string) bool {
