@@ -40,7 +40,7 @@ func closeWakesRead(t *testing.T, target Target) {
 		if err := receive(t, "Read", first); err != nil {
 			t.Fatalf("Read: %v", err)
 		}
-		within(t, atOnce, "Close", func() { end.Close() })
+		doneWithin(t, atOnce, "Close", func() { end.Close() })
 		if err := receive(t, "Read that Close should wake", second); !isClosed(err) {
 			t.Errorf("Read that Close woke returned %v, want net.ErrClosed", err)
 		}
@@ -57,7 +57,7 @@ func closeWakesWrite(t *testing.T, target Target) {
 		if _, err := io.ReadFull(peer, make([]byte, 1)); err != nil {
 			t.Fatalf("Read: %v", err)
 		}
-		within(t, atOnce, "Close", func() { end.Close() })
+		doneWithin(t, atOnce, "Close", func() { end.Close() })
 		if err := receive(t, "Write that Close should wake", written); !isClosed(err) {
 			t.Errorf("Write that Close woke returned %v, want net.ErrClosed", err)
 		}
@@ -76,7 +76,7 @@ func closeIsFinal(t *testing.T, target Target) {
 		}
 		receive(t, "Close", closed)
 		receive(t, "Close", closed)
-		within(t, atOnce, "Close again", func() { end.Close() })
+		doneWithin(t, atOnce, "Close again", func() { end.Close() })
 		if _, err := end.Read(make([]byte, 1)); !isClosed(err) {
 			t.Errorf("Read after Close returned %v, want net.ErrClosed", err)
 		}

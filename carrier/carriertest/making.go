@@ -135,7 +135,7 @@ func servesMany(t *testing.T, target Target) {
 			}
 		})
 	}
-	within(t, 3*patience, "echoing", clients.Wait)
+	doneWithin(t, 3*patience, "echoing", clients.Wait)
 }
 
 // echo sends message to a peer that echoes it.

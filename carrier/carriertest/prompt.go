@@ -158,7 +158,7 @@ func readsNow(t *testing.T, target Target) {
 // readNow calls ReadNow, which must return at once.
 func readNow(t *testing.T, conn carrier.PromptReader, p []byte) (n int) {
 	t.Helper()
-	within(t, atOnce, "ReadNow", func() { n = conn.ReadNow(p) })
+	doneWithin(t, atOnce, "ReadNow", func() { n = conn.ReadNow(p) })
 	return n
 }
 

@@ -111,7 +111,7 @@ func streamsCarryBytes(t *testing.T, target Target) {
 				}
 			})
 		}
-		within(t, 3*patience, "echoing on many streams", wg.Wait)
+		doneWithin(t, 3*patience, "echoing on many streams", wg.Wait)
 	})
 }
 
@@ -277,7 +277,7 @@ func streamsEnd(t *testing.T, target Target) {
 	eachStreamWay(t, target, func(t *testing.T, end, peer carrier.StreamConn) {
 		opened, accepted := openPair(t, end, peer)
 		own, others := waiting(t, end, opened), waiting(t, peer, accepted)
-		within(t, atOnce, "Close", func() { end.Close() })
+		doneWithin(t, atOnce, "Close", func() { end.Close() })
 		for what, result := range own {
 			if err := receive(t, what+" that Close should wake", result); !isClosed(err) {
 				t.Errorf("%s that Close woke returned %v, want net.ErrClosed", what, err)

@@ -39,8 +39,8 @@ func start[T any](f func() T) <-chan T {
 	return c
 }
 
-// within calls f, and fails t if it takes longer than d.
-func within(t *testing.T, d time.Duration, what string, f func()) {
+// doneWithin calls f, and fails t if it takes longer than d.
+func doneWithin(t *testing.T, d time.Duration, what string, f func()) {
 	t.Helper()
 	done := start(func() struct{} { f(); return struct{}{} })
 	select {
