@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/backdial/backdial/internal/test/await"
 	"github.com/backdial/backdial/internal/test/leak"
 	"github.com/backdial/backdial/internal/test/long"
 	"github.com/backdial/backdial/internal/test/testcert"
@@ -23,6 +24,9 @@ import (
 // root is the module's, relative to this package.
 const root = "../../.."
 
+// peer is the package of the programs that meet.
+const peer = "internal/test/versions/peer"
+
 // patience is more than a peer takes that hangs.
 const patience = time.Minute
 
@@ -30,7 +34,9 @@ const patience = time.Minute
 func TestVersions(t *testing.T) {
 	long.Only(t)
 	leak.Check(t)
+	dependsOn(".git/HEAD", ".git/packed-refs", ".git/refs/tags")
 	tag := lastVersion(t)
+	dependsOn(sources(t)...)
 	ours := build(t, root)
 	theirs := build(t, checkout(t, tag))
 	common := stacks(t, ours)
@@ -54,9 +60,65 @@ func TestVersions(t *testing.T) {
 // TestPeers has two peers of this version meet, to test them.
 func TestPeers(t *testing.T) {
 	leak.Check(t)
+	dependsOn(sources(t)...)
 	ours := build(t, root)
 	for _, s := range stacks(t, ours) {
 		t.Run(s, func(t *testing.T) { meet(t, ours, ours, s) })
+	}
+}
+
+func TestSources(t *testing.T) {
+	files := sources(t)
+	dependsOn(files...)
+	for _, name := range []string{peer + "/main.go", "transport/server.go", "mux/qmux/session.go", "go.mod"} {
+		if !slices.Contains(files, name) {
+			t.Errorf("a peer is made of %q, and not of %s", files, name)
+		}
+	}
+}
+
+// TestCached expects of the go command that it runs these tests again if there is another tag, or
+// if the peers are made of something else.
+func TestCached(t *testing.T) {
+	long.Only(t)
+	if _, err := os.Stat(filepath.Join(root, ".git")); err != nil {
+		t.Skip("this is no checkout:", err)
+	}
+	dir := t.TempDir()
+	do := func(name string, args ...string) string {
+		t.Helper()
+		out, err := output(t, dir, name, args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	if _, err := output(t, root, "git", "clone", "--quiet", "--shared", "--no-tags", ".", dir); err != nil {
+		t.Fatal(err)
+	}
+	isCached := func() bool {
+		t.Helper()
+		return strings.Contains(do("go", "test", "-run", "^TestVersions$|^TestSources$", "./internal/test/versions"), "(cached)")
+	}
+	change := map[string]func(){
+		"tag": func() { do("git", "tag", "v0.0.1", do("git", "rev-list", "--max-parents=0", "HEAD")) },
+		"source": func() {
+			name := filepath.Join(dir, "transport/doc.go")
+			text, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(name, append(text, "\n// It has changed.\n"...), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		},
+	}
+	for name, change := range change {
+		await.Until(t, "a result to be repeated", isCached) // not while files are seconds old
+		change()
+		if isCached() {
+			t.Errorf("%s: the result is the one from before", name)
+		}
 	}
 }
 
@@ -68,6 +130,27 @@ func lastVersion(t *testing.T) string {
 		t.Skip("there is no version before this one:", err)
 	}
 	return tag
+}
+
+// dependsOn tells the go command that the result of a test depends on files below root, which only
+// commands read that the test runs: go test repeats a result until something has changed that the
+// test itself has looked at. Where .git is elsewhere, as in a linked worktree, it takes -count=1.
+func dependsOn(files ...string) {
+	for _, name := range files {
+		os.Stat(filepath.Join(root, name)) // that there is none is a result too
+	}
+}
+
+// sources returns the files that a peer of this version is made of.
+func sources(t *testing.T) []string {
+	t.Helper()
+	const format = `{{if and .Module .Module.Main}}{{$dir := .ImportPath}}{{range .GoFiles}}{{$dir}}/{{.}} {{end}}{{end}}`
+	list, err := output(t, root, "go", "list", "-deps", "-f", format, "./"+peer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := strings.Fields(strings.ReplaceAll(list, "github.com/backdial/backdial/", ""))
+	return append(files, "go.mod")
 }
 
 // checkout returns a folder with what is under a tag.
@@ -86,7 +169,6 @@ func checkout(t *testing.T, tag string) (dir string) {
 // build builds the peer of the version in dir.
 func build(t *testing.T, dir string) (program string) {
 	t.Helper()
-	const peer = "internal/test/versions/peer"
 	if _, err := os.Stat(filepath.Join(dir, peer)); err != nil {
 		t.Skip("that version is older than this test:", err)
 	}
