@@ -7,22 +7,23 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strings"
+	"strconv"
 )
 
-// published lists the folders of the published modules. The other modules are for
-// development: they have no versions, and no published module may require them.
+// published are the folders of the modules that others use. The other modules are for
+// development: they have no versions, and nothing may require them.
 var published = []string{".", "cluster/natsregistry", "cluster/natsserver", "metrics", "metrics/otel"}
 
-// A module is a module of the repository.
+// A module is one of the repository's.
 type module struct {
-	dir string // relative to the root, which is "."
+	dir string // from the root, which is "."
 
-	// The content of go.mod, as go mod edit -json prints it.
+	// What go.mod says, as go mod edit -json prints it.
 	Module  struct{ Path string }
 	Go      string
 	Require []struct{ Path, Version string }
@@ -33,10 +34,10 @@ type module struct {
 
 func (m module) isPublished() bool { return slices.Contains(published, m.dir) }
 
-// tag returns the tag for a version of m.
+// tag returns the name under which the go command looks for a version.
 func (m module) tag(version string) string { return path.Join(m.dir, version) }
 
-// find returns the modules in root, the root module first.
+// find returns the modules that there are in root, the root's first.
 func find(ctx context.Context, root string) (modules []module, err error) {
 	err = filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.Name() != "go.mod" {
@@ -64,7 +65,7 @@ func find(ctx context.Context, root string) (modules []module, err error) {
 	return modules, nil
 }
 
-// byPath returns the module with the given path.
+// byPath returns the module with a path.
 func byPath(modules []module, path string) (module, bool) {
 	i := slices.IndexFunc(modules, func(m module) bool { return m.Module.Path == path })
 	if i < 0 {
@@ -95,21 +96,50 @@ func inOrder(modules []module) (ordered []module) {
 	return ordered
 }
 
-var (
-	semantic = regexp.MustCompile(`^v(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$`)
-	pseudo   = regexp.MustCompile(`\d{14}-[0-9a-f]{12}$`) // of a commit, or a placeholder
-)
+// A number is a version's: major, minor, patch and release candidate.
+type number [4]int
 
-// isVersion reports whether v can be a release. From v2 on, module paths would have to
-// contain the major version.
-func isVersion(v string) bool {
-	return semantic.MatchString(v) && !pseudo.MatchString(v) && (strings.HasPrefix(v, "v0.") || strings.HasPrefix(v, "v1."))
+// noCandidate makes a release newer than its candidates.
+const noCandidate = math.MaxInt
+
+var form = regexp.MustCompile(`^v(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(?:-rc\.([1-9]\d*))?$`)
+
+// parse returns the number of a version that a release can have. It refuses all others, such as
+// placeholders and those of commits. From v2 on, paths of modules would have to say so.
+func parse(version string) (n number, ok bool) {
+	fields := form.FindStringSubmatch(version)
+	if fields == nil {
+		return n, false
+	}
+	for i, field := range fields[1:] {
+		if field == "" {
+			n[i] = noCandidate
+			continue
+		}
+		var err error
+		if n[i], err = strconv.Atoi(field); err != nil {
+			return n, false
+		}
+	}
+	return n, n[0] < 2
 }
 
-// check returns what is wrong with the go.mod files.
+// newest returns the newest of versions, or "" if none is a release's.
+func newest(versions []string) (version string) {
+	var most number
+	for _, v := range versions {
+		if n, ok := parse(v); ok && (version == "" || slices.Compare(n[:], most[:]) > 0) {
+			version, most = v, n
+		}
+	}
+	return version
+}
+
+// check returns what is wrong with the go.mod of modules.
 func check(modules []module) error {
 	var wrong []error
-	last := "" // the version that they require
+	last := "" // the version that all of them require
+	isRelease := func(version string) bool { _, ok := parse(version); return ok }
 	for _, m := range modules {
 		complain := func(format string, args ...any) {
 			wrong = append(wrong, fmt.Errorf("%s: %s", path.Join(m.dir, "go.mod"), fmt.Sprintf(format, args...)))
@@ -122,13 +152,13 @@ func check(modules []module) error {
 			switch {
 			case !ours:
 			case !required.isPublished():
-				complain("%s is not published, so users cannot get it", r.Path)
-			case !isVersion(r.Version):
-				complain("%s %s is not a release", r.Path, r.Version)
+				complain("%s is not published, and nobody else can get it", r.Path)
+			case !isRelease(r.Version):
+				complain("%s %s is not the version of a release", r.Path, r.Version)
 			case cmp.Or(last, r.Version) != r.Version:
-				complain("%s %s is not the version %s that other modules require", r.Path, r.Version, last)
+				complain("%s %s is not the version %s that others require", r.Path, r.Version, last)
 			case !m.replaces(required):
-				complain("%s is not replaced by its folder: development would use the release", r.Path)
+				complain("%s is not replaced by its folder: development would use what is released", r.Path)
 			default:
 				last = r.Version
 			}
@@ -142,7 +172,7 @@ func check(modules []module) error {
 	return errors.Join(wrong...)
 }
 
-// replaces reports whether m uses the folder of other, whatever version it requires.
+// replaces reports whether m uses the folder of another module, whatever version it requires.
 func (m module) replaces(other module) bool {
 	return slices.ContainsFunc(m.Replace, func(r struct {
 		Old, New struct{ Path, Version string }

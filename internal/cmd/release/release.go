@@ -8,14 +8,16 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
 
 // release makes a release of the modules in root, and prints what to do next.
 func release(ctx context.Context, root, version string, out io.Writer) error {
-	if !isVersion(version) {
+	if _, ok := parse(version); !ok {
 		return fmt.Errorf("%q is not a version, such as v0.2.0 or v0.2.0-rc.1", version)
 	}
 	modules, err := find(ctx, root)
@@ -37,14 +39,13 @@ func release(ctx context.Context, root, version string, out io.Writer) error {
 
 // undo returns to the commit before, and removes the tags of a version.
 func undo(ctx context.Context, root, before, version string, modules []module) error {
-	if _, err := git(ctx, root, "reset", "--hard", "--quiet", before); err != nil {
-		return err
-	}
-	tags, err := tagsOf(ctx, root, version, modules)
+	_, reset := git(ctx, root, "reset", "--hard", "--quiet", before)
+	tags, list := tagsOf(ctx, root, version, modules)
+	var remove error
 	if len(tags) > 0 {
-		_, err = git(ctx, root, append([]string{"tag", "--delete"}, tags...)...)
+		_, remove = git(ctx, root, append([]string{"tag", "--delete"}, tags...)...)
 	}
-	return err
+	return errors.Join(reset, list, remove)
 }
 
 // tagsOf returns the existing tags of a version.
@@ -59,12 +60,16 @@ func tagsOf(ctx context.Context, root, version string, modules []module) ([]stri
 
 // ready returns why the current commit cannot be released.
 func ready(ctx context.Context, root, version string, modules []module) error {
-	changed, err := git(ctx, root, "status", "--porcelain")
+	// The settings of this machine may hide new files.
+	changed, err := git(ctx, root, "status", "--porcelain", "--untracked-files=normal")
 	if err != nil {
 		return err
 	}
 	if changed != "" {
 		return fmt.Errorf("commit these changes first:\n%s", changed)
+	}
+	if _, err := git(ctx, root, "symbolic-ref", "--quiet", "HEAD"); err != nil {
+		return fmt.Errorf("no branch is checked out, so the release could not be pushed: %w", err)
 	}
 	tags, err := tagsOf(ctx, root, version, modules)
 	if err != nil {
@@ -72,6 +77,9 @@ func ready(ctx context.Context, root, version string, modules []module) error {
 	}
 	if len(tags) > 0 {
 		return fmt.Errorf("already tagged: %s", strings.Join(tags, ", "))
+	}
+	if err := isNext(ctx, root, version, modules); err != nil {
+		return err
 	}
 	if err := check(modules); err != nil {
 		return err
@@ -83,6 +91,62 @@ func ready(ctx context.Context, root, version string, modules []module) error {
 		}
 	}
 	return nil
+}
+
+// isNext returns an error unless a version is newer than all releases, by their tags and by the
+// changelog, and what is committed comes after the last of them.
+func isNext(ctx context.Context, root, version string, modules []module) error {
+	tags, err := git(ctx, root, "tag", "--list")
+	if err != nil {
+		return err
+	}
+	text, err := os.ReadFile(filepath.Join(root, "CHANGELOG.md"))
+	if err != nil {
+		return err
+	}
+	var tagged []string // versions, whichever module has the tag
+	last := make(map[string]string)
+	for tag := range strings.FieldsSeq(tags) {
+		for _, m := range modules {
+			if v := path.Base(tag); m.isPublished() && tag == m.tag(v) {
+				tagged = append(tagged, v)
+				last[v] = tag
+			}
+		}
+	}
+	if v := newest(tagged); v != "" {
+		if !isNewer(version, v) {
+			return fmt.Errorf("%s is not newer than %s, which has a tag", version, last[v])
+		}
+		if _, err := git(ctx, root, "merge-base", "--is-ancestor", last[v], "HEAD"); err != nil {
+			return fmt.Errorf("what is checked out does not contain the last release: %w", err)
+		}
+	}
+	if v := newest(headings(string(text))); v != "" {
+		if !isNewer(version, v) {
+			return fmt.Errorf("%s is not newer than %s, which CHANGELOG.md tells of", version, v)
+		}
+		if !slices.Contains(tagged, v) {
+			return fmt.Errorf("CHANGELOG.md tells of %s, which has no tag here: get the tags first", v)
+		}
+	}
+	return nil
+}
+
+// isNewer reports whether version comes after last.
+func isNewer(version, last string) bool {
+	return version != last && newest([]string{version, last}) == version
+}
+
+// headings returns the versions that a changelog tells of.
+func headings(changelog string) (versions []string) {
+	for line := range strings.Lines(changelog) {
+		if heading, ok := strings.CutPrefix(line, "## "); ok {
+			version, _, _ := strings.Cut(strings.TrimSpace(heading), ",")
+			versions = append(versions, version)
+		}
+	}
+	return versions
 }
 
 // tagged commits the release, tries it, and tags it.
@@ -145,8 +209,8 @@ func write(ctx context.Context, root, version string, modules []module) error {
 func headed(changelog, version string, day time.Time) (string, error) {
 	const unreleased = "\n## Unreleased\n"
 	before, after, found := strings.Cut(changelog, unreleased)
-	changes, _, _ := strings.Cut(after, "\n## ")
-	if !found || strings.TrimSpace(changes) == "" {
+	changes, _, _ := strings.Cut("\n"+after, "\n## ")
+	if !found || !strings.Contains(changes, "\n- ") {
 		return "", errors.New("CHANGELOG.md has nothing under Unreleased")
 	}
 	return fmt.Sprintf("%s%s\n## %s, %s\n%s", before, unreleased, version, day.Format(time.DateOnly), after), nil
@@ -160,6 +224,14 @@ func git(ctx context.Context, dir string, args ...string) (string, error) {
 func run(ctx context.Context, dir string, env []string, name string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir, cmd.Env = dir, append(cmd.Environ(), env...)
+	// Git removes its locks if it is interrupted, and could not undo anything beside them.
+	cmd.Cancel = func() error {
+		if err := cmd.Process.Signal(os.Interrupt); err != nil {
+			return cmd.Process.Kill() // on Windows
+		}
+		return nil
+	}
+	cmd.WaitDelay = 10 * time.Second
 	var complaints bytes.Buffer
 	cmd.Stderr = &complaints
 	out, err := cmd.Output()

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -10,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/backdial/backdial/internal/test/await"
 	"github.com/backdial/backdial/internal/test/leak"
 )
 
@@ -20,7 +23,8 @@ var repository = map[string]string{
 	"lib.go":                      "package lib\n",
 	"secret/s.go":                 "package secret\n",
 	".gitignore":                  "secret\n",
-	"CHANGELOG.md":                "# Changelog\n\n## Unreleased\n\n- It works.\n\n## v0.1.0, 2026-01-02\n\n- It exists.\n",
+	"LICENSE":                     "Do what you like.\n",
+	"CHANGELOG.md":                "# Changelog\n\n## Unreleased\n\n- It works.\n\n## v0.1.0, 2026-01-02\n\n- It exists.\n\n## v0.0.1\n\nUntagged.\n",
 	"metrics/go.mod":              requiring("metrics", "."),
 	"metrics/m.go":                "package metrics\n\nimport _ \"github.com/example/lib\"\n",
 	"cluster/natsregistry/go.mod": requiring("cluster/natsregistry", ".", "metrics"),
@@ -54,7 +58,7 @@ func configure(t *testing.T) {
 	t.Setenv("GIT_CONFIG_NOSYSTEM", "1")
 }
 
-// newRepository commits what is in repository.
+// newRepository commits what is in repository, and has released v0.1.0 of it.
 func newRepository(t *testing.T) (dir string) {
 	t.Helper()
 	configure(t)
@@ -64,6 +68,9 @@ func newRepository(t *testing.T) (dir string) {
 	}
 	do(t, dir, "init", "--quiet")
 	commit(t, dir)
+	for _, tag := range []string{"v0.1.0", "metrics/v0.1.0", "cluster/natsregistry/v0.1.0", "v0.1.0-draft", "tool/v0.9.0", "elsewhere/v0.9.0"} {
+		do(t, dir, "tag", tag)
+	}
 	return dir
 }
 
@@ -124,8 +131,24 @@ func TestRelease(t *testing.T) {
 			t.Errorf("the go.mod of %s is %s", name, text)
 		}
 	}
-	if err := release(t.Context(), dir, "v0.2.0", io.Discard); err == nil || !strings.Contains(err.Error(), "already tagged: cluster/natsregistry/v0.2.0, metrics/v0.2.0, v0.2.0") {
+	if err := release(t.Context(), dir, "v0.2.0", io.Discard); err == nil || !strings.Contains(err.Error(), "there is a tag already: cluster/natsregistry/v0.2.0, metrics/v0.2.0, v0.2.0") {
 		t.Errorf("once more: %v", err)
+	}
+
+	// The next one, beside the tags and the entry of this one.
+	changelog, err := os.ReadFile(filepath.Join(dir, "CHANGELOG.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, dir, "CHANGELOG.md", strings.Replace(string(changelog), "## Unreleased\n", "## Unreleased\n\n- It is new.\n", 1))
+	commit(t, dir)
+	for _, version := range []string{"v0.2.0-rc.1", "v0.1.9"} {
+		if err := release(t.Context(), dir, version, io.Discard); err == nil || !strings.Contains(err.Error(), version+" is not newer than") {
+			t.Errorf("%s after v0.2.0: %v", version, err)
+		}
+	}
+	if err := release(t.Context(), dir, "v0.2.1", io.Discard); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -134,6 +157,7 @@ func TestRefused(t *testing.T) {
 	leak.Check(t)
 	const placeholder = "v0.0.0-00010101000000-000000000000"
 	metrics := repository["metrics/go.mod"]
+	original := newRepository(t)
 	for _, test := range []struct {
 		name    string
 		files   map[string]string // to be committed before
@@ -145,12 +169,30 @@ func TestRefused(t *testing.T) {
 		{name: "v2", version: "v2.0.0", want: "is not a version"},
 		{name: "build", version: "v0.2.0+build", want: "is not a version"},
 		{name: "pseudo-version", version: placeholder, want: "is not a version"},
-		{name: "changed file", spoil: func(t *testing.T, dir string) { put(t, dir, "lib.go", "package lib // changed\n") }, want: "commit these changes first:\nM lib.go"},
+		{name: "changed file", spoil: func(t *testing.T, dir string) { put(t, dir, "lib.go", "package lib // changed\n") }, want: "commit first what has changed:\nM lib.go"},
 		{name: "new file", spoil: func(t *testing.T, dir string) { put(t, dir, "new.go", "package lib\n") }, want: "?? new.go"},
-		{name: "tag of another module", spoil: func(t *testing.T, dir string) { do(t, dir, "tag", "metrics/v0.2.0") }, want: "already tagged: metrics/v0.2.0"},
+		{name: "new file that settings hide", spoil: func(t *testing.T, dir string) {
+			do(t, dir, "config", "status.showUntrackedFiles", "no")
+			put(t, dir, "new.go", "package lib\n")
+		}, want: "?? new.go"},
+		{name: "no branch", spoil: func(t *testing.T, dir string) { do(t, dir, "checkout", "--quiet", "--detach") }, want: "no branch is checked out"},
+		{name: "older", version: "v0.0.9", want: "v0.0.9 is not newer than"},
+		{name: "candidate of a release", version: "v0.1.0-rc.2", want: "v0.1.0-rc.2 is not newer than"},
+		{name: "older than a module's", spoil: func(t *testing.T, dir string) { do(t, dir, "tag", "metrics/v0.10.0") }, version: "v0.9.0", want: "v0.9.0 is not newer than metrics/v0.10.0, which has a tag"},
+		{name: "another branch", spoil: func(t *testing.T, dir string) {
+			do(t, dir, "checkout", "--quiet", "-b", "fix")
+			commit(t, dir)
+			do(t, dir, "tag", "v0.1.1")
+			do(t, dir, "checkout", "--quiet", "-")
+		}, want: "does not contain the last release"},
+		{name: "changelog is ahead", files: map[string]string{"CHANGELOG.md": "# Changelog\n\n## Unreleased\n\n- It works.\n\n## v0.2.0, 2026-02-03\n\n- It is new.\n"},
+			want: "v0.2.0 is not newer than v0.2.0, which CHANGELOG.md tells of"},
+		{name: "tags are missing", files: map[string]string{"CHANGELOG.md": "# Changelog\n\n## Unreleased\n\n- It works.\n\n## v0.1.5, 2026-02-03\n\n- It is new.\n"},
+			want: "CHANGELOG.md tells of v0.1.5, which has no tag here"},
+		{name: "tag of another module", spoil: func(t *testing.T, dir string) { do(t, dir, "tag", "metrics/v0.2.0") }, want: "there is a tag already: metrics/v0.2.0"},
 		{name: "placeholder", files: map[string]string{"metrics/go.mod": strings.ReplaceAll(metrics, "v0.1.0", placeholder)},
-			want: "metrics/go.mod: github.com/example/lib " + placeholder + " is not a release"},
-		{name: "two versions", files: map[string]string{"metrics/go.mod": strings.ReplaceAll(metrics, "v0.1.0", "v0.1.1")}, want: "that other modules require"},
+			want: "metrics/go.mod: github.com/example/lib " + placeholder + " is not the version of a release"},
+		{name: "two versions", files: map[string]string{"metrics/go.mod": strings.ReplaceAll(metrics, "v0.1.0", "v0.1.1")}, want: "that others require"},
 		{name: "no replace", files: map[string]string{"metrics/go.mod": metrics[:strings.Index(metrics, "replace")]}, want: "is not replaced by its folder"},
 		{name: "replaced by another folder", files: map[string]string{"metrics/go.mod": strings.ReplaceAll(metrics, "=> ..", "=> ../secret")}, want: "is not replaced by its folder"},
 		{name: "fork", files: map[string]string{"go.mod": repository["go.mod"] + "\nreplace example.org/quic => example.org/fork v1.0.0\n"},
@@ -159,30 +201,38 @@ func TestRefused(t *testing.T) {
 		{name: "another path", files: map[string]string{"go.mod": "module github.com/example/other\n\ngo 1.26.0\n"}, want: "the module is github.com/example/lib/"},
 		{name: "not tidy", files: map[string]string{"metrics/go.mod": metrics + "\nrequire github.com/example/lib/cluster/natsregistry v0.1.0\n\nreplace github.com/example/lib/cluster/natsregistry => ../cluster/natsregistry\n"}, want: "go mod tidy -diff"},
 		{name: "no change", files: map[string]string{"CHANGELOG.md": "# Changelog\n\n## Unreleased\n\n## v0.1.0\n\n- It exists.\n"}, want: "nothing under Unreleased"},
+		{name: "headings alone", files: map[string]string{"CHANGELOG.md": "# Changelog\n\n## Unreleased\n\n### metrics\n\n## v0.1.0\n\n- It exists.\n"}, want: "nothing under Unreleased"},
+		{name: "no changelog", spoil: func(t *testing.T, dir string) {
+			do(t, dir, "rm", "--quiet", "CHANGELOG.md")
+			commit(t, dir)
+		}, want: "CHANGELOG.md"},
+		{name: "no licence", spoil: func(t *testing.T, dir string) {
+			do(t, dir, "rm", "--quiet", "LICENSE")
+			commit(t, dir)
+		}, want: "it has no LICENSE"},
+		{name: "commit fails", spoil: func(t *testing.T, dir string) { hook(t, dir, "pre-commit", "exit 1") }, want: "git commit"},
 		{name: "large file", files: map[string]string{"report.html": strings.Repeat("x", 300<<10)}, want: "report.html has 300 KiB"},
 		{name: "stranger", files: map[string]string{"metrics/m.go": "package metrics\n\nimport _ \"github.com/example/lib/secret\"\n"},
 			want: "github.com/example/lib/metrics cannot be used"},
 		{name: "second tag fails", spoil: func(t *testing.T, dir string) {
-			const hook = "#!/bin/sh\nwhile read -r _ _ ref; do case $ref in refs/tags/metrics/*) exit 1; esac; done\n"
-			put(t, dir, ".git/hooks/reference-transaction", hook)
-			if err := os.Chmod(filepath.Join(dir, ".git/hooks/reference-transaction"), 0o755); err != nil {
-				t.Fatal(err)
-			}
+			hook(t, dir, "reference-transaction", "while read -r _ _ ref; do case $ref in refs/tags/metrics/v0.2*) exit 1; esac; done")
 		}, want: "git tag --annotate"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			dir := newRepository(t)
+			dir := t.TempDir()
+			if err := os.CopyFS(dir, os.DirFS(original)); err != nil {
+				t.Fatal(err)
+			}
 			for name, text := range test.files {
 				put(t, dir, name, text)
 			}
-			commit(t, dir)
+			if len(test.files) > 0 {
+				commit(t, dir)
+			}
 			if test.spoil != nil {
 				test.spoil(t, dir)
 			}
-			state := func() string {
-				return do(t, dir, "rev-parse", "HEAD") + do(t, dir, "status", "--porcelain") + do(t, dir, "tag")
-			}
-			before := state()
+			before := state(t, dir)
 			if test.version == "" {
 				test.version = "v0.2.0"
 			}
@@ -190,10 +240,71 @@ func TestRefused(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("the error is %v, want it to say %q", err, test.want)
 			}
-			if after := state(); after != before {
+			if after := state(t, dir); after != before {
 				t.Errorf("it leaves %q, and there was %q", after, before)
 			}
 		})
+	}
+}
+
+// TestInterrupted expects that a release leaves no trace if it is interrupted while git has a lock.
+func TestInterrupted(t *testing.T) {
+	leak.Check(t)
+	dir := newRepository(t)
+	before := state(t, dir)
+	hook(t, dir, "pre-commit", "touch .git/started; until [ -e .git/over ]; do sleep 0.1; done")
+	t.Cleanup(func() { put(t, dir, ".git/over", "") })
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- release(ctx, dir, "v0.2.0", io.Discard) }()
+	await.Until(t, "the hook", func() bool {
+		_, err := os.Stat(filepath.Join(dir, ".git/started"))
+		return err == nil
+	})
+	cancel()
+	put(t, dir, ".git/over", "") // git waits for its hook
+	if err := await.From(t, "the release", done); !errors.Is(err, context.Canceled) && (err == nil || !strings.Contains(err.Error(), "git commit")) {
+		t.Errorf("the error is %v", err)
+	}
+	if after := state(t, dir); after != before {
+		t.Errorf("it leaves %q, and there was %q", after, before)
+	}
+}
+
+// state returns all that a release may change.
+func state(t *testing.T, dir string) string {
+	t.Helper()
+	return do(t, dir, "rev-parse", "--abbrev-ref", "HEAD") + do(t, dir, "rev-parse", "HEAD") +
+		do(t, dir, "status", "--porcelain", "--untracked-files=normal") + do(t, dir, "show-ref")
+}
+
+// hook has git run a script.
+func hook(t *testing.T, dir, name, script string) {
+	t.Helper()
+	name = filepath.Join(".git/hooks", name)
+	put(t, dir, name, "#!/bin/sh\n"+script+"\n")
+	if err := os.Chmod(filepath.Join(dir, name), 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestNewest(t *testing.T) {
+	for _, test := range []struct {
+		versions []string
+		want     string
+	}{
+		{nil, ""},
+		{[]string{"v0.1", "0.1.0", "v2.0.0", "v01.0.0", "v0.1.0-draft", "v0.1.0-rc.0", "v0.1.0+build", "v0.0.0-00010101000000-000000000000", "v0.99999999999999999999.0"}, ""},
+		{[]string{"v0.9.0", "v0.10.0", "v0.2.9"}, "v0.10.0"},
+		{[]string{"v0.9.9", "v1.0.0", "v0.10.0"}, "v1.0.0"},
+		{[]string{"v0.2.0-rc.10", "v0.2.0-rc.9"}, "v0.2.0-rc.10"},
+		{[]string{"v0.2.0-rc.1", "v0.2.0", "v0.1.9"}, "v0.2.0"},
+		{[]string{"v0.2.0", "v0.2.1-rc.1"}, "v0.2.1-rc.1"},
+	} {
+		if got := newest(test.versions); got != test.want {
+			t.Errorf("of %q, %q is the newest, want %q", test.versions, got, test.want)
+		}
 	}
 }
 
@@ -203,7 +314,7 @@ func TestHeaded(t *testing.T) {
 	if got, err := headed(before, "v0.2.0", day); err != nil || got != after {
 		t.Errorf("it is %q, %v, want %q", got, err, after)
 	}
-	for _, none := range []string{"# Changelog\n", "# Changelog\n\n## Unreleased\n", "# Changelog\n\n## Unreleased\n\n## v0.1.0\n\n- It exists.\n"} {
+	for _, none := range []string{"# Changelog\n", "# Changelog\n\n## Unreleased\n", "# Changelog\n\n## Unreleased\n\n## v0.1.0\n\n- It exists.\n", "# Changelog\n\n## Unreleased\n## v0.1.0\n\n- It exists.\n"} {
 		if got, err := headed(none, "v0.2.0", day); err == nil {
 			t.Errorf("%q becomes %q", none, got)
 		}

@@ -3,20 +3,22 @@ package main
 import (
 	"archive/zip"
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 )
 
-// apart isolates the go command from the settings of this machine, and from checksums of
+// apart is what keeps the go command from the settings of this machine, and from checksums of
 // versions that are not published yet.
 var apart = []string{"GOENV=off", "GOPRIVATE=", "GONOPROXY=", "GOSUMDB=off", "GOWORK=off", "GOTOOLCHAIN=local"}
 
-// try builds a program with each published module, in dir, as a user does who gets the
-// last commit under a version from a module proxy.
+// try builds a program of each published module, in dir, as somebody does who gets the last
+// commit under a version from a module proxy.
 func try(ctx context.Context, root, version string, modules []module, dir string) error {
 	ordered := inOrder(modules)
 	proxy, err := serve(ctx, root, version, ordered, dir)
@@ -28,7 +30,7 @@ func try(ctx context.Context, root, version string, modules []module, dir string
 		return err
 	}
 	env := []string{
-		// The machine's own cache must never contain a version that is not published yet.
+		// The machine's own cache must never see a version that is not published yet.
 		"GOMODCACHE=" + filepath.Join(dir, "cache"),
 		"GOPROXY=" + fileURL(proxy) + "," + fileURL(filepath.Join(cache, "cache", "download")) + ",off",
 		"GOFLAGS=-mod=mod -modcacherw -trimpath",
@@ -43,9 +45,8 @@ func try(ctx context.Context, root, version string, modules []module, dir string
 	return nil
 }
 
-// serve makes a file-based module proxy in dir, as public proxies are made: from what the
-// go command downloads from a repository. Here that is a copy of root, which has the tags
-// of the version.
+// serve makes a module proxy of files in dir, as public ones are made: of what the go command
+// downloads from a repository. That is a copy of root here, which has the tags of the version.
 func serve(ctx context.Context, root, version string, modules []module, dir string) (proxy string, err error) {
 	repository := filepath.Join(dir, "repository")
 	if _, err := git(ctx, root, "clone", "--quiet", "--no-checkout", ".", repository); err != nil {
@@ -77,21 +78,25 @@ func serve(ctx context.Context, root, version string, modules []module, dir stri
 	return proxy, nil
 }
 
-// largest is the size limit for files of a module. Every user of the module downloads
-// them.
+// largest is how large a file may be that everybody downloads who uses a module.
 const largest = 256 << 10
 
-// slim checks that the files in a module's zip are small.
+// slim expects of a module's zip that its files are small, and that the licence is one of them.
 func slim(name string) error {
 	archive, err := zip.OpenReader(name)
 	if err != nil {
 		return err
 	}
 	defer archive.Close()
+	licensed := false
 	for _, f := range archive.File {
+		licensed = licensed || path.Base(f.Name) == "LICENSE"
 		if f.UncompressedSize64 > largest {
-			return fmt.Errorf("%s has %d KiB, want %d at most: move it to a module for development", f.Name, f.UncompressedSize64>>10, largest>>10)
+			return fmt.Errorf("%s has %d KiB, want %d at most: have it in a module for development", f.Name, f.UncompressedSize64>>10, largest>>10)
 		}
+	}
+	if !licensed {
+		return errors.New("it has no LICENSE")
 	}
 	return nil
 }
@@ -104,13 +109,13 @@ func fileURL(name string) string {
 	return (&url.URL{Scheme: "file", Path: name}).String()
 }
 
-// A stranger builds programs in a folder of its own.
+// A stranger has a folder for a program of his own.
 type stranger struct {
 	dir string
 	env []string
 }
 
-// use gets a module, and builds a program with all of its packages that can be imported.
+// use gets a module, and builds a program with every package of it that programs can import.
 func (s stranger) use(ctx context.Context, m module, version string, modules []module) error {
 	if err := os.Mkdir(s.dir, 0o755); err != nil {
 		return err
@@ -135,7 +140,7 @@ func (s stranger) use(ctx context.Context, m module, version string, modules []m
 	if err := s.write("main.go", program+"\nfunc main() {}\n"); err != nil {
 		return err
 	}
-	// tidy also finds imports of those packages' tests.
+	// tidy finds what the tests of those packages import too.
 	for _, args := range [][]string{{"mod", "tidy"}, {"build", "-o", "program.exe", "."}} {
 		if _, err := command(args...); err != nil {
 			return err
