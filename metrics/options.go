@@ -27,9 +27,11 @@ func WithNamespace(namespace string) Option {
 	return func(c *config) { c.namespace = namespace }
 }
 
-// WithDialBuckets sets the buckets of the histogram of dials, in seconds. The default is from
-// 100 µs to 10 s.
+// WithDialBuckets sets the buckets of the histogram of dials, in seconds. The default, also
+// without buckets, is from 100 µs to 10 s.
 func WithDialBuckets(buckets ...float64) Option {
-	buckets = slices.Clone(buckets)
+	if buckets = slices.Clone(buckets); len(buckets) == 0 {
+		buckets = defaultDialBuckets
+	}
 	return func(c *config) { c.dialBuckets = buckets }
 }

@@ -75,6 +75,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"time"
 )
@@ -162,24 +163,25 @@ type Config struct {
 
 	// AcceptBacklog limits the streams that the peer has opened and this end has not
 	// accepted yet. More are refused. It is also how many streams Open opens before it
-	// waits for the peer to accept one. 0 means 256.
+	// waits for the peer to accept one. 0 means 256; negative means MaxStreams, and at
+	// least 16384.
 	AcceptBacklog int
 
 	// Window is how many bytes of a new stream the peer may send before this end has read
-	// them. 256 KiB is the default and the minimum. More than 512 MiB means 512 MiB.
+	// them. 256 KiB is the default and the minimum, also if it is negative. More than 512 MiB means 512 MiB.
 	Window int
 
 	// MaxWindow is the size to which the window of a stream may grow while its reader
 	// waits for a distant peer. A window bounds throughput to its size per round trip: 256
 	// KiB give 12 MB/s at 20 ms. It grows to twice what the reader reads per round trip,
 	// so that neither the path nor other streams wait, and not at all if a round trip
-	// takes less than a millisecond. 0 means 16 MiB; less than Window means that it does
-	// not grow.
+	// takes less than a millisecond. 0 means 16 MiB; less than Window, or negative, means
+	// that it does not grow.
 	MaxWindow int
 
 	// ReceiveBuffer limits the memory, in bytes, for data that a session has received and
 	// the application has not read yet, over all streams. At the limit the peer waits
-	// until streams are read. 0 means 64 MiB.
+	// until streams are read. 0 means 64 MiB; negative means no limit.
 	//
 	// At the limit the session also resets abandoned streams, the largest first, until a
 	// quarter of the buffer is free. A stream is abandoned if nobody has read it for 0.6 s
@@ -202,8 +204,8 @@ type Config struct {
 	// so a dead path is noticed within KeepAlive + KeepAliveTimeout. A peer that is alive,
 	// but takes nothing from the carrier or answers nothing, ends the session after twice
 	// that time. An answer may queue behind data that arrives slowly: as long as 1 KiB/s
-	// arrives, the session waits for 256 KiB. 0 means 15 s; more than KeepAlive means
-	// KeepAlive.
+	// arrives, the session waits for 256 KiB. 0 means 15 s; more than KeepAlive, or negative,
+	// means KeepAlive.
 	KeepAliveTimeout time.Duration
 
 	// Linger bounds how long a session's Close waits for the peer to take what was
@@ -228,12 +230,18 @@ type Config struct {
 // WithDefaults returns c with every zero field replaced by its default.
 func (c Config) WithDefaults() Config {
 	c.MaxStreams = cmp.Or(c.MaxStreams, 16384)
-	c.AcceptBacklog = cmp.Or(c.AcceptBacklog, 256)
+	if c.AcceptBacklog = cmp.Or(c.AcceptBacklog, 256); c.AcceptBacklog < 0 {
+		c.AcceptBacklog = max(c.MaxStreams, 16384)
+	}
 	c.Window = min(max(c.Window, 256<<10), 1<<29)
 	c.MaxWindow = min(max(cmp.Or(c.MaxWindow, 16<<20), c.Window), 1<<29)
-	c.ReceiveBuffer = cmp.Or(c.ReceiveBuffer, 64<<20)
+	if c.ReceiveBuffer = cmp.Or(c.ReceiveBuffer, 64<<20); c.ReceiveBuffer < 0 {
+		c.ReceiveBuffer = int(min(int64(1)<<40, math.MaxInt)) // its quarters are added up
+	}
 	c.KeepAlive = cmp.Or(c.KeepAlive, 15*time.Second)
-	c.KeepAliveTimeout = min(cmp.Or(c.KeepAliveTimeout, 15*time.Second), c.KeepAlive)
+	if c.KeepAliveTimeout = cmp.Or(c.KeepAliveTimeout, 15*time.Second); c.KeepAliveTimeout < 0 || c.KeepAliveTimeout > c.KeepAlive {
+		c.KeepAliveTimeout = c.KeepAlive
+	}
 	c.Linger = cmp.Or(c.Linger, 3*time.Second)
 	return c
 }

@@ -34,6 +34,8 @@ import (
 //     offered nothing
 //
 // They count until there is a session of use.
+//
+// A client always waits: in each field, 0 and negative values mean the default.
 type Backoff struct {
 	// Min is the longest wait before the first attempt. 0 means 500 ms.
 	Min time.Duration
@@ -64,8 +66,8 @@ const (
 
 func (b Backoff) withDefaults() Backoff {
 	b.Min = cmp.Or(max(b.Min, 0), defaultBackoffMin)
-	b.Max = max(cmp.Or(b.Max, defaultBackoffMax), b.Min)
-	b.MaxRefused = max(cmp.Or(b.MaxRefused, defaultBackoffMaxRefused), b.Max)
+	b.Max = max(cmp.Or(max(b.Max, 0), defaultBackoffMax), b.Min)
+	b.MaxRefused = max(cmp.Or(max(b.MaxRefused, 0), defaultBackoffMaxRefused), b.Max)
 	b.Stable = cmp.Or(max(b.Stable, 0), defaultBackoffStable)
 	return b
 }

@@ -118,8 +118,8 @@ func WithLimits(limits mux.Config) Option {
 // waits for one. So it notices a dead path within interval and timeout; whatever waits for
 // that path then fails with an error that matches mux.ErrSessionEnded and mux.ErrSilent. Both
 // ends ask, each with its own settings. 0 means 15 s for each: proxies and NATs tend to forget
-// connections that are idle for a minute. A negative interval means never; a timeout is at
-// most the interval. WithKeepAlive overrides [WithLimits].
+// connections that are idle for a minute. A negative interval means never. A timeout that is
+// negative, or longer than the interval, is as long as the interval. WithKeepAlive overrides [WithLimits].
 func WithKeepAlive(interval, timeout time.Duration) Option {
 	return option(func(c *config) { c.keepAlive = &keepAlive{interval, timeout} })
 }
@@ -161,8 +161,8 @@ func WithReconnect(b Backoff) ClientOption {
 // Accept returns the connections of all of them, and [Listener.DialContext] uses one that
 // works. The client replaces a session that is lost, or whose server asks it to move, while
 // the others go on. The listener ends when it has ended for each session. 0 means 1, and 8 is
-// the most. WithSessions needs [WithReconnect]: without that, or with another n, DialAndListen
-// fails.
+// the most. WithSessions needs [WithReconnect]: without that, or if n is negative or more than 8,
+// DialAndListen fails.
 //
 // DialAndListen returns with the first session. The client makes the others one at a time, and
 // only beside servers that have named themselves ([WithServerID]): with servers that do not,

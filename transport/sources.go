@@ -6,19 +6,24 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/backdial/backdial/internal/setting"
 )
 
 // AddressLimits limit what comes from one source address, so that a client or a site that
 // misbehaves leaves room for others.
 type AddressLimits struct {
-	// Sessions is how many clients may be connected at a time. 0 means no limit.
+	// Sessions is how many clients may be connected at a time. 0 and negative values mean
+	// no limit.
 	Sessions int
 
-	// Handshakes is how many handshakes may be under way at a time. 0 means no limit.
+	// Handshakes is how many handshakes may be under way at a time. 0 and negative values
+	// mean no limit.
 	Handshakes int
 
 	// IPv6Prefix is how many leading bits of an IPv6 address count as the address, because a
-	// single host has many addresses. 0 means 64.
+	// single host has many addresses. 0 means 64; negative, or more than 128, means
+	// the whole address.
 	IPv6Prefix int
 
 	// TrustedProxies are the addresses of proxies to trust. If a request comes from one, its
@@ -31,15 +36,10 @@ type AddressLimits struct {
 // status 429 and a Retry-After header. Without this option there is no such limit,
 // because many clients may share an address: those behind one NAT, and all of them if
 // the server is behind a proxy that is not among TrustedProxies. Requests whose
-// RemoteAddr has no IP address, as in memory, are not limited. WithAddressLimits panics
-// if a limit is negative, or IPv6Prefix more than 128.
+// RemoteAddr has no IP address, as in memory, are not limited.
 func WithAddressLimits(limits AddressLimits) ServerOption {
-	if limits.Sessions < 0 || limits.Handshakes < 0 || limits.IPv6Prefix < 0 || limits.IPv6Prefix > 128 {
-		panic(fmt.Sprintf("transport: WithAddressLimits(%+v): a limit is negative, or IPv6Prefix more than 128", limits))
-	}
-	if limits.IPv6Prefix == 0 {
-		limits.IPv6Prefix = 64
-	}
+	const addressBits = 128
+	limits.IPv6Prefix = min(setting.Limit(limits.IPv6Prefix, 64), addressBits)
 	limits.TrustedProxies = slices.Clone(limits.TrustedProxies)
 	return serverOption(func(c *config) { c.address = limits })
 }
@@ -50,7 +50,7 @@ type source = netip.Prefix
 
 // sourceOf returns the source of a request.
 func (l *AddressLimits) sourceOf(r *http.Request) source {
-	if l.Sessions == 0 && l.Handshakes == 0 {
+	if l.Sessions <= 0 && l.Handshakes <= 0 {
 		return source{}
 	}
 	addr, ok := parseAddr(r.RemoteAddr)

@@ -92,16 +92,3 @@ func TestHandshakesOfAddress(t *testing.T) {
 		}
 	}
 }
-
-func TestAddressLimitsPanic(t *testing.T) {
-	for _, limits := range []transport.AddressLimits{{Sessions: -1}, {Handshakes: -1}, {IPv6Prefix: -1}, {IPv6Prefix: 129}} {
-		func() {
-			defer func() {
-				if recover() == nil {
-					t.Errorf("%+v are accepted", limits)
-				}
-			}()
-			transport.WithAddressLimits(limits)
-		}()
-	}
-}

@@ -235,6 +235,19 @@ func TestUnreadStreams(t *testing.T) {
 	}
 }
 
+// TestNoLimitOfStreams opens more streams than a server allows by default.
+func TestNoLimitOfStreams(t *testing.T) {
+	leak.Check(t)
+	client, _ := connect(t, webtransport.New(webtransport.WithMaxStreams(-1, -1)))
+	for i := range 100 {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if _, err := client.OpenStream(ctx); err != nil {
+			t.Fatalf("stream %d: %v", i, err)
+		}
+	}
+}
+
 // TestLimitOfStreams opens more streams than the client allows.
 func TestLimitOfStreams(t *testing.T) {
 	leak.Check(t)

@@ -19,6 +19,9 @@ const (
 	defaultKeepAlive        = 10 * time.Second
 	defaultIdleTimeout      = 45 * time.Second
 
+	defaultClientStreams = 1 << 16
+	defaultServerStreams = 64
+
 	// maxSilence is how long a handshake waits for the first answer of a server.
 	maxSilence = 5 * time.Second
 
@@ -86,7 +89,8 @@ func WithIdleTimeout(d time.Duration) Option {
 // Three quarters of the connection's window are for unread data: beyond that, all streams
 // wait. The native multiplexer stays below, if its peer uses it too. The defaults are 512
 // KiB, 2 MiB, which is 20 MB/s at a round trip of 100 ms, and 96 MiB, three quarters of
-// which are more than the receive buffer of a session. 0 means the default.
+// which are more than the receive buffer of a session. QUIC needs windows: 0 and
+// negative values mean the default.
 func WithWindows(stream, maxStream, connection int) Option {
 	return func(c *Carrier) {
 		if stream > 0 {
@@ -104,15 +108,11 @@ func WithWindows(stream, maxStream, connection int) Option {
 // WithMaxStreams sets how many streams a peer may have open at a time. A client's first
 // two are its request and the connection's own bytes. The defaults, also for 0, are
 // 65,536 for servers that Dial connects to, because servers open the streams here, and 64
-// for a server's clients.
+// for a server's clients. Negative means no limit.
 func WithMaxStreams(ofServer, ofClient int) Option {
 	return func(c *Carrier) {
-		if ofServer > 0 {
-			c.clientStreams = ofServer
-		}
-		if ofClient > 0 {
-			c.serverStreams = ofClient
-		}
+		c.clientStreams = setting.Limit(ofServer, defaultClientStreams)
+		c.serverStreams = setting.Limit(ofClient, defaultServerStreams)
 	}
 }
 

@@ -92,8 +92,8 @@ func New(opts ...Option) *Carrier {
 		streamWindow:    512 << 10,
 		maxStreamWindow: 2 << 20,
 		connWindow:      96 << 20,
-		clientStreams:   1 << 16,
-		serverStreams:   64,
+		clientStreams:   defaultClientStreams,
+		serverStreams:   defaultServerStreams,
 	}
 	for _, opt := range opts {
 		opt(c)
