@@ -67,10 +67,10 @@ func TestHostileQuestion(t *testing.T) {
 	const refused = "\x05" // the kind of answer
 	for name, question := range map[string]struct{ says, want string }{
 		"another client":      {ask("y"), moved},
-		"an ID that is none":  {ask("../x y"), moved},
+		"an ID that is none":  {ask("../x y"), refused},
 		"no ID":               {ask(""), refused},
-		"an ID too long":      {ask(strings.Repeat("x", 1025)), refused},
-		"the longest ID":      {ask(strings.Repeat("x", 1024)), moved},
+		"an ID too long":      {ask(strings.Repeat("x", 129)), refused},
+		"the longest ID":      {ask(strings.Repeat("x", 128)), moved},
 		"another kind":        {"\x00\x04\x09\x00\x01x", refused},
 		"an empty frame":      {"\x00\x00", refused},
 		"a frame too long":    {"\xff\xff" + strings.Repeat("x", 65535), refused},

@@ -94,7 +94,7 @@
 //
 // # Limits
 //
-// An ID is what [fleet.CheckID] accepts; registries take any 1 to 1,024 bytes. A Dial asks the
+// An ID is what [fleet.CheckID] accepts. A Dial asks the
 // replica that had the client last, and then at most three that claim it. A process remembers
 // where 65,536 clients were. It has sessions with at most 4,096 replicas; each costs some 36
 // KiB when it is idle. A connection through a replica costs two goroutines there.

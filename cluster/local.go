@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/backdial/backdial/fleet"
 	"github.com/backdial/backdial/internal/ctxerr"
 )
 
@@ -35,7 +36,7 @@ func (l *Local) Join(self Node, holder Holder) (Member, error) {
 
 // Locate implements [Registry].
 func (l *Local) Locate(ctx context.Context, id string, except ...string) (Claim, error) {
-	if err := CheckID(id); err != nil {
+	if err := fleet.CheckID(id); err != nil {
 		return Claim{}, err
 	}
 	if ctx.Err() != nil {
@@ -67,7 +68,7 @@ func (l *Local) members(id string) []*localMember {
 
 // Watch implements [Registry].
 func (l *Local) Watch(ctx context.Context, id string) (<-chan Claim, error) {
-	if err := CheckID(id); err != nil {
+	if err := fleet.CheckID(id); err != nil {
 		return nil, err
 	}
 	claims := make(chan Claim, 1)

@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"fmt"
 	"time"
 )
 
@@ -14,8 +13,8 @@ import (
 // it.
 //
 // A registry must not need anything about a client to be renewed: what a replica has announced
-// lives and dies with its Join, and heartbeats are per replica. An ID is 1 to [MaxID] bytes of
-// any value. Methods may be called concurrently.
+// lives and dies with its Join, and heartbeats are per replica. An ID is what [fleet.CheckID]
+// accepts. Methods may be called concurrently.
 type Registry interface {
 	// Join makes self a holder of clients, which holder knows. It does not wait for the engine
 	// of the registry, and returns no error if that is away.
@@ -28,14 +27,14 @@ type Registry interface {
 	// trip; [ErrMoved] if only nodes in except do; and [ErrUnavailable] if the registry cannot
 	// tell: at once if it knows that the engine is away, and otherwise when ctx ends, or
 	// earlier, if there is no answer for some seconds. If ctx has ended, it matches ctx's
-	// error too, and its cause ([context.Cause]). For an invalid id ([CheckID]) the error
+	// error too, and its cause ([context.Cause]). For an invalid id ([fleet.CheckID]) the error
 	// matches none of these.
 	Locate(ctx context.Context, id string, except ...string) (Claim, error)
 
 	// Watch returns a channel of the claims of nodes that get a session of a client from now
 	// on, until ctx ends. It may lose some when the engine is away or the receiver is slow,
 	// but in the latter case not the latest. It may send an older one. It may be closed when
-	// there will be no more, and need not be. An invalid id ([CheckID]) is an error.
+	// there will be no more, and need not be. An invalid id ([fleet.CheckID]) is an error.
 	Watch(ctx context.Context, id string) (<-chan Claim, error)
 }
 
@@ -63,9 +62,6 @@ type Holder interface {
 	// announced too. It may be called several times for the same session.
 	Rival(Claim)
 }
-
-// MaxID is how many bytes an ID may have in a [Registry].
-const MaxID = 1024
 
 // A Node is one run of a replica. Its strings are UTF-8.
 type Node struct {
@@ -104,12 +100,4 @@ func (c Claim) Before(other Claim) bool {
 		return other.Doubtful
 	}
 	return c.Since.After(other.Since)
-}
-
-// CheckID returns an error unless id can be one in a [Registry].
-func CheckID(id string) error {
-	if id == "" || len(id) > MaxID {
-		return fmt.Errorf("an ID of %d bytes, want 1 to %d", len(id), MaxID)
-	}
-	return nil
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/backdial/backdial/fleet"
 )
 
 // A stream between replicas begins with a question in one direction, and with an answer, or
@@ -61,7 +63,7 @@ func readQuestion(r io.Reader) (id string, err error) {
 		return "", fmt.Errorf("question %.16x: %w", frame, errFrame)
 	}
 	id = string(frame[3 : 3+size])
-	return id, CheckID(id)
+	return id, fleet.CheckID(id)
 }
 
 func appendAnswer(b []byte, kind answerKind, text string) []byte {

@@ -7,11 +7,13 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"github.com/backdial/backdial/fleet"
 )
 
 // TestQuestion reads what was written, and no byte more.
 func TestQuestion(t *testing.T) {
-	for _, id := range []string{"x", strings.Repeat("x", MaxID), "\x00\xff\n", "ü"} {
+	for _, id := range []string{"x", strings.Repeat("x", 128), "a.b"} {
 		r := bytes.NewReader(append(appendQuestion(nil, id), "rest"...))
 		got, err := readQuestion(iotest.OneByteReader(r))
 		if rest, _ := io.ReadAll(r); err != nil || got != id || string(rest) != "rest" {
@@ -26,7 +28,7 @@ func TestQuestion(t *testing.T) {
 
 // TestBadQuestion reads what nobody asks.
 func TestBadQuestion(t *testing.T) {
-	long := appendQuestion(nil, strings.Repeat("x", MaxID+1))
+	long := appendQuestion(nil, strings.Repeat("x", 129))
 	for name, bad := range map[string]struct {
 		frame string
 		want  error // or any
@@ -42,6 +44,7 @@ func TestBadQuestion(t *testing.T) {
 		"another kind":            {"\x00\x04\x02\x00\x01x", errFrame},
 		"no ID":                   {"\x00\x03\x01\x00\x00", nil},
 		"an ID that is too long":  {string(long), nil},
+		"an ID that is none":      {"\x00\x04\x01\x00\x01\n", fleet.ErrInvalidID},
 		"a frame that is too big": {"\x10\x01" + strings.Repeat("x", 4097), errFrame},
 		"the biggest":             {"\xff\xff" + strings.Repeat("x", 65535), errFrame},
 	} {
@@ -83,7 +86,7 @@ func FuzzQuestion(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if CheckID(id) != nil {
+		if fleet.CheckID(id) != nil {
 			t.Fatalf("an ID of %d bytes", len(id))
 		}
 		frame := b[:len(b)-r.Len()]

@@ -32,7 +32,7 @@ func saysUnavailable(t *testing.T, target Target) {
 	held := a.attach(fresh("held"))
 	awaitClaim(t, outside, held)
 	outage(t, target)
-	for _, id := range []string{held.ID, fresh("nobody's")} {
+	for _, id := range []string{held.ID, fresh("nobodys")} {
 		if _, err := within(t, outside, t.Context(), id); !errors.Is(err, cluster.ErrUnavailable) || errors.Is(err, cluster.ErrNotConnected) {
 			t.Errorf("Locate returned %v while the engine is away, want ErrUnavailable", err)
 		}
@@ -63,7 +63,7 @@ func outlivesOutage(t *testing.T, target Target) {
 		restore()
 		awaitClaim(t, outside, first)
 		awaitClaim(t, outside, second)
-		awaitNobody(t, outside, fresh("nobody's"))
+		awaitNobody(t, outside, fresh("nobodys"))
 	}
 }
 

@@ -13,7 +13,7 @@ const (
 	// KnowsNobody: if nobody holds a client, Locate says so at once, with ErrNotConnected.
 	KnowsNobody Promise = "KnowsNobody"
 
-	// TakesAnyID: an ID is 1 to MaxID bytes of any value, and no two are the same.
+	// TakesAnyID: IDs are what fleet.CheckID accepts, and no two are the same.
 	TakesAnyID Promise = "TakesAnyID"
 
 	// RefusesIDs: Locate and Watch refuse other IDs.

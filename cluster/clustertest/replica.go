@@ -123,7 +123,7 @@ func (r *replica) detach(id string) {
 }
 
 // fresh returns an ID that no other test has.
-func fresh(name string) string { return name + " " + rand.Text() }
+func fresh(name string) string { return name + "-" + rand.Text() }
 
 // differ returns how a claim differs from what is wanted.
 func differ(got, want cluster.Claim) error {

@@ -10,7 +10,7 @@ import (
 
 func tellsRival(t *testing.T, target Target) {
 	a, b := join(t, target, "a"), join(t, target, "b")
-	id := fresh("rivals'")
+	id := fresh("rivals")
 	awaitClaim(t, b, a.attach(id))
 	second := b.attach(id)
 	awaitTold(t, "the holder that was there before", a.rivals, second)
@@ -48,7 +48,7 @@ func tellsNotOneself(t *testing.T, target Target) {
 
 func tellsRivalAgain(t *testing.T, target Target) {
 	a, b, outside := join(t, target, "a"), join(t, target, "b"), target.Open(t)
-	id := fresh("coming again")
+	id := fresh("coming-again")
 	awaitClaim(t, b, a.attach(id))
 	awaitTold(t, "the holder that was there before", a.rivals, b.attach(id))
 	watched, err := outside.Watch(t.Context(), id)

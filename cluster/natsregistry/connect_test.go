@@ -57,16 +57,16 @@ func TestExternal(t *testing.T) {
 	byPassword := connected(t, urls[0], trusting, nats.UserInfo("replica", "secret"))
 	byKey := connected(t, urls[1], trusting, nats.Nkey(public, key.Sign))
 	a, b := join(t, byPassword), join(t, byKey)
-	a.attach("of a ", 100)
-	b.attach("of b ", 100)
-	found(t, byKey, "of a 99", a)
-	found(t, byPassword, "of b 99", b)
+	a.attach("of-a-", 100)
+	b.attach("of-b-", 100)
+	found(t, byKey, "of-a-99", a)
+	found(t, byPassword, "of-b-99", b)
 
 	survivor := connected(t, strings.Join([]string{urls[2], urls[0]}, ","), trusting, nats.UserInfo("replica", "secret"), nats.DontRandomize())
-	found(t, survivor, "of b 0", b)
+	found(t, survivor, "of-b-0", b)
 	stop(servers[2])
 	backdialtest.Until(t, "another server of the engine", func() bool {
-		c, err := survivor.Locate(t.Context(), "of b 0")
+		c, err := survivor.Locate(t.Context(), "of-b-0")
 		return err == nil && c.Node.Run == b.node.Run
 	})
 
@@ -75,7 +75,7 @@ func TestExternal(t *testing.T) {
 		"no trust":       {nats.UserInfo("replica", "secret")},
 	} {
 		r := connect(t, urls[0], options...)
-		if _, err := r.Locate(t.Context(), "of a 0"); !errors.Is(err, cluster.ErrUnavailable) {
+		if _, err := r.Locate(t.Context(), "of-a-0"); !errors.Is(err, cluster.ErrUnavailable) {
 			t.Errorf("%s: Locate returned %v, want ErrUnavailable", name, err)
 		}
 	}
@@ -246,7 +246,7 @@ func TestLongest(t *testing.T) {
 	a, b := newHolder(strings.Repeat("a", 128)), newHolder(strings.Repeat("b", 128))
 	a.join(t, first)
 	b.join(t, second)
-	id := strings.Repeat("x", cluster.MaxID-1)
+	id := strings.Repeat("x", 127)
 	watched, err := second.Watch(t.Context(), id+"0")
 	if err != nil {
 		t.Fatal(err)
@@ -265,9 +265,9 @@ func TestLongest(t *testing.T) {
 // that does not look like an outage, which passes.
 func TestShortLines(t *testing.T) {
 	backdialtest.CheckLeaks(t)
-	s := serve(t, server.Options{MaxControlLine: 256})
+	s := serve(t, server.Options{MaxControlLine: 160})
 	r := connected(t, "nats://"+s.Addr().String())
-	join(t, r).attach(strings.Repeat("x", 200), 1)
+	join(t, r).attach(strings.Repeat("x", 127), 1)
 	backdialtest.Until(t, "the end of the connection", func() bool { return !r.Connected() })
 	_, err := r.Locate(t.Context(), "another")
 	if !errors.Is(err, cluster.ErrUnavailable) || !strings.Contains(err.Error(), "closed for good") || !strings.Contains(err.Error(), "control line") {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/cluster"
+	"github.com/backdial/backdial/fleet"
 )
 
 const (
@@ -36,7 +37,7 @@ const (
 // except in the first second after an outage: other replicas are on their way back then, so
 // Locate repeats the request until one answers, or that second is over.
 func (r *Registry) Locate(ctx context.Context, id string, except ...string) (cluster.Claim, error) {
-	if err := cluster.CheckID(id); err != nil {
+	if err := fleet.CheckID(id); err != nil {
 		return cluster.Claim{}, fmt.Errorf("locate: %w", err)
 	}
 	c, err := r.locate(ctx, id, &tally{except: except, trusted: r.link.isTrusted})

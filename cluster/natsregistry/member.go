@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/backdial/backdial/cluster"
+	"github.com/backdial/backdial/fleet"
 )
 
 const (
@@ -84,7 +85,7 @@ func (r *Registry) join(self cluster.Node, holder cluster.Holder) (*member, erro
 
 // Attach implements [cluster.Member].
 func (m *member) Attach(c cluster.Claim) {
-	if cluster.CheckID(c.ID) != nil {
+	if fleet.CheckID(c.ID) != nil {
 		return
 	}
 	m.mu.Lock()

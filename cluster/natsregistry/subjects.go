@@ -6,7 +6,7 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/backdial/backdial/cluster"
+	"github.com/backdial/backdial/fleet"
 )
 
 // Messages to the inbox of a registry, by what follows its name: locate.<number>, and with the Run of
@@ -65,5 +65,5 @@ func text(token string) (string, bool) {
 // clientOf returns the ID of the client in a token.
 func clientOf(token string) (id string, ok bool) {
 	id, ok = text(token)
-	return id, ok && cluster.CheckID(id) == nil
+	return id, ok && fleet.CheckID(id) == nil
 }

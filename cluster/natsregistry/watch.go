@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/backdial/backdial/cluster"
+	"github.com/backdial/backdial/fleet"
 )
 
 const (
@@ -25,7 +26,7 @@ const (
 // heard of the watcher yet: when it begins, when the engine has come back, and twice shortly
 // after either. So it may report a session that began earlier.
 func (r *Registry) Watch(ctx context.Context, id string) (<-chan cluster.Claim, error) {
-	if err := cluster.CheckID(id); err != nil {
+	if err := fleet.CheckID(id); err != nil {
 		return nil, fmt.Errorf("natsregistry: watch: %w", err)
 	}
 	w := &watch{r: r, id: id, claims: make(chan cluster.Claim, 1), found: make(chan cluster.Claim)}
