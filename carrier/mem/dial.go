@@ -60,12 +60,12 @@ func (c *Carrier) dial(ctx context.Context, r *carrier.Request) (carrier.Conn, e
 
 var errEndpointClosed = errors.New("endpoint closed before its handler had answered")
 
-// clientAddr returns a new address for a client.
-func (c *Carrier) clientAddr() Addr {
+// clientAddr returns an address that no other client has.
+func (c *Carrier) clientAddr() addr {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.clients++
-	return Addr(fmt.Sprintf("client:%d", c.clients))
+	return addr(fmt.Sprintf("client:%d", c.clients))
 }
 
 // exchangeKey is the context key of a request's *exchange.

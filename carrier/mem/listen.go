@@ -81,7 +81,7 @@ func (e *endpoint) submit(ctx context.Context, x *exchange) error {
 	}
 }
 
-func (e *endpoint) Addr() net.Addr { return Addr(e.name) }
+func (e *endpoint) Addr() net.Addr { return addr(e.name) }
 
 func (e *endpoint) Close() error {
 	e.once.Do(func() {

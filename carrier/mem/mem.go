@@ -37,11 +37,11 @@ func New() *Carrier {
 // Name is "mem".
 func (*Carrier) Name() string { return "mem" }
 
-// Addr is an address: the name of an endpoint, or that of a client.
-type Addr string
+// An addr is an address: the name of an endpoint, or that of a client.
+type addr string
 
 // Network is "mem".
-func (Addr) Network() string { return "mem" }
+func (addr) Network() string { return "mem" }
 
 // String returns the address.
-func (a Addr) String() string { return string(a) }
+func (a addr) String() string { return string(a) }
