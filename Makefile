@@ -1,12 +1,15 @@
 # What CI runs; see CONTRIBUTING.md.
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+APIDIFF = golang.org/x/exp/cmd/apidiff@v0.0.0-20261113113407-e3970619a1a4
+GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
+CYCLONEDX = github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 PLATFORMS = linux/amd64 linux/arm64 linux/arm darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 MODULES = $(sort $(patsubst %/,%,$(dir $(shell git ls-files go.mod '*/go.mod'))))
 
 FUZZTIME ?= 30s
 
-.PHONY: all lint test long contracts small modules quickstart soak bench platforms fuzz
-all: lint test long contracts small modules quickstart soak bench platforms
+.PHONY: all lint api vuln sbom test long contracts small modules quickstart soak bench platforms fuzz
+all: lint api vuln test long contracts small modules quickstart soak bench platforms
 
 # A workspace of all modules, for one call of each tool.
 lint:
@@ -15,6 +18,21 @@ lint:
 	@work=$$(mktemp -d) && trap 'rm -r "$$work"' EXIT && \
 	(cd "$$work" && go work init $(MODULES:%="$(CURDIR)/%")) && export GOWORK="$$work/go.work" && set -x && \
 	go vet $(MODULES:%=./%/...) && go run $(STATICCHECK) $(MODULES:%=./%/...)
+
+# What has changed in the API since the last release.
+api:
+	APIDIFF=$(APIDIFF) .ci/api
+
+# Known vulnerabilities in what the published modules call.
+vuln:
+	GOVULNCHECK=$(GOVULNCHECK) .ci/vuln
+
+# What each published module requires, in bin/sbom.
+sbom:
+	mkdir -p bin/sbom
+	for m in $$(go run ./internal/cmd/release -list); do \
+		go run $(CYCLONEDX) mod -json -type library -output bin/sbom/$$(basename "$$(cd $$m && go list -m)").json $$m || exit 1; \
+	done
 
 test:
 	go test -race -shuffle=on -timeout 20m ./...

@@ -17,6 +17,7 @@ package main
 import (
 	"context"
 	"flag"
+	"fmt"
 	"log"
 	"os"
 	"os/signal"
@@ -26,7 +27,14 @@ import (
 func main() {
 	log.SetFlags(0)
 	log.SetPrefix("release: ")
+	list := flag.Bool("list", false, "print the folders of the published modules, and do nothing else")
 	flag.Parse()
+	if *list {
+		for _, dir := range published {
+			fmt.Println(dir)
+		}
+		return
+	}
 	if flag.NArg() != 1 {
 		log.Fatal("say which version, such as v0.2.0")
 	}
