@@ -25,6 +25,55 @@ func TestSecurity(t *testing.T) {
 	}
 }
 
+// attackers are those against whom SECURITY.md says what is promised.
+var attackers = []string{
+	"A hostile client", "A hostile server", "A hostile replica", "A malicious user of the proxy", "Somebody on the way", "Somebody who reads logs",
+}
+
+// TestSecurityOfEach expects of what SECURITY.md says of each attacker that every promise names a
+// test, and that it also says what is not promised.
+func TestSecurityOfEach(t *testing.T) {
+	b, err := os.ReadFile("../../../SECURITY.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, attacker := range attackers {
+		_, section, _ := strings.Cut(string(b), "\n## "+attacker+"\n")
+		section, _, _ = strings.Cut(section, "\n## ")
+		for _, wrong := range promises(section) {
+			t.Errorf("%s: %s", attacker, wrong)
+		}
+	}
+}
+
+// promises returns what is wrong with the section of an attacker.
+func promises(section string) (wrong []string) {
+	holds, not, found := strings.Cut(section, "\nDoes not hold:\n")
+	if !found || !strings.Contains(not, "\n- ") {
+		wrong = append(wrong, "it does not say what does not hold")
+	}
+	_, holds, _ = strings.Cut(holds, "\nHolds:\n")
+	items := strings.Split(holds, "\n- ")[1:]
+	if len(items) == 0 {
+		wrong = append(wrong, "it does not say what holds")
+	}
+	for _, item := range items {
+		if !strings.Contains(item, ".Test") {
+			wrong = append(wrong, "no test is named for: "+item)
+		}
+	}
+	return wrong
+}
+
+func TestPromises(t *testing.T) {
+	const holds, not = "\nHolds:\n\n- It works. (`mux.TestIt`)\n", "\nDoes not hold:\n\n- It flies.\n"
+	for section, want := range map[string]int{holds + not: 0, holds: 1, not: 1, holds + "- It swims.\n" + not: 1, "": 2} {
+		if wrong := promises(section); len(wrong) != want {
+			t.Errorf("%q: %q, want %d", section, wrong, want)
+		}
+	}
+}
+
 // hasTest reports whether the package in dir has a test of this name.
 func hasTest(t *testing.T, dir, name string) bool {
 	t.Helper()
