@@ -28,9 +28,17 @@ import (
 // A ClientHandlerFunc is a [transport.EndpointHandler]. It gets the header of a client's
 // request, and an HTTP client that reaches the connected client. The HTTP client may be used
 // as long as that stays connected, even after the function has returned.
+//
+// Its Transport is an [*http.Transport], as in wslis, and the function may set its
+// fields, such as TLSClientConfig, before the first request:
+//
+//	client.Transport.(*http.Transport).TLSClientConfig = config
+//
+// Otherwise it does what the [Transport] of [NewTransport] does, with one exception: a request
+// for an upgrade over https gets the errors of net/http.
 type ClientHandlerFunc func(header http.Header, client *http.Client)
 
 // HandleEndpoint calls f.
 func (f ClientHandlerFunc) HandleEndpoint(d *transport.Dialer) {
-	f(d.Header, &http.Client{Transport: NewTransport(d)})
+	f(d.Header, &http.Client{Transport: newFront(d)})
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/carrier/mem"
+	"github.com/backdial/backdial/internal/test/await"
 	"github.com/backdial/backdial/internal/test/leak"
 	"github.com/backdial/backdial/rhttp"
 	"github.com/backdial/backdial/transport"
@@ -103,87 +104,170 @@ func TestClientHandlerFunc(t *testing.T) {
 	}
 }
 
+// Kinds of clients, which differ in how their http.Transport is changed.
+var kinds = map[string]func(d *transport.Dialer, configure func(*http.Transport)) *http.Client{
+	"NewTransport": func(d *transport.Dialer, configure func(*http.Transport)) *http.Client {
+		return &http.Client{Transport: rhttp.NewTransport(d, configure)}
+	},
+	"ClientHandlerFunc": func(d *transport.Dialer, configure func(*http.Transport)) (client *http.Client) {
+		rhttp.ClientHandlerFunc(func(_ http.Header, c *http.Client) { client = c }).HandleEndpoint(d)
+		configure(client.Transport.(*http.Transport)) // as programs do that were written for wslis
+		return client
+	},
+}
+
 // TestTLS has TLS inside of the connection, and HTTP/2.
 func TestTLS(t *testing.T) {
+	for name, newClient := range kinds {
+		t.Run(name, func(t *testing.T) {
+			leak.Check(t)
+			d := newDevice(t)
+			certificate, roots := certified(t)
+			var conns atomic.Int32
+			srv := hello(&conns)
+			srv.TLSConfig = &tls.Config{Certificates: certificate, NextProtos: []string{"h2", "http/1.1"}}
+			go srv.ServeTLS(d.lis, "", "")
+			defer srv.Close()
+			client := newClient(d.Dialer, func(t *http.Transport) { t.TLSClientConfig = &tls.Config{RootCAs: roots} })
+			for range 2 {
+				if body, err := get(client, "https://example.com/page"); body != "HTTP/2.0 /page" || err != nil {
+					t.Errorf("the device answers %q, %v", body, err)
+				}
+			}
+			if n := conns.Load(); n != 1 {
+				t.Errorf("two requests used %d connections", n)
+			}
+			if _, err := get(client, "https://other.example/"); err == nil || !strings.Contains(err.Error(), "certificate") {
+				t.Errorf("a certificate for another name: %v", err)
+			}
+			client.CloseIdleConnections()
+			await.Until(t, "the end of idle connections", func() bool { return d.Info().Streams == 0 })
+		})
+	}
+}
+
+// TestTransportOfWslis has the errors of the client that a ClientHandlerFunc gets, and its
+// idle connections, be those of a Transport.
+func TestTransportOfWslis(t *testing.T) {
 	leak.Check(t)
 	d := newDevice(t)
-	certificate, roots := certified(t)
-	var conns atomic.Int32
-	srv := hello(&conns)
-	srv.TLSConfig = &tls.Config{Certificates: certificate, NextProtos: []string{"h2", "http/1.1"}}
-	go srv.ServeTLS(d.lis, "", "")
-	defer srv.Close()
-	rt := rhttp.NewTransport(d.Dialer, func(t *http.Transport) { t.TLSClientConfig = &tls.Config{RootCAs: roots} })
-	defer rt.CloseIdleConnections()
-	client := &http.Client{Transport: rt}
-	if body, err := get(client, "https://example.com/page"); body != "HTTP/2.0 /page" || err != nil {
-		t.Errorf("the device answers %q, %v", body, err)
+	client := kinds["ClientHandlerFunc"](d.Dialer, func(t *http.Transport) { t.MaxResponseHeaderBytes = 1000 })
+	client.CloseIdleConnections() // before there are any, which begins nothing
+	go http.Serve(d.lis, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") != "" {
+			w.WriteHeader(http.StatusTeapot)
+			return
+		}
+		w.Header().Set("Long", strings.Repeat("x", len(r.URL.RawQuery)))
+	}))
+	if _, err := get(client, "http://device/?short"); err != nil {
+		t.Error(err)
 	}
-	if _, err := get(client, "https://other.example/"); err == nil || !strings.Contains(err.Error(), "certificate") {
-		t.Errorf("a certificate for another name: %v", err)
+	if _, err := get(client, "http://device/?"+strings.Repeat("x", 5000)); err == nil {
+		t.Error("an answer's header may be longer than MaxResponseHeaderBytes, which was set")
+	}
+	if _, err := get(client, "http://device/?short"); err != nil {
+		t.Error(err)
+	}
+	client.CloseIdleConnections()
+	await.Until(t, "the end of idle connections", func() bool { return d.Info().Streams == 0 })
+}
+
+// TestUpgradeIsRefused over TLS, upon which a connection becomes idle that the session drops.
+func TestUpgradeIsRefused(t *testing.T) {
+	for name, newClient := range kinds {
+		t.Run(name, func(t *testing.T) {
+			leak.Check(t)
+			d := newDevice(t)
+			certificate, roots := certified(t)
+			srv := hello(new(atomic.Int32))
+			srv.TLSConfig = &tls.Config{Certificates: certificate}
+			go srv.ServeTLS(d.lis, "", "")
+			defer srv.Close()
+			client := newClient(d.Dialer, func(t *http.Transport) { t.TLSClientConfig = &tls.Config{RootCAs: roots} })
+			r, err := http.NewRequest(http.MethodGet, "https://example.com/page", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("Connection", "Upgrade")
+			r.Header.Set("Upgrade", "websocket")
+			answer, err := client.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if answer.Body.Close(); answer.Proto != "HTTP/1.1" {
+				t.Errorf("the device answers with %s", answer.Proto)
+			}
+			if err := d.Shutdown(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 
 // TestDraining has a session end while requests are sent: those that are under way are
 // finished, the next ones fail, and nothing holds up the end.
 func TestDraining(t *testing.T) {
-	for _, scheme := range []string{"http", "https"} {
-		t.Run(scheme, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				d := newDevice(t)
-				goOn := make(chan bool)
-				certificate, roots := certified(t)
-				srv := &http.Server{
-					Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-						if r.URL.Path == "/slow" {
-							w.(http.Flusher).Flush()
-							<-goOn
-						}
-						io.WriteString(w, r.Proto)
-					}),
-					TLSConfig: &tls.Config{Certificates: certificate},
-				}
-				if scheme == "https" {
-					go srv.ServeTLS(d.lis, "", "")
-				} else {
-					go srv.Serve(d.lis)
-				}
-				client := &http.Client{Transport: rhttp.NewTransport(d.Dialer, func(t *http.Transport) {
-					t.TLSClientConfig = &tls.Config{RootCAs: roots}
-				})}
-				url := scheme + "://example.com/"
-				proto, err := get(client, url)
-				if err != nil {
-					t.Fatal(err)
-				}
-				slow := make(chan string)
-				go func() {
-					body, err := get(client, url+"slow")
-					slow <- fmt.Sprint(body, " ", err)
-				}()
-				synctest.Wait()
-				ended := make(chan error)
-				go func() { ended <- d.Shutdown(t.Context()) }()
-				<-d.Draining()
-				_, err = client.Post(url, "text/plain", strings.NewReader("x"))
-				if !errors.Is(err, rhttp.ErrNoConnection) || !errors.Is(err, transport.ErrDraining) {
-					t.Errorf("a request while the session drains: %v, want rhttp.ErrNoConnection and transport.ErrDraining", err)
-				}
-				time.Sleep(time.Hour)
-				goOn <- true
-				if got, want := <-slow, proto+" <nil>"; got != want {
-					t.Errorf("the request that was under way: %q, want %q", got, want)
-				}
-				began := time.Now()
-				if err := <-ended; err != nil {
-					t.Error(err)
-				}
-				if took := time.Since(began); took > time.Second {
-					t.Errorf("the session was held up for %v", took)
-				}
-			})
-		})
+	for name, newClient := range kinds {
+		drains(t, name+" http", "http", newClient)
+		drains(t, name+" https", "https", newClient)
 	}
+}
+
+func drains(t *testing.T, name, scheme string, newClient func(*transport.Dialer, func(*http.Transport)) *http.Client) {
+	t.Run(name, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			d := newDevice(t)
+			goOn := make(chan bool)
+			certificate, roots := certified(t)
+			srv := &http.Server{
+				Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if r.URL.Path == "/slow" {
+						w.(http.Flusher).Flush()
+						<-goOn
+					}
+					io.WriteString(w, r.Proto)
+				}),
+				TLSConfig: &tls.Config{Certificates: certificate},
+			}
+			if scheme == "https" {
+				go srv.ServeTLS(d.lis, "", "")
+			} else {
+				go srv.Serve(d.lis)
+			}
+			client := newClient(d.Dialer, func(t *http.Transport) { t.TLSClientConfig = &tls.Config{RootCAs: roots} })
+			url := scheme + "://example.com/"
+			proto, err := get(client, url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			slow := make(chan string)
+			go func() {
+				body, err := get(client, url+"slow")
+				slow <- fmt.Sprint(body, " ", err)
+			}()
+			synctest.Wait()
+			ended := make(chan error)
+			go func() { ended <- d.Shutdown(t.Context()) }()
+			<-d.Draining()
+			_, err = client.Post(url, "text/plain", strings.NewReader("x"))
+			if !errors.Is(err, rhttp.ErrNoConnection) || !errors.Is(err, transport.ErrDraining) {
+				t.Errorf("a request while the session drains: %v, want rhttp.ErrNoConnection and transport.ErrDraining", err)
+			}
+			time.Sleep(time.Hour)
+			goOn <- true
+			if got, want := <-slow, proto+" <nil>"; got != want {
+				t.Errorf("the request that was under way: %q, want %q", got, want)
+			}
+			began := time.Now()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+			if took := time.Since(began); took > time.Second {
+				t.Errorf("the session was held up for %v", took)
+			}
+		})
+	})
 }
 
 // certified returns a certificate of example.com.
@@ -198,11 +282,17 @@ func certified(t *testing.T) ([]tls.Certificate, *x509.CertPool) {
 
 // TestGone has a client leave.
 func TestGone(t *testing.T) {
+	for name, newClient := range kinds {
+		t.Run(name, func(t *testing.T) { isGone(t, newClient) })
+	}
+}
+
+func isGone(t *testing.T, newClient func(*transport.Dialer, func(*http.Transport)) *http.Client) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDevice(t)
 		var conns atomic.Int32
 		go hello(&conns).Serve(d.lis)
-		client := &http.Client{Transport: rhttp.NewTransport(d.Dialer)}
+		client := newClient(d.Dialer, func(*http.Transport) {})
 		get(client, "http://device/")
 		d.lis.Close()
 		synctest.Wait()

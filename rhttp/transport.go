@@ -44,7 +44,7 @@ type Transport struct {
 func NewTransport(d *transport.Dialer, configure ...func(*http.Transport)) *Transport {
 	t := &Transport{dialer: d}
 	t.conns = reverse.NewTransport(t.dial, configure...)
-	context.AfterFunc(d.Dialable(), t.drain)
+	context.AfterFunc(d.Dialable(), func() { drain(d, t) })
 	return t
 }
 
@@ -86,17 +86,17 @@ func (t *Transport) CloseIdleConnections() { t.conns.CloseIdleConnections() }
 // meanwhile. With HTTP/2 nothing tells when one does.
 const drainInterval = 100 * time.Millisecond
 
-// drain closes connections that are not in use, until the session has ended. It runs in a
-// goroutine that ends with the session.
-func (t *Transport) drain() {
+// drain closes connections of t, to the client of d, that are not in use, until the session has
+// ended. It runs in a goroutine that ends with the session.
+func drain(d *transport.Dialer, t interface{ CloseIdleConnections() }) {
 	ticker := time.NewTicker(drainInterval)
 	defer ticker.Stop()
 	for {
-		t.conns.CloseIdleConnections()
+		t.CloseIdleConnections()
 		select {
 		case <-ticker.C:
-		case <-t.dialer.Done():
-			t.conns.CloseIdleConnections()
+		case <-d.Done():
+			t.CloseIdleConnections()
 			return
 		}
 	}

@@ -32,8 +32,13 @@ func NewTransport(dial func(ctx context.Context, network, addr string) (net.Conn
 	for _, c := range configure {
 		c(t)
 	}
-	t.Proxy, t.DialContext, t.DialTLSContext = nil, dial, nil
+	Own(t, dial)
 	return t
+}
+
+// Own makes t use connections of dial alone.
+func Own(t *http.Transport, dial func(ctx context.Context, network, addr string) (net.Conn, error)) {
+	t.Proxy, t.DialContext, t.DialTLSContext = nil, dial, nil
 }
 
 // Rewound returns r with an unread body, to send it again. It reports false if there is no
