@@ -23,7 +23,7 @@ type site struct {
 }
 
 // sites are of all documents that have a configuration.
-var sites = map[string]func(*testing.T) site{"doc.go": documented, "README": readme}
+var sites = map[string]func(*testing.T) site{"doc.go": documented, "cluster.md": page}
 
 var (
 	all        = &server.SubjectPermission{Allow: []string{">"}}
@@ -97,11 +97,11 @@ func documented(t *testing.T) site {
 	}
 }
 
-// readme runs a server with the configuration that the README has.
-func readme(t *testing.T) site {
+// page runs a server with the configuration that docs/cluster.md has.
+func page(t *testing.T) site {
 	t.Helper()
 	ca := backdialtest.NewCA(t)
-	url := readmeServer(t, ca)
+	url := pageServer(t, ca)
 	observer := append(certified(t, ca, observer.Username), asObserver...)
 	return site{url, certified(t, ca, "replica-1", x509.ExtKeyUsageServerAuth), certified(t, ca, "web"), observer}
 }
@@ -114,17 +114,17 @@ func certified(t *testing.T, ca *backdialtest.CA, name string, also ...x509.ExtK
 	return []nats.Option{nats.Secure(&tls.Config{RootCAs: ca.Pool(), Certificates: []tls.Certificate{certificate}})}
 }
 
-// readmeServer runs a server with the configuration that the README has.
-func readmeServer(t *testing.T, ca *backdialtest.CA) (url string) {
+// pageServer runs a server with the configuration that docs/cluster.md has.
+func pageServer(t *testing.T, ca *backdialtest.CA) (url string) {
 	t.Helper()
-	readme, err := os.ReadFile("../../README.md")
+	page, err := os.ReadFile("../../docs/cluster.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, config, found := strings.Cut(string(readme), "\n```\nport: 4222\n")
+	_, config, found := strings.Cut(string(page), "\n```\nport: 4222\n")
 	config, _, ended := strings.Cut(config, "\n```\n")
 	if !found || !ended {
-		t.Fatal("the README has no configuration of a NATS server")
+		t.Fatal("docs/cluster.md has no configuration of a NATS server")
 	}
 	dir := t.TempDir()
 	certFile, keyFile := backdialtest.CertFiles(t, ca.Issue(t, "nats-1", "127.0.0.1"))

@@ -111,8 +111,8 @@ func serve(addr string) error {
 func (s *server) handOver() error {
 	ctx, cancel := context.WithTimeout(context.Background(), finish)
 	defer cancel()
-	s.stopListening()              // who connects from now on, connects to the next server
-	err := s.devices.Shutdown(ctx) // devices move there, and what is running finishes here
+	s.stopListening()              // new clients connect to the next server
+	err := s.devices.Shutdown(ctx) // devices move there, and running requests finish here
 	return errors.Join(err, s.web.Shutdown(ctx))
 }
 

@@ -57,7 +57,7 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// TestCommand is what the README says.
+// TestCommand runs what the documentation says.
 func TestCommand(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), "go", "run", ".", "-h")
 	if out, _ := cmd.CombinedOutput(); !strings.Contains(string(out), "-addr") {

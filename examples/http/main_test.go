@@ -77,7 +77,7 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// TestCommand is what the README says.
+// TestCommand runs what the documentation says.
 func TestCommand(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), "go", "run", ".", "-h")
 	if out, _ := cmd.CombinedOutput(); !strings.Contains(string(out), "-connect URL") {

@@ -60,5 +60,5 @@ func TestDocumented(t *testing.T) {
 		items = append(items, [2]string{name, d.Because})
 	}
 	doctable.Check(t, "doc.go", "breaks these promises of package mux:", items)
-	doctable.Check(t, "../../README.md", "| `xtacismux` does not promise | since |", items)
+	doctable.Check(t, "../../docs/carriers.md", "| `xtacismux` does not promise | since |", items)
 }

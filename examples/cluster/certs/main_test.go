@@ -41,7 +41,7 @@ func TestRunErrors(t *testing.T) {
 	}
 }
 
-// TestCommand is what the README says.
+// TestCommand runs what the documentation says.
 func TestCommand(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), "go", "run", ".", "-h")
 	if out, _ := cmd.CombinedOutput(); !strings.Contains(string(out), "replica=host") {

@@ -182,7 +182,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// TestCommand is what the README says.
+// TestCommand runs what the documentation says.
 func TestCommand(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), "go", "run", ".", "-h")
 	if out, _ := cmd.CombinedOutput(); !strings.Contains(string(out), "-join") {
@@ -234,7 +234,7 @@ func (r *replica) stop() error {
 	return <-r.done
 }
 
-// certify makes certificates for two replicas and a service, as the README says.
+// certify makes certificates for two replicas and a service, as docs/cluster.md says.
 func certify(t *testing.T) (dir string) {
 	t.Helper()
 	dir = t.TempDir()

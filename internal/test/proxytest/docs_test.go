@@ -7,16 +7,14 @@ import (
 	"testing"
 )
 
-// TestReadme makes sure that what the README tells users is what is tested.
-func TestReadme(t *testing.T) {
-	readme, err := os.ReadFile("../../../README.md")
+// TestDocs makes sure that what docs/proxies.md tells users is what is tested.
+func TestDocs(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/proxies.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, section, _ := strings.Cut(string(readme), "\n## Behind a proxy\n")
-	section, _, _ = strings.Cut(section, "\n## ")
 	for language, config := range map[string]string{"nginx": "nginx.conf", "haproxy": "haproxy.cfg", "caddyfile": "Caddyfile"} {
-		_, block, found := strings.Cut(section, "\n```"+language+"\n")
+		_, block, found := strings.Cut(string(page), "\n```"+language+"\n")
 		block, _, ended := strings.Cut(block, "\n```\n")
 		if !found || !ended {
 			t.Errorf("there is no block of %s", language)

@@ -12,10 +12,10 @@ import (
 	"github.com/backdial/backdial/internal/test/leak"
 )
 
-// readme returns the program of the README that is a client, of a server at url.
-func readme(t *testing.T, url string) string {
+// documented returns the program of docs/javascript.md that is a client, of a server at url.
+func documented(t *testing.T, url string) string {
 	t.Helper()
-	text, err := os.ReadFile("../../../README.md")
+	text, err := os.ReadFile("../../../docs/javascript.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,17 +23,17 @@ func readme(t *testing.T, url string) string {
 	program, _, ended := strings.Cut("import Session"+program, "\n```\n")
 	const example = "wss://example.com/"
 	if !found || !ended || !strings.Contains(program, example) {
-		t.Fatal("the README has no client in JavaScript, or not of", example)
+		t.Fatal("docs/javascript.md has no client, or not of", example)
 	}
 	return strings.Replace(program, example, url, 1)
 }
 
-// TestReadme runs what the README tells users to write.
-func TestReadme(t *testing.T) {
+// TestDocs runs what docs/javascript.md tells users to write.
+func TestDocs(t *testing.T) {
 	everywhere(t, func(t *testing.T, k kind) {
 		leak.Check(t)
 		s := newSite(t)
-		k.run(t, s, readme(t, s.at(s.addr(), "/dialer").URL))
+		k.run(t, s, documented(t, s.at(s.addr(), "/dialer").URL))
 		d := await(t, s.dialers, "the client")
 		for range 3 {
 			if got, err := ask(d, "hello", nil); string(got) != "hello\n" || err != nil {
@@ -69,8 +69,8 @@ func runInTab(t *testing.T, s *site, program string) {
 	if !found {
 		t.Fatal("the page has no program")
 	}
-	s.routes.HandleFunc("/readme.html", func(w http.ResponseWriter, _ *http.Request) {
+	s.routes.HandleFunc("/documented.html", func(w http.ResponseWriter, _ *http.Request) {
 		w.Write([]byte(before + `<script type="module">` + program + "</script>"))
 	})
-	openTab(t, s, "/readme.html")
+	openTab(t, s, "/documented.html")
 }

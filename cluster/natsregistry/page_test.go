@@ -6,12 +6,12 @@ import (
 	"github.com/backdial/backdial/backdialtest"
 )
 
-// TestReadme has the README's NATS server, which knows replicas and services by the names
+// TestPage runs the NATS server of docs/cluster.md, which knows replicas and services by the names
 // in their certificates, and nobody else.
-func TestReadme(t *testing.T) {
+func TestPage(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	ca := backdialtest.NewCA(t)
-	url := readmeServer(t, ca)
+	url := pageServer(t, ca)
 	first, second := connected(t, url, certified(t, ca, "replica-1")...), connected(t, url, certified(t, ca, "replica-2")...)
 	a := join(t, first)
 	a.attach("client", 1)
