@@ -8,7 +8,7 @@ MODULES = $(sort $(patsubst %/,%,$(dir $(shell git ls-files go.mod '*/go.mod')))
 
 FUZZTIME ?= 30s
 
-.PHONY: all lint api vuln sbom test long contracts small modules quickstart soak bench platforms fuzz
+.PHONY: all lint api vuln sbom test long contracts small modules quickstart soak bench platforms fuzz docs
 all: lint api vuln test long contracts small modules quickstart soak bench platforms
 
 # A workspace of all modules, for one call of each tool.
@@ -82,3 +82,7 @@ platforms:
 # It takes a while, so it is not part of all.
 fuzz:
 	FUZZTIME=$(FUZZTIME) .ci/fuzz
+
+# The pages of README.md and docs as a site, in the folder site.
+docs:
+	cd internal/cmd/site && go run . -out "$(CURDIR)/site"
