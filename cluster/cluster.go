@@ -15,8 +15,8 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// A Cluster is one process's part in it: a replica, which has a fleet of clients that others
-// may dial, or a service, which only dials. It is safe for concurrent use.
+// A Cluster is one process's part in a cluster: a replica, which has a fleet of clients that
+// others may dial, or a service, which only dials. It is safe for concurrent use.
 type Cluster struct {
 	config
 	clients *fleet.Fleet // nil for a service
@@ -94,8 +94,9 @@ func peerURL(address string) (*url.URL, error) {
 	return u, nil
 }
 
-// Close ends the connections through this process to and from other replicas, and makes them
-// find its clients no more. The clients stay connected. Close may be repeated.
+// Close withdraws the claims to this process's clients, so that others no longer find them,
+// and ends the connections through this process to and from other replicas. The clients stay
+// connected. Close may be repeated.
 func (c *Cluster) Close() error {
 	c.withdraw()
 	if c.server != nil {

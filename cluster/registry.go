@@ -38,8 +38,8 @@ type Registry interface {
 	Watch(ctx context.Context, id string) (<-chan Claim, error)
 }
 
-// A Member is a node's membership in a [Registry]. Its methods do not wait for the engine.
-// What they say holds, and is announced again when the engine was away.
+// A Member is a node's membership in a [Registry]. Its methods do not wait for the engine:
+// after the engine was away, the registry announces again what holds.
 type Member interface {
 	// Attach announces that the node has a session of the claim's client. If it has announced
 	// that before, there is another session.

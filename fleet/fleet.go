@@ -127,7 +127,7 @@ func (f *Fleet) addLocked(m *member) {
 	context.AfterFunc(m.dialer.Dialable(), func() { f.remove(m, m.whyGone()) })
 }
 
-// remove makes the fleet dial m no more.
+// remove removes m from the fleet, which then no longer dials it.
 func (f *Fleet) remove(m *member, why error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
