@@ -129,7 +129,7 @@ func (c Config) options() (*server.Options, error) {
 func (c Config) cluster(o *server.ClusterOpts) error {
 	if c.ClusterAddr == "" {
 		if len(c.Join) > 0 || c.Advertise != "" {
-			return errors.New("Join or Advertise without ClusterAddr, where others reach the server")
+			return errors.New("a Join or Advertise without ClusterAddr, where others reach the server")
 		}
 		return nil
 	}
