@@ -38,6 +38,7 @@ func (m slowMember) Attach(c cluster.Claim) {
 func TestGoneMeanwhile(t *testing.T) {
 	s := newSite(t)
 	heard := s.hearsay()
+	heard.Registry = s.registry.Registry // clients connect while it is not told of them
 	registry := &slow{heard, "slow", make(chan bool), make(chan bool)}
 	r := s.replica(t, "a", cluster.WithRegistry(registry))
 	first := r.connect(t, "x", "first")

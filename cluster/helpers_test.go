@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,18 +25,61 @@ const patient = 20 * time.Second
 // A site is a cluster of replicas in one process, on real sockets.
 type site struct {
 	ca       *testcert.CA
-	registry cluster.Registry
+	registry *noting
 }
 
 func newSite(t *testing.T) *site {
 	t.Helper()
 	leak.Check(t)
-	return &site{testcert.NewCA(t), cluster.NewLocal()}
+	return &site{testcert.NewCA(t), &noting{Registry: cluster.NewLocal(), announced: make(map[string]map[string]int)}}
+}
+
+// A noting registry notes what replicas announce.
+type noting struct {
+	cluster.Registry
+
+	mu        sync.Mutex // guards announced
+	announced map[string]map[string]int
+}
+
+func (n *noting) Join(self cluster.Node, holder cluster.Holder) (cluster.Member, error) {
+	member, err := n.Registry.Join(self, holder)
+	if err != nil {
+		return nil, err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.announced[self.Name] = make(map[string]int)
+	return notingMember{member, n, self.Name}, nil
+}
+
+// count returns how often the replica with a name has announced a client. It reports false if
+// the replica has not joined, because it has another registry.
+func (n *noting) count(name, id string) (times int, joined bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	clients, joined := n.announced[name]
+	return clients[id], joined
+}
+
+type notingMember struct {
+	cluster.Member
+	registry *noting
+	name     string
+}
+
+func (m notingMember) Attach(c cluster.Claim) {
+	m.Member.Attach(c)
+	m.registry.mu.Lock()
+	defer m.registry.mu.Unlock()
+	m.registry.announced[m.name][c.ID]++
 }
 
 // A replica has a server for clients, and one for other replicas.
 type replica struct {
 	*cluster.Cluster
+	site    *site
+	name    string
 	clients *fleet.Fleet
 	server  *transport.Server
 	url     string
@@ -51,7 +95,7 @@ func (s *site) replica(t *testing.T, name string, opts ...cluster.Option) *repli
 // replicaAt starts a replica that others reach at url, from which ln has its connections.
 func (s *site) replicaAt(t *testing.T, name string, ln net.Listener, url string, opts ...cluster.Option) *replica {
 	t.Helper()
-	r := &replica{clients: fleet.New(fleet.ByHeader("DeviceId"))}
+	r := &replica{site: s, name: name, clients: fleet.New(fleet.ByHeader("DeviceId"))}
 	r.server = transport.NewServer(r.clients, transport.WithAuthorize(r.clients.Authorize))
 	web := httptest.NewServer(r.server)
 	r.url = web.URL
@@ -107,6 +151,7 @@ func (r *replica) connect(t *testing.T, id, name string, opts ...transport.Clien
 // listens is connect without anybody who accepts.
 func (r *replica) listens(t *testing.T, id string, opts ...transport.ClientOption) *transport.Listener {
 	t.Helper()
+	before, _ := r.site.registry.count(r.name, id)
 	lis, err := transport.DialAndListenContext(t.Context(), r.url, http.Header{"Deviceid": {id}}, opts...)
 	if err != nil {
 		t.Fatal(err)
@@ -115,6 +160,10 @@ func (r *replica) listens(t *testing.T, id string, opts ...transport.ClientOptio
 	if _, err := r.clients.Wait(t.Context(), id); err != nil {
 		t.Fatal(err)
 	}
+	await.Until(t, "the claim to the client", func() bool { // which follows the client
+		n, joined := r.site.registry.count(r.name, id)
+		return n > before || !joined
+	})
 	return lis
 }
 
