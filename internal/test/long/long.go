@@ -38,3 +38,21 @@ func Shorten(t testing.TB) {
 	set("true")
 	t.Cleanup(func() { set("false") })
 }
+
+// OnlyWithRace skips t under the race detector, which makes it take long, unless the tests that
+// take long are to run.
+func OnlyWithRace(t testing.TB) {
+	t.Helper()
+	if raceDetector {
+		Only(t)
+	}
+}
+
+// Times returns how often to repeat something: n times, or a fifth of that under the race
+// detector, unless the tests that take long are to run.
+func Times(n int) int {
+	if raceDetector && !Asked() {
+		return max(n/5, 1)
+	}
+	return n
+}

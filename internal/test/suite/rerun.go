@@ -32,9 +32,19 @@ func rerun(t *testing.T, name, skip string, env ...string) (passed bool, code in
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), exe, "-test.run", pattern(name), "-test.skip", skip, "-test.v", "-test.timeout", "10m")
-	cmd.Env = append(os.Environ(), env...)
+	cmd.Env = append(append(os.Environ(), RaceEnv()), env...)
 	out, err := cmd.CombinedOutput()
 	return err == nil, cmd.ProcessState.ExitCode(), string(out)
+}
+
+// RaceEnv returns an environment variable that makes a process under the race detector end as
+// soon as it is done. Otherwise it waits a second for races of goroutines that are left.
+func RaceEnv() string {
+	options := os.Getenv("GORACE")
+	if strings.Contains(options, "atexit_sleep_ms") {
+		return "GORACE=" + options
+	}
+	return "GORACE=" + strings.TrimSpace(options+" atexit_sleep_ms=50")
 }
 
 // Failed returns, in order, the promises that failed according to the output of a [Rerun]

@@ -4,6 +4,7 @@ package suite
 
 import (
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/backdial/backdial/internal/test/leak"
@@ -14,7 +15,14 @@ import (
 type Promise struct {
 	Name string
 	Test func(t *testing.T)
+
+	// Waits says that Test mostly waits. [Run] then tests it beside other promises that do, so
+	// Test must not measure memory, or expect something within a short time.
+	Waits bool
 }
+
+// beside is how many promises that wait are tested at a time.
+const beside = 8
 
 // Run tests every promise in a subtest with its name, and checks for leaked goroutines. A
 // promise that is not done within its limit fails with the stacks of its goroutines, and
@@ -23,23 +31,75 @@ type Promise struct {
 func Run(t *testing.T, promises []Promise, deviations []Deviation) {
 	t.Helper()
 	checkDeviations(t, promises, deviations)
-	var hanging []<-chan struct{}
+	r := &runner{deviations: deviations}
 	for _, p := range promises {
-		hanging = slices.DeleteFunc(hanging, isClosed)
-		test := func(t *testing.T) {
-			if len(hanging) == 0 { // otherwise it is unclear whose goroutines are left
-				leak.Check(t)
-			}
-			p.Test(t)
-		}
-		if excused := ofPromise(deviations, p.Name); len(excused) > 0 && !isDeviant() {
-			test = func(t *testing.T) { expectFailures(t, excused) }
-		}
-		if over := watch(t, p.Name, test); over != nil {
-			hanging = append(hanging, over)
+		if !p.Waits {
+			r.run(t, p)
 		}
 	}
-	awaitHanging(hanging)
+	r.runWaiting(t, slices.DeleteFunc(slices.Clone(promises), func(p Promise) bool { return !p.Waits }))
+	awaitHanging(r.hanging)
+}
+
+// A runner tests promises.
+type runner struct {
+	deviations []Deviation
+
+	mu      sync.Mutex // guards hanging
+	hanging []<-chan struct{}
+}
+
+// run tests p.
+func (r *runner) run(t *testing.T, p Promise) {
+	t.Helper()
+	test := func(t *testing.T) {
+		switch {
+		case p.Waits:
+			leak.Own(t)
+		case !r.hangs(): // otherwise it cannot be told whose goroutines are left
+			leak.Check(t)
+		}
+		p.Test(t)
+	}
+	if excused := ofPromise(r.deviations, p.Name); len(excused) > 0 && !isDeviant() {
+		test = func(t *testing.T) { expectFailures(t, excused) }
+	}
+	if over := watch(t, p.Name, test); over != nil {
+		r.mu.Lock()
+		r.hanging = append(r.hanging, over)
+		r.mu.Unlock()
+	}
+}
+
+// runWaiting tests promises beside each other. Goroutines that timers have started are looked
+// for at the end, because they are not known to be of one of the promises.
+func (r *runner) runWaiting(t *testing.T, promises []Promise) {
+	t.Helper()
+	leaks := leak.Since()
+	slots := make(chan struct{}, beside)
+	var all sync.WaitGroup
+	for _, p := range promises {
+		slots <- struct{}{}
+		all.Go(func() {
+			defer func() { <-slots }()
+			r.run(t, p)
+		})
+	}
+	all.Wait()
+	if t.Failed() || r.hangs() {
+		return
+	}
+	if err := leaks(); err != nil {
+		t.Error(err)
+	}
+}
+
+// hangs reports whether a promise still hangs.
+func (r *runner) hangs() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.hanging = slices.DeleteFunc(r.hanging, isClosed)
+	return len(r.hanging) > 0
 }
 
 func isClosed(c <-chan struct{}) bool {

@@ -1,13 +1,22 @@
 package suite_test
 
 import (
+	"flag"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/backdial/backdial/internal/test/leak"
 	"github.com/backdial/backdial/internal/test/suite"
 )
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	flag.Set("test.parallel", "24") // processes, which mostly wait
+	os.Exit(m.Run())
+}
 
 // plantedEnv makes a test run a suite, which may fail, in a process of its own.
 const plantedEnv = "BACKDIAL_SUITE_PLANTED"
@@ -34,6 +43,20 @@ var promises = []suite.Promise{
 		t.Run("for ever", func(*testing.T) { sleepForEver() })
 	}},
 	{Name: "Leaks", Test: func(*testing.T) { go sleepForEver() }},
+	{Name: "Waits", Waits: true, Test: func(*testing.T) {}},
+	{Name: "WaitsAndBreaks", Waits: true, Test: func(t *testing.T) { t.Error("broken") }},
+	{Name: "WaitsAndHangs", Waits: true, Test: func(*testing.T) { sleepForEver() }},
+	{Name: "WaitsAndLeaks", Waits: true, Test: func(*testing.T) { go sleepForEver() }},
+	{Name: "WaitsAndLeaksDeep", Waits: true, Test: func(t *testing.T) {
+		done := make(chan bool)
+		t.Run("part", func(*testing.T) { go func() { go sleepForEver(); close(done) }() })
+		<-done
+	}},
+	{Name: "WaitsAndLeaksLate", Waits: true, Test: func(*testing.T) {
+		late := make(chan bool)
+		time.AfterFunc(0, func() { close(late); sleepForEver() })
+		<-late
+	}},
 }
 
 func sleepForEver() { select {} }
@@ -49,6 +72,7 @@ func named(names ...string) (named []suite.Promise) {
 }
 
 func TestRun(t *testing.T) {
+	t.Parallel()
 	const why = "for a reason"
 	for _, test := range []struct {
 		name       string
@@ -60,6 +84,14 @@ func TestRun(t *testing.T) {
 		{name: "Kept", promises: named("Kept"), passes: true},
 		{name: "Broken", promises: named("Broken", "Kept")},
 		{name: "Leaks", promises: named("Leaks"), says: "suite_test.sleepForEver"},
+		{name: "Waits", promises: named("Waits"), passes: true},
+		{name: "WaitsAndBreaks", promises: named("Waits", "WaitsAndBreaks"), says: "--- PASS: TestRun/WaitsAndBreaks/Waits"},
+		{name: "WaitsAndLeaks", promises: named("Waits", "WaitsAndLeaks"), says: "--- FAIL: TestRun/WaitsAndLeaks/WaitsAndLeaks"},
+		{name: "WaitsBesideLeak", promises: named("Waits", "WaitsAndLeaks"), says: "--- PASS: TestRun/WaitsBesideLeak/Waits"},
+		{name: "WaitsAndLeaksDeep", promises: named("WaitsAndLeaksDeep"), says: "suite_test.sleepForEver"},
+		{name: "WaitsAndLeaksLate", promises: named("WaitsAndLeaksLate"), says: "suite_test.sleepForEver"},
+		{name: "WaitsExcused", promises: named("WaitsAndBreaks"), passes: true,
+			deviations: []suite.Deviation{{Promise: "WaitsAndBreaks", Because: why}}},
 		{name: "Excused", promises: named("Broken"), passes: true, says: "deviation: " + why,
 			deviations: []suite.Deviation{{Promise: "Broken", Because: why}}},
 		{name: "Stale", promises: named("Kept"), says: `stale deviation: the promise is kept, although "for a reason"`,
@@ -93,7 +125,7 @@ func TestRun(t *testing.T) {
 				return
 			}
 			t.Parallel()
-			passed, out := suite.Rerun(t, plantedEnv+"=1")
+			passed, out := suite.Rerun(t, plantedEnv+"=1", leak.PatienceEnv+"=1s")
 			if passed != test.passes || !strings.Contains(out, test.says) {
 				t.Errorf("the suite passes: %t, want %t and %q\n%s", passed, test.passes, test.says, out)
 			}
@@ -105,14 +137,15 @@ func TestRun(t *testing.T) {
 // cannot be told from it.
 func TestHang(t *testing.T) {
 	if os.Getenv(plantedEnv) != "" {
-		suite.Run(t, named("Kept", "Broken", "Hangs", "Leaks"), nil)
+		suite.Run(t, named("Kept", "Broken", "Hangs", "Leaks", "Waits", "WaitsAndHangs", "WaitsAndLeaks"), nil)
 		return
 	}
-	passed, out := suite.Rerun(t, plantedEnv+"=1", suite.SoonEnv+"=1s")
-	if got, want := suite.Failed[string](t, out), []string{"Broken", "Hangs"}; passed || !slices.Equal(got, want) {
+	t.Parallel()
+	passed, out := suite.Rerun(t, plantedEnv+"=1", suite.SoonEnv+"=1s", leak.PatienceEnv+"=1s")
+	if got, want := suite.Failed[string](t, out), []string{"Broken", "Hangs", "WaitsAndHangs", "WaitsAndLeaks"}; passed || !slices.Equal(got, want) {
 		t.Errorf("the suite fails %q, want %q\n%s", got, want, out)
 	}
-	for _, want := range []string{"promise Hangs hangs", "suite_test.sleepForEver", "--- PASS: TestHang/Leaks"} {
+	for _, want := range []string{"promise Hangs hangs", "suite_test.sleepForEver", "--- PASS: TestHang/Leaks", "--- PASS: TestHang/Waits"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q\n%s", want, out)
 		}
