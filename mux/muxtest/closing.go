@@ -35,7 +35,7 @@ func closeAfterPeer(t *testing.T, connect Connect) {
 	}
 	t.Run("in the same instant", func(t *testing.T) {
 		eachEnd(t, connect, func(t *testing.T, p Pair, _, _ mux.Stream) {
-			for i := range 200 {
+			for i := range rounds(200) {
 				st, peer := p.open(t)
 				end := peer.Close
 				if i%2 == 0 {

@@ -362,7 +362,7 @@ var faults = []fault{{
 	}),
 	breaks: []Promise{CloseWakes},
 	only:   CloseWakes, // all leak
-	says:   "muxtest_test.leak(",
+	says:   "muxtest_test.leak",
 }, {
 	name:   "KeepAliveOff",
 	muxer:  configs(func(c *mux.Config) { c.KeepAlive = -1 }),

@@ -21,7 +21,7 @@ func leaves(t *testing.T, connect Connect) {
 		"Close":      mux.Stream.Close,
 	} {
 		t.Run(name, func(t *testing.T) {
-			for i := range 20 {
+			for i := range rounds(20) {
 				p := connect.pair(t, mux.Config{}, mux.Config{})
 				writer, reader := p.open(t)
 				link := p.DialLink
@@ -37,8 +37,10 @@ func leaves(t *testing.T, connect Connect) {
 			}
 		})
 	}
-	t.Run("stuck", func(t *testing.T) { leavesLate(t, connect) })
-	t.Run("deadline", func(t *testing.T) { leavesUntilDeadline(t, connect) })
+	inParallel(t, map[string]func(t *testing.T){
+		"stuck":    func(t *testing.T) { leavesLate(t, connect) },
+		"deadline": func(t *testing.T) { leavesUntilDeadline(t, connect) },
+	})
 }
 
 // exchange sends a byte to and fro.
@@ -145,6 +147,7 @@ func leavesLate(t *testing.T, connect Connect) {
 // leavesUntilDeadline ends a CloseWrite on a stuck carrier, by the write deadline and by
 // Reset.
 func leavesUntilDeadline(t *testing.T, connect Connect) {
+	parts := make(map[string]func(t *testing.T))
 	for name, end := range map[string]struct {
 		by   func(mux.Stream) error
 		want error
@@ -152,18 +155,21 @@ func leavesUntilDeadline(t *testing.T, connect Connect) {
 		"SetWriteDeadline": {func(st mux.Stream) error { return st.SetWriteDeadline(time.Now()) }, os.ErrDeadlineExceeded},
 		"Reset":            {mux.Stream.Reset, net.ErrClosed},
 	} {
-		st := stuck(t, connect, 1)[0]
-		began := time.Now()
-		ending := start(st.CloseWrite)
-		letBlock()
-		if err := end.by(st); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-		err := await(t, "CloseWrite", ending)
-		if took := time.Since(began); !errors.Is(err, end.want) && !(took >= muchLess && errors.Is(err, mux.ErrUnsent)) {
-			t.Errorf("%s ends CloseWrite with %v, want %v", name, err, end.want)
-		} else if took >= stuckFor {
-			t.Errorf("CloseWrite goes on for %v after %s", took, name)
+		parts[name] = func(t *testing.T) {
+			st := stuck(t, connect, 1)[0]
+			began := time.Now()
+			ending := start(st.CloseWrite)
+			letBlock()
+			if err := end.by(st); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			err := await(t, "CloseWrite", ending)
+			if took := time.Since(began); !errors.Is(err, end.want) && !(took >= muchLess && errors.Is(err, mux.ErrUnsent)) {
+				t.Errorf("%s ends CloseWrite with %v, want %v", name, err, end.want)
+			} else if took >= stuckFor {
+				t.Errorf("CloseWrite goes on for %v after %s", took, name)
+			}
 		}
 	}
+	inParallel(t, parts)
 }

@@ -72,9 +72,15 @@ func boundedMemory(t *testing.T, connect Connect) {
 	roundTrip(t, p.Dial)
 	var held int64
 	resets := 0
-	for _, st := range stalled {
-		st.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
-		n, err := io.Copy(io.Discard, st)
+	reading := make([]<-chan result[int64], len(stalled))
+	for i, st := range stalled {
+		reading[i] = startValue(func() (int64, error) {
+			st.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+			return io.Copy(io.Discard, st)
+		})
+	}
+	for _, c := range reading {
+		n, err := awaitValue(t, "Read", c)
 		if errors.Is(err, mux.ErrReset) {
 			resets++
 		}
@@ -93,42 +99,45 @@ func streamLimits(t *testing.T, connect Connect) {
 	// The end that opens streams is nearly unlimited itself, so it exceeds the limits of
 	// its peer.
 	generous := mux.Config{AcceptBacklog: 1 << 10}
-	refusedOf := func(t *testing.T, n int, config mux.Config) (refused int) {
+	const streams = 10
+	refuses := func(t *testing.T, want int, config mux.Config) {
 		p := connect.pair(t, generous, config)
-		results := make(chan error, n)
-		for range n {
+		opened := make([]mux.Stream, streams)
+		results := make(chan error, streams)
+		for i := range opened {
 			st := open(t, p.Dial)
+			st.SetReadDeadline(time.Now().Add(soon))
+			opened[i] = st
 			go func() {
-				st.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
 				_, err := st.Read(make([]byte, 1))
 				results <- err
 			}()
 		}
-		for range n {
+		refused := 0
+		count := func(results <-chan error) {
 			if errors.Is(<-results, mux.ErrReset) {
 				refused++
 			}
 		}
+		for range want {
+			count(results)
+		}
+		for _, st := range opened { // time for too many to be refused
+			st.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+		}
+		for range streams - want {
+			count(results)
+		}
+		if refused != want {
+			t.Errorf("%d of %d streams were refused, want %d", refused, streams, want)
+		}
 		if err := p.Dial.Context().Err(); err != nil {
 			t.Error("the session ended:", err)
 		}
-		return refused
 	}
-	t.Run("AcceptBacklog", func(t *testing.T) {
-		if got := refusedOf(t, 10, mux.Config{AcceptBacklog: 6}); got != 4 {
-			t.Errorf("%d of 10 streams were refused, want all beyond 6", got)
-		}
-	})
-	t.Run("MaxStreams", func(t *testing.T) {
-		if got := refusedOf(t, 10, mux.Config{MaxStreams: 7}); got != 3 {
-			t.Errorf("%d of 10 streams were refused, want all beyond 7", got)
-		}
-	})
-	t.Run("no streams", func(t *testing.T) {
-		if got := refusedOf(t, 10, mux.Config{MaxStreams: -1}); got != 10 {
-			t.Errorf("%d of 10 streams were refused, want all", got)
-		}
-	})
+	t.Run("AcceptBacklog", func(t *testing.T) { refuses(t, 4, mux.Config{AcceptBacklog: 6}) })
+	t.Run("MaxStreams", func(t *testing.T) { refuses(t, 3, mux.Config{MaxStreams: 7}) })
+	t.Run("no streams", func(t *testing.T) { refuses(t, streams, mux.Config{MaxStreams: -1}) })
 	t.Run("streams that ended do not count", func(t *testing.T) {
 		p := connect.pair(t, mux.Config{}, mux.Config{MaxStreams: 2})
 		go echo(p.Listen)

@@ -20,6 +20,9 @@ func manyStreams(t *testing.T, connect Connect) {
 // manyInSession opens more streams than a 16-bit number can count, or as many as there is
 // time for. Each carries something.
 func manyInSession(t *testing.T, connect Connect) {
+	if testing.Short() && slowdown > 1 {
+		t.Skip("takes long under the race detector: run it without -short")
+	}
 	const streams, openers = 70_000, 8
 	p := connect.pair(t, mux.Config{}, mux.Config{})
 	var opened, accepted atomic.Int64

@@ -93,7 +93,7 @@ func messages(t *testing.T, connect Connect) {
 	})
 	t.Run("one at a time", func(t *testing.T) { messagesTakeTurns(t, connect) })
 	t.Run("right before Close", func(t *testing.T) {
-		for range 20 {
+		for range rounds(20) {
 			in := newInbox(1)
 			p := connect.pair(t, mux.Config{}, in.config())
 			p.open(t)

@@ -73,6 +73,14 @@ const (
 // takesLong reports whether -short skips the test of p.
 func takesLong(p Promise) bool { return p == SteadyReaders || p == Distance }
 
+// mostlyWaiting are the promises whose tests mostly wait, so that they can run beside each other.
+// Those that measure memory, or how long something takes, are not.
+var mostlyWaiting = []Promise{
+	EOFOnlyAfterEnd, WrittenArrives, HalfClose, Errors, Addresses, OpenIsImmediate, OpenEndsWithContext,
+	WriteEnds, CloseWakes, CloseAfterPeer, Reset, ResetWithCode, WriteTo, Check, DeadPeer, StreamLimits,
+	Shutdown, RoundTrip, Streams, AcceptEndsWithContext, Messages, Ping, DeafPeer,
+}
+
 // A promise is tested on sessions, however they were made.
 type promise struct {
 	name Promise
@@ -138,7 +146,8 @@ type Deviation struct {
 // excuse to fail, and runs them in processes of their own. A promise that hangs fails
 // after a minute, with the stacks of its goroutines, and the suite goes on.
 //
-// With -short it skips [SteadyReaders] and [Distance], which take half the time.
+// With -short it skips [SteadyReaders] and [Distance], which take half the time, and a part of
+// [ManyStreams] under the race detector. It repeats less often what may go wrong by chance.
 func Test(t *testing.T, m mux.Muxer, deviations ...Deviation) {
 	t.Helper()
 	contract := slices.Concat(streaming, own, []promise{
@@ -166,12 +175,16 @@ func TestStreams(t *testing.T, connect Connect, deviations ...Deviation) {
 func promises(contract []promise, connect Connect) []suite.Promise {
 	promises := make([]suite.Promise, len(contract))
 	for i, p := range contract {
-		promises[i] = suite.Promise{Name: string(p.name), Test: func(t *testing.T) {
-			if testing.Short() && takesLong(p.name) {
-				t.Skip("takes long: run it without -short")
-			}
-			p.test(t, connect)
-		}}
+		promises[i] = suite.Promise{
+			Name:  string(p.name),
+			Waits: slices.Contains(mostlyWaiting, p.name),
+			Test: func(t *testing.T) {
+				if testing.Short() && takesLong(p.name) {
+					t.Skip("takes long: run it without -short")
+				}
+				p.test(t, connect)
+			},
+		}
 	}
 	return promises
 }

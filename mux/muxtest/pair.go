@@ -102,6 +102,15 @@ func start(f func() error) <-chan error {
 // short, a test sees less than it could, but does not fail.
 func letBlock() { <-time.After(20 * time.Millisecond) }
 
+// rounds returns how often to repeat what may go wrong by chance: n times, or a quarter of that
+// with -short.
+func rounds(n int) int {
+	if testing.Short() {
+		return n / 4
+	}
+	return n
+}
+
 // inParallel runs parts of a promise in parallel; they mostly wait. Do not use it where
 // time or memory is measured.
 func inParallel(t *testing.T, parts map[string]func(t *testing.T)) {

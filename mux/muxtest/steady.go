@@ -39,7 +39,7 @@ const (
 )
 
 // full configures both ends of such a session.
-var full = mux.Config{ReceiveBuffer: smallBuffer, KeepAlive: time.Second}
+var full = mux.Config{ReceiveBuffer: smallBuffer, KeepAlive: slowdown * time.Second}
 
 // A pace is how a reader reads: so many bytes, and then a pause.
 type pace struct {

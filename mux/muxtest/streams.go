@@ -37,7 +37,7 @@ func eofOnlyAfterEnd(t *testing.T, connect Connect) {
 	parts := make(map[string]func(t *testing.T))
 	for name, end := range ends {
 		parts[name] = func(t *testing.T) {
-			for range 20 {
+			for range rounds(20) {
 				p := connect.pair(t, mux.Config{}, mux.Config{})
 				writer, reader := p.open(t)
 				sent := bytes.Repeat([]byte("0123456789"), 10_000)
@@ -81,7 +81,7 @@ func writtenArrives(t *testing.T, connect Connect) {
 	parts := make(map[string]func(t *testing.T))
 	for name, finish := range finish {
 		parts[name] = func(t *testing.T) {
-			for i := range 40 {
+			for i := range rounds(40) {
 				p := connect.pair(t, mux.Config{}, mux.Config{})
 				writer := open(t, p.Dial)
 				closing := start(func() error {
