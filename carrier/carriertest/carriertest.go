@@ -8,6 +8,7 @@
 package carriertest
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/backdial/backdial/carrier"
@@ -36,6 +37,9 @@ type Target struct {
 	Addr string
 }
 
+// alone reports whether a server needs an address that only one can have at a time.
+func (t Target) alone() bool { return t.Addr != "" || t.Scheme == "mem" }
+
 // A Deviation says that a carrier breaks a promise, and why. It must be true: if the
 // carrier does keep the promise, the suite fails.
 type Deviation struct {
@@ -49,13 +53,20 @@ type Deviation struct {
 	Because string
 }
 
+// mostlyWaiting are the promises whose tests mostly wait, so that they can run beside each other.
+var mostlyWaiting = []Promise{ReportsUnreachable, BoundsHandshakes, EndpointCloses}
+
 // Test runs a subtest for every promise of the contract. Those that deviations excuse are
 // expected to fail, and are skipped if they do.
 func Test(t *testing.T, target Target, deviations ...Deviation) {
 	t.Helper()
 	promises := make([]suite.Promise, len(contract))
 	for i, p := range contract {
-		promises[i] = suite.Promise{Name: string(p.name), Test: func(t *testing.T) { p.test(t, target) }}
+		promises[i] = suite.Promise{
+			Name:  string(p.name),
+			Test:  func(t *testing.T) { p.test(t, target) },
+			Waits: !target.alone() && slices.Contains(mostlyWaiting, p.name),
+		}
 	}
 	excused := make([]suite.Deviation, len(deviations))
 	for i, d := range deviations {

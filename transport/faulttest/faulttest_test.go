@@ -36,7 +36,7 @@ const (
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	parallel := "4" // processes
+	parallel := "8" // processes
 	if os.Getenv(stackEnv) != "" {
 		parallel = "8" // faults
 	}
@@ -73,6 +73,7 @@ func stacks() map[string]faulttest.Stack {
 // TestFaults tests every combination in a process of its own, for leaks to be told
 // apart.
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	for name, stack := range stacks() {
 		t.Run(name, func(t *testing.T) {
 			if name != "ws-qmux" && name != "webtransport-native" { // which are the fastest of each carrier

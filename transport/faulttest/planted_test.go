@@ -14,6 +14,7 @@ import (
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/carrier/carriertest"
 	"github.com/backdial/backdial/carrier/ws"
+	"github.com/backdial/backdial/internal/test/leak"
 	"github.com/backdial/backdial/internal/test/suite"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/yamuxmux"
@@ -74,6 +75,7 @@ var planted = map[string]struct {
 
 // TestPlanted makes sure that the suite can fail, in a process of its own.
 func TestPlanted(t *testing.T) {
+	t.Parallel()
 	for name, plant := range planted {
 		t.Run(name, func(t *testing.T) {
 			if os.Getenv(stackEnv) == name {
@@ -91,7 +93,7 @@ func TestPlanted(t *testing.T) {
 				return
 			}
 			t.Parallel()
-			if passed, out := suite.Rerun(t, stackEnv+"="+name); passed || !strings.Contains(out, plant.says) {
+			if passed, out := suite.Rerun(t, stackEnv+"="+name, leak.PatienceEnv+"=2s"); passed || !strings.Contains(out, plant.says) {
 				t.Errorf("passed: %v; does not say %q:\n%s", passed, plant.says, out)
 			}
 		})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -122,8 +123,10 @@ func closeBecause(reason transport.EndReason) func(*testing.T, linkedSession) {
 // endReasons ends sessions in every way except a move: see clientMoves.
 func endReasons(t *testing.T, s Stack) {
 	_, streams := s.Carrier.(carrier.StreamCarrier)
+	var all sync.WaitGroup // several wait for seconds
+	defer all.Wait()
 	for _, e := range endings {
-		t.Run(e.name, func(t *testing.T) {
+		test := func(t *testing.T) {
 			if streams && e.name == "lost" {
 				t.Skip("a connection over UDP that is lost is silent")
 			}
@@ -143,7 +146,12 @@ func endReasons(t *testing.T, s Stack) {
 			checkEnd(t, "Dialer", made.dialer.Err(), e.server)
 			await(t, "end of the listener", made.listener.Done())
 			checkEnd(t, "Listener", made.listener.Err(), e.client)
-		})
+		}
+		if s.alone() {
+			t.Run(e.name, test)
+		} else {
+			all.Go(func() { t.Run(e.name, test) })
+		}
 	}
 }
 

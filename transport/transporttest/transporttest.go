@@ -34,6 +34,9 @@ type Stack struct {
 	through func(host string) string
 }
 
+// alone reports whether a server needs an address that only one can have at a time.
+func (s Stack) alone() bool { return s.Addr != "" || s.Scheme == "mem" }
+
 // A Promise is the name of a promise, and of its subtest.
 type Promise = muxtest.Promise
 
@@ -81,7 +84,11 @@ func Test(t *testing.T, s Stack, deviations ...Deviation) {
 	ours := make(map[Promise]bool)
 	for _, p := range contract {
 		ours[p.name] = true
-		promises = append(promises, suite.Promise{Name: string(p.name), Test: func(t *testing.T) { p.test(t, s) }})
+		promises = append(promises, suite.Promise{
+			Name:  string(p.name),
+			Test:  func(t *testing.T) { p.test(t, s) },
+			Waits: !s.alone(),
+		})
 	}
 	var excuses []suite.Deviation
 	var others []Deviation
