@@ -30,9 +30,10 @@ const tryTimeout = time.Second
 // TestFrozenReplica has the replica that claims a client hang, before there is a session
 // with it and after that. The error tells which it is, and is not ctx's.
 func TestFrozenReplica(t *testing.T) {
+	t.Parallel()
 	for _, known := range []bool{false, true} {
 		t.Run(map[bool]string{false: "unknown", true: "known"}[known], func(t *testing.T) {
-			s := newSite(t)
+			s := newSiteBeside(t)
 			a, network := s.behind(t, "a")
 			a.connect(t, "x", "x")
 			s.located(t, "x", "a")
@@ -118,9 +119,10 @@ func TestFrozenOwnerIsForgotten(t *testing.T) {
 // TestLostSession has the connection between replicas cut in all ways. Those in use fail,
 // not as if they were complete, and the next dial does not notice.
 func TestLostSession(t *testing.T) {
+	t.Parallel()
 	for name, how := range map[string]faultnet.Cut{"reset": faultnet.Reset, "finish": faultnet.Finish, "reset of the asker": faultnet.ResetClient} {
 		t.Run(name, func(t *testing.T) {
-			s := newSite(t)
+			s := newSiteBeside(t)
 			a, network := s.behind(t, "a")
 			a.connect(t, "x", "x")
 			said := s.hearsay()

@@ -49,7 +49,7 @@ func running(function string) bool {
 // TestHeldUntilCtxEnds dials a client that accepts no connections: who asks waits beyond
 // the time for a replica that hangs, and when it does not wait any more, nor does the owner.
 func TestHeldUntilCtxEnds(t *testing.T) {
-	s := newSite(t)
+	s := newSiteBeside(t)
 	a := s.replica(t, "a")
 	a.full(t, "x")
 	a.connect(t, "y", "y")
@@ -81,7 +81,7 @@ func TestHeldUntilCtxEnds(t *testing.T) {
 
 // TestHeldUntilAccepted has the client accept connections in the end.
 func TestHeldUntilAccepted(t *testing.T) {
-	s := newSite(t)
+	s := newSiteBeside(t)
 	a := s.replica(t, "a")
 	lis := a.full(t, "x")
 	a.connect(t, "y", "y")

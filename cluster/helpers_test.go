@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -31,6 +32,20 @@ type site struct {
 func newSite(t *testing.T) *site {
 	t.Helper()
 	leak.Check(t)
+	return makeSite(t)
+}
+
+// newSiteBeside is newSite for a test that mostly waits, beside others.
+func newSiteBeside(t *testing.T) *site {
+	t.Helper()
+	leak.Parallel(t)
+	return makeSite(t)
+}
+
+func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
+
+func makeSite(t *testing.T) *site {
+	t.Helper()
 	return &site{testcert.NewCA(t), &noting{Registry: cluster.NewLocal(), announced: make(map[string]map[string]int)}}
 }
 

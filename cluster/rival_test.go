@@ -130,7 +130,7 @@ func TestLiveRival(t *testing.T) {
 // TestForgedRival has a registry make up rivals: that costs the client a ping a second,
 // and no more.
 func TestForgedRival(t *testing.T) {
-	s := newSite(t)
+	s := newSiteBeside(t)
 	heard := s.hearsay()
 	var logged testlog.Log
 	a := s.replica(t, "a", cluster.WithRegistry(heard), cluster.WithLogger(logged.Logger()))

@@ -149,9 +149,10 @@ func TestWaitIsPrompt(t *testing.T) {
 
 // TestWaitEnds ends a wait before the client comes.
 func TestWaitEnds(t *testing.T) {
+	t.Parallel()
 	for how, wait := range waiters {
 		t.Run(how, func(t *testing.T) {
-			s := newSite(t)
+			s := newSiteBeside(t)
 			said := s.hearsay()
 			r := s.replica(t, "a", cluster.WithRegistry(said), cluster.WithWaitForClient())
 			ctx, cancel := context.WithCancel(t.Context())
@@ -181,7 +182,7 @@ func TestWaitEnds(t *testing.T) {
 // TestWaitForMove has the replica of a client hang, and the client find another, while it
 // is dialled.
 func TestWaitForMove(t *testing.T) {
-	s := newSite(t)
+	s := newSiteBeside(t)
 	said := s.hearsay()
 	c := s.service(t, "c", cluster.WithRegistry(said), cluster.WithWaitForClient(), cluster.WithTryTimeout(tryTimeout))
 	a, network := s.behind(t, "a")

@@ -220,7 +220,7 @@ func (c *stoppingConn) Close() error {
 // TestIdleTimeoutIsSilence has a carrier notice that the other end is gone before the
 // keepalive does.
 func TestIdleTimeoutIsSilence(t *testing.T) {
-	leak.Check(t)
+	leak.Parallel(t)
 	by := webtransport.New(webtransport.WithIdleTimeout(500*time.Millisecond), webtransport.WithKeepAlive(100*time.Millisecond))
 	common := []transport.Option{transport.WithCarriers(by), transport.WithMuxes(nativemux.New()), transport.WithKeepAlive(-1, 0)}
 	dialers := make(chan *transport.Dialer, 1)

@@ -24,6 +24,7 @@ import (
 	"github.com/backdial/backdial/internal/test/await"
 	"github.com/backdial/backdial/internal/test/leak"
 	"github.com/backdial/backdial/internal/test/long"
+	"github.com/backdial/backdial/internal/test/suite"
 	"github.com/backdial/backdial/internal/test/testcert"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/nativemux"
@@ -81,7 +82,7 @@ func TestMain(m *testing.M) {
 	case "server":
 		exitingServer()
 	default:
-		os.Exit(m.Run())
+		os.Exit(leak.Main(m))
 	}
 }
 
@@ -156,7 +157,7 @@ func startProgram(t *testing.T, name, mux, end string, env ...string) io.Reader 
 		t.Fatal(err)
 	}
 	cmd := exec.Command(exe)
-	cmd.Env = append(os.Environ(), append(env, exitProgramEnv+"="+name, exitMuxEnv+"="+mux, exitEndEnv+"="+end)...)
+	cmd.Env = append(os.Environ(), append(env, suite.RaceEnv(), exitProgramEnv+"="+name, exitMuxEnv+"="+mux, exitEndEnv+"="+end)...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -225,8 +226,12 @@ func exitStacks(t *testing.T, test func(t *testing.T, mux string, ca *testcert.C
 	leak.Check(t)
 	ca := testcert.NewCA(t)
 	for _, mux := range []string{"yamux", "smux", "qmux"} {
-		t.Run("ws-"+mux, func(t *testing.T) { test(t, mux, nil) })
-		t.Run("wss-"+mux, func(t *testing.T) { test(t, mux, ca) })
+		for name, ca := range map[string]*testcert.CA{"ws-" + mux: nil, "wss-" + mux: ca} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel() // they wait for programs
+				test(t, mux, ca)
+			})
+		}
 	}
 }
 
@@ -292,6 +297,7 @@ func exitWebTransport(t *testing.T, test func(t *testing.T, mux string, dialers 
 	trust := exitTrustEnv + "=" + ca.File(t)
 	for _, mux := range []string{"native", "qmux", "yamux"} {
 		t.Run(mux, func(t *testing.T) {
+			t.Parallel() // they wait for programs
 			dialers := make(chan *transport.Dialer, 1)
 			c := webtransport.New()
 			server := serverFunc(t, func(d *transport.Dialer) { dialers <- d },

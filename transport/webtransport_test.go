@@ -82,6 +82,7 @@ func TestWebTransport(t *testing.T) {
 
 // TestFallback has a network fail for UDP in each of the ways that there are.
 func TestFallback(t *testing.T) {
+	t.Parallel()
 	const headStart = 300 * time.Millisecond
 	for name, failing := range map[string]struct {
 		before   bool // UDP fails before the first packet
@@ -95,7 +96,7 @@ func TestFallback(t *testing.T) {
 		"nothing fails at all": {},
 	} {
 		t.Run(name, func(t *testing.T) {
-			leak.Check(t)
+			leak.Parallel(t)
 			dialers := make(chan *transport.Dialer, 2)
 			server := serverFunc(t, func(d *transport.Dialer) { dialers <- d },
 				transport.WithCarriers(webtransport.New(), ws.New()))

@@ -96,7 +96,7 @@ func TestPeerResets(t *testing.T) {
 }
 
 func TestSilentPeer(t *testing.T) {
-	leak.Check(t)
+	leak.Parallel(t)
 	client, server := connect(t, webtransport.New(webtransport.WithIdleTimeout(300*time.Millisecond), webtransport.WithKeepAlive(-1)))
 	opened, err := server.OpenStream(t.Context())
 	if err != nil {
@@ -116,7 +116,7 @@ func TestSilentPeer(t *testing.T) {
 }
 
 func TestKeepAlive(t *testing.T) {
-	leak.Check(t)
+	leak.Parallel(t)
 	client, server := connect(t, webtransport.New(webtransport.WithIdleTimeout(time.Second), webtransport.WithKeepAlive(100*time.Millisecond)))
 	ctx, cancel := context.WithTimeout(t.Context(), 2500*time.Millisecond)
 	defer cancel()

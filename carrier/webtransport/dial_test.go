@@ -177,7 +177,7 @@ var failures = []failure{{
 func TestDialFails(t *testing.T) {
 	for _, f := range failures {
 		t.Run(f.name, func(t *testing.T) {
-			leak.Check(t)
+			leak.Parallel(t)
 			addr, client := f.start(t)
 			named := func(s string) string { return strings.ReplaceAll(s, "ADDR", addr) }
 			_, err := dial(t, webtransport.New(webtransport.WithHandshakeTimeout(4*time.Second)), named(f.url), f.header, client)

@@ -26,7 +26,7 @@ const headersFrame = 1
 // TestSettingsTooLate has a client whose settings got lost on the way, while its
 // request arrived: that is no reason not to come again.
 func TestSettingsTooLate(t *testing.T) {
-	leak.Check(t)
+	leak.Parallel(t)
 	failed := make(chan error, 1)
 	c := webtransport.New()
 	s := listen(t, c, func(w http.ResponseWriter, r *http.Request) {

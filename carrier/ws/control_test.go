@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/internal/test/long"
 )
 
 // TestPing pings an end that has nothing else to do.
@@ -58,7 +59,7 @@ func TestPongUnderLoad(t *testing.T) {
 				}
 			}
 		}()
-		for i := range 50 {
+		for i := range long.Times(50) {
 			payload := fmt.Sprint("ping ", i)
 			p.send(atOnce, p.frame(fin|ping, payload))
 			began := time.Now()

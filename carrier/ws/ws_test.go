@@ -2,6 +2,7 @@ package ws_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/backdial/backdial/carrier/carriertest"
 	"github.com/backdial/backdial/carrier/ws"
 	"github.com/backdial/backdial/internal/test/leak"
+	"github.com/backdial/backdial/internal/test/long"
 )
 
 // framings are what reads and writes the frames of a connection.
@@ -41,7 +43,12 @@ func TestContract(t *testing.T) {
 		} {
 			target.Carrier = ws.New(framing.options...)
 			target.Impatient = ws.New(append(framing.options, ws.WithHandshakeTimeout(time.Second))...)
-			t.Run(framing.name+"/"+target.Scheme, func(t *testing.T) { carriertest.Test(t, target) })
+			t.Run(framing.name+"/"+target.Scheme, func(t *testing.T) {
+				if strings.HasPrefix(target.Scheme, "http") { // which is the same, but for its name
+					long.Only(t)
+				}
+				carriertest.Test(t, target)
+			})
 		}
 	}
 }
@@ -65,6 +72,9 @@ func TestContractMixed(t *testing.T) {
 		target := carriertest.Target{Carrier: c, Impatient: ws.New(ws.WithHandshakeTimeout(time.Second))}
 		t.Run(name, func(t *testing.T) { carriertest.Test(t, target) })
 		target.TLS = true
-		t.Run(name+"/TLS", func(t *testing.T) { carriertest.Test(t, target) })
+		t.Run(name+"/TLS", func(t *testing.T) {
+			long.Only(t)
+			carriertest.Test(t, target)
+		})
 	}
 }

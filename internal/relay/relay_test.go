@@ -94,6 +94,7 @@ func TestWrittenArrives(t *testing.T) {
 func TestBackPressure(t *testing.T) {
 	leak.Check(t)
 	each(t, func(t *testing.T, near, far mux.Muxer) {
+		t.Parallel() // it waits for writers to be stuck
 		h := newHop(t, near, far, fixed, overTCP)
 		asker, device, joined := h.open(t)
 		const most = 2*window + 64<<10 // and a chunk on its way

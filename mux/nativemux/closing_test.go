@@ -65,6 +65,7 @@ func TestUnfinishedArrives(t *testing.T) {
 // TestKeepAliveWhileClosing has a peer that is silent for longer than keepalive
 // allows, and for less than Close waits.
 func TestKeepAliveWhileClosing(t *testing.T) {
+	leak.Parallel(t)
 	p := connect(t, mux.Config{KeepAlive: 100 * time.Millisecond, Linger: patience}, mux.Config{})
 	defer p.Listen.Close()
 	writer, reader := openPair(t, p.Dial, p.Listen)
@@ -86,6 +87,7 @@ func TestKeepAliveWhileClosing(t *testing.T) {
 // TestSilentPeerClosesNothing has calls blocked when the peer is found to be
 // silent: they must not say that this end closed anything.
 func TestSilentPeerClosesNothing(t *testing.T) {
+	leak.Parallel(t)
 	p := connect(t, mux.Config{KeepAlive: 100 * time.Millisecond}, mux.Config{KeepAlive: -1})
 	defer p.Listen.Close()
 	defer p.Dial.Close()
@@ -146,6 +148,7 @@ func TestControlEnds(t *testing.T) {
 // TestDeadlineDoesNotUndoCloseWrite moves the deadline of a Write that
 // CloseWrite wakes.
 func TestDeadlineDoesNotUndoCloseWrite(t *testing.T) {
+	leak.Parallel(t)
 	p := connect(t, mux.Config{}, mux.Config{})
 	defer p.Listen.Close()
 	defer p.Dial.Close()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"os"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/backdial/backdial/carrier/carriertest"
 	"github.com/backdial/backdial/carrier/webtransport"
 	"github.com/backdial/backdial/internal/test/faultnet"
+	"github.com/backdial/backdial/internal/test/leak"
 	"github.com/backdial/backdial/internal/test/long"
 	"github.com/backdial/backdial/internal/test/testnet"
 	"github.com/backdial/backdial/mux"
@@ -19,6 +21,8 @@ import (
 )
 
 const patience = 20 * time.Second
+
+func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
 
 func TestContract(t *testing.T) {
 	long.Shorten(t)
@@ -83,8 +87,13 @@ func connection(t *testing.T) (server, client carrier.Conn, network *faultnet.UD
 	stop()
 	server = <-upgraded
 	t.Cleanup(func() {
-		client.Close()
-		server.Close()
+		closed := make(chan struct{})
+		go func() {
+			defer close(closed)
+			client.Close()
+		}()
+		server.Close() // both wait, if nothing passes between them
+		<-closed
 	})
 	return server, client, network
 }

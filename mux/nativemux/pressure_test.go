@@ -131,7 +131,7 @@ func TestSteadyReaders(t *testing.T) {
 		300:  300 * time.Millisecond,
 		1000: 300 * time.Millisecond,
 	} {
-		if n > 200 && (!long.Asked() || raceDetector) {
+		if n > 200 && raceDetector || !long.Asked() && (n > 200 || n > 50 && raceDetector) {
 			continue
 		}
 		simulate(t, fmt.Sprint(n), func(t *testing.T) {
@@ -150,7 +150,10 @@ func TestSteadyReaders(t *testing.T) {
 }
 
 // TestBursts has streams whose readers rest for seconds, and then read all there is.
-func TestBursts(t *testing.T) { synctest.Test(t, bursts) }
+func TestBursts(t *testing.T) {
+	long.OnlyWithRace(t)
+	synctest.Test(t, bursts)
+}
 
 func bursts(t *testing.T) {
 	p := newNetwork(t, conditions{}).sessions(t, mux.Config{})
@@ -169,7 +172,10 @@ func bursts(t *testing.T) {
 }
 
 // TestAbandoned has streams that nobody reads take all memory: a new one goes on.
-func TestAbandoned(t *testing.T) { synctest.Test(t, abandoned) }
+func TestAbandoned(t *testing.T) {
+	long.OnlyWithRace(t)
+	synctest.Test(t, abandoned)
+}
 
 func abandoned(t *testing.T) {
 	p := newNetwork(t, conditions{}).sessions(t, mux.Config{})
@@ -207,7 +213,10 @@ func abandoned(t *testing.T) {
 }
 
 // TestTrickle has streams that are read far too slowly beside one that is read.
-func TestTrickle(t *testing.T) { synctest.Test(t, trickle) }
+func TestTrickle(t *testing.T) {
+	long.OnlyWithRace(t)
+	synctest.Test(t, trickle)
+}
 
 func trickle(t *testing.T) {
 	p := newNetwork(t, conditions{}).sessions(t, mux.Config{})
@@ -288,7 +297,10 @@ func TestEchoes(t *testing.T) {
 
 // TestBothWays has both ends of streams read only after they have written, while there is
 // less memory than all of them write.
-func TestBothWays(t *testing.T) { synctest.Test(t, bothWays) }
+func TestBothWays(t *testing.T) {
+	long.OnlyWithRace(t)
+	synctest.Test(t, bothWays)
+}
 
 func bothWays(t *testing.T) {
 	p := newNetwork(t, conditions{}).sessions(t, mux.Config{})

@@ -78,7 +78,7 @@ func TestHostileControl(t *testing.T) {
 		"a number too long":         bytes.Repeat([]byte{0xff}, 100),
 	} {
 		t.Run(name, func(t *testing.T) {
-			leak.Check(t)
+			leak.Parallel(t)
 			server, client, _ := connection(t)
 			s, err := nativemux.New().DialSide(server, mux.Config{})
 			if err != nil {
@@ -150,7 +150,7 @@ func echo(client carrier.StreamConn) {
 }
 
 func TestPlainClient(t *testing.T) {
-	leak.Check(t)
+	leak.Parallel(t)
 	const backlog = 4
 	s, client := plainClient(t, mux.Config{AcceptBacklog: backlog, KeepAlive: 50 * time.Millisecond})
 	go echo(client)
@@ -178,6 +178,7 @@ func TestPlainClient(t *testing.T) {
 // TestPlainClientGetsLastWords closes a session with a client that cannot say
 // that it has everything.
 func TestPlainClientGetsLastWords(t *testing.T) {
+	leak.Parallel(t)
 	s, client := plainClient(t, mux.Config{})
 	st, err := s.Open(t.Context())
 	if err != nil {

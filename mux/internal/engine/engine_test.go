@@ -112,7 +112,7 @@ func TestDialAndClose(t *testing.T) {
 	each(t, func(t *testing.T, m mux.Muxer) {
 		a, b := testnet.Pair(t)
 		d, l := sessions(t, m, a, b, mux.Config{}, mux.Config{AcceptBacklog: 1})
-		for range 100_000 {
+		for range long.Times(100_000) {
 			st, err := d.Open(t.Context())
 			if err != nil {
 				t.Fatal("open:", err)
