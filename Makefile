@@ -3,10 +3,16 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 APIDIFF = golang.org/x/exp/cmd/apidiff@v0.0.0-20261113113407-e3970619a1a4
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 CYCLONEDX = github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
-PLATFORMS = linux/amd64 linux/arm64 linux/arm darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+PLATFORMS = linux/arm64 linux/arm darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 MODULES = $(sort $(patsubst %/,%,$(dir $(shell git ls-files go.mod '*/go.mod'))))
 
 FUZZTIME ?= 30s
+
+# Tests that import it have parts that wait for BACKDIAL_LONG.
+LONG = github.com/backdial/backdial/internal/test/long
+
+# What runs on a device.
+PRODUCT = ./carrier/mem ./carrier/ws ./carrier/webtransport ./mux/internal/... ./mux/nativemux ./mux/qmux ./mux/smuxmux ./mux/yamuxmux ./rhttp ./transport
 
 .PHONY: all lint api vuln sbom test long contracts small modules quickstart soak bench platforms fuzz docs
 all: lint api vuln test long contracts small modules quickstart soak bench platforms
@@ -37,21 +43,24 @@ sbom:
 test:
 	go test -race -shuffle=on -timeout 20m ./...
 
-# All tests, also those that take long: planted faults, every combination, proxies, browsers,
-# and what the race detector is too slow for. Mostly they wait, so more run at a time than
-# there are processors.
+# What takes long: planted faults, every combination, proxies, browsers, and what the race
+# detector is too slow for. It leaves out packages that have no such tests. Mostly they wait, so
+# more run at a time than there are processors.
 long:
-	BACKDIAL_LONG=1 go test -shuffle=on -timeout 20m -p 4 ./...
+	BACKDIAL_LONG=1 go test -shuffle=on -timeout 20m -p 4 $$(go list -test -f '{{$$p := .ImportPath}}{{range .Deps}}{{if eq . "$(LONG)"}}{{$$p}}{{end}}{{end}}' ./... | sed -n 's/\.test$$//p')
 
-# The whole contract of each multiplexer and every combination, under the race detector.
+# What make test has shortened of the contracts, under the race detector: all that a multiplexer
+# promises, and the combinations that are not the fastest.
 contracts:
-	BACKDIAL_LONG=1 go test -race -timeout 20m -p 4 -run 'TestContract|TestStacks|TestFaults' \
+	BACKDIAL_LONG=1 go test -race -timeout 20m -p 4 -run 'TestContract|TestStacks|TestFaults' -skip '/(ws-qmux|webtransport-native)$$' \
 		./mux/nativemux ./mux/qmux ./mux/smuxmux ./mux/yamuxmux ./transport/transporttest ./transport/faulttest
+	BACKDIAL_LONG=1 go test -race -timeout 20m -run 'TestSteadyReaders|TestBursts|TestAbandoned|TestTrickle|TestBothWays' ./mux/nativemux
 
-# On a small machine: one processor, 256 descriptors, 32 bits.
+# On a small machine: one processor, 256 descriptors, 32 bits. Only what a device or a server
+# runs, and not the tests of tests.
 small:
-	ulimit -n 256 && GOMAXPROCS=1 go test -timeout 20m ./...
-	GOARCH=386 CGO_ENABLED=0 go test -timeout 20m ./carrier/... ./mux/internal/... ./mux/qmux ./mux/smuxmux ./mux/yamuxmux ./transport
+	ulimit -n 256 && GOMAXPROCS=1 go test -timeout 20m -p 4 $(PRODUCT) ./cluster ./fleet ./internal/relay
+	GOARCH=386 CGO_ENABLED=0 go test -timeout 20m -p 4 $(PRODUCT)
 
 # The tests of the modules within this one.
 modules:
