@@ -131,7 +131,7 @@ func TestRelease(t *testing.T) {
 			t.Errorf("the go.mod of %s is %s", name, text)
 		}
 	}
-	if err := release(t.Context(), dir, "v0.2.0", io.Discard); err == nil || !strings.Contains(err.Error(), "there is a tag already: cluster/natsregistry/v0.2.0, metrics/v0.2.0, v0.2.0") {
+	if err := release(t.Context(), dir, "v0.2.0", io.Discard); err == nil || !strings.Contains(err.Error(), "already tagged: cluster/natsregistry/v0.2.0, metrics/v0.2.0, v0.2.0") {
 		t.Errorf("once more: %v", err)
 	}
 
@@ -169,7 +169,7 @@ func TestRefused(t *testing.T) {
 		{name: "v2", version: "v2.0.0", want: "is not a version"},
 		{name: "build", version: "v0.2.0+build", want: "is not a version"},
 		{name: "pseudo-version", version: placeholder, want: "is not a version"},
-		{name: "changed file", spoil: func(t *testing.T, dir string) { put(t, dir, "lib.go", "package lib // changed\n") }, want: "commit first what has changed:\nM lib.go"},
+		{name: "changed file", spoil: func(t *testing.T, dir string) { put(t, dir, "lib.go", "package lib // changed\n") }, want: "commit these changes first:\nM lib.go"},
 		{name: "new file", spoil: func(t *testing.T, dir string) { put(t, dir, "new.go", "package lib\n") }, want: "?? new.go"},
 		{name: "new file that settings hide", spoil: func(t *testing.T, dir string) {
 			do(t, dir, "config", "status.showUntrackedFiles", "no")
@@ -189,7 +189,7 @@ func TestRefused(t *testing.T) {
 			want: "v0.2.0 is not newer than v0.2.0, which CHANGELOG.md tells of"},
 		{name: "tags are missing", files: map[string]string{"CHANGELOG.md": "# Changelog\n\n## Unreleased\n\n- It works.\n\n## v0.1.5, 2026-02-03\n\n- It is new.\n"},
 			want: "CHANGELOG.md tells of v0.1.5, which has no tag here"},
-		{name: "tag of another module", spoil: func(t *testing.T, dir string) { do(t, dir, "tag", "metrics/v0.2.0") }, want: "there is a tag already: metrics/v0.2.0"},
+		{name: "tag of another module", spoil: func(t *testing.T, dir string) { do(t, dir, "tag", "metrics/v0.2.0") }, want: "already tagged: metrics/v0.2.0"},
 		{name: "placeholder", files: map[string]string{"metrics/go.mod": strings.ReplaceAll(metrics, "v0.1.0", placeholder)},
 			want: "metrics/go.mod: github.com/example/lib " + placeholder + " is not the version of a release"},
 		{name: "two versions", files: map[string]string{"metrics/go.mod": strings.ReplaceAll(metrics, "v0.1.0", "v0.1.1")}, want: "that others require"},
