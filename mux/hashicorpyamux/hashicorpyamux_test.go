@@ -9,7 +9,7 @@ import (
 	"github.com/backdial/backdial/mux/muxtest"
 )
 
-// deviations are what the library cannot promise.
+// deviations are the promises that the library breaks.
 var deviations = []muxtest.Deviation{{
 	Promise: muxtest.OpenIsImmediate,
 	Because: "Open waits until the connection has taken the frame that opens the stream. While it takes nothing, Open ends with its context.",
@@ -53,7 +53,7 @@ func TestContract(t *testing.T) {
 	muxtest.Test(t, hashicorpyamux.New(), deviations...)
 }
 
-// TestDocumented expects that the documentation says what is tested.
+// TestDocumented compares the documentation with the deviations.
 func TestDocumented(t *testing.T) {
 	var items [][2]string
 	for _, d := range deviations {

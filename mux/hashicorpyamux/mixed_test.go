@@ -15,7 +15,7 @@ import (
 	"github.com/backdial/backdial/transport/transporttest"
 )
 
-// without returns the deviations but for those from what is kept if an end is ours.
+// without returns the deviations except those from promises that hold if one end is ours.
 func without(kept ...string) []muxtest.Deviation {
 	return slices.DeleteFunc(slices.Clone(deviations), func(d muxtest.Deviation) bool {
 		return slices.Contains(kept, string(d.Promise)) || slices.Contains(kept, d.Part)
@@ -43,15 +43,15 @@ func TestOursListens(t *testing.T) {
 	muxtest.Test(t, oursListens, ofOursListens...)
 }
 
-// undetected skips a test under the race detector, where what deviations measure, such as
-// memory beside slow readers, is not what it usually is.
+// undetected skips a test under the race detector, which changes what deviations measure,
+// such as memory beside slow readers.
 func undetected(t *testing.T) {
 	if raceDetector {
 		t.Skip("run it without the race detector")
 	}
 }
 
-// TestStack has the library at one end of a WebSocket, or at both.
+// TestStack uses the library at one end of a WebSocket, or at both.
 func TestStack(t *testing.T) {
 	long.Only(t)
 	undetected(t)

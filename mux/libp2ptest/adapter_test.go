@@ -11,7 +11,7 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// A multiplexer is a mux.Muxer as libp2p has it.
+// A multiplexer is a mux.Muxer with libp2p's interface.
 type multiplexer struct{ muxer mux.Muxer }
 
 var _ network.Multiplexer = multiplexer{}
@@ -29,7 +29,7 @@ func (m multiplexer) NewConn(c net.Conn, isServer bool, _ network.PeerScope) (ne
 	return &conn{session}, nil
 }
 
-// A conn is a mux.Session as libp2p has it.
+// A conn is a mux.Session with libp2p's interface.
 type conn struct{ session mux.Session }
 
 var _ network.MuxedConn = (*conn)(nil)
@@ -57,7 +57,7 @@ func (c *conn) As(target any) bool {
 	return ok
 }
 
-// A stream is a mux.Stream as libp2p has it.
+// A stream is a mux.Stream with libp2p's interface.
 type stream struct{ mux.Stream }
 
 var _ network.MuxedStream = stream{}
@@ -79,7 +79,7 @@ func (s stream) Write(p []byte) (int, error) {
 	return n, translate(err)
 }
 
-// translate returns err as libp2p has it.
+// translate returns libp2p's error for err.
 func translate(err error) error {
 	if errors.Is(err, mux.ErrReset) {
 		return fmt.Errorf("%w: %w", network.ErrReset, err)
@@ -87,10 +87,10 @@ func translate(err error) error {
 	return err
 }
 
-// CloseRead fails: a mux.Stream ends what it receives only with Close or Reset.
+// CloseRead fails: only Close or Reset ends the receiving half of a mux.Stream.
 func (s stream) CloseRead() error { return fmt.Errorf("close read: %w", errors.ErrUnsupported) }
 
-// ResetWithError is Reset where the protocol has no codes.
+// ResetWithError is Reset if the protocol has no codes.
 func (s stream) ResetWithError(code network.StreamErrorCode) error {
 	if coded, ok := s.Stream.(mux.CodeResetter); ok {
 		return coded.ResetWithCode(uint32(code))

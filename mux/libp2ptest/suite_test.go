@@ -43,7 +43,7 @@ func checkLeaks(t *testing.T) {
 	backdialtest.CheckLeaks(t, goleak.IgnoreAnyFunction("github.com/libp2p/go-libp2p/p2p/muxer/testsuite.GoServe.func1"))
 }
 
-// testAll runs all of libp2p's tests, but for those that are too slow.
+// testAll runs all of libp2p's tests, except those that are too slow.
 func testAll(t *testing.T, m network.Multiplexer, slow []string) {
 	// SubtestStreamOpenStress gives up after 10 s. With this, it does after 100 s.
 	t.Setenv("CI", "true")

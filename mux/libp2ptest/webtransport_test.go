@@ -21,12 +21,13 @@ import (
 // handshakeTimeout bounds a handshake beside a busy test.
 const handshakeTimeout = 20 * time.Second
 
-// maxStreams is how many streams each end may open at a time: as many as mux.Config allows.
+// maxStreams is how many streams each end may open at a time: as many as mux.Config
+// allows.
 const maxStreams = 1 << 14
 
-// overWebTransport is a multiplexer of a carrier's streams as libp2p has it. For the first
-// end of a TCP connection that it is given it makes a WebTransport connection, and keeps
-// the other end of that for the other end of the former.
+// overWebTransport is a multiplexer of a carrier's streams with libp2p's interface. For
+// the first end of a TCP connection that it gets, it makes a WebTransport connection, and
+// keeps that connection's other end for the TCP connection's other end.
 type overWebTransport struct {
 	multiplexer
 	carrier  *webtransport.Carrier
@@ -63,7 +64,7 @@ func (m *overWebTransport) upgrade(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// closeKept closes what no end was made for.
+// closeKept closes the ends that nobody has asked for.
 func (m *overWebTransport) closeKept() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -72,8 +73,8 @@ func (m *overWebTransport) closeKept() {
 	}
 }
 
-// NewConn implements [network.Multiplexer]. As everywhere in this library, the listen side
-// is the client of the carrier.
+// NewConn implements [network.Multiplexer]. As everywhere in this library, the listen
+// side is the client of the carrier.
 func (m *overWebTransport) NewConn(c net.Conn, isServer bool, scope network.PeerScope) (network.MuxedConn, error) {
 	streams, err := m.end(c, isServer)
 	if err != nil {
@@ -82,7 +83,7 @@ func (m *overWebTransport) NewConn(c net.Conn, isServer bool, scope network.Peer
 	return m.multiplexer.NewConn(tiedConn{streams.(carrier.StreamConn), c}, isServer, scope)
 }
 
-// end returns the end of a WebTransport connection that is for c: the client's, or the
+// end returns the end of the WebTransport connection for c: the client's, or the
 // server's.
 func (m *overWebTransport) end(c net.Conn, client bool) (carrier.Conn, error) {
 	m.mu.Lock()
@@ -103,7 +104,7 @@ func (m *overWebTransport) end(c net.Conn, client bool) (carrier.Conn, error) {
 	return conn, nil
 }
 
-// connect makes a WebTransport connection. One is made at a time.
+// connect makes a WebTransport connection. Calls do not overlap.
 func (m *overWebTransport) connect() (client, server carrier.Conn, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), handshakeTimeout)
 	defer cancel()

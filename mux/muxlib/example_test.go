@@ -14,8 +14,8 @@ import (
 	"github.com/backdial/backdial/mux/muxlib"
 )
 
-// NewYamux is the least that makes a [mux.Muxer] of a library. Package hashicorpyamux is all
-// that can be made of this one.
+// NewYamux is the smallest [mux.Muxer] from a library. Package hashicorpyamux is a
+// complete one from the same library.
 func NewYamux() mux.Muxer {
 	return muxlib.New(muxlib.Library{
 		Name:     "least",

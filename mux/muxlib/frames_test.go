@@ -12,12 +12,12 @@ import (
 	"github.com/backdial/backdial/mux/muxlib"
 )
 
-// A frame has two bytes of length, and a byte that says who it is for: the library, or not.
+// A frame has two bytes of length, and a byte that says whether it is for the library.
 func frame(to byte, body string) []byte {
 	return append([]byte{byte(len(body) >> 8), byte(len(body)), to}, body...)
 }
 
-// framing is a library that only has frames.
+// framing is a library that has only frames.
 type framing struct{ *muxlib.Frames }
 
 func (l framing) Open() (net.Conn, error) { <-l.Done(); return nil, net.ErrClosed }
@@ -50,7 +50,7 @@ func startFraming(t *testing.T, heard func(body []byte)) (*muxlib.Frames, *net.T
 	return frames, theirs
 }
 
-// TestSay says something while the library is in the middle of a frame.
+// TestSay sends a frame while the library is in the middle of one.
 func TestSay(t *testing.T) {
 	leak.Check(t)
 	frames, peer := startFraming(t, nil)
@@ -70,7 +70,8 @@ func TestSay(t *testing.T) {
 	}
 }
 
-// TestHear has frames arrive that are not the library's, small and large, and tells it one.
+// TestHear lets frames arrive that are not the library's, small and large, and passes it
+// one.
 func TestHear(t *testing.T) {
 	leak.Check(t)
 	var heard [][]byte
@@ -91,7 +92,7 @@ func TestHear(t *testing.T) {
 	}
 }
 
-// TestSayToNobody says more than a peer takes.
+// TestSayToNobody sends more than a peer takes.
 func TestSayToNobody(t *testing.T) {
 	leak.Check(t)
 	frames, _ := startFraming(t, nil)

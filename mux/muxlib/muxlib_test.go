@@ -37,7 +37,8 @@ func pair(t *testing.T, m mux.Muxer, config mux.Config) (dial, listen mux.Sessio
 	return dial, listen
 }
 
-// TestEnds tells the end of a stream from that of its session, although the library does not.
+// TestEnds expects the end of a stream to differ from the end of its session, although
+// the library does not tell them apart.
 func TestEnds(t *testing.T) {
 	for name, test := range map[string]struct {
 		end  func(writer mux.Stream, s mux.Session)
@@ -71,7 +72,7 @@ func TestEnds(t *testing.T) {
 	}
 }
 
-// TestNoMessages sends what the library has no way to send.
+// TestNoMessages sends a message, which the library cannot.
 func TestNoMessages(t *testing.T) {
 	leak.Check(t)
 	dial, _ := pair(t, NewYamux(), mux.Config{})
@@ -80,7 +81,7 @@ func TestNoMessages(t *testing.T) {
 	}
 }
 
-// TestStartFails expects the error of Start, and that the connection is closed.
+// TestStartFails expects the error of Start, and a closed connection.
 func TestStartFails(t *testing.T) {
 	leak.Check(t)
 	cause := errors.New("not today")
@@ -123,7 +124,7 @@ func (l slow) Close() error {
 	return l.end.Close()
 }
 
-// startSlow starts a session of a slow library in which streams streams can be opened.
+// startSlow starts a session of a slow library that can open so many streams.
 func startSlow(t *testing.T, streams int64, config mux.Config) (mux.Session, slow) {
 	t.Helper()
 	library := slow{calls: new(atomic.Int32), opens: make(chan chan net.Conn), done: make(chan struct{})}
@@ -141,7 +142,8 @@ func startSlow(t *testing.T, streams int64, config mux.Config) (mux.Session, slo
 	return s, library
 }
 
-// TestOpenIsLeftToTheNext gives up Opens that wait. The library is asked once for them.
+// TestOpenIsLeftToTheNext gives up Opens that wait. The library must be asked only once
+// for them.
 func TestOpenIsLeftToTheNext(t *testing.T) {
 	leak.Check(t)
 	s, library := startSlow(t, 0, mux.Config{})
@@ -170,7 +172,7 @@ func TestOpenIsLeftToTheNext(t *testing.T) {
 	}
 }
 
-// TestOpenEndsWithSession has an Open wait for the library when no more streams can be
+// TestOpenEndsWithSession lets an Open wait for the library when no more streams can be
 // opened.
 func TestOpenEndsWithSession(t *testing.T) {
 	for _, test := range []struct {
@@ -209,7 +211,7 @@ func TestOpenEndsWithSession(t *testing.T) {
 	}
 }
 
-// TestExhausting opens the streams that there are.
+// TestExhausting opens all streams that there are ids for.
 func TestExhausting(t *testing.T) {
 	leak.Check(t)
 	exhausting := make(chan struct{})

@@ -13,7 +13,7 @@ import (
 
 // Faults of what things cost, and of how long they take.
 
-// fewStreams opens only so many in its life.
+// fewStreams opens only so many streams in its life.
 type fewStreams struct {
 	mux.Session
 	left atomic.Int64
@@ -32,7 +32,7 @@ func (s *fewStreams) Open(ctx context.Context) (mux.Stream, error) {
 	return s.Session.Open(ctx)
 }
 
-// streamsStayInMemory keeps something of each stream that was closed.
+// streamsStayInMemory keeps something of each closed stream.
 type streamsStayInMemory struct{ mux.Stream }
 
 func (st streamsStayInMemory) Close() error {
@@ -42,7 +42,7 @@ func (st streamsStayInMemory) Close() error {
 	return st.Stream.Close()
 }
 
-// goroutinesOfIdleStreams has twenty for each that is open.
+// goroutinesOfIdleStreams has twenty goroutines for each open stream.
 type goroutinesOfIdleStreams struct {
 	mux.Stream
 	end context.CancelFunc
@@ -63,7 +63,7 @@ func (st goroutinesOfIdleStreams) Close() error {
 	return st.Stream.Close()
 }
 
-// deadlineMoved heeds deadlines that are yet to come at another time.
+// deadlineMoved keeps future deadlines at another time.
 type deadlineMoved struct {
 	mux.Stream
 	by time.Duration
@@ -113,7 +113,7 @@ type roundTripTenfold struct{ mux.Session }
 
 func (s roundTripTenfold) RoundTrip() time.Duration { return 10 * s.Session.RoundTrip() }
 
-// smallWaits holds up small writes for a while after large ones of other streams.
+// smallWaits delays small writes for a while after large ones of other streams.
 type smallWaits struct {
 	mux.Session
 	bulk atomic.Int64 // when there was some

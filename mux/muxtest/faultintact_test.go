@@ -11,7 +11,7 @@ import (
 
 // Faults of what is written and read.
 
-// byteFlippedLate turns a bit past the first MiB.
+// byteFlippedLate flips a bit after the first MiB.
 type byteFlippedLate struct {
 	mux.Stream
 	read atomic.Int64
@@ -26,7 +26,7 @@ func (st *byteFlippedLate) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// writeKeepsBuffer writes what it has been given after it has returned.
+// writeKeepsBuffer writes its argument after it has returned.
 type writeKeepsBuffer struct {
 	mux.Stream
 	queue chan []byte

@@ -74,7 +74,7 @@ func (c *lagging) CloseWrite() error {
 	return c.halfCloser.CloseWrite()
 }
 
-// endsLater ends a stream when who asked for it has gone on.
+// endsLater ends a stream after the call has returned.
 type endsLater struct{ mux.Stream }
 
 func (st endsLater) Close() error {
@@ -103,7 +103,7 @@ func (st queueing) Close() error {
 	return err
 }
 
-// impatient does not wait for a carrier that is stuck.
+// impatient does not wait for a stuck carrier.
 type impatient struct{ mux.Stream }
 
 func (st *impatient) Write(p []byte) (int, error) {
@@ -127,7 +127,7 @@ func (st *impatient) end(end func() error) error {
 func (st *impatient) Close() error      { return st.end(st.Stream.Close) }
 func (st *impatient) CloseWrite() error { return st.end(st.Stream.CloseWrite) }
 
-// deaf does not hear of deadlines once it has ended.
+// deaf ignores deadlines once it has ended.
 type deaf struct{ mux.Stream }
 
 func (st deaf) SetWriteDeadline(time.Time) error { return nil }

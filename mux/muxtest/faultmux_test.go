@@ -59,7 +59,7 @@ func (m sides) ListenSide(conn net.Conn, config mux.Config) (mux.Session, error)
 	return m.listen.ListenSide(conn, config)
 }
 
-// configs has the fault in the limits.
+// configs plants the fault in the limits.
 func configs(change func(*mux.Config)) faulty {
 	return func(sound start) start {
 		return func(conn net.Conn, config mux.Config) (mux.Session, error) {
@@ -69,7 +69,7 @@ func configs(change func(*mux.Config)) faulty {
 	}
 }
 
-// sessions has the fault in what wrap adds to a session.
+// sessions plants the fault in what wrap adds to a session.
 func sessions(wrap func(mux.Session) mux.Session) faulty {
 	return func(sound start) start {
 		return func(conn net.Conn, config mux.Config) (mux.Session, error) {
@@ -82,7 +82,7 @@ func sessions(wrap func(mux.Session) mux.Session) faulty {
 	}
 }
 
-// streams has the fault in what wrap adds to a stream.
+// streams plants the fault in what wrap adds to a stream.
 func streams(wrap func(mux.Session, mux.Stream) mux.Stream) faulty {
 	return sessions(func(s mux.Session) mux.Session { return wrapping{s, wrap} })
 }
@@ -107,8 +107,8 @@ func (s wrapping) wrapped(st mux.Stream, err error) (mux.Stream, error) {
 	return powered{s.wrap(s.Session, st), st}, nil
 }
 
-// powered has the optional powers of yamux's streams, also if a fault has not thought of
-// them.
+// powered has the optional interfaces of yamux's streams, even if a fault does not
+// implement them.
 type powered struct {
 	mux.Stream
 	sound mux.Stream
@@ -128,13 +128,14 @@ func (st powered) Check() error {
 	return st.sound.(mux.Checker).Check()
 }
 
-// A halfCloser is what the suite runs sessions on.
+// A halfCloser is what the suite needs of a stream.
 type halfCloser interface {
 	net.Conn
 	CloseWrite() error
 }
 
-// bare has the fault in what wrap adds to a stream, which is all that there is of it.
+// bare plants the fault in what wrap returns for a stream, which is all there is of the
+// stream.
 func bare(wrap func(mux.Stream) mux.Stream) faulty {
 	return sessions(func(s mux.Session) mux.Session { return baring{s, wrap} })
 }

@@ -33,7 +33,7 @@ func (st resetIsEnd) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// resetWaits until the peer knows.
+// resetWaits waits until the peer knows.
 type resetWaits struct {
 	mux.Stream
 	s mux.Session
@@ -76,7 +76,7 @@ func (st resetEndsSession) Reset() error {
 	return st.s.Close()
 }
 
-// resetStaysInUse counts streams that were reset for ever.
+// resetStaysInUse counts streams forever that were reset.
 type resetStaysInUse struct {
 	mux.Session
 	resets atomic.Int64
@@ -134,12 +134,12 @@ func (st *resetOnce) Reset() error {
 	return st.Stream.Reset()
 }
 
-// checkIsBlind does not see a cut before it has been read.
+// checkIsBlind does not see a cut until it has been read.
 type checkIsBlind struct{ mux.Stream }
 
 func (checkIsBlind) Check() error { return nil }
 
-// checkTakesEndForCut tells of a cut whenever there is nothing more to read.
+// checkTakesEndForCut reports a cut whenever there is nothing more to read.
 type checkTakesEndForCut struct {
 	mux.Stream
 	ended atomic.Bool

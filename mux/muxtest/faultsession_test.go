@@ -124,8 +124,8 @@ func (st mistakenStream) Write(p []byte) (int, error) {
 	return n, st.mistake(err)
 }
 
-// recaused makes sessions that end for another reason, or that do not end for
-// all one knows if there is none.
+// recaused makes sessions that end with another cause, or seem not to end if there is
+// none.
 func recaused(reason func(cause error) error) faulty {
 	return sessions(func(s mux.Session) mux.Session {
 		ctx, cancel := context.WithCancelCause(context.Background())
@@ -151,7 +151,7 @@ var kept struct {
 	memory [][]byte
 }
 
-// patient returns a stream from Accept when it has read something from it.
+// patient returns a stream from Accept only when it has read something from it.
 type patient struct{ mux.Session }
 
 func (s patient) Accept(ctx context.Context) (mux.Stream, error) {
@@ -171,7 +171,7 @@ type prefixed struct {
 
 func (st prefixed) Read(p []byte) (int, error) { return st.all.Read(p) }
 
-// signalling says when it has written.
+// signalling signals when it has written.
 type signalling struct {
 	halfCloser
 	mu      sync.Mutex
@@ -187,7 +187,7 @@ func (c *signalling) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// next returns a channel that the next Write closes, for all who wait for it.
+// next returns a channel that the next Write closes.
 func (c *signalling) next() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -289,12 +289,12 @@ func (s unbounded) Accept(context.Context) (mux.Stream, error) {
 	return s.Session.Accept(context.Background())
 }
 
-// silent says that it has sent what it has not.
+// silent claims to have sent a message that it has not.
 type silent struct{ mux.Session }
 
 func (silent) Send([]byte) error { return nil }
 
-// lazy sends a message with the one that comes after it.
+// lazy sends each message together with the next.
 type lazy struct {
 	mux.Session
 	mu   sync.Mutex
@@ -314,12 +314,12 @@ type immeasurable struct{ mux.Session }
 
 func (immeasurable) RoundTrip() time.Duration { return 0 }
 
-// trusting takes every peer to be alive.
+// trusting takes every peer for alive.
 type trusting struct{ mux.Session }
 
 func (trusting) Ping(context.Context) error { return nil }
 
-// countless does not count what is in use.
+// countless does not count the streams in use.
 type countless struct{ mux.Session }
 
 func (countless) Streams() int { return 0 }

@@ -13,10 +13,10 @@ import (
 	. "github.com/backdial/backdial/mux/muxtest"
 )
 
-// A credited muxer keeps SteadyReaders, if it has no fault, with a trick that no muxer
-// has which talks to another process: both ends of a session count in the same memory
-// what a stream holds that was not read. Its streams are yamux's, with a receive buffer
-// that is never full.
+// A credited muxer without a fault keeps SteadyReaders, with a trick that no muxer can
+// use between two processes: both ends of a session count in the same memory how much
+// unread data a stream holds. Its streams are yamux's, with a receive buffer that is
+// never full.
 type credited struct {
 	// sheds chooses a stream to be reset while the buffer is full, or none.
 	sheds func([]*held) *held
@@ -36,7 +36,7 @@ func (m credited) ListenSide(conn net.Conn, config mux.Config) (mux.Session, err
 	return m.session(sound.ListenSide, conn, config)
 }
 
-// A ledger is what streams of a connection hold at one end.
+// A ledger is what the streams of a connection hold at one end.
 type ledger struct {
 	muxer credited
 
@@ -267,7 +267,7 @@ func (st *creditedStream) end(how func() error) error {
 	return how()
 }
 
-// most returns the stream that holds most, of those that may be reset.
+// most returns the fullest stream that may be reset.
 func most(streams []*held, may func(*held) bool) (most *held) {
 	for _, h := range streams {
 		if h.holds > 0 && !h.over && !h.closed && h.receive != nil && may(h) && (most == nil || h.holds > most.holds) {
@@ -302,22 +302,22 @@ func slowest(streams []*held) (slowest *held) {
 	return slowest
 }
 
-// notLatelyRead takes every reader that rests for a second to be gone.
+// notLatelyRead takes every reader that rests for a second for gone.
 func notLatelyRead(streams []*held) *held {
 	return most(streams, func(h *held) bool {
 		return time.Since(h.since) > time.Second && time.Since(h.readAt) > time.Second
 	})
 }
 
-// notReadAtAll takes every reader that has read something lately to be steady.
+// notReadAtAll takes every reader that has read something lately for steady.
 func notReadAtAll(streams []*held) *held {
 	return most(streams, func(h *held) bool {
 		return h.read == 0 && time.Since(h.since) > 3*time.Second || h.read > 0 && time.Since(h.readAt) > 10*time.Second
 	})
 }
 
-// stopped reads nothing from the carrier while its streams hold too much. So it hears no
-// pings, and does not know that the peer lives.
+// stopped reads nothing from the carrier while its streams hold too much. So it gets no
+// pings, and does not know that the peer is alive.
 var stopped = faulty(func(sound start) start {
 	return func(conn net.Conn, config mux.Config) (mux.Session, error) {
 		c := &oneWindow{halfCloser: conn.(halfCloser), limit: config.WithDefaults().ReceiveBuffer}

@@ -39,8 +39,8 @@ func (st hasty) Read(p []byte) (int, error) {
 	return st.Stream.Read(p)
 }
 
-// tailless keeps the last byte of a large write for the next, and forgets it
-// when there is none.
+// tailless keeps the last byte of a large write for the next, and forgets it if there is
+// none.
 type tailless struct {
 	mux.Stream
 
@@ -97,7 +97,7 @@ func (timeless) SetDeadline(time.Time) error      { return nil }
 func (timeless) SetReadDeadline(time.Time) error  { return nil }
 func (timeless) SetWriteDeadline(time.Time) error { return nil }
 
-// nextCall heeds a deadline in the future from the next call on.
+// nextCall applies a future deadline from the next call on.
 type nextCall struct {
 	mux.Stream
 	read, write atomic.Pointer[time.Time]
@@ -147,7 +147,7 @@ func (st earliest) SetReadDeadline(at time.Time) error {
 	return st.Stream.SetReadDeadline(at)
 }
 
-// expired is of no use after a deadline.
+// expired is useless after a deadline.
 type expired struct {
 	mux.Stream
 	err atomic.Pointer[error]
@@ -226,7 +226,7 @@ func (st offended) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// hopeful keeps a Write that failed waiting for as long as the session lives.
+// hopeful makes a failed Write wait as long as the session lives.
 type hopeful struct {
 	mux.Stream
 	s mux.Session

@@ -13,7 +13,7 @@ import (
 // plain is a stream without WriteTo.
 type plain struct{ io.Reader }
 
-// writeToEndsWithAll takes every end for that of the stream.
+// writeToEndsWithAll takes every end for the end of the stream.
 type writeToEndsWithAll struct{ mux.Stream }
 
 func (st writeToEndsWithAll) WriteTo(w io.Writer) (int64, error) {
@@ -21,7 +21,7 @@ func (st writeToEndsWithAll) WriteTo(w io.Writer) (int64, error) {
 	return n, nil
 }
 
-// writeToReadsAhead reads all before it writes.
+// writeToReadsAhead reads everything before it writes.
 type writeToReadsAhead struct{ mux.Stream }
 
 func (st writeToReadsAhead) WriteTo(w io.Writer) (int64, error) {
@@ -33,7 +33,7 @@ func (st writeToReadsAhead) WriteTo(w io.Writer) (int64, error) {
 	return int64(n), err
 }
 
-// writeToDropsTail writes half a KiB at a time, and not what is left at the end.
+// writeToDropsTail writes half a KiB at a time, and drops the rest at the end.
 type writeToDropsTail struct{ mux.Stream }
 
 func (st writeToDropsTail) WriteTo(w io.Writer) (n int64, err error) {
@@ -53,7 +53,7 @@ func (st writeToDropsTail) WriteTo(w io.Writer) (n int64, err error) {
 	}
 }
 
-// writeToReusesMemory overwrites what it has handed over when it is closed.
+// writeToReusesMemory overwrites the bytes that it has handed over when it is closed.
 type writeToReusesMemory struct {
 	mux.Stream
 
@@ -81,7 +81,7 @@ type writerFunc func(p []byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
-// writeToHandsOverTwice lets a Read have what it hands over.
+// writeToHandsOverTwice lets a Read get the bytes that it hands over.
 type writeToHandsOverTwice struct {
 	mux.Stream
 

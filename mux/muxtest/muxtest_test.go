@@ -13,7 +13,7 @@ import (
 	. "github.com/backdial/backdial/mux/muxtest"
 )
 
-// children is how many processes run at a time. Mostly they wait.
+// children is how many processes run at a time. They mostly wait.
 const children = "8"
 
 func TestMain(m *testing.M) {
@@ -22,11 +22,10 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// plantedEnv makes a test run the suite, which may fail, in a process of its
-// own.
+// plantedEnv makes a test run the suite, which may fail, in a process of its own.
 const plantedEnv = "BACKDIAL_MUXTEST_PLANTED"
 
-// planted reports whether this is a process that runs the suite.
+// planted reports whether this process runs the suite.
 func planted() bool { return os.Getenv(plantedEnv) != "" }
 
 // rerun runs the promises of t in a process of its own.
@@ -40,7 +39,8 @@ func rerun(t *testing.T, only Promise, env ...string) (passed bool, output strin
 	return passed, output
 }
 
-// soon has what blocks for ever do so for a shorter time, where something does.
+// soon shortens the time for which something blocks that would block forever, if a fault
+// does that.
 func (f fault) soon() string {
 	switch {
 	case f.breaks == nil:
@@ -76,8 +76,9 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// test runs the suite, which is not to hold what a faulty muxer keeps sending.
-// HostileInput, Distance and SteadyReaders take long, and are left out if f leaves them alone.
+// test runs the suite, which must not keep what a faulty muxer goes on sending.
+// HostileInput, Distance and SteadyReaders take long, and are left out if f does not
+// break them.
 func (f fault) test(t *testing.T) {
 	defer t.Run("Memory", func(t *testing.T) { checkMemory(t, 512<<20) })
 	var deviations []Deviation
@@ -94,7 +95,7 @@ func (f fault) test(t *testing.T) {
 	}
 }
 
-// checkMemory expects that this process has never had more than limit bytes.
+// checkMemory expects this process never to have used more than limit bytes.
 func checkMemory(t *testing.T, limit uint64) {
 	var stats runtime.MemStats
 	runtime.ReadMemStats(&stats)

@@ -28,7 +28,7 @@ func inBubbles(t *testing.T, test func(t *testing.T, m mux.Muxer)) {
 	}
 }
 
-// A silencer is a connection whose writes get lost once it is silent.
+// A silencer is a connection whose writes are lost once it is silent.
 type silencer struct {
 	net.Conn
 	silent atomic.Bool
@@ -41,8 +41,7 @@ func (c *silencer) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// connect makes a session over a pipe. peer is the connection of the listen
-// side.
+// connect makes a session over a pipe. peer is the connection of the listen side.
 func connect(t *testing.T, m mux.Muxer, config mux.Config) (dial, listen mux.Session, peer *silencer) {
 	t.Helper()
 	ours, theirs := net.Pipe()
@@ -62,8 +61,8 @@ func connect(t *testing.T, m mux.Muxer, config mux.Config) (dial, listen mux.Ses
 	return dial, listen, peer
 }
 
-// A peer that goes silent is noticed after the timeout at the earliest, and
-// after the interval and the timeout at the latest.
+// A peer that goes silent is noticed after the timeout at the earliest, and after the
+// interval plus the timeout at the latest.
 func TestSilenceIsNoticed(t *testing.T) {
 	inBubbles(t, func(t *testing.T, m mux.Muxer) {
 		limits := mux.Config{}.WithDefaults()
@@ -91,8 +90,8 @@ func TestSilenceIsNoticed(t *testing.T) {
 	})
 }
 
-// A peer that goes on sending, and reads nothing, is noticed in twice the time that a
-// silent one takes, also if the connection takes all that it does not read.
+// A peer that goes on sending, but reads nothing, is noticed in twice the time of a
+// silent one, even if the connection takes everything that it does not read.
 func TestDeafnessIsNoticed(t *testing.T) {
 	inBubbles(t, func(t *testing.T, m mux.Muxer) {
 		limits := mux.Config{}.WithDefaults()
@@ -140,7 +139,7 @@ func TestDeafnessIsNoticed(t *testing.T) {
 	})
 }
 
-// A peer that is there keeps an idle session alive.
+// A peer that is alive keeps an idle session alive.
 func TestIdleSessionLives(t *testing.T) {
 	inBubbles(t, func(t *testing.T, m mux.Muxer) {
 		dial, listen, _ := connect(t, m, mux.Config{})
@@ -174,8 +173,8 @@ func TestBubblesShareNothing(t *testing.T) {
 	}
 }
 
-// converse sends more than a window in both directions, under a deadline, and
-// lets a deadline pass.
+// converse sends more than a window in both directions, under a deadline, and lets a
+// deadline pass.
 func converse(t *testing.T, dial, listen mux.Session) {
 	t.Helper()
 	const size = 600 << 10

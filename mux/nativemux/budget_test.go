@@ -15,15 +15,15 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// neglected is longer than it takes for a stream to be found unread.
+// neglected is longer than it takes to find a stream unread.
 const neglected = 300 * time.Millisecond
 
-// simulate runs a test in a bubble, in which waiting costs nothing.
+// simulate runs a test in a bubble, in which waiting takes no time.
 func simulate(t *testing.T, name string, test func(*testing.T)) {
 	t.Run(name, func(t *testing.T) { synctest.Test(t, test) })
 }
 
-// flood writes to st for ever.
+// flood writes to st forever.
 func flood(st mux.Stream) {
 	for buf := make([]byte, 64<<10); ; {
 		if _, err := st.Write(buf); err != nil {
@@ -32,7 +32,7 @@ func flood(st mux.Stream) {
 	}
 }
 
-// echoes expects that a stream, which the peer echoes, is not held up.
+// echoes expects that a stream, which the peer echoes, is not delayed.
 func echoes(t *testing.T, st mux.Stream) {
 	t.Helper()
 	st.SetDeadline(time.Now().Add(patience))
@@ -42,8 +42,8 @@ func echoes(t *testing.T, st mux.Stream) {
 	}
 }
 
-// TestMoreStreamsThanTheWindow has streams that together could fill the
-// carrier's window: if they did, the session would stand still.
+// TestMoreStreamsThanTheWindow uses streams that together could fill the carrier's
+// window: if they did, the session would stand still.
 func TestMoreStreamsThanTheWindow(t *testing.T) {
 	for name, read := range map[string]func(mux.Stream){
 		"not read": func(mux.Stream) {},
@@ -74,8 +74,8 @@ func TestMoreStreamsThanTheWindow(t *testing.T) {
 	}
 }
 
-// TestGrownWindows has streams read until their windows have grown, and then not
-// any more: a few of them could fill the carrier's window.
+// TestGrownWindows reads streams until their windows have grown, and then stops: a few of
+// them could fill the carrier's window.
 func TestGrownWindows(t *testing.T) {
 	for _, windows := range []struct {
 		stream, maxStream, connection int
@@ -103,8 +103,7 @@ func TestGrownWindows(t *testing.T) {
 	}
 }
 
-// TestGrownWindowsOfReaders has streams read slowly after their windows have grown,
-// but read.
+// TestGrownWindowsOfReaders reads streams slowly after their windows have grown.
 func TestGrownWindowsOfReaders(t *testing.T) { synctest.Test(t, grownWindowsOfReaders) }
 
 func grownWindowsOfReaders(t *testing.T) {
@@ -130,8 +129,7 @@ func grownWindowsOfReaders(t *testing.T) {
 	}
 }
 
-// TestReadStreamsStay has streams that are read, if not always, hold nothing
-// that counts.
+// TestReadStreamsStay expects that streams that are read, if not always, do not count.
 func TestReadStreamsStay(t *testing.T) { synctest.Test(t, readStreamsStay) }
 
 func readStreamsStay(t *testing.T) {
@@ -154,8 +152,8 @@ func readStreamsStay(t *testing.T) {
 	}
 }
 
-// TestOneStreamStays has a single stream that is not read for a while, however
-// small the budget.
+// TestOneStreamStays expects a single stream that is not read for a while to stay,
+// however small the budget.
 func TestOneStreamStays(t *testing.T) {
 	for _, config := range []mux.Config{{ReceiveBuffer: 256 << 10}, {Window: 64 << 20}} {
 		simulate(t, fmt.Sprintf("%+v", config), func(t *testing.T) {
@@ -170,7 +168,7 @@ func TestOneStreamStays(t *testing.T) {
 	}
 }
 
-// TestOldDeadline lets a Read time out, and the stream be neglected after it.
+// TestOldDeadline lets a Read time out, and neglects the stream afterwards.
 func TestOldDeadline(t *testing.T) { synctest.Test(t, oldDeadline) }
 
 func oldDeadline(t *testing.T) {
@@ -188,8 +186,8 @@ func oldDeadline(t *testing.T) {
 	}
 }
 
-// A lateConn's streams deliver what they have only when their reader gives up,
-// as if both happened at the same time.
+// A lateConn's streams deliver their data only when their reader gives up, as if both
+// happened at the same time.
 type lateConn struct{ carrier.StreamConn }
 
 type lateStream struct{ carrier.Stream }
@@ -210,8 +208,8 @@ func (s lateStream) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// TestLateData has data arrive in streams while they are closed: it must not
-// count for ever.
+// TestLateData lets data arrive in streams while they are closed: it must not count
+// forever.
 func TestLateData(t *testing.T) { synctest.Test(t, lateData) }
 
 func lateData(t *testing.T) {

@@ -15,8 +15,8 @@ import (
 	"github.com/backdial/backdial/mux/nativemux"
 )
 
-// TestCloseDuringWrite closes a session in the middle of a Write, whose user
-// then closes the stream. The peer must not take that for its end.
+// TestCloseDuringWrite closes a session in the middle of a Write, whose user then closes
+// the stream. The peer must not take that for its end.
 func TestCloseDuringWrite(t *testing.T) {
 	leak.Check(t)
 	p := connect(t, mux.Config{}, mux.Config{})
@@ -62,8 +62,8 @@ func TestUnfinishedArrives(t *testing.T) {
 	}
 }
 
-// TestKeepAliveWhileClosing has a peer that is silent for longer than keepalive
-// allows, and for less than Close waits.
+// TestKeepAliveWhileClosing uses a peer that is silent for longer than keepalive allows,
+// but for less than Close waits.
 func TestKeepAliveWhileClosing(t *testing.T) {
 	leak.Parallel(t)
 	p := connect(t, mux.Config{KeepAlive: 100 * time.Millisecond, Linger: patience}, mux.Config{})
@@ -84,8 +84,8 @@ func TestKeepAliveWhileClosing(t *testing.T) {
 	await(t, "Close", func() error { return <-closed })
 }
 
-// TestSilentPeerClosesNothing has calls blocked when the peer is found to be
-// silent: they must not say that this end closed anything.
+// TestSilentPeerClosesNothing blocks calls until the peer is found to be silent: their
+// errors must not say that this end closed anything.
 func TestSilentPeerClosesNothing(t *testing.T) {
 	leak.Parallel(t)
 	p := connect(t, mux.Config{KeepAlive: 100 * time.Millisecond}, mux.Config{KeepAlive: -1})
@@ -130,7 +130,7 @@ func TestPeerExits(t *testing.T) {
 	}
 }
 
-// TestControlEnds has a client end its control stream.
+// TestControlEnds lets a client end its control stream.
 func TestControlEnds(t *testing.T) {
 	server, client, _ := connection(t)
 	s, err := nativemux.New().DialSide(server, mux.Config{})
@@ -145,8 +145,7 @@ func TestControlEnds(t *testing.T) {
 	}
 }
 
-// TestDeadlineDoesNotUndoCloseWrite moves the deadline of a Write that
-// CloseWrite wakes.
+// TestDeadlineDoesNotUndoCloseWrite moves the deadline of a Write that CloseWrite wakes.
 func TestDeadlineDoesNotUndoCloseWrite(t *testing.T) {
 	leak.Parallel(t)
 	p := connect(t, mux.Config{}, mux.Config{})
@@ -179,7 +178,7 @@ func TestDeadlineDoesNotUndoCloseWrite(t *testing.T) {
 }
 
 // TestCloseTells closes a session in which no stream was opened, after the peer has said
-// hello: it hears of that.
+// hello: it must learn of that.
 func TestCloseTells(t *testing.T) {
 	leak.Check(t)
 	p := connect(t, mux.Config{}, mux.Config{})
@@ -191,8 +190,8 @@ func TestCloseTells(t *testing.T) {
 	}
 }
 
-// TestMessageBeforeHello closes a session before the peer has said hello, with something to
-// be told.
+// TestMessageBeforeHello closes a session before the peer has said hello, with a message
+// for it.
 func TestMessageBeforeHello(t *testing.T) {
 	leak.Check(t)
 	server, client, _ := connection(t)

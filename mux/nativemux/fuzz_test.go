@@ -19,8 +19,8 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// The habits of the two ends of a session, besides what the peer says and does.
-// They are the bits of a number, so that a fuzzer can change them.
+// The habits of the two ends of a session, beside what the peer sends and does. They are
+// the bits of a number, so that a fuzzer can change them.
 const (
 	dials       = 1 << iota // the victim opens streams; else it accepts them
 	forgets                 // the victim's user accepts nothing
@@ -29,8 +29,7 @@ const (
 	peerIsFar               // what it says and does takes a while
 )
 
-// What the peer does with streams. A number says what, and with which of those
-// that it has.
+// What the peer does with streams. A number says what, and with which stream.
 const (
 	opens = iota
 	writes
@@ -39,7 +38,7 @@ const (
 	actions
 )
 
-// The ways in which a session ends that has survived what the peer says.
+// The ways to end a session that has survived what the peer sends.
 const (
 	peerFinishes = iota // what it says, and not its streams
 	peerCuts
@@ -48,8 +47,8 @@ const (
 	endings
 )
 
-// hostileLimits are so small that a few streams exceed them. A victim that dials
-// lets its peer open no streams, as servers do.
+// hostileLimits are so small that a few streams exceed them. A victim that dials lets its
+// peer open no streams, as servers do.
 func (v *victim) hostileLimits() mux.Config {
 	limits := mux.Config{
 		MaxStreams:    8,
@@ -81,10 +80,10 @@ const (
 	maxGoroutines = 50 + 64
 )
 
-// FuzzControl has a peer say anything on the control stream, do anything with other
-// streams meanwhile, and have the last word, to a session whose user reads and
-// writes. Whatever that is, the session keeps to its limits, ends when it has to,
-// and says why. In a bubble nothing takes time, and nothing can hang unnoticed.
+// FuzzControl lets a peer send anything on the control stream, do anything with other
+// streams meanwhile, and have the last word, to a session whose user reads and writes. In
+// any case the session must keep its limits, end when it has to, and say why. In a bubble
+// nothing takes time, and nothing can hang unnoticed.
 func FuzzControl(f *testing.F) {
 	f.Fuzz(func(t *testing.T, habits, ending byte, does, says, last []byte) {
 		checkNumbers(t, says)
@@ -97,7 +96,7 @@ func FuzzControl(f *testing.F) {
 	})
 }
 
-// checkNumbers expects that numbers are read as the standard library reads them.
+// checkNumbers expects numbers to be read as the standard library reads them.
 func checkNumbers(t *testing.T, says []byte) {
 	ours, theirs := bytes.NewReader(says), bytes.NewReader(says)
 	for {
@@ -115,8 +114,8 @@ func checkNumbers(t *testing.T, says []byte) {
 	}
 }
 
-// checkClosing takes what the peer says for the content of a message, and expects to
-// read the same of a message that says it again.
+// checkClosing takes the input for the content of a message, and expects to read the same
+// from a message with that content.
 func checkClosing(t *testing.T, says []byte) {
 	m, err := readClosing(bufio.NewReader(bytes.NewReader(says)))
 	if err != nil {
@@ -164,7 +163,7 @@ func newVictim(t *testing.T, habits byte) *victim {
 
 func (v *victim) has(habit byte) bool { return v.habits&habit != 0 }
 
-// takeStreams has the peer read what the victim writes.
+// takeStreams lets the peer read what the victim writes.
 func (v *victim) takeStreams() {
 	for {
 		st, err := v.peer.AcceptStream(context.Background())
@@ -175,7 +174,7 @@ func (v *victim) takeStreams() {
 	}
 }
 
-// suffer has the peer do and say something, a byte of each at a time.
+// suffer lets the peer do and send something, a byte of each at a time.
 func (v *victim) suffer(does, says []byte) {
 	for i := range max(len(does), len(says)) {
 		if v.has(peerIsFar) {
@@ -192,7 +191,7 @@ func (v *victim) suffer(does, says []byte) {
 	}
 }
 
-// act has the peer do something.
+// act lets the peer do something.
 func (v *victim) act(action byte) {
 	what, which := action%actions, int(action/actions)
 	if what == opens {
@@ -267,7 +266,7 @@ func (v *victim) checkLimits() {
 	}
 }
 
-// end ends the session, and expects that it leaves nothing behind.
+// end ends the session, and expects nothing to be left.
 func (v *victim) end(how byte, last []byte) {
 	s := v.session
 	if how == victimCloses {

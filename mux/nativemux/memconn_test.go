@@ -13,8 +13,8 @@ import (
 	"github.com/backdial/backdial/carrier"
 )
 
-// A memConn is one end of a connection in memory that has streams. Nothing is
-// buffered on the way: a Write waits for the peer to read.
+// A memConn is one end of a connection in memory that has streams. It has no buffers: a
+// Write waits for the peer to read.
 type memConn struct {
 	net.Conn // the connection's own bytes
 	peer     *memConn
@@ -65,7 +65,7 @@ func (c *memConn) Write(p []byte) (int, error) {
 	return n, c.cause(err)
 }
 
-// cause returns the error of a call that failed with err.
+// cause returns the error for a call that failed with err.
 func (c *memConn) cause(err error) error {
 	switch {
 	case err == nil:

@@ -38,8 +38,8 @@ type link struct {
 func (l link) Cut()    { l.Close() }
 func (l link) Freeze() { l.network.Freeze() }
 
-// connect makes a session over WebTransport, of which both ends have heard: one
-// that has not yet cannot tell whether its peer is silent.
+// connect makes a session over WebTransport and waits until both ends have heard from
+// each other: before that an end cannot tell whether its peer is silent.
 func connect(t *testing.T, dial, listen mux.Config) (p muxtest.Pair) {
 	t.Helper()
 	server, client, network := connection(t)

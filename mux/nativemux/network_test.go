@@ -49,9 +49,8 @@ type network struct {
 	lost int
 }
 
-// Conditions are those of the path, for each direction: whether it drops the
-// next packet, and how much longer that takes. They may be nil. The calls for a
-// direction come one after the other.
+// Conditions are those of the path, for each direction: whether it drops the next packet,
+// and by how much it delays it. They may be nil. Calls for one direction do not overlap.
 type conditions struct {
 	drop  func(direction uint64) func() bool
 	delay func(direction uint64) func() time.Duration
@@ -119,22 +118,21 @@ func (n *network) SendPacket(p simnet.Packet) error {
 	return n.PerfectRouter.SendPacket(p)
 }
 
-// setDead makes the path drop everything from now on, or nothing more than
-// before.
+// setDead makes the path drop everything from now on, or nothing more than before.
 func (n *network) setDead(dead bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.dead = dead
 }
 
-// count returns how many packets were sent, and how many of them lost.
+// count returns how many packets were sent, and how many of them were lost.
 func (n *network) count() (sent, lost int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.sent, n.lost
 }
 
-// A socket says when it is closed.
+// A socket reports when it is closed.
 type socket struct {
 	*simnet.SimConn
 	once   sync.Once
@@ -146,8 +144,8 @@ func (s *socket) Close() error {
 	return s.SimConn.Close()
 }
 
-// dial connects the client to the server, until t ends. Both conns are closed
-// then, and the sockets must be closed too, before the bubble ends.
+// dial connects the client to the server, until t ends. Then it closes both conns, and
+// the sockets must be closed before the bubble ends.
 func (n *network) dial(t *testing.T, opts ...webtransport.Option) (server, client carrier.Conn) {
 	t.Helper()
 	const protocol = "backdial.v1.native"
@@ -219,7 +217,7 @@ func (n *network) sessions(t *testing.T, config mux.Config, opts ...webtransport
 	return d
 }
 
-// open opens a stream and has the peer accept it.
+// open opens a stream and makes the peer accept it.
 func open(t *testing.T, from, to mux.Session) (opened, accepted mux.Stream) {
 	t.Helper()
 	opened, err := from.Open(t.Context())

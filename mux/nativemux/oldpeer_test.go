@@ -22,9 +22,9 @@ func says(values ...uint64) (b []byte) {
 	return b
 }
 
-// TestPeersThatDoNotCount has clients of which the first says hello and answers pings, as
-// this package did before it counted bytes, and the other says nothing. Either gets more
-// than any window, and hears nothing that it does not know.
+// TestPeersThatDoNotCount uses two clients. The first says hello and answers pings, as
+// this package did before it counted bytes; the second says nothing. Each gets more than
+// any window, and must get no message that it does not know.
 func TestPeersThatDoNotCount(t *testing.T) {
 	long.Only(t)
 	for name, hello := range map[string][]byte{"with hello": says(0, 256), "without": nil} {
@@ -55,8 +55,7 @@ func TestPeersThatDoNotCount(t *testing.T) {
 	}
 }
 
-// answerPings answers pings, and fails the test if it hears a message that there was not
-// always.
+// answerPings answers pings, and fails the test at a message that old peers do not know.
 func answerPings(t *testing.T, conn carrier.Conn) {
 	r := byteReader{conn}
 	for {
@@ -79,7 +78,7 @@ func answerPings(t *testing.T, conn carrier.Conn) {
 	}
 }
 
-// TestServerThatDoesNotCount has a server that says hello and no more, and then pings.
+// TestServerThatDoesNotCount uses a server that only says hello, and then pings.
 func TestServerThatDoesNotCount(t *testing.T) {
 	long.Only(t)
 	leak.Check(t)

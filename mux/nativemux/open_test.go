@@ -60,7 +60,7 @@ func (c *slowConn) AcceptStream(ctx context.Context) (carrier.Stream, error) {
 	return st, err
 }
 
-// over makes a session of a connection whose ends may have been wrapped.
+// over makes a session from a connection whose ends may have been wrapped.
 func over(t *testing.T, server, client carrier.Conn, dial, listen mux.Config) (d, l mux.Session) {
 	t.Helper()
 	d, err := nativemux.New().DialSide(server, dial)
@@ -117,7 +117,7 @@ func TestFailedOpenGivesItsPlaceBack(t *testing.T) {
 	openPair(t, d, l)
 }
 
-// TestLeavingWakesOpen has the peer shut down while Open waits for the carrier.
+// TestLeavingWakesOpen shuts the peer down while Open waits for the carrier.
 func TestLeavingWakesOpen(t *testing.T) {
 	leak.Check(t)
 	server, client, _ := connection(t)
@@ -136,8 +136,8 @@ func TestLeavingWakesOpen(t *testing.T) {
 	}
 }
 
-// TestOpenDuringShutdown has the carrier open a stream for an Open that came
-// just before Shutdown. The peer counts it.
+// TestOpenDuringShutdown lets the carrier open a stream for an Open that came just before
+// Shutdown. The peer counts it.
 func TestOpenDuringShutdown(t *testing.T) {
 	leak.Check(t)
 	server, client, _ := connection(t)
@@ -182,8 +182,7 @@ func TestOpenDuringShutdown(t *testing.T) {
 	}
 }
 
-// TestLateArrival closes a session of which the peer has not seen the last
-// stream yet.
+// TestLateArrival closes a session whose peer has not seen the last stream yet.
 func TestLateArrival(t *testing.T) {
 	leak.Check(t)
 	server, client, _ := connection(t)

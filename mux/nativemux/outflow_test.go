@@ -8,8 +8,9 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// A creditModel is a sender's account of its streams, and a receiver that knows all that
-// ever happened to them. What one end says arrives at the other in order, and late.
+// A creditModel is a sender's account of its streams, and a receiver that knows
+// everything that ever happened to them. What one end says arrives at the other in order,
+// and late.
 type creditModel struct {
 	t        *testing.T
 	outflows outflows
@@ -36,7 +37,7 @@ func newCreditModel(t *testing.T, window uint64) *creditModel {
 	return m
 }
 
-// sayCredit has the receiver say what the session would say.
+// sayCredit lets the receiver say what the session would say.
 func (m *creditModel) sayCredit() {
 	limit := m.read + m.window
 	var reads []readSize
@@ -60,7 +61,7 @@ func (m *creditModel) sound(err error) {
 	}
 }
 
-// arrive has the sender hear the next words of the receiver.
+// arrive lets the sender hear the receiver's next message.
 func (m *creditModel) arrive() {
 	if len(m.said) > 0 {
 		m.said[0]()
@@ -108,7 +109,7 @@ func (m *creditModel) readSome(st *modelStream, n uint64) {
 	}
 }
 
-// drop has the receiver end a stream, read or not.
+// drop makes the receiver end a stream, read or not.
 func (m *creditModel) drop(st *modelStream) {
 	if st.dropped {
 		return
@@ -121,8 +122,8 @@ func (m *creditModel) drop(st *modelStream) {
 	})
 }
 
-// check expects that what is used is what was sent and not returned, and that the receiver
-// has no more to hold than it said.
+// check expects used to be what was sent and not returned, and the receiver to hold no
+// more than it allowed.
 func (m *creditModel) check() {
 	m.t.Helper()
 	f := &m.outflows
@@ -146,7 +147,7 @@ func (m *creditModel) check() {
 	}
 }
 
-// drain has the receiver read and say all there is, until every Write has all it wants.
+// drain makes the receiver read and say everything, until every Write has all it wants.
 func (m *creditModel) drain() {
 	for range 1 << 10 {
 		for len(m.said) > 0 {
@@ -185,7 +186,7 @@ func (m *creditModel) drain() {
 	}
 }
 
-// send has a Write send what it has taken.
+// send makes a Write send what it has taken.
 func (m *creditModel) send(st *modelStream) {
 	if st.taken > 0 {
 		st.sent += uint64(st.taken)
@@ -217,8 +218,8 @@ func (m *creditModel) do(action, which byte, size uint16) {
 	}
 }
 
-// FuzzCredit has streams opened, written, given up, read and dropped in any order, while
-// what the ends say is on its way: credit is neither lost nor made.
+// FuzzCredit opens, writes, gives up, reads and drops streams in any order, while
+// messages are on their way: credit must be neither lost nor created.
 func FuzzCredit(f *testing.F) {
 	for seed := range uint64(8) {
 		r := rand.New(rand.NewPCG(seed, 1))
@@ -238,7 +239,7 @@ func FuzzCredit(f *testing.F) {
 	})
 }
 
-// TestFalseCredit has a peer say what cannot be.
+// TestFalseCredit uses a peer that says impossible things.
 func TestFalseCredit(t *testing.T) {
 	sent := func(f *outflows) {
 		o, _ := f.add(4)

@@ -19,8 +19,9 @@ import (
 // The tests of this file have default settings, a network, and more unread than a session
 // may hold.
 
-// transfer has each of n streams carry size bytes from the listening end, which writes them
-// at once, to the dialling one, which reads as read does. It returns the errors of readers.
+// transfer carries size bytes on each of n streams from the listening end, which writes
+// them at once, to the dialling one, which reads as read does. It returns the errors of
+// readers.
 func transfer(t *testing.T, p duo, n, size int, read func(mux.Stream) error) (failed []error) {
 	t.Helper()
 	var wg sync.WaitGroup
@@ -81,7 +82,7 @@ func pings(t *testing.T, s mux.Session) (stop func() time.Duration) {
 	return func() time.Duration { cancel(); return <-slowest }
 }
 
-// beside echoes on a stream until stop is called, and returns what took longest.
+// beside echoes on a stream until stop is called, and returns the longest time.
 func beside(t *testing.T, p duo) (stop func() time.Duration) {
 	st, peer := openPair(t, p.dial, p.listen)
 	go io.Copy(peer, peer)
@@ -122,7 +123,7 @@ func report(t *testing.T, failed []error) {
 	}
 }
 
-// TestSteadyReaders has more streams than there is memory for, all of which are read.
+// TestSteadyReaders reads more streams than there is memory for.
 func TestSteadyReaders(t *testing.T) {
 	for n, rest := range map[int]time.Duration{
 		20:   300 * time.Millisecond,
@@ -149,7 +150,7 @@ func TestSteadyReaders(t *testing.T) {
 	}
 }
 
-// TestBursts has streams whose readers rest for seconds, and then read all there is.
+// TestBursts uses readers that rest for seconds, and then read all there is.
 func TestBursts(t *testing.T) {
 	long.OnlyWithRace(t)
 	synctest.Test(t, bursts)
@@ -171,7 +172,7 @@ func bursts(t *testing.T) {
 	}))
 }
 
-// TestAbandoned has streams that nobody reads take all memory: a new one goes on.
+// TestAbandoned lets unread streams take all memory: a new one must go on.
 func TestAbandoned(t *testing.T) {
 	long.OnlyWithRace(t)
 	synctest.Test(t, abandoned)
@@ -212,7 +213,7 @@ func abandoned(t *testing.T) {
 	}
 }
 
-// TestTrickle has streams that are read far too slowly beside one that is read.
+// TestTrickle puts streams that are read far too slowly beside one that is read.
 func TestTrickle(t *testing.T) {
 	long.OnlyWithRace(t)
 	synctest.Test(t, trickle)
@@ -259,7 +260,7 @@ func trickle(t *testing.T) {
 	}
 }
 
-// TestEchoes has streams echo at once, each with more than its windows.
+// TestEchoes echoes on streams at once, on each more than its windows.
 func TestEchoes(t *testing.T) {
 	long.Only(t)
 	for _, size := range []int{1 << 20, 8 << 20} {
@@ -295,8 +296,8 @@ func TestEchoes(t *testing.T) {
 	}
 }
 
-// TestBothWays has both ends of streams read only after they have written, while there is
-// less memory than all of them write.
+// TestBothWays uses ends that read only after they have written, with less memory than
+// all of them write.
 func TestBothWays(t *testing.T) {
 	long.OnlyWithRace(t)
 	synctest.Test(t, bothWays)

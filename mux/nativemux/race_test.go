@@ -2,5 +2,5 @@
 
 package nativemux_test
 
-// raceDetector says that what moves gigabytes takes minutes.
+// raceDetector says that tests that move gigabytes take minutes.
 const raceDetector = true

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestExpendable has abandoned streams reset in the order of what they hold, until enough is
-// free, and never one that alone waits for memory.
+// TestExpendable expects abandoned streams to be reset from the fullest on, until enough
+// is free, and never one that alone waits for memory.
 func TestExpendable(t *testing.T) {
 	small, middle, large, other := &stream{}, &stream{}, &stream{}, &stream{}
 	abandoned := []*stream{small, large, middle}

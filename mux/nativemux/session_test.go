@@ -96,7 +96,7 @@ func TestHostileControl(t *testing.T) {
 	}
 }
 
-// TestChatter has a client that pings without end and does not read.
+// TestChatter uses a client that pings without end and does not read.
 func TestChatter(t *testing.T) {
 	leak.Check(t)
 	server, client, _ := connection(t)
@@ -123,8 +123,8 @@ func TestChatter(t *testing.T) {
 	}
 }
 
-// plainClient is a client that speaks the carrier and knows nothing of this
-// package, as a web page does. It echoes.
+// plainClient is a client that speaks the carrier and knows nothing of this package, like
+// a web page. It echoes.
 func plainClient(t *testing.T, config mux.Config) (s mux.Session, client carrier.StreamConn) {
 	t.Helper()
 	server, conn, _ := connection(t)
@@ -175,8 +175,8 @@ func TestPlainClient(t *testing.T) {
 	}
 }
 
-// TestPlainClientGetsLastWords closes a session with a client that cannot say
-// that it has everything.
+// TestPlainClientGetsLastWords closes a session with a client that cannot say that it has
+// everything.
 func TestPlainClientGetsLastWords(t *testing.T) {
 	leak.Parallel(t)
 	s, client := plainClient(t, mux.Config{})
@@ -204,7 +204,7 @@ func TestPlainClientGetsLastWords(t *testing.T) {
 	}
 }
 
-// TestManyStreams has a server that opens streams that nobody asked for.
+// TestManyStreams uses a server that opens streams that nobody asked for.
 func TestManyStreams(t *testing.T) {
 	leak.Check(t)
 	server, client, _ := connection(t)
@@ -294,8 +294,9 @@ func TestBothClose(t *testing.T) {
 	}
 }
 
-// TestIdleStreamsCostNoGoroutine has streams whose readers wait. In a bubble no time passes
-// until they do: a stream whose reader is late is neglected, and has a goroutine that fetches.
+// TestIdleStreamsCostNoGoroutine lets readers of streams wait. In a bubble no time passes
+// until they do: a stream whose reader is late is neglected, and gets a goroutine that
+// fetches.
 func TestIdleStreamsCostNoGoroutine(t *testing.T) { synctest.Test(t, idleStreamsCostNoGoroutine) }
 
 func idleStreamsCostNoGoroutine(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// bad is what a path may be like.
+// bad lists bad paths.
 var bad = map[string]conditions{
 	"EveryTenthLost": {drop: everyNth(10)},
 	"TwoPercentLost": {drop: percent(2)},
@@ -52,7 +52,7 @@ func content(i uint64) []byte {
 	return b
 }
 
-// TestRoundTrips counts them.
+// TestRoundTrips counts round trips.
 func TestRoundTrips(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t, conditions{})
@@ -100,8 +100,7 @@ func TestRoundTrips(t *testing.T) {
 	})
 }
 
-// exchange has both ends of a stream write theirs, finish, and read the
-// other's.
+// exchange makes both ends of a stream write their content, finish, and read the other's.
 func exchange(t *testing.T, a, b mux.Stream, fromA, fromB []byte) {
 	var wg sync.WaitGroup
 	half := func(st mux.Stream, ours, theirs []byte) {
@@ -143,8 +142,8 @@ func TestBadPath(t *testing.T) {
 	})
 }
 
-// TestBadPathLastWords closes the session right after the last Write, on either
-// end: with the stream finished, and with the stream just left.
+// TestBadPathLastWords closes the session right after the last Write, on either end, with
+// the stream finished or just left open.
 func TestBadPathLastWords(t *testing.T) {
 	for _, from := range []string{"Dial", "Listen"} {
 		for _, finish := range []bool{true, false} {
@@ -185,9 +184,9 @@ func TestBadPathLastWords(t *testing.T) {
 	}
 }
 
-// TestLostLastWords closes a session whose last words were lost on the way: they
-// are sent again, unless it does not wait for that. Then a reader must not take
-// what it has for everything.
+// TestLostLastWords closes a session whose last bytes were lost on the way: they are sent
+// again, unless the session does not wait for that. Then a reader must not take what it
+// has for everything.
 func TestLostLastWords(t *testing.T) {
 	for _, test := range []struct {
 		name           string
@@ -243,15 +242,15 @@ func TestLostLastWords(t *testing.T) {
 	}
 }
 
-// An outcome is how a call ended, and when.
+// An outcome says how a call ended, and when.
 type outcome struct {
 	what string
 	err  error
 	at   time.Time
 }
 
-// pending has calls under way on an end of a session: a Read, a Write and an
-// Open. The config has to have a backlog of one.
+// pending starts calls on an end of a session: a Read, a Write and an Open. The config
+// must have a backlog of one.
 func pending(t *testing.T, s, peer mux.Session) <-chan outcome {
 	t.Helper()
 	read, _ := open(t, s, peer)
@@ -284,7 +283,7 @@ func pending(t *testing.T, s, peer mux.Session) <-chan outcome {
 	return ended
 }
 
-// TestDeadPath has a path that dies under a session, in use or idle.
+// TestDeadPath kills the path under a session that is in use or idle.
 func TestDeadPath(t *testing.T) {
 	const (
 		linger      = 500 * time.Millisecond
@@ -397,8 +396,8 @@ func TestCloseOnDeadPath(t *testing.T) {
 	}
 }
 
-// TestPathComesBack has a path that dies for less than a second, in the middle
-// of transfers and while nothing is said.
+// TestPathComesBack kills the path for less than a second, in the middle of transfers and
+// while nothing is sent.
 func TestPathComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t, conditions{})

@@ -11,7 +11,7 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// unhex returns the bytes that s spells, which may have spaces in it.
+// unhex returns the bytes in s, which may contain spaces.
 func unhex(t testing.TB, s string) []byte {
 	t.Helper()
 	b, err := hex.DecodeString(strings.ReplaceAll(s, " ", ""))
@@ -38,7 +38,7 @@ func wantCode(t *testing.T, err error, code uint64) {
 	}
 }
 
-// TestFrameVectors has frames that @moq/qmux 0.3.3 makes.
+// TestFrameVectors parses frames of @moq/qmux 0.3.3.
 func TestFrameVectors(t *testing.T) {
 	for _, test := range []struct {
 		name, wire, payload string
@@ -156,7 +156,7 @@ func TestVarint(t *testing.T) {
 	}
 }
 
-// TestParameterVectors has what @moq/qmux 0.3.3 says when a session begins.
+// TestParameterVectors parses what @moq/qmux 0.3.3 sends when a session begins.
 func TestParameterVectors(t *testing.T) {
 	for _, test := range []struct {
 		name, wire string
@@ -219,7 +219,7 @@ func TestParameterViolations(t *testing.T) {
 	}
 }
 
-// FuzzFrame parses frames as records have them, and writes what it understood.
+// FuzzFrame parses frames as records contain them, and writes what it understood.
 func FuzzFrame(f *testing.F) {
 	for _, seed := range []string{
 		"0e0100026869", "0f010200", "04011a02", "050121", "1080180000", "110180060000", "124096", "f48c67529ef8c7bd00",

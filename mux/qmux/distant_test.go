@@ -10,8 +10,8 @@ import (
 )
 
 // A distant peer does what it is told to streams, and returns credit when half of a
-// window has been used, as @moq/qmux does. What it says takes a while to arrive. It is
-// for a bubble, and reads until the session ends.
+// window has been used, as @moq/qmux does. What it sends takes a while to arrive. It
+// works in a bubble, and reads until the session ends.
 type distant struct {
 	parameters
 	forgets bool // it does not count what comes after it has stopped a stream
@@ -24,7 +24,7 @@ type distant struct {
 	done     sync.WaitGroup
 }
 
-// A distantStream is one as the peer has it. Its first byte says what is done to it.
+// A distantStream is the peer's end of a stream. The first byte says what to do to it.
 type distantStream struct {
 	what                      byte
 	received, consumed, limit uint64
@@ -37,11 +37,11 @@ const (
 	stops = 's' // it, when it begins
 )
 
-// latency is how long it takes what a distant peer says to arrive.
+// latency is how long a distant peer's frames take to arrive.
 const latency = 100 * time.Millisecond
 
-// meetDistant starts a session with p, which begins with 1 MiB of credit, 256 KiB of it
-// for a stream.
+// meetDistant starts a session with p, which begins with 1 MiB of credit, 256 KiB for
+// each stream.
 func meetDistant(t *testing.T, p *distant) *session {
 	p.parameters = greetings()
 	p.initialMaxData, p.initialMaxStreamDataBidiRemote = 1<<20, 256<<10

@@ -10,7 +10,7 @@ import (
 )
 
 // meetPipe starts a session whose peer is a puppet on a connection without buffers: the
-// writer is busy until the puppet hears what there is.
+// writer is busy until the puppet reads.
 func meetPipe(t *testing.T, side side, config mux.Config) (*session, *puppet) {
 	t.Helper()
 	ours, theirs := net.Pipe()
@@ -23,8 +23,8 @@ func meetPipe(t *testing.T, side side, config mux.Config) (*session, *puppet) {
 // early is how much the peer of meetEarly takes at first.
 const early = 100
 
-// meetEarly has 1000 bytes written before the peer has said that it takes some of them.
-// Those wait for the carrier, the others for credit.
+// meetEarly writes 1000 bytes before the peer has said that it takes some of them. Those
+// wait for the carrier, the others for credit.
 func meetEarly(t *testing.T) (*stream, *puppet) {
 	t.Helper()
 	s, peer := meetPipe(t, dialSide, mux.Config{})
@@ -48,8 +48,8 @@ func meetEarly(t *testing.T) (*stream, *puppet) {
 	return st, peer
 }
 
-// TestEarlyBeforeFin ends a stream while some of what was written early waits for
-// credit: the end comes after that.
+// TestEarlyBeforeFin ends a stream while some early data waits for credit: the end must
+// come after it.
 func TestEarlyBeforeFin(t *testing.T) {
 	for name, end := range map[string]func(*stream) error{"CloseWrite": (*stream).CloseWrite, "Close": (*stream).Close} {
 		t.Run(name, func(t *testing.T) {
@@ -70,8 +70,8 @@ func TestEarlyBeforeFin(t *testing.T) {
 	}
 }
 
-// TestEarlyIsGivenUp by the peer, or by the stream's user, while some of it waits for
-// credit, although this end had said before that it would be all.
+// TestEarlyIsGivenUp lets the peer, or the stream's user, give up a stream while some
+// early data waits for credit, although this end has already ended it.
 func TestEarlyIsGivenUp(t *testing.T) {
 	const code = 7
 	for name, giveUp := range map[string]func(*stream, *puppet){

@@ -11,7 +11,7 @@ import (
 	"github.com/backdial/backdial/mux/qmux"
 )
 
-// A stream is given up with a code that says why, and the peer finds it.
+// A stream is given up with a code that says why, and the peer gets the code.
 func Example_resetWithCode() {
 	const tooMany = 429
 

@@ -17,8 +17,8 @@ func underWay(s *session) (n uint64) {
 	return n
 }
 
-// TestFlight has a peer that answers only when it is told to: no more than its share of
-// a stream is on its way, and the rest leaves when that has arrived.
+// TestFlight uses a peer that answers only when told to: no more than the allowed share
+// of a stream may be on its way, and the rest must follow when that has arrived.
 func TestFlight(t *testing.T) {
 	for _, test := range []struct {
 		name           string
@@ -62,8 +62,8 @@ func TestFlight(t *testing.T) {
 	}
 }
 
-// TestLostAfterTheEnd has the peer stop a stream that this end has finished, and
-// forgotten: what is on its way may be lost all the same.
+// TestLostAfterTheEnd makes the peer stop a stream that this end has finished and
+// forgotten: what is on its way may still be lost.
 func TestLostAfterTheEnd(t *testing.T) {
 	leak.Check(t)
 	p := greetings()
@@ -95,7 +95,7 @@ func TestLostAfterTheEnd(t *testing.T) {
 	peer.conn.Close()
 }
 
-// TestAsksAgain has answers come while there is more that has not been asked for.
+// TestAsksAgain lets answers come while there is more that has not been asked for.
 func TestAsksAgain(t *testing.T) {
 	var s session
 	s.Init(name, protocol{&s}, mux.Config{})
@@ -113,7 +113,7 @@ func TestAsksAgain(t *testing.T) {
 	}
 }
 
-// TestCredited has credit come: what is part of it is not lost.
+// TestCredited lets credit come: what it includes is not lost.
 func TestCredited(t *testing.T) {
 	for _, test := range []struct{ lost, credit, want uint64 }{
 		{800, 0, 800}, {800, 200, 800}, {800, 600, 400}, {800, 1000, 0}, {800, 2000, 0}, {0, 600, 0},
@@ -128,8 +128,8 @@ func TestCredited(t *testing.T) {
 	}
 }
 
-// TestFlightIsForgotten has many small streams be written and closed. What is remembered
-// of them ends with the peer's answers.
+// TestFlightIsForgotten writes and closes many small streams. The session must forget
+// them after the peer's answers.
 func TestFlightIsForgotten(t *testing.T) {
 	leak.Check(t)
 	s, peer := meet(t, dialSide, mux.Config{}, greetings())

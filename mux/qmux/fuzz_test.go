@@ -20,8 +20,8 @@ import (
 	"github.com/backdial/backdial/mux/internal/life"
 )
 
-// The habits of the two ends of a session, besides what the peer says. They are
-// the bits of a number, so that a fuzzer can change them.
+// The habits of the two ends of a session, beside what the peer sends. They are the bits
+// of a number, so that a fuzzer can change them.
 const (
 	greets      = 1 << iota // the peer says who it is, before all else
 	extended                // and that it knows the extension
@@ -33,7 +33,7 @@ const (
 	hasRoom                 // the victim's receive buffer is larger than a window
 )
 
-// The ways in which a session ends that has survived what the peer says.
+// The ways to end a session that has survived what the peer sends.
 const (
 	peerFinishes = iota // with CloseWrite
 	peerCuts            // with Close alone
@@ -42,11 +42,11 @@ const (
 	endings
 )
 
-// inMessages is the bit of an ending that says that what the peer says at a time is a
-// message, and so a record without Size.
+// inMessages is the bit of an ending that makes each piece of input a message, and so a
+// record without Size.
 const inMessages = 1 << 7
 
-// A framed is a connection that carries messages, each behind its length.
+// A framed is a connection that carries messages, each with its length before it.
 type framed struct{ net.Conn }
 
 func (framed) Protocol() string { return "" }
@@ -103,10 +103,10 @@ const (
 	maxGoroutines = 30 + 64
 )
 
-// FuzzSession has a peer say anything, repeat something, and have the last word, to
-// a session whose user reads and writes. Whatever that is, the session keeps to its
-// limits, ends when it has to, and says why. In a bubble nothing takes time, and
-// nothing can hang unnoticed.
+// FuzzSession lets a peer send anything, repeat something, and have the last word, to a
+// session whose user reads and writes. In any case the session must keep its limits, end
+// when it has to, and say why. In a bubble nothing takes time, and nothing can hang
+// unnoticed.
 func FuzzSession(f *testing.F) {
 	record := func(frames ...[]byte) []byte {
 		b := slices.Concat(frames...)
@@ -207,8 +207,8 @@ func (v *victim) hearMessage(message []byte) {
 	}
 }
 
-// hear has the peer write p, and looks after each piece of that size what became of
-// it. A peer that is not far is not worth the trouble.
+// hear lets the peer write p, and checks the result after each piece of that size. A peer
+// with little input is not worth that.
 func (v *victim) hear(p []byte, size int) {
 	if !v.has(peerIsFar) {
 		size = max(len(p), 1)
@@ -268,7 +268,7 @@ func (v *victim) checkLimits() {
 	}
 }
 
-// end ends the session, and expects that it leaves nothing behind.
+// end ends the session, and expects nothing to be left.
 func (v *victim) end(how byte, last []byte) {
 	s := v.session
 	if how == victimCloses {

@@ -16,7 +16,7 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// heap is how much is in use.
+// heap is how many bytes are in use.
 func heap() int64 {
 	runtime.GC()
 	var stats runtime.MemStats
@@ -24,8 +24,8 @@ func heap() int64 {
 	return int64(stats.HeapAlloc)
 }
 
-// TestPeerThatDoesNotRead provokes answers of all kinds and takes none. The session
-// goes on hearing it, and what waits for it does not grow.
+// TestPeerThatDoesNotRead provokes answers of all kinds and takes none. The session must
+// go on reading, and what waits for the peer must not grow.
 func TestPeerThatDoesNotRead(t *testing.T) {
 	leak.Check(t)
 	p := greetings()
@@ -80,8 +80,8 @@ func TestPeerThatDoesNotRead(t *testing.T) {
 	await(t, "Write", writing)
 }
 
-// TestRapidReset has a peer that knows the extension open and reset streams as fast as
-// it may, and nobody accept them.
+// TestRapidReset uses a peer that knows the extension. It opens and resets streams as
+// fast as it may, and nobody accepts them.
 func TestRapidReset(t *testing.T) {
 	leak.Check(t)
 	p := greetings()
@@ -131,7 +131,7 @@ func TestRapidReset(t *testing.T) {
 	}
 }
 
-// TestBothWrite has two ends fill every buffer between them at the same time, while
+// TestBothWrite makes two ends fill every buffer between them at the same time, while
 // they ping each other and open streams.
 func TestBothWrite(t *testing.T) {
 	leak.Check(t)
@@ -175,7 +175,7 @@ func TestBothWrite(t *testing.T) {
 	}
 }
 
-// TestChaff floods a session with what says nothing.
+// TestChaff floods a session with frames that say nothing.
 func TestChaff(t *testing.T) {
 	ping := uint64(0)
 	alone := func(f frame) []byte { // in a record
@@ -221,7 +221,7 @@ func TestChaff(t *testing.T) {
 	}
 }
 
-// TestPingsForALongTime are no flood.
+// TestPingsForALongTime expects pings over a long time not to count as a flood.
 func TestPingsForALongTime(t *testing.T) {
 	var c chaff
 	for range 10 * maxChaff {
@@ -234,8 +234,8 @@ func TestPingsForALongTime(t *testing.T) {
 	}
 }
 
-// TestImplicitStreams uses the last stream that is allowed first. Those before it are
-// opened by that, cost nothing, and can still be used.
+// TestImplicitStreams uses the last allowed stream first. That opens those before it,
+// which must cost nothing, and still be usable.
 func TestImplicitStreams(t *testing.T) {
 	leak.Check(t)
 	const limit = 256
@@ -258,7 +258,7 @@ func TestImplicitStreams(t *testing.T) {
 	peer.conn.Close()
 }
 
-// TestArrived has streams arrive in any order, and again.
+// TestArrived adds streams in any order, and again.
 func TestArrived(t *testing.T) {
 	const n = 200
 	for seed := range uint64(50) {
@@ -280,7 +280,7 @@ func TestArrived(t *testing.T) {
 	}
 }
 
-// TestRecordSizes has records of exactly the limit, both ways.
+// TestRecordSizes exchanges records of exactly the limit, both ways.
 func TestRecordSizes(t *testing.T) {
 	t.Run("received", func(t *testing.T) {
 		leak.Check(t)
@@ -327,8 +327,8 @@ func TestRecordSizes(t *testing.T) {
 	}
 }
 
-// TestUnreadStreams has a hundred streams that nobody reads, of a peer that keeps to the
-// windows. The connection's is no obstacle to another.
+// TestUnreadStreams uses a hundred unread streams of a peer that keeps to the windows.
+// The connection's window must not stop another stream.
 func TestUnreadStreams(t *testing.T) {
 	leak.Check(t)
 	s, peer := meet(t, listenSide, mux.Config{}, greetings())
@@ -350,7 +350,7 @@ func TestUnreadStreams(t *testing.T) {
 	peer.conn.Close()
 }
 
-// TestCreditIsReturnedOnReceipt also for what is dropped.
+// TestCreditIsReturnedOnReceipt expects that also for data that is dropped.
 func TestCreditIsReturnedOnReceipt(t *testing.T) {
 	const window, all = 256 << 10, 384 << 10
 	for name, prepare := range map[string]func(s *session, st *stream){
@@ -385,7 +385,7 @@ func TestCreditIsReturnedOnReceipt(t *testing.T) {
 	}
 }
 
-// TestSilentPeer never says who it is.
+// TestSilentPeer uses a peer that never sends its parameters.
 func TestSilentPeer(t *testing.T) {
 	leak.Check(t)
 	s, peer := meetPuppet(t, dialSide, mux.Config{KeepAlive: -1})
@@ -397,7 +397,7 @@ func TestSilentPeer(t *testing.T) {
 	peer.conn.Close()
 }
 
-// TestDropByDrop has a peer that takes for ever to send a record.
+// TestDropByDrop uses a peer that takes forever to send a record.
 func TestDropByDrop(t *testing.T) {
 	leak.Check(t)
 	s, peer := meet(t, listenSide, mux.Config{KeepAlive: 20 * time.Millisecond}, greetings())
@@ -414,7 +414,7 @@ func TestDropByDrop(t *testing.T) {
 	peer.conn.Close()
 }
 
-// TestIdleTimeout pings a peer in time that takes a session for idle soon.
+// TestIdleTimeout expects pings in time for a peer with a short idle timeout.
 func TestIdleTimeout(t *testing.T) {
 	leak.Check(t)
 	p := greetings()
@@ -429,8 +429,8 @@ func TestIdleTimeout(t *testing.T) {
 	peer.conn.Close()
 }
 
-// TestClosedStreamDropByDrop has the payload of a stream that is closed arrive slowly.
-// That holds up nobody who has to do with the stream.
+// TestClosedStreamDropByDrop lets the payload of a closed stream arrive slowly. Calls on
+// that stream must not wait for it.
 func TestClosedStreamDropByDrop(t *testing.T) {
 	leak.Check(t)
 	s, peer := meet(t, listenSide, mux.Config{}, greetings())
@@ -451,8 +451,8 @@ func TestClosedStreamDropByDrop(t *testing.T) {
 	peer.conn.Close()
 }
 
-// TestCreditWaitsForReaders: the peer may never send more than there is memory for, and may
-// send again when somebody has read.
+// TestCreditWaitsForReaders expects that the peer may never send more than there is
+// memory for, and may send again when somebody has read.
 func TestCreditWaitsForReaders(t *testing.T) {
 	leak.Check(t)
 	const buffer, piece = 1 << 20, 16 << 10

@@ -63,8 +63,8 @@ func TestInflow(t *testing.T) {
 	}
 }
 
-// TestInflowFollowsPath: the connection's window grows as far as a path needs that takes
-// its time, and not on one that does not.
+// TestInflowFollowsPath expects the connection's window to grow as far as a long path
+// needs, and not at all on a short one.
 func TestInflowFollowsPath(t *testing.T) {
 	const kib, mib = 1 << 10, 1 << 20
 	for _, test := range []struct {
@@ -112,8 +112,8 @@ func TestInflowFollowsPath(t *testing.T) {
 	})
 }
 
-// TestNoCredit has streams wait for credit of the connection that never comes, be given
-// up, and forgotten.
+// TestNoCredit lets streams wait for credit of the connection that never comes, be given
+// up, and be forgotten.
 func TestNoCredit(t *testing.T) {
 	leak.Check(t)
 	p := greetings()

@@ -15,9 +15,9 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// TestModel does anything to streams, at either end, and compares what comes of it with
-// a model in which nothing is on its way: in a bubble, all that was sent has arrived
-// before the next step.
+// TestModel does anything to streams, at either end, and compares the result with a model
+// in which nothing is on its way: in a bubble, everything has arrived before the next
+// step.
 func TestModel(t *testing.T) {
 	for seed := range uint64(200) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -94,7 +94,7 @@ func walk(t *testing.T, r *rand.Rand) {
 // content is the byte at a position of what an end writes.
 func content(st *stream, at int) byte { return byte(at*7) ^ byte(st.id) }
 
-// stop notes that the peer wants no more, for the reason err.
+// stop notes that the peer wants no more, with err.
 func (e *modelEnd) stop(err error) {
 	if e.ended {
 		return
@@ -103,7 +103,7 @@ func (e *modelEnd) stop(err error) {
 	e.peer.cut(err)
 }
 
-// cut notes that the peer sends no more, for the reason err.
+// cut notes that the peer sends no more, with err.
 func (e *modelEnd) cut(err error) {
 	e.unread = 0
 	if e.readErr == nil {
@@ -164,7 +164,7 @@ func (e *modelEnd) readUp(t *testing.T, n int) {
 	e.unread -= m
 }
 
-// same reports whether an error is what the model has.
+// same reports whether an error is the model's.
 func same(got, want error) bool {
 	if e, ok := errors.AsType[*mux.ResetError](want); ok {
 		g, ok := errors.AsType[*mux.ResetError](got)

@@ -9,8 +9,9 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// TestUnended has a peer allow any number of streams and end none: what is remembered of
-// those that were closed here is bounded, and one that it ends makes room for another.
+// TestUnended uses a peer that allows any number of streams and ends none: the session
+// must remember a bounded number of those that were closed here, and one that the peer
+// ends must make room for another.
 func TestUnended(t *testing.T) {
 	leak.Check(t)
 	p := greetings()

@@ -16,7 +16,7 @@ import (
 // patience is how long a test waits for what should happen at once.
 const patience = 20 * time.Second
 
-// A puppet is a peer whose every byte the test says.
+// A puppet is a peer whose every byte the test decides.
 type puppet struct {
 	t    *testing.T
 	conn *net.TCPConn // nil in a bubble
@@ -34,8 +34,8 @@ func meetPuppet(t *testing.T, side side, config mux.Config) (*session, *puppet) 
 	return s, &puppet{t, theirs, theirs, newRecordReader(newRecordConn(theirs), func(int) {})}
 }
 
-// greetings are the parameters of a generous peer, which knows the extension only if
-// a test says so.
+// greetings are the parameters of a generous peer. It knows the extension only if a test
+// says so.
 func greetings() parameters {
 	return parameters{
 		initialMaxData:                 1 << 30,
@@ -53,7 +53,7 @@ func parametersFrame(p parameters) []byte {
 	return append(f.append(nil), value...)
 }
 
-// meet is meetPuppet and what the two say first.
+// meet is meetPuppet plus the first frames of both.
 func meet(t *testing.T, side side, config mux.Config, p parameters) (*session, *puppet) {
 	t.Helper()
 	s, peer := meetPuppet(t, side, config)
@@ -76,7 +76,7 @@ func (p *puppet) say(frames ...[]byte) {
 	p.write(append(appendVarint(nil, uint64(len(record))), record...))
 }
 
-// write sends bytes. That they are not taken is for others to notice.
+// write sends bytes. Other checks notice if they are not taken.
 func (p *puppet) write(b []byte) { p.w.Write(b) }
 
 // streamFrame returns a STREAM frame with an offset and a length.
@@ -85,7 +85,7 @@ func streamFrame(id, offset uint64, data []byte) []byte {
 	return append(f.append(nil), data...)
 }
 
-// fin is streamFrame of the last frame.
+// fin is streamFrame for the last frame.
 func fin(id, offset uint64, data []byte) []byte {
 	b := streamFrame(id, offset, data)
 	b[0] |= byte(bitFin)
@@ -94,7 +94,7 @@ func fin(id, offset uint64, data []byte) []byte {
 
 func encode(f frame) []byte { return f.append(nil) }
 
-// next returns the next frame of the session, or how what it sends has ended.
+// next returns the next frame of the session, or how its output has ended.
 func (p *puppet) next() (f frame, payload []byte, err error) {
 	for p.r.left == 0 {
 		if err := p.r.next(); err != nil {
@@ -129,7 +129,7 @@ func (p *puppet) hear() (frame, []byte) {
 	}
 }
 
-// wants expects that frame to be the next, but for credit of the connection.
+// wants expects frame to be the next, apart from credit of the connection.
 func (p *puppet) wants(want frame) {
 	p.t.Helper()
 	got, _ := p.hear()
@@ -163,7 +163,7 @@ func (p *puppet) hearClose(code uint64) {
 	}
 }
 
-// cause returns why s has ended, which it has to soon.
+// cause returns why s has ended, which must happen soon.
 func cause(t *testing.T, s *session) error {
 	t.Helper()
 	select {
@@ -197,7 +197,7 @@ func accept(t *testing.T, s *session) *stream {
 	return st.(*stream)
 }
 
-// start runs f beside the test, and returns where its error will be.
+// start runs f in the background, and returns a channel for its error.
 func start(f func() error) <-chan error {
 	c := make(chan error, 1)
 	go func() { c <- f() }()

@@ -7,9 +7,9 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// TestSmallWritesAreBounded has many streams write a little at a time to a peer that does
-// not read, and allows much: what waits for the carrier is no more than for large writes,
-// and the room that small ones have.
+// TestSmallWritesAreBounded makes many streams write a little at a time to a peer that
+// does not read, and allows much: no more may wait for the carrier than for large writes,
+// plus the room for small ones.
 func TestSmallWritesAreBounded(t *testing.T) {
 	leak.Check(t)
 	s, peer := meet(t, dialSide, mux.Config{}, greetings())

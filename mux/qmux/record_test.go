@@ -12,7 +12,7 @@ import (
 	"github.com/backdial/backdial/carrier"
 )
 
-// A tape is a connection of which no more is asked than to be read.
+// A tape is a connection that is only read.
 type tape struct {
 	net.Conn
 	io.Reader
@@ -80,7 +80,7 @@ func readFrames(conn net.Conn) (frames []heardFrame, err error) {
 	}
 }
 
-// parseFrames is readFrames of what is in memory.
+// parseFrames is readFrames on a slice.
 func parseFrames(b []byte) (frames []heardFrame) {
 	for len(b) > 0 {
 		size, n := consumeVarint(b)
@@ -103,7 +103,7 @@ func parseFrames(b []byte) (frames []heardFrame) {
 	return frames
 }
 
-// FuzzRecords reads records off a connection, in pieces of several sizes, and expects
+// FuzzRecords reads records from a connection, in pieces of several sizes, and expects
 // the frames that are in them.
 func FuzzRecords(f *testing.F) {
 	f.Add([]byte{})
@@ -173,7 +173,7 @@ func TestBatch(t *testing.T) {
 	}
 }
 
-// TestMessageTooLarge has a message that is no record.
+// TestMessageTooLarge sends a message that is too large for a record.
 func TestMessageTooLarge(t *testing.T) {
 	_, err := readFrames(&deck{messages: [][]byte{make([]byte, maxRecordSize), make([]byte, maxRecordSize+1)}})
 	wantCode(t, err, frameEncodingError)

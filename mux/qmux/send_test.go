@@ -13,8 +13,8 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// blockWrite has a Write of 20 bytes wait, after 10 of them, for credit of the stream or
-// of the connection. The frame gives that.
+// blockWrite makes a Write of 20 bytes wait, after 10 of them, for credit of the stream
+// or of the connection. The frame gives that credit.
 func blockWrite(t *testing.T, limit string) (st *stream, p *puppet, writing <-chan error, credit frame) {
 	t.Helper()
 	limits := greetings()
@@ -41,7 +41,7 @@ func blockWrite(t *testing.T, limit string) (st *stream, p *puppet, writing <-ch
 	return st, p, writing, credit
 }
 
-// TestCreditWakesWrite of the stream and of the connection.
+// TestCreditWakesWrite gives credit of the stream and of the connection.
 func TestCreditWakesWrite(t *testing.T) {
 	for _, limit := range []string{"stream", "connection"} {
 		t.Run(limit, func(t *testing.T) {
@@ -56,8 +56,8 @@ func TestCreditWakesWrite(t *testing.T) {
 	}
 }
 
-// TestNothingAfterDeadline: of a Write that has ended, or whose time has come, nothing
-// more is sent when there is credit.
+// TestNothingAfterDeadline expects nothing more to be sent of a Write that has ended, or
+// whose deadline has passed, when there is credit.
 func TestNothingAfterDeadline(t *testing.T) {
 	for _, limit := range []string{"stream", "connection"} {
 		for _, returned := range []bool{false, true} {
@@ -102,7 +102,7 @@ func TestNothingAfterDeadline(t *testing.T) {
 	}
 }
 
-// A slowPrompt takes a second for what it writes at once.
+// A slowPrompt takes a second for a write at once.
 type slowPrompt struct{ net.Conn }
 
 func (slowPrompt) Protocol() string { return "" }
@@ -118,8 +118,8 @@ func (c slowPrompt) WriteNow(messages ...[]byte) (kept bool, err error) {
 	return false, nil
 }
 
-// TestWritersTakeTurns has one Write wait for another, which has sent all and is putting
-// it onto the carrier.
+// TestWritersTakeTurns makes one Write wait for another, which has sent everything and is
+// writing it to the carrier.
 func TestWritersTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ours, theirs := net.Pipe()

@@ -8,8 +8,8 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// TestShedDuringWrite has a session give up a stream that is being written: nothing may
-// follow RESET_STREAM.
+// TestShedDuringWrite makes a session shed a stream during a Write: nothing may follow
+// RESET_STREAM.
 func TestShedDuringWrite(t *testing.T) {
 	leak.Check(t)
 	s, peer := meet(t, dialSide, mux.Config{}, greetings())

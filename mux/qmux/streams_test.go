@@ -27,7 +27,7 @@ func pair(t *testing.T, dial, listen mux.Config) (d, l *session) {
 	return d, l
 }
 
-// TestResetWithCode has either end find the other's code.
+// TestResetWithCode expects either end to get the other's code.
 func TestResetWithCode(t *testing.T) {
 	leak.Check(t)
 	d, l := pair(t, mux.Config{}, mux.Config{})
@@ -78,8 +78,8 @@ func TestResetWithCode(t *testing.T) {
 	}
 }
 
-// TestStopSendingIsAnswered by RESET_STREAM with the same code, after the data that had
-// been promised room.
+// TestStopSendingIsAnswered expects RESET_STREAM with the same code, after the data that
+// had been promised room.
 func TestStopSendingIsAnswered(t *testing.T) {
 	leak.Check(t)
 	s, peer := meet(t, dialSide, mux.Config{}, greetings())
@@ -105,8 +105,8 @@ func TestStopSendingIsAnswered(t *testing.T) {
 	peer.conn.Close()
 }
 
-// TestStopSendingWakesWrite that waits for the stream's credit, for the connection's, or
-// for the carrier.
+// TestStopSendingWakesWrite stops a Write that waits for the stream's credit, for the
+// connection's, or for the carrier.
 func TestStopSendingWakesWrite(t *testing.T) {
 	for name, limits := range map[string]func(*parameters){
 		"stream":     func(p *parameters) { p.initialMaxStreamDataBidiRemote = 10 },
@@ -149,7 +149,8 @@ func TestStopSendingWakesWrite(t *testing.T) {
 	}
 }
 
-// TestCloseAsksToStop only a peer that cannot find out by itself, or goes on.
+// TestCloseAsksToStop expects STOP_SENDING only for a peer that cannot notice otherwise,
+// or goes on sending.
 func TestCloseAsksToStop(t *testing.T) {
 	const window = 256 << 10
 	fill := func(peer *puppet, id uint64) {
@@ -193,7 +194,7 @@ func TestCloseAsksToStop(t *testing.T) {
 	peer.conn.Close()
 }
 
-// TestZeroFinalSize has a peer whose resets never have a final size.
+// TestZeroFinalSize uses a peer whose resets never have a final size.
 func TestZeroFinalSize(t *testing.T) {
 	leak.Check(t)
 	s, peer := meet(t, listenSide, mux.Config{}, greetings())
@@ -203,8 +204,8 @@ func TestZeroFinalSize(t *testing.T) {
 	peer.conn.Close()
 }
 
-// TestUnknownPeer has a peer that knows nothing of the extension: how many streams it
-// opens is bounded by MAX_STREAMS, and none of them is refused.
+// TestUnknownPeer uses a peer without the extension: MAX_STREAMS must limit the streams
+// that it opens, and none of them may be refused.
 func TestUnknownPeer(t *testing.T) {
 	leak.Check(t)
 	s, peer := meetPuppet(t, listenSide, mux.Config{AcceptBacklog: 2, MaxStreams: 4})
@@ -253,7 +254,7 @@ func TestUnknownPeer(t *testing.T) {
 	wantViolation(t, cause(t, s), streamLimitError)
 }
 
-// TestResetMakesNoRoom has a peer reset streams that nobody accepts.
+// TestResetMakesNoRoom uses a peer that resets streams that nobody accepts.
 func TestResetMakesNoRoom(t *testing.T) {
 	leak.Check(t)
 	s, peer := meet(t, listenSide, mux.Config{AcceptBacklog: 8}, greetings())
@@ -270,7 +271,7 @@ func TestResetMakesNoRoom(t *testing.T) {
 	}
 }
 
-// TestPeerLimits has a peer that allows few streams, and that does not say when it has
+// TestPeerLimits uses a peer that allows few streams, and does not report when it has
 // accepted them.
 func TestPeerLimits(t *testing.T) {
 	leak.Check(t)
@@ -295,7 +296,7 @@ func TestPeerLimits(t *testing.T) {
 	peer.conn.Close()
 }
 
-// TestEarly writes before the peer has said who it is.
+// TestEarly writes before the peer has sent its parameters.
 func TestEarly(t *testing.T) {
 	leak.Check(t)
 	s, peer := meetPuppet(t, dialSide, mux.Config{})
@@ -352,8 +353,8 @@ func TestEarly(t *testing.T) {
 	peer.conn.Close()
 }
 
-// TestEarlyBeforeClose closes a session whose peer has not said who it is. What was
-// written arrives once it does.
+// TestEarlyBeforeClose closes a session whose peer has not sent its parameters. What was
+// written must arrive once it does.
 func TestEarlyBeforeClose(t *testing.T) {
 	leak.Check(t)
 	s, peer := meetPuppet(t, dialSide, mux.Config{})
@@ -382,7 +383,7 @@ func TestEarlyBeforeClose(t *testing.T) {
 	}
 }
 
-// TestEarlyIsUnsent ends streams while the peer does not say who it is.
+// TestEarlyIsUnsent ends streams while the peer does not send its parameters.
 func TestEarlyIsUnsent(t *testing.T) {
 	leak.Check(t)
 	const linger = 50 * time.Millisecond
@@ -439,8 +440,8 @@ func TestClosedByPeer(t *testing.T) {
 	}
 }
 
-// TestMessageBeforeClose is sent before the peer has said who it is, and right before
-// the session is closed.
+// TestMessageBeforeClose sends messages before the peer has sent its parameters, and
+// right before the session is closed.
 func TestMessageBeforeClose(t *testing.T) {
 	leak.Check(t)
 	s, peer := meetPuppet(t, dialSide, mux.Config{})
@@ -478,8 +479,8 @@ func TestMessageBeforeClose(t *testing.T) {
 	}
 }
 
-// TestCloseDuringLastFrame has a stream closed in the middle of the frame that fills its
-// window: the peer cannot find out by sending more.
+// TestCloseDuringLastFrame closes a stream in the middle of the frame that fills its
+// window: the peer cannot notice by sending more.
 func TestCloseDuringLastFrame(t *testing.T) {
 	const window = 256 << 10
 	leak.Check(t)

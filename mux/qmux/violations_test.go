@@ -10,7 +10,7 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// TestGreetingViolations has sessions that do not begin as they should.
+// TestGreetingViolations uses sessions that begin wrongly.
 func TestGreetingViolations(t *testing.T) {
 	record := func(frames ...[]byte) []byte {
 		b := slices.Concat(frames...)
@@ -57,7 +57,7 @@ func wantViolation(t *testing.T, err error, code uint64) {
 	}
 }
 
-// TestViolations has peers that begin well. The session is the listen side, so the
+// TestViolations uses peers that begin well. The session is the listen side, so the
 // puppet opens the streams 1, 5, 9, … and has opened 1, with 2 bytes.
 func TestViolations(t *testing.T) {
 	const window = 256 << 10
@@ -163,7 +163,7 @@ func TestViolations(t *testing.T) {
 	})
 }
 
-// TestHarmless has what a peer may say although it means nothing.
+// TestHarmless sends frames that a peer may send although they mean nothing.
 func TestHarmless(t *testing.T) {
 	leak.Check(t)
 	s, peer := meet(t, listenSide, mux.Config{}, greetings())

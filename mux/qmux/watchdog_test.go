@@ -12,14 +12,14 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// write writes n bytes on a new stream, to which the peer does what.
+// write writes n bytes on a new stream. what says what the peer does to it.
 func (s *session) write(t *testing.T, what byte, n int) error {
 	t.Helper()
 	_, err := open(t, s).Write(bytes.Repeat([]byte{what}, n))
 	return err
 }
 
-// lose has the peer stop streams while data is on its way until it could have lost more
+// lose makes the peer stop streams while data is on its way until it could have lost more
 // than half of its window, and returns how many that took.
 func lose(t *testing.T, s *session) (stopped int) {
 	t.Helper()
@@ -42,7 +42,7 @@ func dry(s *session) bool {
 	return s.dryLocked()
 }
 
-// awaitDry waits for that, in a bubble.
+// awaitDry waits until a Write waits for credit, in a bubble.
 func awaitDry(t *testing.T, s *session) {
 	t.Helper()
 	for !dry(s) {
@@ -53,8 +53,8 @@ func awaitDry(t *testing.T, s *session) {
 	}
 }
 
-// TestLostCredit has a peer lose credit until there is none. A Write that waits for it
-// fails, because the session ends, and both ends learn why.
+// TestLostCredit uses a peer that loses credit until there is none. A Write that waits
+// for it must fail, because the session ends, and both ends must learn why.
 func TestLostCredit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &distant{forgets: true}
@@ -81,8 +81,8 @@ func TestLostCredit(t *testing.T) {
 	})
 }
 
-// TestCreditIsLostSlowly while most is read and counted. The session ends all the same,
-// when it is not used any more.
+// TestCreditIsLostSlowly loses credit while most data is read and counted. The session
+// must end all the same.
 func TestCreditIsLostSlowly(t *testing.T) {
 	for _, size := range []int{10 << 10, 100 << 10, 700 << 10} {
 		t.Run(fmt.Sprint(size, " bytes read between"), func(t *testing.T) {
@@ -105,8 +105,8 @@ func TestCreditIsLostSlowly(t *testing.T) {
 	}
 }
 
-// TestStoppedStreams are no reason to end a session with a peer that counts what comes,
-// however many there are.
+// TestStoppedStreams expects a session to survive with a peer that counts what arrives,
+// however many streams it stops.
 func TestStoppedStreams(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := meetDistant(t, new(distant))
@@ -124,8 +124,8 @@ func TestStoppedStreams(t *testing.T) {
 	})
 }
 
-// TestSlowPeer does not read, and has stopped streams before, which it has counted. That
-// is no loss, and it may take its time.
+// TestSlowPeer uses a peer that does not read, and has stopped streams before, which it
+// has counted. That is no loss, so it may take its time.
 func TestSlowPeer(t *testing.T) {
 	for stopped := range 40 {
 		t.Run(fmt.Sprint(stopped, " stopped"), func(t *testing.T) {
@@ -149,7 +149,8 @@ func TestSlowPeer(t *testing.T) {
 	}
 }
 
-// TestCreditComesLate but before the session is given up, again and again.
+// TestCreditComesLate gives credit just before the session would be given up, again and
+// again.
 func TestCreditComesLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := meetDistant(t, &distant{forgets: true, greedy: true})

@@ -22,7 +22,7 @@ import (
 
 const patience = 20 * time.Second
 
-// What @moq/qmux 0.3.3 says first, in one message.
+// The first message of @moq/qmux 0.3.3.
 const defaults = "ff5153300d0a0d0a 37 01048000 7530 0404 80100000 0504 80040000 0604 80040000 0704 80040000" +
 	"080240 64 090240 64 20027ffe c571c59429cd0845 02 7ffe 1d00"
 
@@ -35,13 +35,13 @@ func unhex(t *testing.T, s string) []byte {
 	return b
 }
 
-// A page is a client that is not of this library: each message is what it says.
+// A page is a foreign client: the test decides each message.
 type page struct {
 	t *testing.T
 	*websocket.Conn
 }
 
-// visit has a page be the client of a server's session.
+// visit makes a page the client of a server's session.
 func visit(t *testing.T, config mux.Config) (mux.Session, *page) {
 	t.Helper()
 	m := qmux.New()
@@ -100,7 +100,7 @@ func (p *page) hear(frames string) {
 	}
 }
 
-// TestWebSocket has a server dial a page: messages are records, and have no Size.
+// TestWebSocket makes a server dial a page: messages are records, and have no Size.
 func TestWebSocket(t *testing.T) {
 	leak.Check(t)
 	s, page := visit(t, mux.Config{})
@@ -166,7 +166,7 @@ func TestWebSocket(t *testing.T) {
 	}
 }
 
-// TestWebSocketClose has the server close: the page hears of it, and so does its socket.
+// TestWebSocketClose closes the server: the page, and its socket, must see that.
 func TestWebSocketClose(t *testing.T) {
 	leak.Check(t)
 	s, page := visit(t, mux.Config{})
@@ -182,7 +182,7 @@ func TestWebSocketClose(t *testing.T) {
 	<-closing
 }
 
-// TestWebSocketViolations has pages that do not keep to the protocol.
+// TestWebSocketViolations uses pages that break the protocol.
 func TestWebSocketViolations(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -218,7 +218,7 @@ func TestWebSocketViolations(t *testing.T) {
 	}
 }
 
-// TestMessageDropByDrop has a peer that takes for ever to send a message.
+// TestMessageDropByDrop uses a peer that takes forever to send a message.
 func TestMessageDropByDrop(t *testing.T) {
 	leak.Check(t)
 	s, page := visit(t, mux.Config{KeepAlive: 20 * time.Millisecond})

@@ -110,8 +110,8 @@ func TestHarmless(t *testing.T) {
 	peer.Close()
 }
 
-// TestFlood opens streams until the session has had enough. The library
-// accepts all of them, hundreds of thousands.
+// TestFlood opens streams until the session has had enough. The library accepts all of
+// them, hundreds of thousands.
 func TestFlood(t *testing.T) {
 	leak.Check(t)
 	s, peer := victim(t)

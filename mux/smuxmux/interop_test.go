@@ -77,8 +77,8 @@ func TestLibrary(t *testing.T) {
 	})
 }
 
-// TestLibraryIsStopped has the library write on after we closed the stream.
-// Between two ends that use the library, that Write blocks for ever.
+// TestLibraryIsStopped lets the library write on after we closed the stream. Between two
+// ends that use the library, that Write blocks forever.
 func TestLibraryIsStopped(t *testing.T) {
 	leak.Check(t)
 	ours, theirs := testnet.Pair(t)
@@ -109,8 +109,8 @@ func TestLibraryIsStopped(t *testing.T) {
 	}
 }
 
-// TestLibrarySeesReset resets streams that the library reads and writes. It has no
-// resets: what it reads looks complete.
+// TestLibrarySeesReset resets streams that the library reads and writes. The library has
+// no resets, so what it reads looks complete.
 func TestLibrarySeesReset(t *testing.T) {
 	leak.Check(t)
 	ours, theirs := testnet.Pair(t)
@@ -154,7 +154,7 @@ type stream interface {
 	CloseWrite() error
 }
 
-// size is more than a window now and then.
+// size is sometimes more than a window.
 func size(i int) int {
 	if i%50 == 0 {
 		return 300_000
@@ -162,10 +162,9 @@ func size(i int) int {
 	return i
 }
 
-// exchange sends size bytes, expects them back, and ends its half, upon which
-// the other end does the same. It does not end its half earlier because the
-// library, when both halves have ended, may take what it has not delivered yet
-// for the end.
+// exchange sends size bytes, expects them back, and ends its half, after which the other
+// end does the same. It does not end its half earlier, because the library, when both
+// halves have ended, may take what it has not delivered yet for the end.
 func exchange(t *testing.T, st stream, size int) {
 	t.Helper()
 	sent, got := bytes.Repeat([]byte("x"), size), make([]byte, size)

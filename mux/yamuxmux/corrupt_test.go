@@ -11,9 +11,9 @@ import (
 	"github.com/backdial/backdial/mux/yamuxmux"
 )
 
-// TestCorruptLength has a bit turned on the way, as nothing but TLS would notice: the
-// rest of the session is taken for a part of one frame. The pings in it do not keep the
-// session alive.
+// TestCorruptLength flips a bit on the way, which only TLS would notice: the rest of the
+// session then looks like part of one frame. The pings in it must not keep the session
+// alive.
 func TestCorruptLength(t *testing.T) {
 	synctest.Test(t, corruptsLength)
 }
@@ -56,8 +56,8 @@ func corruptsLength(t *testing.T) {
 	st.Close()
 }
 
-// corruptLength copies what the client sends, but for the length of its first data frame,
-// which becomes 16 KiB more.
+// corruptLength copies what the client sends, but adds 16 KiB to the length of its first
+// data frame.
 func corruptLength(to io.Writer, from net.Conn) {
 	const header = 12
 	var frame [header]byte

@@ -115,8 +115,8 @@ func TestHarmless(t *testing.T) {
 	peer.Close()
 }
 
-// TestFloods sends what has to be answered to sessions whose answers nobody
-// reads. What the library does with the pings is start a goroutine for each.
+// TestFloods sends frames that need answers to sessions whose answers nobody reads. The
+// library starts a goroutine for each ping.
 func TestFloods(t *testing.T) {
 	for name, frameFor := range map[string]func(id uint32) []byte{
 		"pings":   func(id uint32) []byte { return frame(ping, syn, 0, id) },
@@ -147,8 +147,8 @@ func TestFloods(t *testing.T) {
 	}
 }
 
-// TestLastByteAfterClose closes a stream while the last byte of its window is
-// on its way. The peer has no credit left to find out that nobody reads.
+// TestLastByteAfterClose closes a stream while the last byte of its window is on its way.
+// The peer has no credit left to notice that nobody reads.
 func TestLastByteAfterClose(t *testing.T) {
 	leak.Check(t)
 	ours, peer := net.Pipe() // whose Write returns when all was read

@@ -77,7 +77,7 @@ func TestLibrary(t *testing.T) {
 	})
 }
 
-// TestLibraryIsReset has the library write on after we closed the stream.
+// TestLibraryIsReset lets the library write on after we closed the stream.
 func TestLibraryIsReset(t *testing.T) {
 	leak.Check(t)
 	config := yamux.DefaultConfig()
@@ -163,7 +163,7 @@ func TestLibrarySeesReset(t *testing.T) {
 	exchange(t, st, st.CloseWrite, 1000) // the library does not mind
 }
 
-// size is more than a window now and then.
+// size is sometimes more than a window.
 func size(i int) int {
 	if i%50 == 0 {
 		return 300_000

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TestClock sets deadlines that have no reading of the monotonic clock, as those have
-// that were parsed or sent: they are kept by it all the same, as the timer is.
+// TestClock sets deadlines without a reading of the monotonic clock, like those that were
+// parsed or sent. They must be kept by the monotonic clock all the same, as the timer is.
 func TestClock(t *testing.T) {
 	c := sync.NewCond(new(sync.Mutex))
 	c.L.Lock()

@@ -23,7 +23,7 @@ import (
 	"github.com/backdial/backdial/mux/yamuxmux"
 )
 
-// patience bounds what has to happen, on a loaded machine.
+// patience bounds what must happen, on a loaded machine.
 const patience = 20 * time.Second
 
 // each runs test with every protocol.
@@ -66,7 +66,7 @@ func stream(t *testing.T, d, l mux.Session) (dialled, accepted mux.Stream) {
 	return dialled, accepted
 }
 
-// await returns what f does, which it has to do in time.
+// await returns the result of f, which must come in time.
 func await(t *testing.T, what string, f func() error) error {
 	t.Helper()
 	done := make(chan error, 1)
@@ -80,9 +80,8 @@ func await(t *testing.T, what string, f func() error) error {
 	}
 }
 
-// TestChatter closes streams on which the peer writes byte by byte, so that
-// thousands of frames are on their way to a stream that is gone. That is no
-// offence.
+// TestChatter closes streams on which the peer writes byte by byte, so that thousands of
+// frames are on their way to a stream that is gone. That is no violation.
 func TestChatter(t *testing.T) {
 	each(t, func(t *testing.T, m mux.Muxer) {
 		a, b := testnet.Pair(t)
@@ -106,8 +105,8 @@ func TestChatter(t *testing.T) {
 	})
 }
 
-// TestDialAndClose opens and closes streams as fast as it can, with a peer that
-// refuses most of them. That is no offence either.
+// TestDialAndClose opens and closes streams as fast as it can, with a peer that refuses
+// most of them. That is no violation either.
 func TestDialAndClose(t *testing.T) {
 	each(t, func(t *testing.T, m mux.Muxer) {
 		a, b := testnet.Pair(t)
@@ -125,8 +124,8 @@ func TestDialAndClose(t *testing.T) {
 	})
 }
 
-// TestWriteErrorKeepsInput has a peer that writes, closes, and is gone, while
-// this end writes. That its own write fails must not cost it what has arrived.
+// TestWriteErrorKeepsInput uses a peer that writes, closes, and is gone, while this end
+// writes. This end's write fails, but it must still read what has arrived.
 func TestWriteErrorKeepsInput(t *testing.T) {
 	each(t, func(t *testing.T, m mux.Muxer) {
 		sent := bytes.Repeat([]byte("x"), 200<<10)
@@ -154,8 +153,8 @@ func TestWriteErrorKeepsInput(t *testing.T) {
 	})
 }
 
-// A stuckConn takes no writes, and ends its input when told to. Its CloseWrite
-// waits for its Close.
+// A stuckConn takes no writes, and ends its input when told to. Its CloseWrite waits for
+// its Close.
 type stuckConn struct {
 	net.Conn // nil: what is not needed
 
@@ -226,7 +225,7 @@ func TestEOFDuringWrite(t *testing.T) {
 	})
 }
 
-// TestLingerBoundsClose has a connection whose CloseWrite waits.
+// TestLingerBoundsClose uses a connection whose CloseWrite waits.
 func TestLingerBoundsClose(t *testing.T) {
 	each(t, func(t *testing.T, m mux.Muxer) {
 		a, b := testnet.Pair(t)
@@ -243,7 +242,7 @@ func TestLingerBoundsClose(t *testing.T) {
 	})
 }
 
-// A slowCloseWrite is a connection with the CloseWrite of another.
+// A slowCloseWrite is a connection with another's CloseWrite.
 type slowCloseWrite struct {
 	net.Conn
 	stuck *stuckConn
@@ -256,8 +255,8 @@ func (c slowCloseWrite) Close() error {
 	return c.Conn.Close()
 }
 
-// TestReceiveBufferIsMemory fills streams with what occupies far more memory
-// than its size.
+// TestReceiveBufferIsMemory fills streams with data that uses far more memory than its
+// size.
 func TestReceiveBufferIsMemory(t *testing.T) {
 	long.Only(t)
 	each(t, func(t *testing.T, m mux.Muxer) {
@@ -289,9 +288,8 @@ func heap() int64 {
 	return int64(stats.HeapAlloc)
 }
 
-// TestAcceptWaitsForPeer has a peer that opens streams and reads nothing, and
-// a user who accepts and closes each. What the peer has to be told about them
-// must not pile up.
+// TestAcceptWaitsForPeer uses a peer that opens streams and reads nothing, and a user
+// that accepts and closes each. The frames for the peer must not pile up.
 func TestAcceptWaitsForPeer(t *testing.T) {
 	leak.Check(t)
 	ours, theirs := net.Pipe() // which takes nothing that is not read
@@ -324,8 +322,8 @@ func TestAcceptWaitsForPeer(t *testing.T) {
 	t.Error("10,000 streams were accepted from a peer that reads nothing")
 }
 
-// TestNothingAfterDeadline has a Write wait for credit until its deadline. When there is
-// credit, nothing more is sent of what it was given, which is its caller's again.
+// TestNothingAfterDeadline lets a Write wait for credit until its deadline. When credit
+// comes, the session must not send any of its buffer, which belongs to the caller again.
 func TestNothingAfterDeadline(t *testing.T) {
 	each(t, func(t *testing.T, m mux.Muxer) {
 		a, b := testnet.MemPair(t)

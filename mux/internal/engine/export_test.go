@@ -2,7 +2,7 @@ package engine
 
 import "github.com/backdial/backdial/mux"
 
-// An Account is what a session holds.
+// An Account is the memory of a session.
 type Account struct {
 	Held     int // what it believes to hold of what has arrived, in bytes
 	Buffered int // what the buffers of its streams do
@@ -31,10 +31,10 @@ func AccountOf(of mux.Session) (a Account) {
 	return a
 }
 
-// Reserve is how many streams a session can open when it says that its ids run out.
+// Reserve is how many streams a session can still open when it calls OnExhausting.
 const Reserve = reserve
 
-// LeaveIDs has a session open n more streams before it has used up its ids.
+// LeaveIDs leaves ids for n more streams.
 func LeaveIDs(of mux.Session, n uint32) {
 	s := of.(*session)
 	s.Mu.Lock()

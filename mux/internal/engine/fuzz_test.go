@@ -21,8 +21,8 @@ import (
 	"github.com/backdial/backdial/mux/yamuxmux"
 )
 
-// The habits of the two ends of a session, besides what the peer says. They are
-// the bits of a number, so that a fuzzer can change them.
+// The habits of the two ends of a session, beside what the peer sends. They are the bits
+// of a number, so that a fuzzer can change them.
 const (
 	speaksSmux  = 1 << iota // instead of yamux
 	dials                   // the victim opens streams; else it accepts them
@@ -33,7 +33,7 @@ const (
 	hasRoom                 // the victim's receive buffer is larger than a window
 )
 
-// The ways in which a session ends that has survived what the peer says.
+// The ways to end a session that has survived what the peer sends.
 const (
 	peerFinishes = iota // with CloseWrite
 	peerCuts            // with Close alone
@@ -42,8 +42,8 @@ const (
 	endings
 )
 
-// hostileLimits are so small that a few bytes exceed them. A victim that dials
-// lets its peer open no streams, as servers do.
+// hostileLimits are so small that a few bytes exceed them. A victim that dials lets its
+// peer open no streams, as servers do.
 func (v *victim) hostileLimits() mux.Config {
 	limits := mux.Config{
 		MaxStreams:    8,
@@ -85,10 +85,10 @@ const (
 	maxGoroutines = 30 + 64
 )
 
-// FuzzSession has a peer say anything, repeat something, and have the last word, to
-// a session whose user reads and writes. Whatever that is, the session keeps to its
-// limits, ends when it has to, and says why. In a bubble nothing takes time, and
-// nothing can hang unnoticed.
+// FuzzSession lets a peer send anything, repeat something, and have the last word, to a
+// session whose user reads and writes. In any case the session must keep its limits, end
+// when it has to, and say why. In a bubble nothing takes time, and nothing can hang
+// unnoticed.
 func FuzzSession(f *testing.F) {
 	f.Fuzz(func(t *testing.T, habits, ending byte, says, repeats []byte, times uint16, last []byte) {
 		repeated := bytes.Repeat(repeats, min(int(times), maxRepeated/max(len(repeats), 1)))
@@ -144,8 +144,8 @@ func (v *victim) hearMessage(message []byte) {
 	}
 }
 
-// hear has the peer write p, and looks after each piece of that size what became of
-// it. A peer that is not far is not worth the trouble.
+// hear lets the peer write p, and checks the result after each piece of that size. A peer
+// with little input is not worth that.
 func (v *victim) hear(p []byte, size int) {
 	if !v.has(peerIsFar) {
 		size = max(len(p), 1)
@@ -185,7 +185,7 @@ func (v *victim) checkLimits() {
 	}
 }
 
-// end ends the session, and expects that it leaves nothing behind.
+// end ends the session, and expects nothing to be left.
 func (v *victim) end(how byte, last []byte) {
 	if how == victimCloses {
 		go v.session.Close() // in the middle of what the peer says

@@ -15,8 +15,8 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// TestExhausting uses up the ids of either side. The session says so once, in time, and
-// goes on without them.
+// TestExhausting uses up the ids of either side. The session must call OnExhausting once,
+// in time, and go on without ids.
 func TestExhausting(t *testing.T) {
 	sides := map[string]func(d, l mux.Session) (opener, peer mux.Session){
 		"dial side":   func(d, l mux.Session) (opener, peer mux.Session) { return d, l },
@@ -62,7 +62,7 @@ func TestExhausting(t *testing.T) {
 	})
 }
 
-// carries expects that what is written on one end of a stream arrives at the other.
+// carries expects what is written on one end of a stream to arrive at the other.
 func carries(t *testing.T, from, to mux.Stream) {
 	t.Helper()
 	if _, err := io.WriteString(from, "hello"); err != nil {
@@ -74,8 +74,7 @@ func carries(t *testing.T, from, to mux.Stream) {
 	}
 }
 
-// TestCloseWhileExhausting closes a session while it calls OnExhausting, for which Close
-// waits.
+// TestCloseWhileExhausting closes a session during OnExhausting. Close must wait for it.
 func TestCloseWhileExhausting(t *testing.T) {
 	each(t, func(t *testing.T, m mux.Muxer) {
 		synctest.Test(t, func(t *testing.T) {
@@ -101,7 +100,7 @@ func TestCloseWhileExhausting(t *testing.T) {
 	})
 }
 
-// A nearEnd muxer makes sessions of which the first has few ids left.
+// A nearEnd muxer makes sessions. The first has few ids left.
 type nearEnd struct {
 	mux.Muxer
 	began atomic.Bool
@@ -115,7 +114,7 @@ func (m *nearEnd) DialSide(conn net.Conn, config mux.Config) (mux.Session, error
 	return s, err
 }
 
-// TestMoveBeforeExhausted has a server move a client whose session runs out of ids.
+// TestMoveBeforeExhausted lets a server move a client whose session runs out of ids.
 func TestMoveBeforeExhausted(t *testing.T) {
 	each(t, func(t *testing.T, m mux.Muxer) {
 		synctest.Test(t, func(t *testing.T) {

@@ -9,8 +9,7 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// A terseWire is a protocol that has no frames but those for stray ones, if
-// that.
+// A terseWire is a protocol with frames for strays at most.
 type terseWire struct{ strays bool }
 
 func (terseWire) Name() string { return "terse" }
@@ -29,8 +28,8 @@ func (w terseWire) Append(b []byte, f Frame) []byte {
 	return b
 }
 
-// TestStraysAreForgotten answers frames for streams that are gone, on a
-// carrier that takes nothing.
+// TestStraysAreForgotten answers frames for streams that are gone, on a carrier that
+// takes nothing.
 func TestStraysAreForgotten(t *testing.T) {
 	leak.Check(t)
 	for _, test := range []struct {

@@ -13,7 +13,7 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// A pingWire has frames of a kind and a value, and reads a Pong slowly.
+// A pingWire has frames with a kind and a value, and reads a Pong slowly.
 type pingWire struct{ lag time.Duration }
 
 func (pingWire) Name() string { return "ping" }
@@ -39,7 +39,7 @@ func (pingWire) Append(b []byte, f Frame) []byte {
 	return binary.BigEndian.AppendUint32(append(b, byte(f.Kind)), f.Value)
 }
 
-// answer has peer answer each Ping as reply says, which is told its number.
+// answer makes peer answer each Ping with the result of reply, which gets its number.
 func answer(peer net.Conn, reply func(n int, value uint32)) {
 	r := bufio.NewReader(peer)
 	for n := 1; ; n++ {
@@ -55,7 +55,7 @@ func pong(peer net.Conn, value uint32) {
 	peer.Write(pingWire{}.Append(nil, Frame{Kind: Pong, Value: value}))
 }
 
-// TestAnswers has peers that answer in ways of their own: they are alive.
+// TestAnswers uses peers that answer in their own ways: they are alive.
 func TestAnswers(t *testing.T) {
 	const interval = 5 * time.Second
 	for _, test := range []struct {

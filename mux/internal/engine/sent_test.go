@@ -8,8 +8,8 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// TestFinishedStreamsDoNotCount opens more streams than a peer may have open, of which
-// both ends have finished the others, and closed none.
+// TestFinishedStreamsDoNotCount opens more streams than the limit. Both ends have
+// finished the earlier ones, but closed none.
 func TestFinishedStreamsDoNotCount(t *testing.T) {
 	each(t, func(t *testing.T, m mux.Muxer) {
 		a, b := testnet.Pair(t)

@@ -15,7 +15,7 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// A paper protocol says nothing: it notes what it is to do. Its streams are numbers.
+// A paper protocol sends nothing: it notes its calls. Its streams are numbers.
 type paper struct {
 	Session[int]
 	room  int // streams that may still be opened
@@ -68,7 +68,7 @@ func (p *paper) allow(n int) {
 	p.WakeOpenLocked()
 }
 
-// arrive has the peer open a stream.
+// arrive lets the peer open a stream.
 func (p *paper) arrive(st int) {
 	p.Mu.Lock()
 	defer p.Mu.Unlock()
@@ -83,8 +83,8 @@ func (p *paper) close(st int) {
 	p.ClosedLocked(false)
 }
 
-// TestOrder ends sessions in each way. The protocol is told in the order that it is
-// promised.
+// TestOrder ends sessions in each way. The protocol's methods must be called in the
+// promised order.
 func TestOrder(t *testing.T) {
 	lost := errors.New("the carrier is gone")
 	for _, test := range []struct {
@@ -149,8 +149,8 @@ func TestStatesFollowEachOther(t *testing.T) {
 	}
 }
 
-// TestOpenOneByOne has many callers wait for room. Each stream that there is room for
-// wakes one of them, and what makes no room wakes none.
+// TestOpenOneByOne lets many callers wait for room. Each new room must wake one of them,
+// and anything else none.
 func TestOpenOneByOne(t *testing.T) {
 	const callers, news = 3000, 1000
 	synctest.Test(t, func(t *testing.T) {
@@ -193,8 +193,8 @@ func TestOpenOneByOne(t *testing.T) {
 	})
 }
 
-// TestOpenPassesItsTurnOn has a caller give up at the moment when it is its turn: the
-// stream that there is room for is for another.
+// TestOpenPassesItsTurnOn lets a caller give up just when it is its turn: another must
+// get the room.
 func TestOpenPassesItsTurnOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPaper(mux.Config{})
@@ -219,7 +219,7 @@ func TestOpenPassesItsTurnOn(t *testing.T) {
 	})
 }
 
-// TestLost has a carrier end a session, because the peer is gone or otherwise.
+// TestLost lets a carrier end a session, because the peer is gone or for another reason.
 func TestLost(t *testing.T) {
 	p := newPaper(mux.Config{})
 	for _, test := range []struct {

@@ -10,7 +10,7 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// TestDeaf has peers that send something all the time.
+// TestDeaf uses peers that send something all the time.
 func TestDeaf(t *testing.T) {
 	const patience, long = time.Minute, time.Hour // the former by default
 	answers := func(p *paper) { p.AnsweredLocked(true) }

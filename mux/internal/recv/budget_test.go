@@ -34,8 +34,8 @@ func (st *testStream) Abandon(err error) {
 	st.EndLocked(Discarding, err)
 }
 
-// newSite returns a session with a receive buffer of so many bytes, whose reader waits for
-// memory if waits says so.
+// newSite returns a session with a receive buffer of so many bytes. waits says whether
+// its reader waits for memory.
 func newSite(buffer int, waits bool) *site {
 	s := new(site)
 	config := mux.Config{ReceiveBuffer: buffer}.WithDefaults()
@@ -66,13 +66,13 @@ func (s *site) open() *testStream {
 	return st
 }
 
-// source has as many bytes as are asked for, and none of them at once.
+// source returns any number of bytes, but none without waiting.
 type source struct{}
 
 func (source) Read(p []byte) (int, error) { return len(p), nil }
 func (source) ReadNow([]byte) int         { return 0 }
 
-// fill has n bytes arrive, as the session's reader does.
+// fill lets n bytes arrive, as the session's reader does.
 func (st *testStream) fill(n int) error {
 	st.Lock()
 	defer st.Unlock()
@@ -80,7 +80,7 @@ func (st *testStream) fill(n int) error {
 	return err
 }
 
-// why is why the stream was abandoned, or nil.
+// why returns why the stream was abandoned, or nil.
 func (st *testStream) why() error {
 	st.Lock()
 	defer st.Unlock()
@@ -89,7 +89,7 @@ func (st *testStream) why() error {
 
 const kib, mib = 1 << 10, 1 << 20
 
-// read has the stream read, n bytes each time, with rests between, until stop is closed.
+// read reads the stream, n bytes each time, with pauses, until stop is closed.
 func (st *testStream) read(n int, rest time.Duration, stop <-chan struct{}) {
 	p := make([]byte, n)
 	for {
@@ -104,8 +104,8 @@ func (st *testStream) read(n int, rest time.Duration, stop <-chan struct{}) {
 	}
 }
 
-// TestReadersAreWaitedFor has streams that are read in different ways fill a buffer that is
-// too small for them. What is read is never abandoned, and what is not is, soon.
+// TestReadersAreWaitedFor fills a small buffer with streams that are read in different
+// ways. Streams that are read must never be abandoned; the others must be, soon.
 func TestReadersAreWaitedFor(t *testing.T) {
 	for _, test := range []struct {
 		name      string
@@ -171,8 +171,8 @@ func TestReadersAreWaitedFor(t *testing.T) {
 	}
 }
 
-// TestAbandonedGoFirst has a stream that is read beside many that are not: they go within a
-// second, the one goes on.
+// TestAbandonedGoFirst puts a stream that is read beside many that are not: those must be
+// shed within a second, and the stream must go on.
 func TestAbandonedGoFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const streams = 16
@@ -201,7 +201,8 @@ func TestAbandonedGoFirst(t *testing.T) {
 	})
 }
 
-// TestAtLeastOnePiece has a session with next to no memory take something all the same.
+// TestAtLeastOnePiece expects a session with almost no memory to take something all the
+// same.
 func TestAtLeastOnePiece(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(10, true)
@@ -217,7 +218,7 @@ func TestAtLeastOnePiece(t *testing.T) {
 	})
 }
 
-// TestCloseWakesReader has a session end whose reader waits for memory.
+// TestCloseWakesReader ends a session whose reader waits for memory.
 func TestCloseWakesReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(64*kib, true)
@@ -233,8 +234,8 @@ func TestCloseWakesReader(t *testing.T) {
 	})
 }
 
-// TestSleepIsNoRest has the whole process stand still, for longer than any patience: its
-// readers could not read meanwhile.
+// TestSleepIsNoRest stops the whole process for longer than any patience: its readers
+// could not read meanwhile.
 func TestSleepIsNoRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := new(Watch[string])
@@ -257,8 +258,8 @@ func TestSleepIsNoRest(t *testing.T) {
 	})
 }
 
-// TestTinyFrames has a peer that keeps to its credit take more memory than bytes. A session
-// that cannot wait sheds.
+// TestTinyFrames uses a peer that keeps to its credit but uses more memory than bytes. A
+// session that cannot wait must shed.
 func TestTinyFrames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(mib, false)
@@ -275,7 +276,7 @@ func TestTinyFrames(t *testing.T) {
 	})
 }
 
-// TestBurstSeenInTheMiddle has a watch begin in the middle of a burst: what was read after
+// TestBurstSeenInTheMiddle starts a watch in the middle of a burst: what is read after
 // that is no measure of the reader.
 func TestBurstSeenInTheMiddle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

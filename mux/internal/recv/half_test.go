@@ -14,7 +14,7 @@ func (s State) String() string {
 	return [...]string{Open: "open", Finished: "finished", Failed: "failed", Discarding: "discarding"}[s]
 }
 
-// A pipe is a half, and the supply with which it is read.
+// A pipe is a half and its supply.
 type pipe struct {
 	Half
 	next  string // what AwaitLocked has, instead of waiting
@@ -29,7 +29,7 @@ func newPipe(buffered string) *pipe {
 	return p
 }
 
-// put has s arrive in the buffer.
+// put lets s arrive in the buffer.
 func (p *pipe) put(s string) {
 	p.Lock()
 	defer p.Unlock()
@@ -80,8 +80,8 @@ func (p *pipe) expect(t *testing.T, n int, want string, wantErr error) {
 	}
 }
 
-// TestStates has a half go through all sequences of three ends. A table says which state each
-// leads to.
+// TestStates sends a half through all sequences of three ends. A table says to which
+// state each leads.
 func TestStates(t *testing.T) {
 	ends := []State{Finished, Failed, Discarding}
 	next := map[State]map[State]State{
@@ -145,7 +145,7 @@ func tryStates(t *testing.T, sequence []State, next map[State]map[State]State) {
 	}
 }
 
-// TestReadIsWoken has a Read wait for each of what may end that.
+// TestReadIsWoken lets a Read wait for each event that may end it.
 func TestReadIsWoken(t *testing.T) {
 	why := errors.New("why")
 	for name, test := range map[string]struct {
@@ -175,7 +175,7 @@ func TestReadIsWoken(t *testing.T) {
 	}
 }
 
-// TestDeadline has a deadline come, and move away.
+// TestDeadline lets a deadline come, and move away.
 func TestDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPipe("rest")
@@ -207,7 +207,7 @@ func TestDeadline(t *testing.T) {
 	})
 }
 
-// TestArrivesTooLate has bytes arrive that nobody reads any more.
+// TestArrivesTooLate lets bytes arrive that nobody reads any more.
 func TestArrivesTooLate(t *testing.T) {
 	p := newPipe("rest")
 	p.Lock()

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A taker is a writer that takes what it is given when it is told how that ends.
+// A taker is a writer that takes its argument when the test says with which result.
 type taker chan error
 
 func (w taker) Write(p []byte) (int, error) {
@@ -17,8 +17,8 @@ func (w taker) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// TestLending has a Read beside a WriteTo: it waits for what has been lent, and gets it only if
-// the WriteTo could not pass it on.
+// TestLending reads beside a WriteTo: Read must wait for the lent bytes, and get them
+// only if the WriteTo could not pass them on.
 func TestLending(t *testing.T) {
 	for name, test := range map[string]struct {
 		taken   error
@@ -79,8 +79,8 @@ type distant struct{ *site }
 
 func (distant) Shortest() time.Duration { return 10 * time.Millisecond }
 
-// TestEndsShrinkWindow has a window grow, and the stream end in each way. Others get the window
-// back, and the peer no more.
+// TestEndsShrinkWindow lets a window grow, and ends the stream in each way. Other streams
+// must get the window back, and the peer no more credit.
 func TestEndsShrinkWindow(t *testing.T) {
 	for as := Finished; as <= Discarding; as++ {
 		t.Run(as.String(), func(t *testing.T) {
@@ -117,13 +117,13 @@ func TestEndsShrinkWindow(t *testing.T) {
 	}
 }
 
-// ready has as many bytes as are asked for, at once.
+// ready returns any number of bytes, at once.
 type ready struct{ source }
 
 func (ready) ReadNow(p []byte) int { return len(p) }
 
-// TestHandOver has a Read that waits with a large buffer take what arrives without a detour,
-// which one with a small buffer does not.
+// TestHandOver expects a Read that waits with a large buffer to get what arrives without
+// a detour, unlike one with a small buffer.
 func TestHandOver(t *testing.T) {
 	for size, buffered := range map[int]int{minInto: 0, minInto - 1: 1} {
 		synctest.Test(t, func(t *testing.T) {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// TestPatience has a stream read once, and then not any more.
+// TestPatience reads a stream once, and then no more.
 func TestPatience(t *testing.T) {
 	for patience, want := range map[time.Duration]time.Duration{0: readPatience, 5 * time.Second: 5 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {

@@ -11,8 +11,8 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// leave says something, waits until it has left, and returns how long that took, and what
-// Await returns.
+// leave queues something, waits until it has left, and returns how long that took, and
+// the result of Await.
 func (t *talker) leave(what string, giveUp func() error) (took time.Duration, err error) {
 	began := time.Now()
 	t.do(func() {
@@ -26,7 +26,8 @@ func (t *talker) leave(what string, giveUp func() error) (took time.Duration, er
 
 func never() error { return nil }
 
-// TestAwait returns when the carrier has everything up to the mark, whoever writes it.
+// TestAwait expects Await to return when the carrier has everything up to the mark,
+// whoever writes it.
 func TestAwait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		conn := &promptSink{room: 3}
@@ -69,7 +70,7 @@ func TestAwait(t *testing.T) {
 	})
 }
 
-// TestAwaitNothing: what comes to nothing when it is taken need not leave.
+// TestAwaitNothing expects Await not to wait for a batch that turns out to be empty.
 func TestAwaitNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newTalker(t, &sink{})
@@ -82,8 +83,9 @@ func TestAwaitNothing(t *testing.T) {
 	})
 }
 
-// TestAwaitStuck gives up when the carrier has been stuck for too long: those that come
-// later do not wait any longer, and when it goes on everything is as before.
+// TestAwaitStuck expects Await to give up when the carrier has been stuck for too long.
+// Later callers must not wait any longer. When the carrier goes on, everything must be as
+// before.
 func TestAwaitStuck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		conn := &sink{blocked: make(chan struct{})}
@@ -114,7 +116,8 @@ func TestAwaitStuck(t *testing.T) {
 	})
 }
 
-// TestAwaitGivesUp when its caller does, when the carrier fails, and at the end.
+// TestAwaitGivesUp expects Await to return when its caller gives up, when the carrier
+// fails, and at the session's end.
 func TestAwaitGivesUp(t *testing.T) {
 	enough := errors.New("enough")
 	for name, end := range map[string]func(s *talker, conn *sink, cond *sync.Cond){

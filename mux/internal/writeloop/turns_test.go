@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestTurns gives room to one after the other.
+// TestTurns serves one waiter after the other.
 func TestTurns(t *testing.T) {
 	type waiter struct {
 		name  string
@@ -43,7 +43,7 @@ func TestTurns(t *testing.T) {
 	}
 }
 
-// TestLeave has some give up waiting, before others are served and meanwhile.
+// TestLeave cancels turns before and while others are served.
 func TestLeave(t *testing.T) {
 	var turns Turns[string]
 	waits := map[string]*bool{}

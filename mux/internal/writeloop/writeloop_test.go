@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// A talker is a session that has something to say.
+// A talker is a session with output.
 type talker struct {
 	Loop
 	mu      sync.Mutex
@@ -63,12 +63,12 @@ func (t *talker) do(f func()) {
 	f()
 }
 
-// say has something written by the goroutine.
+// say queues something for the goroutine.
 func (t *talker) say(what string) {
 	t.do(func() { t.said = append(t.said, what); t.Flush() })
 }
 
-// sayNow writes something at once, and returns whether it let go of the lock.
+// sayNow writes something at once, and returns whether that unlocked the lock.
 func (t *talker) sayNow(what string) (unlocked bool) {
 	t.do(func() {
 		t.Hold()
@@ -79,7 +79,7 @@ func (t *talker) sayNow(what string) (unlocked bool) {
 	return unlocked
 }
 
-// A sink is a connection that is written, when it may.
+// A sink is a connection that takes writes when it may.
 type sink struct {
 	net.Conn
 	mu      sync.Mutex
@@ -104,7 +104,7 @@ func (s *sink) write(p []byte) (int, error) {
 	return len(p), s.err
 }
 
-// A promptSink has room for so many bytes at once.
+// A promptSink has room for a limited number of bytes at once.
 type promptSink struct {
 	sink
 	room   int
@@ -140,7 +140,7 @@ func (s *sink) want(t *testing.T, got string, writes int) {
 	}
 }
 
-// TestTogether: what is said while the carrier is busy leaves together.
+// TestTogether expects one write for everything that is queued while the carrier is busy.
 func TestTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		conn := &sink{blocked: make(chan struct{})}
@@ -171,7 +171,7 @@ func TestTogether(t *testing.T) {
 	})
 }
 
-// TestFailure of the carrier is told once, and nothing is written after it.
+// TestFailure expects Failed to be called once, and nothing to be written after it.
 func TestFailure(t *testing.T) {
 	broken := errors.New("broken")
 	for name, say := range map[string]func(*talker){
@@ -198,7 +198,7 @@ func TestFailure(t *testing.T) {
 	}
 }
 
-// TestPrompt has callers write themselves.
+// TestPrompt lets callers write themselves.
 func TestPrompt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		conn := &promptSink{room: 3}
@@ -236,8 +236,8 @@ func TestPrompt(t *testing.T) {
 	})
 }
 
-// TestPromptTakesTurns: what there is room for when something is taken is written after
-// it, whoever does.
+// TestPromptTakesTurns expects output that Take makes room for to be written after it,
+// whoever writes.
 func TestPromptTakesTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		conn := &promptSink{room: 100}
@@ -253,7 +253,7 @@ func TestPromptTakesTurns(t *testing.T) {
 	})
 }
 
-// TestHold leaves what is said to one write, if somebody says anything.
+// TestHold expects one write for everything since Hold, if there is anything.
 func TestHold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		conn := &sink{}
@@ -279,8 +279,8 @@ func TestHold(t *testing.T) {
 	})
 }
 
-// TestHeldIsBusy lets go of the lock between Hold and Release: who waits for all to be written
-// waits for that too, unless nothing can be written any more.
+// TestHeldIsBusy unlocks the lock between Hold and Release: a caller that waits for all
+// output must wait for that too, unless nothing may be written any more.
 func TestHeldIsBusy(t *testing.T) {
 	for _, muted := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -313,7 +313,7 @@ func TestHeldIsBusy(t *testing.T) {
 	}
 }
 
-// TestMute lets what is being written be written.
+// TestMute expects the write under way to be finished.
 func TestMute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		conn := &sink{blocked: make(chan struct{})}
@@ -335,7 +335,7 @@ func TestMute(t *testing.T) {
 	})
 }
 
-// TestRetirement keeps the goroutine while there is work now and then.
+// TestRetirement expects the goroutine to stay while there is work now and then.
 func TestRetirement(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newTalker(t, &sink{})
@@ -360,7 +360,7 @@ func TestRetirement(t *testing.T) {
 	})
 }
 
-// TestRetiresLater says something at the moment at which the goroutine is told to go.
+// TestRetiresLater queues something just when the goroutine is told to end.
 func TestRetiresLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		conn := &sink{}
@@ -385,7 +385,7 @@ func TestRetiresLater(t *testing.T) {
 	})
 }
 
-// TestRetiresBeside: the goroutine that is told to go while a caller writes does not
+// TestRetiresBeside expects the goroutine, if told to end while a caller writes, not to
 // write too.
 func TestRetiresBeside(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -407,7 +407,8 @@ func TestRetiresBeside(t *testing.T) {
 	})
 }
 
-// TestOver ends the goroutine, and what is said is not written.
+// TestOver expects the end of the session to end the goroutine, and later output not to
+// be written.
 func TestOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		conn := &promptSink{room: 100}
