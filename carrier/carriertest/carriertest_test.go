@@ -14,7 +14,7 @@ import (
 // plantedEnv makes TestFaults run the suite, and fail, in a process of its own.
 const plantedEnv = "BACKDIAL_CARRIERTEST_PLANTED"
 
-// children is how many processes run at a time. Mostly they wait.
+// children is how many processes run at a time. They mostly wait.
 const children = "8"
 
 func TestMain(m *testing.M) {

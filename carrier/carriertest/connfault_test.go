@@ -9,7 +9,7 @@ import (
 	. "github.com/backdial/backdial/carrier/carriertest"
 )
 
-// connFaults are mistakes of connections that the suite once did not see.
+// connFaults are mistakes of connections that the suite once missed.
 var connFaults = []fault{{
 	"AddressesAreSwapped",
 	faultyConns(func(c closeWriter) closeWriter { return swapped{c} }),
@@ -57,7 +57,7 @@ func (c slowClosing) Close() error {
 	return c.closeWriter.Close()
 }
 
-// A haunted connection has a goroutine for ever, if it closes after CloseWrite.
+// A haunted connection keeps a goroutine forever, if it closes after CloseWrite.
 type haunted struct {
 	closeWriter
 	mu       sync.Mutex // guards below
@@ -98,7 +98,7 @@ func (c emptyWaits) Read(p []byte) (int, error) {
 	return c.closeWriter.Read(p)
 }
 
-// A flipping connection turns a bit after the first 5 MiB.
+// A flipping connection flips a bit after the first 5 MiB.
 type flipping struct {
 	closeWriter
 	read int

@@ -78,7 +78,7 @@ var endpointFaults = []fault{{
 	[]Promise{CutIsNoEOF},
 }}
 
-// onTCP is a target for a fault in what is not about timeouts.
+// onTCP is a target for faults that do not concern timeouts.
 func onTCP(l listening) Target {
 	return Target{Carrier: l, Impatient: impatientOnTCP}
 }

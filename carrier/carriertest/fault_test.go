@@ -122,7 +122,7 @@ var faults = []fault{{
 // sound is the carrier in which most faults are planted.
 var sound carrier.Carrier = ws.New()
 
-// faulty is sound but for the functions that are not nil.
+// faulty is sound with the functions that are not nil replaced.
 type faulty struct {
 	offer func(protocols []string, ok bool) ([]string, bool)
 	dial  func(context.Context, *carrier.Request) (carrier.Conn, error)
@@ -175,7 +175,7 @@ type messageConn interface {
 	carrier.CloseWriter
 }
 
-// joining makes one message of several.
+// joining joins several messages to one.
 type joining struct{ messageConn }
 
 func (c joining) WriteMessages(messages ...[]byte) error {
@@ -193,14 +193,14 @@ type promptConn interface {
 	carrier.PromptWriter
 }
 
-// waiting writes as others do.
+// waiting writes as Write does.
 type waiting struct{ promptConn }
 
 func (c waiting) WriteNow(messages ...[]byte) (bool, error) {
 	return false, c.WriteMessages(messages...)
 }
 
-// retaining keeps what it was given, rather than a copy.
+// retaining keeps its argument, rather than a copy.
 type retaining struct {
 	promptConn
 	kept [][]byte
@@ -226,7 +226,7 @@ type promptReadConn interface {
 	carrier.PromptReader
 }
 
-// blocking reads as others do.
+// blocking reads as Read does.
 type blocking struct{ promptReadConn }
 
 func (c blocking) ReadNow(p []byte) int {
@@ -281,8 +281,8 @@ func (c *polite) Close() error {
 	return c.closeWriter.Close()
 }
 
-// tardy sends the last byte of a write together with the next, or after a
-// while, and forgets it in CloseWrite.
+// tardy sends the last byte of a write together with the next, or after a while, and
+// forgets it in CloseWrite.
 type tardy struct {
 	closeWriter
 
@@ -320,7 +320,7 @@ func (c *tardy) CloseWrite() error {
 	return c.closeWriter.CloseWrite()
 }
 
-// silent is mem, but that Serve does not say why it returned.
+// silent is mem, but Serve does not say why it returned.
 type silent struct{ *mem.Carrier }
 
 func (s silent) Listen(addr string, config *tls.Config, h http.Handler) (carrier.Endpoint, error) {

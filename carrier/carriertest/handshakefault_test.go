@@ -16,7 +16,7 @@ import (
 	"github.com/backdial/backdial/carrier/ws"
 )
 
-// impatient is sound, and does not wait for long.
+// impatient is sound with a short timeout.
 var impatient carrier.Carrier = ws.New(ws.WithHandshakeTimeout(time.Second))
 
 // handshakeFaults are mistakes in how handshakes end.
@@ -69,10 +69,10 @@ var handshakeFaults = []fault{{
 	[]Promise{AnswersBeforeClose},
 }}
 
-// untimed is a target for a fault in what is not about timeouts.
+// untimed is a target for faults that do not concern timeouts.
 func untimed(c carrier.Carrier) Target { return Target{Carrier: c, Impatient: impatient} }
 
-// readingAnswer is a Dial that reads what a server answers, and understands none of it.
+// readingAnswer is a Dial that reads a server's answer, and understands none of it.
 func readingAnswer(read func(net.Conn)) func(context.Context, *carrier.Request) (carrier.Conn, error) {
 	return func(ctx context.Context, r *carrier.Request) (carrier.Conn, error) {
 		var d net.Dialer
@@ -89,7 +89,7 @@ func readingAnswer(read func(net.Conn)) func(context.Context, *carrier.Request) 
 // leaked holds sockets that nobody closes.
 var leaked []any
 
-// leakSocket leaks one that the HTTP server at addr has accepted.
+// leakSocket leaks a socket that the HTTP server at addr has accepted.
 func leakSocket(addr string) {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -108,7 +108,7 @@ func (w lateWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return &lateConn{Conn: conn, answered: make(chan struct{})}, rw, err
 }
 
-// A lateConn sends what is written first after a while, unless it is closed by then.
+// A lateConn sends the first write after a while, unless it is closed by then.
 type lateConn struct {
 	net.Conn
 	once     sync.Once

@@ -16,7 +16,7 @@ import (
 	"github.com/backdial/backdial/carrier/ws"
 )
 
-// A listening carrier is sound, but that it has an HTTP server of its own on TCP.
+// A listening carrier is sound with an HTTP server of its own on TCP.
 type listening struct {
 	carrier.Carrier
 	change   func(*http.Server)              // of the server; may be nil
@@ -48,7 +48,7 @@ func (l listening) Listen(addr string, config *tls.Config, h http.Handler) (carr
 	return httpEndpoint{s, ln, l}, nil
 }
 
-// impatientOnTCP is sound, and does not wait for long.
+// impatientOnTCP is the same with a short timeout.
 var impatientOnTCP = listening{Carrier: impatient, change: func(s *http.Server) { s.ReadHeaderTimeout = time.Second }}
 
 type httpEndpoint struct {
@@ -72,7 +72,8 @@ func (e httpEndpoint) Close() error {
 	return err
 }
 
-// TestListening has the suite find nothing in the carrier in which faults are planted.
+// TestListening expects the suite to find nothing in the carrier in which faults are
+// planted.
 func TestListening(t *testing.T) {
 	for name, secured := range map[string]bool{"TCP": false, "TLS": true} {
 		t.Run(name, func(t *testing.T) {

@@ -79,14 +79,14 @@ func (c streaming) Upgrade(w http.ResponseWriter, r *http.Request, protocol stri
 	return c.wrap(conn), nil
 }
 
-// streamingConn is what a connection of webtransport is.
+// streamingConn is what a connection of webtransport can do.
 type streamingConn interface {
 	carrier.StreamConn
 	carrier.CloseWriter
 }
 
-// faultyStreams is a target with a mistake in its connections, the streams
-// that they open, or both.
+// faultyStreams is a target with a mistake in its connections, in the streams that they
+// open, or in both.
 func faultyStreams(conn func(carrier.StreamConn) carrier.StreamConn, opened func(carrier.Stream) carrier.Stream) Target {
 	impatient := webtransport.New(webtransport.WithHandshakeTimeout(time.Second))
 	return Target{TLS: true, Impatient: impatient, Carrier: streaming{webtransport.New(), func(c carrier.Conn) carrier.Conn {
@@ -145,7 +145,7 @@ type timeless struct{ carrier.Stream }
 func (s timeless) SetReadDeadline(time.Time) error  { return s.Stream.SetReadDeadline(time.Time{}) }
 func (s timeless) SetWriteDeadline(time.Time) error { return s.Stream.SetWriteDeadline(time.Time{}) }
 
-// A shifted stream has deadlines that come by so much later.
+// A shifted stream has deadlines that come later than set.
 type shifted struct {
 	carrier.Stream
 	by time.Duration

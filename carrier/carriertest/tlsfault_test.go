@@ -11,7 +11,7 @@ import (
 	. "github.com/backdial/backdial/carrier/carriertest"
 )
 
-// tlsFaults are mistakes in what carriers do with TLS settings.
+// tlsFaults are mistakes of carriers with TLS settings.
 var tlsFaults = []fault{{
 	"NothingIsVerified",
 	changingTLS(func(c *tls.Config) { c.InsecureSkipVerify = true }),
@@ -76,7 +76,7 @@ var tlsFaults = []fault{{
 	[]Promise{DialEndsWithContext},
 }}
 
-// securely is a target with TLS for a fault in what is not about timeouts.
+// securely is a target with TLS for faults that do not concern timeouts.
 func securely(c carrier.Carrier) Target {
 	return Target{Carrier: c, Impatient: impatient, TLS: true}
 }

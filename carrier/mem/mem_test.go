@@ -22,7 +22,7 @@ func TestContract(t *testing.T) {
 	carriertest.Test(t, carriertest.Target{Carrier: mem.New(), Scheme: "mem", Addr: "carriertest"})
 }
 
-// serve starts an endpoint called server that h answers for, until t ends.
+// serve starts an endpoint called server that calls h, until t ends.
 func serve(t *testing.T, network *mem.Carrier, h http.HandlerFunc) {
 	t.Helper()
 	e, err := network.Listen("server", nil, h)
@@ -189,7 +189,7 @@ func TestDialBeforeServe(t *testing.T) {
 	})
 }
 
-// Waiting for a peer is waiting for time to pass, in a bubble.
+// In a bubble, waiting for a peer is waiting for time to pass.
 func TestBubble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := mem.New()

@@ -19,8 +19,8 @@ import (
 	"github.com/backdial/backdial/internal/test/leak"
 )
 
-// TestOneRequestOfAConnection has a client ask for many sessions over a few connections,
-// without its SETTINGS: none of that occupies the handler, which answers others.
+// TestOneRequestOfAConnection lets a client ask for many sessions over a few connections,
+// without its SETTINGS: none of that may occupy the handler, which answers others.
 func TestOneRequestOfAConnection(t *testing.T) {
 	leak.Parallel(t)
 	const conns, requests = 3, 20
@@ -57,8 +57,8 @@ func TestOneRequestOfAConnection(t *testing.T) {
 	}
 }
 
-// TestRequestAfterRequest has a client ask again on a connection whose first request
-// has been refused, and while a handler stays with the session that came of the next.
+// TestRequestAfterRequest lets a client ask again on a connection whose first request has
+// been refused, and while the handler stays with the next session.
 func TestRequestAfterRequest(t *testing.T) {
 	leak.Check(t)
 	c := webtransport.New()
@@ -98,8 +98,8 @@ func TestRequestAfterRequest(t *testing.T) {
 	}
 }
 
-// TestWaitingEnds has clients that never finish a request, at first or after one that
-// was refused.
+// TestWaitingEnds uses clients that never finish a request, at first or after a refused
+// one.
 func TestWaitingEnds(t *testing.T) {
 	for name, begin := range map[string]func(*testing.T, *quic.Conn){
 		"Silent":     func(*testing.T, *quic.Conn) {},
@@ -166,7 +166,7 @@ func halfHeader(t *testing.T, conn *quic.Conn) {
 	request.Write(quicvarint.Append(quicvarint.Append(nil, headersFrame), 10000))
 }
 
-// TestLongestWaitingGoes has more clients without a request than there may be.
+// TestLongestWaitingGoes uses more clients without a request than the limit.
 func TestLongestWaitingGoes(t *testing.T) {
 	leak.Check(t)
 	c := webtransport.New()
@@ -192,8 +192,8 @@ func TestLongestWaitingGoes(t *testing.T) {
 	}
 }
 
-// TestUnverifiedAddresses has more clients begin than a server believes without a sign
-// that their address is not forged, which they do not give.
+// TestUnverifiedAddresses starts more handshakes than a server accepts without verifying
+// addresses, and does not answer the verification.
 func TestUnverifiedAddresses(t *testing.T) {
 	leak.Check(t)
 	const clients, believed = 200, 64
@@ -238,7 +238,7 @@ func TestUnverifiedAddresses(t *testing.T) {
 	}
 }
 
-// A deafSocket sends, and hears nothing.
+// A deafSocket sends, and receives nothing.
 type deafSocket struct{ net.PacketConn }
 
 func (s deafSocket) ReadFrom(p []byte) (int, net.Addr, error) {

@@ -18,8 +18,8 @@ import (
 	"github.com/backdial/backdial/internal/test/leak"
 )
 
-// wantLost fails t if err does not say want, or says that this end closed, or
-// that all was well.
+// wantLost fails t if err does not say want, or says that this end closed, or that the
+// end was orderly.
 func wantLost(t *testing.T, what string, err error, want string) {
 	t.Helper()
 	if err == nil || !strings.Contains(err.Error(), want) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) {
@@ -126,14 +126,14 @@ func TestKeepAlive(t *testing.T) {
 	checkEcho(t, client, server)
 }
 
-// TestNoIdleTimeout has ends that do not time out.
+// TestNoIdleTimeout uses ends without an idle timeout.
 func TestNoIdleTimeout(t *testing.T) {
 	leak.Check(t)
 	client, server := connect(t, webtransport.New(webtransport.WithIdleTimeout(-1)))
 	checkEcho(t, client, server)
 }
 
-// TestForeignTraffic sends what a connection has no use for.
+// TestForeignTraffic sends traffic that a connection does not use.
 func TestForeignTraffic(t *testing.T) {
 	leak.Check(t)
 	session, own := meet(t, webtransport.New())
@@ -195,8 +195,8 @@ func TestManyStreams(t *testing.T) {
 	}
 }
 
-// TestUnreadStreams fills the windows of many streams that nobody reads. They
-// are an eighth of the defaults, to be full soon.
+// TestUnreadStreams fills the windows of many streams that nobody reads. The windows are
+// an eighth of the defaults, so that they fill soon.
 func TestUnreadStreams(t *testing.T) {
 	leak.Check(t)
 	const window = 64 << 10
@@ -283,7 +283,7 @@ func TestLimitOfStreams(t *testing.T) {
 	}
 }
 
-// TestLinger closes a connection that has to stay for its peer.
+// TestLinger closes a connection that must stay for its peer.
 func TestLinger(t *testing.T) {
 	leak.Check(t)
 	client, server := connect(t, webtransport.New())

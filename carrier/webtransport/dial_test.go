@@ -22,7 +22,7 @@ import (
 	"github.com/backdial/backdial/internal/test/leak"
 )
 
-// A failure is a Dial that cannot succeed, and what a user is told.
+// A failure is a Dial that cannot succeed, and its error.
 type failure struct {
 	name   string
 	start  func(t *testing.T) (addr string, client *tls.Config)
@@ -86,7 +86,7 @@ func noHTTP3(t *testing.T) (string, *tls.Config) {
 	return l.Addr().String(), client
 }
 
-// noWebTransport is a server that speaks HTTP/3 alone.
+// noWebTransport is a server that speaks only HTTP/3.
 func noWebTransport(t *testing.T) (string, *tls.Config) {
 	url, client := serveHTTP3(t, http.NotFound, func(s *http3.Server) func(*quic.Conn) error {
 		s.EnableDatagrams = true
@@ -95,7 +95,7 @@ func noWebTransport(t *testing.T) (string, *tls.Config) {
 	return strings.Trim(url, "htps:/"), client
 }
 
-// choosesOther is a server that chooses a protocol which was not offered.
+// choosesOther is a server that chooses a protocol that was not offered.
 func choosesOther(t *testing.T) (string, *tls.Config) {
 	url, client := serveHTTP3(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("WT-Protocol", `"evil.v1"`)
@@ -235,7 +235,7 @@ func TestLocalhost(t *testing.T) {
 	checkEcho(t, client, server)
 }
 
-// A socket says when it is closed.
+// A socket reports when it is closed.
 type socket struct {
 	net.PacketConn
 	closed chan struct{}

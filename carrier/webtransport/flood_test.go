@@ -30,7 +30,7 @@ type mouthpiece struct {
 	through int
 }
 
-// newMouthpiece returns one at a UDP port, which is closed when t is done.
+// newMouthpiece returns a mouthpiece on a UDP port, which is closed when t is done.
 func newMouthpiece(t *testing.T, through int) *mouthpiece {
 	t.Helper()
 	socket, err := net.ListenPacket("udp", "127.0.0.1:0")
@@ -55,11 +55,12 @@ func (m *mouthpiece) WriteTo(p []byte, to net.Addr) (int, error) {
 	return len(p), nil
 }
 
-// Without these quic-go says on standard error that it cannot have larger buffers.
+// Without these methods quic-go prints on standard error that it cannot have larger
+// buffers.
 func (*mouthpiece) SetReadBuffer(int) error  { return nil }
 func (*mouthpiece) SetWriteBuffer(int) error { return nil }
 
-// begin has a client of s begin a handshake that it does not finish. end ends it.
+// begin makes a client of s begin a handshake that it does not finish. end ends it.
 func (s *server) begin(t *testing.T, socket net.PacketConn) (end func()) {
 	t.Helper()
 	config := s.tls.Clone()
@@ -88,7 +89,7 @@ func (s *server) initials(t *testing.T, n int) [][]byte {
 	return packets
 }
 
-// A footprint is what the process holds.
+// A footprint is the memory and goroutines of the process.
 type footprint struct {
 	memory     int64 // of the heap and of stacks, in bytes
 	goroutines int
@@ -100,8 +101,8 @@ func measure() footprint {
 	return footprint{int64(m.HeapAlloc + m.StackInuse), runtime.NumGoroutine()}
 }
 
-// TestFloodOfInitials has somebody send 1,500 first packets of a connection each second,
-// which is 15 Mbit/s. They may have any source address. Honest clients get in meanwhile.
+// TestFloodOfInitials sends 1,500 first packets of connections each second, which is 15
+// Mbit/s, from any source address. Honest clients must get in meanwhile.
 func TestFloodOfInitials(t *testing.T) {
 	leak.Check(t)
 	const each, seconds = 1500, 3
@@ -159,8 +160,9 @@ func TestFloodOfInitials(t *testing.T) {
 	}
 }
 
-// TestHalfHellos has clients stop in the middle of the first message of their handshake, in
-// all the places that there are. Others get in when half of these have had their time.
+// TestHalfHellos uses clients that stop in the middle of the first message of their
+// handshake, in all places that there are. Others must get in when half of these have had
+// their time.
 func TestHalfHellos(t *testing.T) {
 	leak.Check(t)
 	const places, soon = 20, 4 * time.Second
@@ -186,8 +188,8 @@ func TestHalfHellos(t *testing.T) {
 	}
 }
 
-// TestHeaderBombs has a client send requests that are small, but name a header that is not:
-// two bytes refer to a field of 60 or so. None of them gets to the handler.
+// TestHeaderBombs sends small requests with a large header: two bytes refer to a field of
+// 60 or so. None may reach the handler.
 func TestHeaderBombs(t *testing.T) {
 	leak.Check(t)
 	const requests, memory = 60, 8 << 20

@@ -14,7 +14,7 @@ import (
 	"github.com/backdial/backdial/internal/test/suite"
 )
 
-// copyServer must not forget a field that a new version brings.
+// copyServer must not forget a field of a new version.
 func TestCopyServer(t *testing.T) {
 	var known []string
 	for f := range reflect.TypeFor[http3.Server]().Fields() {
@@ -28,8 +28,8 @@ func TestCopyServer(t *testing.T) {
 	}
 }
 
-// bufferEnv makes TestNoWarning set up a socket, in a process of its own: quic-go
-// warns once per process. Its value says how.
+// bufferEnv makes TestNoWarning set up a socket, in a process of its own: quic-go warns
+// once per process. Its value says how.
 const bufferEnv = "BACKDIAL_WEBTRANSPORT_SOCKET"
 
 func TestNoWarning(t *testing.T) {
@@ -69,8 +69,8 @@ func TestNoWarning(t *testing.T) {
 	}
 }
 
-// TestVersions guards a pair of versions that the go command takes apart as
-// soon as something else requires a newer one.
+// TestVersions guards a pair of versions that the go command separates as soon as
+// something else requires a newer one.
 func TestVersions(t *testing.T) {
 	for module, want := range map[string]string{
 		"github.com/quic-go/quic-go":         "v0.64.1",

@@ -93,7 +93,7 @@ func TestPortIsFreed(t *testing.T) {
 	}
 }
 
-// A closingSocket tells when it has been closed.
+// A closingSocket reports when it has been closed.
 type closingSocket struct {
 	*net.UDPConn
 	tell func()
@@ -104,8 +104,7 @@ func (s closingSocket) Close() error {
 	return s.UDPConn.Close()
 }
 
-// TestPortIsFreedOfIdlers closes an endpoint that has a connection, but no
-// session.
+// TestPortIsFreedOfIdlers closes an endpoint that has a connection, but no session.
 func TestPortIsFreedOfIdlers(t *testing.T) {
 	leak.Check(t)
 	s := listen(t, webtransport.New(), http.NotFound)
@@ -120,7 +119,7 @@ func TestPortIsFreedOfIdlers(t *testing.T) {
 	receive(t, "the end of an idle connection", qconn.Context().Done())
 }
 
-// TestListenHTTP3 serves sessions and other requests on a server of one's own.
+// TestListenHTTP3 serves sessions and other requests on the program's own server.
 func TestListenHTTP3(t *testing.T) {
 	leak.Check(t)
 	config, client := newTLS(t)
@@ -296,7 +295,7 @@ func TestSocketBreaks(t *testing.T) {
 	e.Close()
 }
 
-// TestIdleTimeout: a client stays for as long as it has a session.
+// TestIdleTimeout expects a client to stay as long as it has a session.
 func TestIdleTimeout(t *testing.T) {
 	leak.Check(t)
 	config, client := newTLS(t)

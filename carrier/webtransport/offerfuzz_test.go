@@ -11,8 +11,8 @@ import (
 	"github.com/backdial/backdial/redact"
 )
 
-// FuzzOffer has a client offer anything. What a server chooses of it is what the
-// client gets to hear, and a server that chooses something else says nothing.
+// FuzzOffer lets a client offer anything. The client must learn the server's choice, and
+// a server that chooses anything else must say nothing.
 func FuzzOffer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, fields, protocol string) {
 		r := asking(strings.Split(fields, "\n"))
@@ -42,7 +42,7 @@ func FuzzOffer(f *testing.F) {
 	})
 }
 
-// checkOffered expects that a server sees what a client offers, if it can be said.
+// checkOffered expects a server to see what a client offers, if it can be expressed.
 func checkOffered(t *testing.T, offers []string) {
 	t.Helper()
 	var list httpsfv.List
@@ -58,8 +58,7 @@ func checkOffered(t *testing.T, offers []string) {
 	}
 }
 
-// asking is a request for a session, with the fields of a header that offers
-// protocols.
+// asking is a request for a session, with header fields that offer protocols.
 func asking(fields []string) *http.Request {
 	return &http.Request{
 		Method: http.MethodConnect,
@@ -68,7 +67,7 @@ func asking(fields []string) *http.Request {
 	}
 }
 
-// chosen is what a client makes of an answer.
+// chosen is what a client reads in an answer.
 func chosen(t *testing.T, h http.Header) string {
 	t.Helper()
 	item, err := httpsfv.UnmarshalItem(h[chosenProtocol])

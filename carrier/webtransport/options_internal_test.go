@@ -8,7 +8,7 @@ import (
 	"github.com/backdial/backdial/internal/setting"
 )
 
-// TestSettings sets each time and number to 0, to something and to less than 0.
+// TestSettings sets each time and number to 0, to a positive and to a negative value.
 func TestSettings(t *testing.T) {
 	for d, want := range map[time.Duration][2]time.Duration{ // keepalive and idle timeout
 		0:           {10 * time.Second, 45 * time.Second},

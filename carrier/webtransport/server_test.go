@@ -19,10 +19,10 @@ import (
 	"github.com/backdial/backdial/carrier/webtransport"
 )
 
-// patience bounds what has to happen, on a loaded machine.
+// patience bounds what must happen, on a loaded machine.
 const patience = 10 * time.Second
 
-// receive returns what c sends, or fails t if that takes too long.
+// receive returns the value from c, and fails t if that takes too long.
 func receive[T any](t *testing.T, what string, c <-chan T) T {
 	t.Helper()
 	select {
@@ -34,7 +34,7 @@ func receive[T any](t *testing.T, what string, c <-chan T) T {
 	}
 }
 
-// start calls f in a goroutine of its own and returns a channel for its result.
+// start calls f in a goroutine and returns a channel for its result.
 func start[T any](f func() T) <-chan T {
 	c := make(chan T, 1)
 	go func() { c <- f() }()
@@ -53,14 +53,14 @@ func newTLS(t *testing.T) (server, client *tls.Config) {
 	return &tls.Config{Certificates: []tls.Certificate{certificate}}, &tls.Config{RootCAs: roots}
 }
 
-// A server is an endpoint, and what a client has to know of it.
+// A server is an endpoint, and what its clients need to know.
 type server struct {
 	carrier.Endpoint
 	url string
 	tls *tls.Config
 }
 
-// listen starts a server whose requests h answers, until t ends.
+// listen starts a server that calls h, until t ends.
 func listen(t *testing.T, c *webtransport.Carrier, h http.HandlerFunc) *server {
 	t.Helper()
 	config, client := newTLS(t)
@@ -71,7 +71,7 @@ func listen(t *testing.T, c *webtransport.Carrier, h http.HandlerFunc) *server {
 	return run(t, e, client)
 }
 
-// run lets e serve until t ends.
+// run runs e.Serve until t ends.
 func run(t *testing.T, e carrier.Endpoint, client *tls.Config) *server {
 	t.Helper()
 	served := start(e.Serve)
@@ -107,7 +107,7 @@ func dial(t *testing.T, c *webtransport.Carrier, rawURL string, header http.Head
 	return conn, err
 }
 
-// accepting returns a handler that upgrades, and where its connections arrive.
+// accepting returns a handler that upgrades, and a channel of its connections.
 func accepting(t *testing.T, c *webtransport.Carrier) (http.HandlerFunc, <-chan carrier.StreamConn) {
 	accepted := make(chan carrier.StreamConn, 1)
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -179,8 +179,8 @@ func meetServer(t *testing.T, c *webtransport.Carrier) (carrier.StreamConn, *for
 	return conn.(carrier.StreamConn), receive(t, "Upgrade", accepted)
 }
 
-// serveHTTP3 starts an HTTP/3 server of which the carrier knows nothing. Its
-// connections are served by what configure returns.
+// serveHTTP3 starts an HTTP/3 server that does not use the carrier. What configure
+// returns serves its connections.
 func serveHTTP3(t *testing.T, h http.HandlerFunc, configure func(*http3.Server) func(*quic.Conn) error) (url string, client *tls.Config) {
 	t.Helper()
 	config, client := newTLS(t)

@@ -23,8 +23,8 @@ import (
 // headersFrame is the type of an HTTP/3 frame (RFC 9114, section 7.2.2).
 const headersFrame = 1
 
-// TestSettingsTooLate has a client whose settings got lost on the way, while its
-// request arrived: that is no reason not to come again.
+// TestSettingsTooLate uses a client whose settings were lost on the way, while its
+// request arrived: it must be told that it may try again.
 func TestSettingsTooLate(t *testing.T) {
 	leak.Parallel(t)
 	failed := make(chan error, 1)
@@ -42,7 +42,7 @@ func TestSettingsTooLate(t *testing.T) {
 	}
 }
 
-// dialQUIC connects to s without a word of HTTP/3, until t ends.
+// dialQUIC connects to s without HTTP/3, until t ends.
 func (s *server) dialQUIC(t *testing.T) *quic.Conn {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)

@@ -59,7 +59,7 @@ const (
 // goodbye is how a peer ends a case that goes well.
 func goodbye(p *peer) []byte { return p.frame(fin|closing, status(normal, "")) }
 
-// sends returns what sends frames, each given by its first byte and its payload.
+// sends returns a step that sends frames, each given by its first byte and its payload.
 func sends(frames ...any) func(*peer) [][]byte {
 	return func(p *peer) (out [][]byte) {
 		for i := 0; i < len(frames); i += 2 {
@@ -69,7 +69,7 @@ func sends(frames ...any) func(*peer) [][]byte {
 	}
 }
 
-// then returns what sends what f does, and goodbye.
+// then returns a step that sends what f sends, and goodbye.
 func then(f func(*peer) [][]byte) func(*peer) [][]byte {
 	return func(p *peer) [][]byte { return append(f(p), goodbye(p)) }
 }
@@ -188,8 +188,7 @@ func fragmentCases() (cases []autobahn) {
 	return cases
 }
 
-// textCases are few: whatever is in a text message, it is refused, and whatever is in
-// a binary one, it is not.
+// textCases are few: any text message is refused, and any binary one is not.
 func textCases() []autobahn {
 	const bad = "κόσμε\xed\xa0\x80edited"
 	return []autobahn{
@@ -239,8 +238,8 @@ func closeCases() []autobahn {
 	return cases
 }
 
-// cutOff is the end of a message that a close frame cuts: this end has to fail, and
-// nothing comes back.
+// cutOff is the end of a message that a close frame cuts: this end must fail, and nothing
+// comes back.
 const cutOff = -1
 
 func sizeCases() (cases []autobahn) {
@@ -360,7 +359,7 @@ func hear(p *peer) (messages, pongs []string, end int, err error) {
 	}
 }
 
-// checkPongs expects answers to pings, in their order, and to the last one.
+// checkPongs expects answers to pings, in order, and one to the last.
 func checkPongs(t *testing.T, pongs, pings []string) {
 	t.Helper()
 	if len(pings) > 0 && (len(pongs) == 0 || pongs[len(pongs)-1] != pings[len(pings)-1]) {

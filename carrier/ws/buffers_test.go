@@ -14,7 +14,7 @@ import (
 	"github.com/backdial/backdial/internal/test/leak"
 )
 
-// A countingPool knows how many buffers are in use.
+// A countingPool counts the buffers in use.
 type countingPool struct {
 	sync.Pool
 	used, gets atomic.Int64
@@ -31,7 +31,7 @@ func (p *countingPool) Put(buffer any) {
 	p.Pool.Put(buffer)
 }
 
-// TestIdleConnectionsHoldNoBuffer looks at connections with gorilla's framing.
+// TestIdleConnectionsHoldNoBuffer checks connections with gorilla's framing.
 func TestIdleConnectionsHoldNoBuffer(t *testing.T) {
 	leak.Check(t)
 	pool := new(countingPool)

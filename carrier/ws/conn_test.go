@@ -20,8 +20,8 @@ import (
 	"github.com/backdial/backdial/carrier/ws"
 )
 
-// accept answers a client's handshake, with more header lines, and leaves the
-// frames to the test.
+// accept answers a client's handshake, with more header lines, and leaves the frames to
+// the test.
 func accept(conn net.Conn, header string) {
 	io.WriteString(conn, answerTo(conn, header))
 }

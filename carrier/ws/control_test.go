@@ -15,7 +15,7 @@ import (
 	"github.com/backdial/backdial/internal/test/long"
 )
 
-// TestPing pings an end that has nothing else to do.
+// TestPing pings an end that has nothing to send.
 func TestPing(t *testing.T) {
 	eachEnd(t, func(t *testing.T, own carrier.MessageConn, p *peer) {
 		read := make(chan error, 1)
@@ -29,7 +29,7 @@ func TestPing(t *testing.T) {
 	})
 }
 
-// TestWrongMask has frames that are masked as the other end's have to be.
+// TestWrongMask sends frames that are masked like the other end's.
 func TestWrongMask(t *testing.T) {
 	eachEnd(t, func(t *testing.T, own carrier.MessageConn, p *peer) {
 		want := map[bool]string{
@@ -89,8 +89,8 @@ func TestPongUnderLoad(t *testing.T) {
 	})
 }
 
-// TestBlockedWriter has a writer whose peer does not read, but sends pings and messages.
-// They are read, and the latest ping is answered when there is room again.
+// TestBlockedWriter uses a writer whose peer does not read, but sends pings and messages.
+// They must be read, and the latest ping answered when there is room again.
 func TestBlockedWriter(t *testing.T) {
 	eachEnd(t, func(t *testing.T, own carrier.MessageConn, p *peer) {
 		const size = 64 << 20 // more than any kernel buffers
@@ -123,8 +123,8 @@ func TestBlockedWriter(t *testing.T) {
 	})
 }
 
-// TestPingFlood has a peer that sends pings and reads nothing. Reading goes on, and Close
-// ends the one who would answer.
+// TestPingFlood uses a peer that sends pings and reads nothing. Reading must go on, and
+// Close must end the goroutine that would answer.
 func TestPingFlood(t *testing.T) {
 	eachEnd(t, func(t *testing.T, own carrier.MessageConn, p *peer) {
 		const batch, batches = 1000, 300 // 38 MB of pongs
@@ -159,7 +159,7 @@ func TestPingFlood(t *testing.T) {
 	})
 }
 
-// TestCloseWriteWithoutRoom has a peer that reads nothing: CloseWrite gives up.
+// TestCloseWriteWithoutRoom uses a peer that reads nothing: CloseWrite must give up.
 func TestCloseWriteWithoutRoom(t *testing.T) {
 	eachEnd(t, func(t *testing.T, own carrier.MessageConn, p *peer) {
 		written := make(chan error, 1)
@@ -185,8 +185,8 @@ func TestCloseWriteWithoutRoom(t *testing.T) {
 	})
 }
 
-// TestNothingAfterClose has an end that has sent a close frame: what is sent to it is
-// read, and not answered.
+// TestNothingAfterClose uses an end that has sent a close frame: it must read what it
+// gets, and not answer.
 func TestNothingAfterClose(t *testing.T) {
 	eachEnd(t, func(t *testing.T, own carrier.MessageConn, p *peer) {
 		if err := own.(carrier.CloseWriter).CloseWrite(); err != nil {
@@ -211,8 +211,8 @@ func TestNothingAfterClose(t *testing.T) {
 	})
 }
 
-// TestTooLarge has messages that are larger than the limit, in one frame and in several.
-// Whoever set the limit may say something, and the close frame has the right status.
+// TestTooLarge sends messages that are larger than the limit, in one frame and in
+// several. The caller may still write, and the close frame must have the right status.
 func TestTooLarge(t *testing.T) {
 	const limit = 100
 	for name, frames := range map[string]func(p *peer) [][]byte{

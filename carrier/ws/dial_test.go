@@ -19,7 +19,7 @@ import (
 	"github.com/backdial/backdial/internal/test/leak"
 )
 
-// A failure is a Dial that cannot succeed, and what a user is told.
+// A failure is a Dial that cannot succeed, and its error.
 type failure struct {
 	name   string
 	start  func(t *testing.T) string // returns the address of a server
@@ -182,7 +182,7 @@ func TestDialFails(t *testing.T) {
 	}
 }
 
-// A context may end at any stage of the way to a connection.
+// A context may end at any stage of a Dial.
 func TestDialCancelled(t *testing.T) {
 	for _, stage := range []struct{ name, server, proxy string }{
 		{"Response", "ws://ADDR", ""},

@@ -104,7 +104,7 @@ func exchange(t *testing.T, foreign *websocket.Conn, own carrier.MessageConn, se
 	}
 }
 
-// randomMessages are of all sizes, and some are empty.
+// randomMessages returns messages of all sizes; some are empty.
 func randomMessages(r *rand.Rand) (messages [][]byte) {
 	random := noise(byte(r.Uint32()), 300_000)
 	for range messagesEachWay {
@@ -130,7 +130,7 @@ func writeOwn(own carrier.MessageConn, messages [][]byte, r *rand.Rand) error {
 	return nil
 }
 
-// readForeign expects messages, but for those that are empty, which are not written.
+// readForeign expects messages, except the empty ones, which are not written.
 func readForeign(foreign *websocket.Conn, messages [][]byte) error {
 	for i, want := range messages {
 		if len(want) == 0 {

@@ -7,14 +7,12 @@ import (
 	"github.com/backdial/backdial/carrier"
 )
 
-// NewConn returns the connection of a client or a server on conn, as it is after a
-// handshake.
+// NewConn returns the connection of a client or a server on conn, as after a handshake.
 func NewConn(conn net.Conn, isClient bool) carrier.MessageConn {
 	return newConn(conn, conn, "", isClient, nil)
 }
 
-// PoolsForget reports whether pools forget what they are given, as the race detector
-// has them do.
+// PoolsForget reports whether pools forget what they get, as under the race detector.
 func PoolsForget() bool {
 	var pool sync.Pool
 	x := new(int)

@@ -12,7 +12,7 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// A capture keeps what is written to it, and how often.
+// A capture keeps what is written to it, and counts the writes.
 type capture struct {
 	net.Conn // nil: what is not needed
 	bytes.Buffer
@@ -35,7 +35,7 @@ func unhex(t *testing.T, s string) []byte {
 	return b
 }
 
-// TestVectors has the frames of RFC 6455, section 5.7.
+// TestVectors uses the frames of RFC 6455, section 5.7.
 func TestVectors(t *testing.T) {
 	for _, v := range []struct {
 		name, wire string
@@ -78,7 +78,7 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-// TestHeaderLengths has lengths at the borders of their encodings.
+// TestHeaderLengths uses lengths at the limits of their encodings.
 func TestHeaderLengths(t *testing.T) {
 	for length, size := range map[int64]int{
 		0: 2, 1: 2, 125: 2, 126: 4, 127: 4, 1<<16 - 1: 4, 1 << 16: 10, 1<<32 + 1: 10, math.MaxInt64: 10,

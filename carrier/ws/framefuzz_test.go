@@ -22,7 +22,7 @@ import (
 	"github.com/backdial/backdial/carrier/ws"
 )
 
-// A script is a connection whose peer says what was written down, a chunk at a time, and
+// A script is a connection whose peer sends what was written down, a chunk at a time, and
 // hangs up.
 type script struct {
 	net.Conn // nil: what is not needed
@@ -54,8 +54,8 @@ func (*script) Close() error                     { return nil }
 func (*script) SetDeadline(time.Time) error      { return nil }
 func (*script) SetWriteDeadline(time.Time) error { return nil }
 
-// gorillaOn has gorilla/websocket shake hands with a script, whose peer then says what
-// is written down.
+// gorillaOn performs gorilla/websocket's handshake with a script, whose peer then sends
+// what is written down.
 func gorillaOn(t *testing.T, s *script, isClient bool) *websocket.Conn {
 	t.Helper()
 	says := s.rest
@@ -102,7 +102,7 @@ func (a greeter) Write(p []byte) (int, error) {
 	return a.script.Write(p)
 }
 
-// A reading is what becomes of what a peer says.
+// A reading is the result of reading what a peer sends.
 type reading struct {
 	messages []string
 	pings    []string
@@ -202,8 +202,8 @@ func endOfGorilla(err error, between bool) string {
 	return "violation"
 }
 
-// isStricter reports whether this package's framing has ended for what gorilla's lets
-// pass, or takes for something else.
+// isStricter reports whether this package's framing has ended because of something that
+// gorilla's lets pass, or takes for something else.
 func isStricter(own, gorilla reading) bool {
 	if own.end == "cut" && gorilla.end == "too large" {
 		return true // a length of 2^63 bytes or more, which gorilla sees before the mask key
@@ -222,8 +222,8 @@ func isStricter(own, gorilla reading) bool {
 	return false
 }
 
-// FuzzFrames has a peer say anything. Messages and the end are what gorilla/websocket
-// makes of it, and what is answered is a pong or a close frame.
+// FuzzFrames lets a peer send anything. Messages and the end must be those of
+// gorilla/websocket, and every answer a pong or a close frame.
 func FuzzFrames(f *testing.F) {
 	for _, c := range autobahnCases() {
 		for _, isClient := range []bool{false, true} {
@@ -284,7 +284,7 @@ func codeFor(r reading) (code int) {
 }
 
 // answersOf returns the pongs that were written to s, and the status of the close frame
-// after them. There is nothing else.
+// after them. There must be nothing else.
 func answersOf(t *testing.T, s *script, isClient bool) (pongs []string, code int) {
 	t.Helper()
 	s.mu.Lock()

@@ -14,7 +14,7 @@ import (
 	"github.com/backdial/backdial/carrier/ws"
 )
 
-// TestHandover has a server send frames along with its answer, in one segment and byte
+// TestHandover makes a server send frames along with its answer, in one segment and byte
 // by byte.
 func TestHandover(t *testing.T) {
 	certified := httptest.NewUnstartedServer(nil)

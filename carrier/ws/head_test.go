@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// A pieceConn gives what it has in pieces of a size.
+// A pieceConn returns its content in pieces of a given size.
 type pieceConn struct {
 	net.Conn // nil: what is not needed
 	rest     string
@@ -25,7 +25,7 @@ func (c *pieceConn) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// TestHeadConn has answers and what follows come in all ways.
+// TestHeadConn splits answers and what follows in all ways.
 func TestHeadConn(t *testing.T) {
 	const frames = "\x82\x03abc\n\r\n\n\r\n\r\n\x82\x00"
 	for _, header := range []string{
@@ -53,7 +53,7 @@ func TestHeadConn(t *testing.T) {
 	}
 }
 
-// TestHeadConnBody has an answer with a body, which is read.
+// TestHeadConnBody uses an answer with a body, which is read.
 func TestHeadConnBody(t *testing.T) {
 	const body = "not\n\nfound\r\n\r\n"
 	answer := "HTTP/1.1 404 Not Found\r\nContent-Length: 14\r\n\r\n" + body

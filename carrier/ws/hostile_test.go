@@ -22,8 +22,8 @@ func allocated(f func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-// TestHostile has a peer that announces what it does not send, and sends what has no
-// end. What it costs does not grow with it.
+// TestHostile uses a peer that announces what it does not send, and sends without end.
+// The cost must not grow with that.
 func TestHostile(t *testing.T) {
 	const n = 300_000
 	masked := &peer{masks: true}

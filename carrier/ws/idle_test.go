@@ -11,8 +11,8 @@ import (
 	"github.com/backdial/backdial/internal/test/leak"
 )
 
-// TestIdleMemory measures connections that have been in use, with both ends waiting for
-// the next message. It counts what the kernel's connection takes in this process, too.
+// TestIdleMemory measures connections that have been used, with both ends waiting for the
+// next message. It counts the kernel's connection in this process too.
 func TestIdleMemory(t *testing.T) {
 	leak.Check(t)
 	const pairs, most = 100, 4 << 10 // for each end

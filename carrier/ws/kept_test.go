@@ -9,9 +9,9 @@ import (
 	"github.com/backdial/backdial/carrier"
 )
 
-// TestPingBesideKept has a peer send a ping when there is no room for more: half a frame
-// has left. The rest leaves before the answer, and what is written meanwhile is kept, as
-// a copy.
+// TestPingBesideKept makes a peer send a ping when there is no room for more: half a
+// frame has left. The rest must leave before the answer, and what is written meanwhile
+// must be kept, as a copy.
 func TestPingBesideKept(t *testing.T) {
 	eachEnd(t, func(t *testing.T, own carrier.MessageConn, p *peer) {
 		conn := own.(carrier.PromptWriter)

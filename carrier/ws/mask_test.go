@@ -52,8 +52,7 @@ func TestMask(t *testing.T) {
 	}
 }
 
-// TestMaskKeys counts the bits of keys: whatever repeats them, or makes them of
-// something else, is far off.
+// TestMaskKeys counts the bits of keys: repeated or derived keys would be far off.
 func TestMaskKeys(t *testing.T) {
 	var keys maskKeys
 	seen, ones := make(map[uint32]bool), 0

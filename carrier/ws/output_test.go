@@ -10,8 +10,8 @@ import (
 	"github.com/backdial/backdial/internal/test/testnet"
 )
 
-// TestWritesAtOnce counts the writes to a connection that has no gathering ones: frames
-// leave in one, as far as there is room.
+// TestWritesAtOnce counts the writes to a connection without gathering writes: frames
+// must leave in one, as far as there is room.
 func TestWritesAtOnce(t *testing.T) {
 	random := make([]byte, 1<<20)
 	rand.NewChaCha8([32]byte{1}).Read(random)
@@ -62,8 +62,8 @@ func TestWritesAtOnce(t *testing.T) {
 	}
 }
 
-// TestGathers looks at what a server writes to a TCP connection: large messages are not
-// copied, in the order of the small ones between them.
+// TestGathers checks a server's writes to a TCP connection: large messages must not be
+// copied, and stay in order with the small ones between them.
 func TestGathers(t *testing.T) {
 	conn, other := testnet.Pair(t)
 	large := make([]byte, smallWrite+1)
@@ -104,7 +104,7 @@ func TestGathers(t *testing.T) {
 	}
 }
 
-// TestFreeOutput has a write fail: what was to be written is not kept for longer.
+// TestFreeOutput makes a write fail: its bytes must not be kept any longer.
 func TestFreeOutput(t *testing.T) {
 	conn, _ := testnet.Pair(t)
 	conn.Close()
@@ -122,7 +122,7 @@ func TestFreeOutput(t *testing.T) {
 	}
 }
 
-// TestKeysChange looks at the keys of messages that are written one by one and together.
+// TestKeysChange checks the keys of messages that are written one by one and together.
 func TestKeysChange(t *testing.T) {
 	wire := new(capture)
 	client := NewConn(wire, true)

@@ -19,7 +19,7 @@ import (
 	"github.com/backdial/backdial/internal/test/leak"
 )
 
-// What frames begin with, when they are not fragments.
+// The first bytes of frames that are not fragments.
 const (
 	fin          = 0x80
 	continuation = 0x0
@@ -39,7 +39,7 @@ type peer struct {
 	masks bool // as a client does
 }
 
-// ends are the two that a connection of this package can be.
+// ends are the two kinds of end of a connection of this package.
 var ends = []struct {
 	name string
 	make func(*testing.T) (carrier.MessageConn, *peer)
@@ -48,7 +48,7 @@ var ends = []struct {
 	{"Client", ownClient},
 }
 
-// eachEnd has a test run with the connection of a server, and with that of a client.
+// eachEnd runs test with the connection of a server, and with that of a client.
 func eachEnd(t *testing.T, test func(t *testing.T, own carrier.MessageConn, p *peer)) {
 	t.Helper()
 	for _, end := range ends {
@@ -119,7 +119,7 @@ func newPeer(t *testing.T, conn net.Conn, r *bufio.Reader, masks bool) *peer {
 	return &peer{t, conn, r, masks}
 }
 
-// frame returns a frame, with a length that takes as few bytes as it can.
+// frame returns a frame, with the shortest form of its length.
 func (p *peer) frame(first byte, payload string) []byte {
 	return p.frameOf(first, int64(len(payload)), payload)
 }
@@ -176,11 +176,10 @@ func (p *peer) send(chop int, frames ...[]byte) {
 	}
 }
 
-// atOnce is a chop that is none.
+// atOnce does not chop.
 const atOnce = 1 << 30
 
-// next returns the next frame, of which it expects that it is whole, and masked if it
-// has to be.
+// next returns the next frame, and expects it to be whole, and masked if it must be.
 func (p *peer) next() (op byte, payload []byte, err error) {
 	var b [14]byte
 	if _, err := io.ReadFull(p.r, b[:2]); err != nil {
@@ -232,12 +231,12 @@ func (p *peer) want(op byte, payload string) {
 	}
 }
 
-// status is what a close frame says.
+// status is the content of a close frame.
 func status(code int, reason string) string {
 	return string(binary.BigEndian.AppendUint16(nil, uint16(code))) + reason
 }
 
-// noise returns bytes that are the same for the same seed.
+// noise returns bytes that depend only on the seed.
 func noise(seed byte, size int) []byte {
 	b := make([]byte, size)
 	rand.NewChaCha8([32]byte{seed}).Read(b)

@@ -14,8 +14,8 @@ import (
 	"github.com/backdial/backdial/internal/test/leak"
 )
 
-// TestPrompt: both ends of a connection can be written without waiting, unless it is
-// secured, or gorilla's.
+// TestPrompt expects both ends of a connection to write without waiting, unless it uses
+// TLS, or gorilla's framing.
 func TestPrompt(t *testing.T) {
 	leak.Check(t)
 	for _, test := range []struct {

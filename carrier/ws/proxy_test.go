@@ -70,8 +70,8 @@ func httpProxy(client net.Conn) {
 	splice(client, server)
 }
 
-// socksProxy speaks SOCKS5, RFC 1928, as far as clients without a password
-// that connect to a host name need it.
+// socksProxy speaks SOCKS5, RFC 1928, as far as clients need it that have no password and
+// connect to a host name.
 func socksProxy(client net.Conn) {
 	const hello, request = 3, 5
 	head := make([]byte, hello+request)
@@ -179,9 +179,8 @@ func TestProxyFails(t *testing.T) {
 	}
 }
 
-// serverEnv is the URL of the server for TestProxyFromEnvironment in the
-// process of its own that it needs, because net/http reads the environment
-// only once.
+// serverEnv is the URL of the server for TestProxyFromEnvironment in its own process,
+// which it needs because net/http reads the environment only once.
 const serverEnv = "BACKDIAL_WS_SERVER"
 
 func TestProxyFromEnvironment(t *testing.T) {

@@ -13,9 +13,8 @@ import (
 	"github.com/backdial/backdial/redact"
 )
 
-// FuzzProxyAnswer has a proxy answer anything, once or without end. Either what
-// follows on the connection is what the server says, or the error is one to be
-// shown.
+// FuzzProxyAnswer makes a proxy answer anything, once or without end. Either the bytes
+// that follow on the connection are the server's, or the error is fit to be shown.
 func FuzzProxyAnswer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, answer []byte, endless bool) {
 		const addr, password = "server.example:443", "TopSecret"
@@ -46,7 +45,7 @@ func FuzzProxyAnswer(f *testing.F) {
 	})
 }
 
-// checkRequest expects that a proxy was asked for a tunnel to addr.
+// checkRequest expects a request to a proxy for a tunnel to addr.
 func checkRequest(t *testing.T, heard io.Reader, addr string) {
 	t.Helper()
 	r, err := http.ReadRequest(bufio.NewReader(heard))
@@ -55,7 +54,7 @@ func checkRequest(t *testing.T, heard io.Reader, addr string) {
 	}
 }
 
-// A proxyConn is a connection to a proxy with an answer prepared.
+// A proxyConn is a connection to a proxy with a prepared answer.
 type proxyConn struct {
 	net.Conn // nil: what is not needed
 	answer   []byte

@@ -16,7 +16,7 @@ import (
 	"github.com/backdial/backdial/carrier/ws"
 )
 
-// patience bounds what has to happen, on a loaded machine.
+// patience bounds what must happen, on a loaded machine.
 const patience = 10 * time.Second
 
 // dial dials rawURL with a deadline.
@@ -35,7 +35,7 @@ func dial(t *testing.T, c *ws.Carrier, rawURL string, header http.Header) (carri
 	return conn, err
 }
 
-// receive returns what c sends, or fails t if that takes too long.
+// receive returns the value from c, and fails t if that takes too long.
 func receive[T any](t *testing.T, what string, c <-chan T) T {
 	t.Helper()
 	select {
@@ -105,8 +105,7 @@ func closedAddr(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// answering returns a handler that reads a request and answers it with text,
-// whatever that is.
+// answering returns a handler that reads a request and answers with text.
 func answering(text string) func(net.Conn) {
 	return func(conn net.Conn) {
 		conn.Read(make([]byte, 4<<10))

@@ -14,8 +14,8 @@ import (
 	"github.com/backdial/backdial/internal/test/leak"
 )
 
-// opening returns a request that opens a WebSocket, changed by changes: a
-// header without values is removed.
+// opening returns a request that opens a WebSocket, changed by changes: a header without
+// values is removed.
 func opening(changes http.Header) *http.Request {
 	r := httptest.NewRequest(http.MethodGet, "http://server.example/", nil)
 	r.Header.Set("Connection", "Upgrade")

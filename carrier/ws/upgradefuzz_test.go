@@ -16,10 +16,9 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// FuzzUpgrade has a client offer any protocols from any page, to a server with
-// anything in the header of its answers. The client gets one protocol that it has
-// offered or none, no page of another host connects, and nobody sneaks something
-// into the answer.
+// FuzzUpgrade lets a client offer any protocols from any page, to a server with anything
+// in the header of its answers. The client must get one protocol that it has offered or
+// none, no page of another host may connect, and nothing may be smuggled into the answer.
 func FuzzUpgrade(f *testing.F) {
 	f.Fuzz(func(t *testing.T, host, origin, offers, protocol, name, value string) {
 		for _, v := range []string{host, origin, offers} {
@@ -79,14 +78,14 @@ func opening(host, origin, offers string) *http.Request {
 	return r
 }
 
-// anyOrigin is how a browser tells which page it is that connects, and plainHost a
-// host of which there is no doubt.
+// anyOrigin is the header with which a browser says which page connects, and plainHost an
+// unambiguous host.
 var (
 	anyOrigin = regexp.MustCompile(`^[a-z]+://([^/?#@%\\]+)$`)
 	plainHost = regexp.MustCompile(`^[a-zA-Z0-9.-]+(:[0-9]{1,4})?$`)
 )
 
-// checkOrigin expects that a page may connect if it is one of the host.
+// checkOrigin expects a page to be able to connect only if it is from the host.
 func checkOrigin(t *testing.T, origin, host string, allowed bool) {
 	t.Helper()
 	from := anyOrigin.FindStringSubmatch(origin)
@@ -110,8 +109,8 @@ func checkRefused(t *testing.T, w *hijackable, err error, status int) {
 	}
 }
 
-// checkAnswer expects an answer that opens a WebSocket with a protocol, unless
-// that is "", and says nothing else but a header called name.
+// checkAnswer expects an answer that opens a WebSocket with a protocol, unless that is
+// "", and has no other header than name.
 func checkAnswer(t *testing.T, written []byte, protocol, name string) {
 	t.Helper()
 	rest := bufio.NewReader(bytes.NewReader(written))
@@ -149,7 +148,7 @@ func (w *hijackable) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return w.conn, bufio.NewReadWriter(bufio.NewReader(w.conn), bufio.NewWriter(w.conn)), nil
 }
 
-// A deafConn keeps what is written to it. Its peer says nothing.
+// A deafConn keeps what is written to it. Its peer sends nothing.
 type deafConn struct {
 	net.Conn // nil: what is not needed
 	written  bytes.Buffer

@@ -13,7 +13,7 @@ import (
 	"github.com/backdial/backdial/internal/test/long"
 )
 
-// framings are what reads and writes the frames of a connection.
+// framings are the implementations of framing.
 var framings = []struct {
 	name    string
 	options []ws.Option
