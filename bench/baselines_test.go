@@ -11,7 +11,7 @@ import (
 	"github.com/backdial/backdial/bench/harness"
 )
 
-// baselines are what this library is made of, and its ancestor.
+// baselines are the parts of this library, and its ancestor.
 func baselines() []harness.Subject {
 	perStream := map[string]string{
 		"BenchmarkSessionSetup": "has no sessions",
@@ -28,7 +28,7 @@ func baselines() []harness.Subject {
 	}
 }
 
-// serveTCP has a connection for each stream, which the client listens for.
+// serveTCP makes a connection for each stream; the client listens for them.
 func serveTCP(t harness.TB) func() (*harness.Session, error) {
 	return func() (*harness.Session, error) {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -104,8 +104,8 @@ func yamuxConfig() *yamux.Config {
 	return config
 }
 
-// bareSmux is xtaci/smux in its second version, with its defaults but for the
-// window of a stream, which is that of the others here and not a quarter of it.
+// bareSmux is xtaci/smux, protocol version 2, with its defaults except the window of a
+// stream, which is that of the others here and not a quarter of it.
 func bareSmux(server, client net.Conn) (*harness.Session, error) {
 	config := smux.DefaultConfig()
 	config.Version = 2

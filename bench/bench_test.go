@@ -16,5 +16,5 @@ func BenchmarkSessionSetup(b *testing.B)      { harness.SessionSetup(b, subjects
 func BenchmarkIdleSessions(b *testing.B)      { harness.IdleSessions(b, subjects()) }
 func BenchmarkIdleStreams(b *testing.B)       { harness.IdleStreams(b, subjects()) }
 
-// subjects are all that is measured, the baselines first.
+// subjects are all subjects, the baselines first.
 func subjects() []harness.Subject { return slices.Concat(baselines(), halves(), combinations()) }

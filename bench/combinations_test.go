@@ -20,7 +20,7 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// combinations are every carrier with every multiplexer that it can have.
+// combinations are every carrier with every multiplexer that works on it.
 func combinations() []harness.Subject {
 	var all []harness.Subject
 	for _, c := range []struct {
@@ -81,8 +81,8 @@ func combine(name string, c carrier.Carrier, m mux.Muxer, secure bool) harness.A
 	}
 }
 
-// listen has server take clients of the carrier c until t is done, and returns
-// the address that they dial.
+// listen makes server serve clients of the carrier c until t is done, and returns the
+// address for them.
 func listen(t harness.TB, server *transport.Server, c carrier.Carrier, secure bool) (address string, err error) {
 	const loopback = "127.0.0.1:0"
 	if l, ok := c.(carrier.Listener); ok {

@@ -16,8 +16,8 @@ import (
 	"github.com/backdial/backdial/mux/yamuxmux"
 )
 
-// halves are one of this library's layers with another's for the other: what a
-// layer costs shows beside the row that has none or both of ours.
+// halves combine one of this library's layers with another library's layer: comparing
+// such a row with the row that has none or both of ours shows what a layer costs.
 func halves() []harness.Subject {
 	return []harness.Subject{
 		{Name: "carrier=tcp/mux=yamux", Serve: harness.OverTCP(muxed(yamuxmux.New()))},
@@ -28,7 +28,7 @@ func halves() []harness.Subject {
 	}
 }
 
-// A joiner makes a session of the two ends of a connection.
+// A joiner makes a session from the two ends of a connection.
 type joiner = func(server, client net.Conn) (*harness.Session, error)
 
 // muxed joins with m.
@@ -50,7 +50,7 @@ func muxed(m mux.Muxer) joiner {
 	}
 }
 
-// overWebSocket has connections of the carrier ws.
+// overWebSocket makes connections of the carrier ws.
 func overWebSocket(join joiner) harness.Serve {
 	return func(t harness.TB) func() (*harness.Session, error) {
 		c := ws.New()

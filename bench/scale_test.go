@@ -13,7 +13,7 @@ import (
 	"github.com/backdial/backdial/mux/yamuxmux"
 )
 
-// TestMain is also that of the clients of the benchmarks of scale.
+// TestMain also runs the clients of the benchmarks of scale.
 func TestMain(m *testing.M) {
 	harness.Crowd(scaled())
 	os.Exit(m.Run())
@@ -22,8 +22,8 @@ func TestMain(m *testing.M) {
 func BenchmarkScaleSessions(b *testing.B) { harness.ScaleSessions(b, scaled()) }
 func BenchmarkScaleStreams(b *testing.B)  { harness.ScaleStreams(b, scaled()) }
 
-// scaled are the muxes for bytes and the one for streams, beside what they
-// compare with. Other carriers of bytes add what they add to any session.
+// scaled are the muxes for bytes and the one for streams, beside what they compare with.
+// Other carriers of bytes add the same to any session.
 func scaled() []harness.Apart {
 	return []harness.Apart{
 		wslis,

@@ -74,8 +74,7 @@ var webTransportGo = harness.Apart{
 	},
 }
 
-// quicConfig is for both ends, and has what the carrier webtransport has by
-// default.
+// quicConfig is for both ends, with the defaults of the carrier webtransport.
 func quicConfig() *quic.Config {
 	return &quic.Config{
 		MaxIncomingStreams:               1 << 16,

@@ -10,7 +10,7 @@ import (
 	"github.com/backdial/backdial/bench/harness"
 )
 
-// wslis is gorilla/websocket and yamux, with its defaults, in the way of wslis 0.0.2.
+// wslis is gorilla/websocket and yamux with its defaults, as wslis 0.0.2 uses them.
 var wslis = harness.Apart{
 	Name: "carrier=wslis/mux=yamux",
 	Listen: func(t harness.TB) (string, func() (*harness.Server, error)) {
@@ -38,7 +38,7 @@ var wslis = harness.Apart{
 	},
 }
 
-// messages are the bytes of a WebSocket, a message for each Write.
+// messages are the bytes of a WebSocket, with a message for each Write.
 type messages struct {
 	*websocket.Conn
 	r io.Reader

@@ -14,10 +14,10 @@ import (
 	"github.com/backdial/backdial/bench/harness"
 )
 
-// childEnv is in the environment of a replica that is a process of its own.
+// childEnv is an environment variable that makes a process a replica.
 const childEnv = "BACKDIAL_BENCH_REPLICA"
 
-// TestMain is also that of replicas.
+// TestMain also runs replicas.
 func TestMain(m *testing.M) {
 	if os.Getenv(childEnv) == "" {
 		os.Exit(m.Run())
@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// An order has a child dial one of its clients, some times, or say what it holds.
+// An order makes a child dial one of its clients, some times, or report what it holds.
 type order struct {
 	Dial  string // or "" for none
 	Times int
@@ -42,7 +42,7 @@ type report struct {
 	Failure   string
 }
 
-// child is a replica, which follows orders until its input ends.
+// child is a replica that follows orders until its input ends.
 func child() error {
 	in, out := json.NewDecoder(os.Stdin), json.NewEncoder(os.Stdout)
 	var s setup
@@ -87,7 +87,7 @@ func child() error {
 	}
 }
 
-// A process is a replica that is one of its own.
+// A process is a replica in a process of its own.
 type process struct {
 	site *site
 	name string
@@ -97,8 +97,8 @@ type process struct {
 	out  *json.Decoder
 }
 
-// child starts a replica as a process of its own, which the others know. It ends when t
-// is done.
+// child starts a replica in a process of its own, and tells the others about it. It ends
+// when t is done.
 func (s *site) child(name string) *process {
 	s.t.Helper()
 	exe, err := os.Executable()
@@ -120,7 +120,7 @@ func (s *site) child(name string) *process {
 	return p
 }
 
-// tell returns what the process answers.
+// tell returns the process's answer.
 func (p *process) tell(what any) (said report) {
 	p.site.t.Helper()
 	if err := errors.Join(p.in.Encode(what), p.out.Decode(&said)); err != nil {
@@ -132,8 +132,7 @@ func (p *process) tell(what any) (said report) {
 	return said
 }
 
-// kill ends the process as kill -9 does, and waits until it is no more. It may be
-// repeated.
+// kill ends the process as kill -9 does, and waits until it is gone. It may be repeated.
 func (p *process) kill() {
 	p.cmd.Process.Kill()
 	p.cmd.Wait()

@@ -11,8 +11,7 @@ import (
 	"github.com/backdial/backdial/cluster"
 )
 
-// someClients is how many clients there are that can be dialled for the first time by
-// one who dials.
+// someClients is how many clients one caller can dial for the first time.
 const someClients = 64
 
 // dials dials clients that answer a byte with a byte, one after the other.
@@ -56,7 +55,7 @@ func dials(b *testing.B) {
 
 type dialFunc = func(ctx context.Context, id string) (net.Conn, error)
 
-// A dialling is two replicas, with clients of one of them.
+// A dialling is two replicas, and clients of one of them.
 type dialling struct {
 	*site
 	b            *testing.B
@@ -95,13 +94,13 @@ func (d *dialling) local() func() (dialFunc, string) {
 	return func() (dialFunc, string) { return d.owner.Dial, d.ids[0] }
 }
 
-// known dials what was dialled before.
+// known dials clients that were dialled before.
 func (d *dialling) known() func() (dialFunc, string) {
 	d.dialOnce(d.other.Dial)
 	return func() (dialFunc, string) { return d.other.Dial, d.ids[0] }
 }
 
-// unknown dials by those who have a session with the owner, and have not dialled the
+// unknown dials with callers that have a session with the owner, and have not dialled the
 // client before.
 func (d *dialling) unknown() func() (dialFunc, string) {
 	var left []string
@@ -119,7 +118,7 @@ func (d *dialling) unknown() func() (dialFunc, string) {
 	}
 }
 
-// stranger dials by those who know nobody yet.
+// stranger dials with callers that have no session yet.
 func (d *dialling) stranger() func() (dialFunc, string) {
 	return func() (dialFunc, string) {
 		d.b.StopTimer()
@@ -139,7 +138,7 @@ func (d *dialling) dialOnce(dial dialFunc) {
 	conn.Close()
 }
 
-// renew replaces the service by one that knows nobody.
+// renew replaces the service by one without sessions.
 func (d *dialling) renew() {
 	d.b.Helper()
 	if d.service != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/backdial/backdial/cluster/natsserver"
 )
 
-// An engine is that of a replica, which survives it.
+// An engine is that of a replica, and may be restarted while the replica runs.
 type engine struct {
 	setup setup
 	mu    sync.Mutex
@@ -22,7 +22,7 @@ func (e *engine) server() *natsserver.Server {
 	return e.nats
 }
 
-// start starts an empty one, which joins others.
+// start starts an empty engine, which joins others.
 func (e *engine) start(join []string) (addr string, err error) {
 	tls, err := backdialtest.LoadMutual(e.setup.CA, e.setup.Certificate, e.setup.Key)
 	if err != nil {
@@ -38,7 +38,7 @@ func (e *engine) start(join []string) (addr string, err error) {
 	return s.ClusterAddr().String(), nil
 }
 
-// stop ends the one that there is, and has nothing be left of it. It may be repeated.
+// stop ends the current engine, and leaves nothing of it. It may be repeated.
 func (e *engine) stop() {
 	s := e.server()
 	if s == nil {
@@ -50,7 +50,7 @@ func (e *engine) stop() {
 	e.nats = nil
 }
 
-// InProcessConn has a registry connect to the engine that there is.
+// InProcessConn connects a registry to the current engine.
 func (e *engine) InProcessConn() (net.Conn, error) {
 	if s := e.server(); s != nil {
 		return s.InProcessConn()

@@ -16,11 +16,11 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// backoff is for how long a client waits at most before it connects again.
+// backoff is how long a client waits at most before it connects again.
 const backoff = 50 * time.Millisecond
 
-// failovers kills the replica through which a client was dialled, and measures how long it
-// takes until another replica reaches that client.
+// failovers kills the replica through which a client was dialled, and measures how long
+// it takes until another replica reaches that client.
 func failovers(b *testing.B) {
 	for _, test := range []struct {
 		name     string
@@ -44,8 +44,8 @@ func failovers(b *testing.B) {
 	}
 }
 
-// A failover is two replicas that last. The first dials, and the second is where clients
-// go.
+// A failover has two replicas that stay up. The first dials, and clients move to the
+// second.
 type failover struct {
 	*site
 	first, second *replica
@@ -60,7 +60,7 @@ func newFailover(b *testing.B) *failover {
 	return f
 }
 
-// try returns how long a client was not reached, and how much of it the client has waited
+// try returns how long a client could not be reached, and for how much of that it waited
 // before it connected.
 func (f *failover) try(sessions int) (took, waited time.Duration) {
 	f.t.Helper()
@@ -84,8 +84,8 @@ func (f *failover) try(sessions int) (took, waited time.Duration) {
 }
 
 // dialsThrough returns a service that has dialled the client through a process, and has a
-// session with the second replica, too. Of clients with several sessions it may be any that is
-// found first.
+// session with the second replica, too. If a client has several sessions, it uses the
+// first one found.
 func (f *failover) dialsThrough(p *process) *cluster.Cluster {
 	f.t.Helper()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
@@ -103,8 +103,8 @@ func (f *failover) dialsThrough(p *process) *cluster.Cluster {
 	return nil
 }
 
-// reach dials a client, and returns the replica through which it was dialled, by the
-// address to which the client has connected.
+// reach dials a client, and returns the replica through which it did, by the address to
+// which the client has connected.
 func (f *failover) reach(c *cluster.Cluster, id string) (via string) {
 	f.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -131,8 +131,8 @@ const (
 	staying = "staying"
 )
 
-// A roamer is a client that connects to some replicas in turn, and tells who dials it
-// through which that was.
+// A roamer is a client that connects to some replicas in turn, and tells callers through
+// which one they have dialled it.
 type roamer struct {
 	listener *transport.Listener
 	serving  sync.WaitGroup
@@ -142,7 +142,7 @@ type roamer struct {
 	waits time.Duration
 }
 
-// roams connects a client that has as many sessions, to the first of some replicas first.
+// roams connects a client with so many sessions, the first one to the first replica.
 func (s *site) roams(id string, sessions int, addrs ...string) *roamer {
 	s.t.Helper()
 	c := &roamer{addrs: addrs}

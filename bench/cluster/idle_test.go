@@ -9,8 +9,8 @@ import (
 	"github.com/backdial/backdial/bench/harness"
 )
 
-// idles holds connections on which nothing happens, and sessions between
-// replicas, and measures what they take on one side.
+// idles holds idle connections, and sessions between replicas, and measures what they
+// take on one side.
 func idles(b *testing.B) {
 	connections, sessions := harness.UnlessShort(5000, 500), harness.UnlessShort(500, 100)
 	for _, test := range []struct {
@@ -38,7 +38,7 @@ func idles(b *testing.B) {
 // idle is the ID of the client of a replica in a process of its own.
 const idle = "idle"
 
-// An idling is that, and a replica here, where the client is too.
+// An idling is that replica, and one here, where the client is too.
 type idling struct {
 	*site
 	here  *replica
@@ -59,17 +59,17 @@ func newIdling(b *testing.B) *idling {
 func (i *idling) owner() harness.Footprint { return i.there.tell(order{}).Footprint }
 func (i *idling) asker() harness.Footprint { return harness.MeasureFootprint() }
 
-// local has the client's replica dial it.
+// local makes the client's replica dial it.
 func (i *idling) local(n int) { i.there.tell(order{Dial: idle, Times: n}) }
 
-// remote has the client be dialled from here.
+// remote dials the client from here.
 func (i *idling) remote(n int) {
 	for range n {
 		i.open(i.here.Dial)
 	}
 }
 
-// sessions has the client be dialled once by each of n services.
+// sessions makes each of n services dial the client once.
 func (i *idling) sessions(n int) {
 	for range n {
 		service, err := i.here.service()

@@ -13,8 +13,8 @@ import (
 	"github.com/backdial/backdial/cluster"
 )
 
-// presences announces clients as fast as it can, measures what they take, and then has a
-// replica's engine be lost, and all of them, which come back empty.
+// presences announces clients as fast as it can, measures their memory, and then stops a
+// replica's engine, and later all engines, which come back empty.
 func presences(b *testing.B) {
 	for _, n := range []int{10_000, 100_000, 300_000} {
 		if n > harness.UnlessShort(300_000, 10_000) {
@@ -67,8 +67,7 @@ func presence(b *testing.B, n int) {
 	b.ReportMetric((each(full.Memory-empty.Memory)-registry)/nodes, "B/client-engine")
 }
 
-// lookups looks for clients that one of the other replicas has, and for one that nobody
-// has.
+// lookups looks for clients of another replica, and for one that no replica has.
 func lookups(b *testing.B) {
 	n := harness.UnlessShort(100_000, 10_000)
 	b.Run(fmt.Sprintf("clients=%d", n), func(b *testing.B) {

@@ -20,8 +20,8 @@ import (
 // them.
 const nodes = 3
 
-// A present is replicas that have clients, as their registries see it: what a client's
-// session takes is measured elsewhere.
+// A present is replicas with clients, as their registries see them: the clients' sessions
+// are measured elsewhere.
 type present struct {
 	*site
 	n          int
@@ -30,7 +30,7 @@ type present struct {
 	members    [nodes]cluster.Member
 }
 
-// newPresent returns replicas whose engines know each other. They are closed when b is
+// newPresent returns replicas whose engines are connected. They are closed when b is
 // done.
 func newPresent(b *testing.B, n int) *present {
 	b.Helper()
@@ -54,7 +54,7 @@ func newPresent(b *testing.B, n int) *present {
 	return p
 }
 
-// start has the engines run, and find each other.
+// start starts the engines, and waits until they are connected.
 func (p *present) start() {
 	p.t.Helper()
 	var at []string
@@ -84,11 +84,11 @@ func (p *present) close() {
 	}
 }
 
-// own is how many subscriptions a registry has without clients: for its inbox, and for its
-// member.
+// own is how many subscriptions a registry has without clients: for its inbox, and for
+// its member.
 const own = 2
 
-// await waits until each of some engines knows of n clients, which their replicas have.
+// await waits until each of the engines knows n clients, which their replicas have.
 func (p *present) await(what string, n int, engines []*engine) {
 	p.t.Helper()
 	backdialtest.Until(p.t, what, func() bool {
@@ -101,8 +101,8 @@ func (p *present) await(what string, n int, engines []*engine) {
 	})
 }
 
-// awaitRegistries waits until all registries look for clients again. They may be told that
-// their engine is back after it knows of all.
+// awaitRegistries waits until all registries look for clients again. A registry may learn
+// later than its engine that the engine is back.
 func (p *present) awaitRegistries() {
 	p.t.Helper()
 	backdialtest.Until(p.t, "registries that are connected", func() bool {
@@ -120,7 +120,7 @@ func (p *present) node(i int) cluster.Node {
 	return cluster.Node{Name: name, Run: name, URL: "https://" + name + ":7443"}
 }
 
-// The clients are numbered. They are at the replicas in turn.
+// The clients are numbered, and assigned to the replicas in turn.
 const prefix = "client-"
 
 func (p *present) id(number int) string { return prefix + strconv.Itoa(number) }
@@ -129,7 +129,7 @@ func (p *present) claim(number int) cluster.Claim {
 	return cluster.Claim{ID: p.id(number), Node: p.node(number % nodes), Since: time.Unix(int64(number), 0)}
 }
 
-// attach has all replicas announce their clients at once.
+// attach makes all replicas announce their clients at once.
 func (p *present) attach() {
 	var attaching sync.WaitGroup
 	for i, m := range p.members {
@@ -142,7 +142,7 @@ func (p *present) attach() {
 	attaching.Wait()
 }
 
-// locate looks for a client, by a replica that does not have it.
+// locate looks for a client, from a replica that does not have it.
 func (p *present) locate(id string) error {
 	number, _ := strconv.Atoi(strings.TrimPrefix(id, prefix))
 	ctx, cancel := context.WithTimeout(context.Background(), patience)

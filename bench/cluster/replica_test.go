@@ -18,7 +18,7 @@ import (
 
 const anywhere = "127.0.0.1:0"
 
-// A setup is what a replica is told.
+// A setup is the configuration of a replica.
 type setup struct {
 	Name                 string
 	CA, Certificate, Key string   // files
@@ -26,7 +26,7 @@ type setup struct {
 }
 
 // Addresses are where a replica listens: for clients, for those with TLS, for other
-// replicas, and for the engines of those.
+// replicas, and for their engines.
 type addresses struct{ Clients, TLSClients, Replicas, Routes string }
 
 // A replica has a server for clients, one for other replicas, and an engine.
@@ -41,7 +41,7 @@ type replica struct {
 	serving  sync.WaitGroup
 }
 
-// startReplica starts one, in whichever process. The caller closes it.
+// startReplica starts a replica, in this process or a child. The caller closes it.
 func startReplica(s setup) (*replica, error) {
 	r := new(replica)
 	if err := r.start(s); err != nil {
@@ -96,8 +96,8 @@ func (r *replica) start(s setup) (err error) {
 	return nil
 }
 
-// service returns what only dials, finds clients as r does, and knows of none yet. The
-// caller closes it.
+// service returns a member that only dials, finds clients as r does, and has no sessions
+// yet. The caller closes it.
 func (r *replica) service(opts ...cluster.Option) (*cluster.Cluster, error) {
 	return cluster.New(nil, append(opts, cluster.WithRegistry(r.registry), cluster.WithTLSConfig(r.tls))...)
 }

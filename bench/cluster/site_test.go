@@ -13,10 +13,10 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// patience bounds what has to happen, on a loaded machine.
+// patience bounds what must happen, on a loaded machine.
 const patience = time.Minute
 
-// A site is a cluster, and who its clients are.
+// A site is a cluster and its clients.
 type site struct {
 	t      testing.TB
 	ca     *backdialtest.CA
@@ -30,7 +30,7 @@ func newSite(t testing.TB) *site {
 	return &site{t: t, ca: ca, caFile: ca.File(t)}
 }
 
-// setup is that of another replica.
+// setup returns the configuration of another replica.
 func (s *site) setup(name string) setup {
 	s.t.Helper()
 	told := setup{Name: name, CA: s.caFile, Join: s.joined}
@@ -38,7 +38,7 @@ func (s *site) setup(name string) setup {
 	return told
 }
 
-// replica starts one in this process. It is closed when t is done.
+// replica starts a replica in this process. It is closed when t is done.
 func (s *site) replica(name string) *replica {
 	s.t.Helper()
 	r, err := startReplica(s.setup(name))
@@ -51,7 +51,7 @@ func (s *site) replica(name string) *replica {
 	return r
 }
 
-// client connects one to a URL. It is closed when t is done.
+// client connects a client to a URL. It is closed when t is done.
 func (s *site) client(id, url string, opts ...transport.ClientOption) *transport.Listener {
 	s.t.Helper()
 	opts = append(opts, transport.WithTLSConfig(&tls.Config{RootCAs: s.ca.Pool()}))
@@ -80,7 +80,7 @@ func (s *site) find(from *replica, id string) {
 	}
 }
 
-// ids are those of n clients.
+// ids returns the IDs of n clients.
 func ids(n int) []string {
 	all := make([]string, n)
 	for i := range all {

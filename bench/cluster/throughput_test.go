@@ -8,7 +8,7 @@ import (
 	"github.com/backdial/backdial/bench/harness"
 )
 
-// throughput carries bytes between a client and who has dialled it.
+// throughput carries bytes between a client and the replica that has dialled it.
 func throughput(b *testing.B) {
 	byOwner := func(owner, _ *replica) *replica { return owner }
 	byOther := func(_, other *replica) *replica { return other }
@@ -19,7 +19,7 @@ func throughput(b *testing.B) {
 	})
 }
 
-// dialled has a client be dialled by one of two replicas.
+// dialled dials a client from one of two replicas.
 func dialled(tls bool, by func(owner, other *replica) *replica) harness.Serve {
 	return func(t harness.TB) func() (*harness.Session, error) {
 		s := newSite(t)

@@ -13,7 +13,7 @@ import (
 	"github.com/backdial/backdial/internal/test/leak"
 )
 
-// fast is a path of a rate that tests do not notice.
+// fast is a path whose rate tests do not notice.
 var fast = link.Conditions{RTT: 20 * time.Millisecond, Rate: 1e9, Queue: 20 * time.Millisecond}
 
 func open(t testing.TB, network, target string, c link.Conditions) *link.Path {
@@ -47,8 +47,8 @@ func pair(t testing.TB, c link.Conditions) (client, server *net.TCPConn) {
 	return dialled.(*net.TCPConn), accepted.(*net.TCPConn)
 }
 
-// sockets returns a client whose datagrams reach the server over a path, and a
-// server that has heard of it.
+// sockets returns a client whose datagrams reach the server over a path, and a server
+// that has got one.
 func sockets(t testing.TB, c link.Conditions) (client, server net.Conn) {
 	t.Helper()
 	listening, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
@@ -104,7 +104,7 @@ func TestDelayTCP(t *testing.T) {
 	}
 }
 
-// TestServerSpeaksFirst makes sure that the handshake delays both directions.
+// TestServerSpeaksFirst checks that the handshake delays both directions.
 func TestServerSpeaksFirst(t *testing.T) {
 	leak.Check(t)
 	began := time.Now()
@@ -132,8 +132,8 @@ func TestDelayUDP(t *testing.T) {
 	}
 }
 
-// TestBytes sends more than may be under way, both ways at once, and closes one
-// after the other.
+// TestBytes sends more than may be under way, both ways at once, and closes one after the
+// other.
 func TestBytes(t *testing.T) {
 	leak.Check(t)
 	client, server := pair(t, fast)
@@ -175,8 +175,8 @@ func TestRate(t *testing.T) {
 	atLeast(t, "2 MB", began, 200*time.Millisecond)
 }
 
-// TestBackpressure writes to one who does not read, until nothing has gone for
-// longer than a path that has room could be silent.
+// TestBackpressure writes to an end that does not read, until nothing has moved for
+// longer than a path with room could be silent.
 func TestBackpressure(t *testing.T) {
 	leak.Check(t)
 	client, _ := pair(t, fast)
@@ -194,7 +194,7 @@ func TestBackpressure(t *testing.T) {
 	}
 }
 
-// TestReset makes sure that one end learns if the other fails.
+// TestReset checks that one end learns if the other fails.
 func TestReset(t *testing.T) {
 	leak.Check(t)
 	client, server := pair(t, fast)
@@ -222,8 +222,8 @@ func TestServerIsGone(t *testing.T) {
 	}
 }
 
-// TestLoss counts what arrives of many datagrams, which come in order. So many
-// are lost by chance as the seed says; the kernel may lose more of them.
+// TestLoss counts how many of many datagrams arrive, which must be in order. The seed
+// decides which are lost by chance; the kernel may lose more.
 func TestLoss(t *testing.T) {
 	leak.Check(t)
 	c := fast
@@ -282,7 +282,7 @@ func TestQueue(t *testing.T) {
 	}
 }
 
-// TestMTU makes sure that what is too large is dropped, not cut.
+// TestMTU checks that a datagram that is too large is dropped, not cut.
 func TestMTU(t *testing.T) {
 	leak.Check(t)
 	client, server := sockets(t, fast)

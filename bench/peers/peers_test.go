@@ -16,7 +16,7 @@ func BenchmarkIdleSessions(b *testing.B)      { harness.IdleSessions(b, peers())
 func BenchmarkIdleStreams(b *testing.B)       { harness.IdleStreams(b, peers()) }
 func BenchmarkDistance(b *testing.B)          { harness.Distance(b, peers()) }
 
-// peers are all that is measured.
+// peers are all subjects.
 func peers() []harness.Subject {
 	return []harness.Subject{
 		{Name: "carrier=tcp/mux=libp2p-yamux", Serve: harness.OverTCP(libp2pYamux)},

@@ -16,9 +16,9 @@ import (
 	"github.com/backdial/backdial/bench/harness"
 )
 
-// serveRemotedialer is remotedialer as Rancher has it. Its clients accept nothing:
-// they dial what the server asks for, which is a listener on their own machine here,
-// so a stream is also a TCP connection.
+// serveRemotedialer is remotedialer as Rancher uses it. Its clients accept nothing: they
+// dial what the server asks for, here a listener on their own machine, so a stream is
+// also a TCP connection.
 func serveRemotedialer(t harness.TB) func() (*harness.Session, error) {
 	logrus.SetOutput(io.Discard)
 	const name = "Device"

@@ -13,9 +13,8 @@ import (
 	"github.com/backdial/backdial/bench/harness"
 )
 
-// serveRevdial is revdial as the Go project's builders have it: a client registers
-// with a request that the server hijacks, and connects again, with TLS, for each
-// stream.
+// serveRevdial is revdial as the Go project's builders use it: a client registers with a
+// request that the server hijacks, and connects again, with TLS, for each stream.
 func serveRevdial(t harness.TB) func() (*harness.Session, error) {
 	const register, pickUp = "/register", "/revdial"
 	dialers := make(chan *revdial.Dialer, 1) // of the client that connects

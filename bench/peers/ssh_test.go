@@ -23,8 +23,8 @@ var hostKey = func() ssh.Signer {
 	return signer
 }()
 
-// sshChannels is SSH whose server opens a channel for each stream, as it does for
-// ssh -R. The client does not authenticate itself, like those of other subjects.
+// sshChannels is SSH. The server opens a channel for each stream, as for ssh -R. Clients
+// do not authenticate themselves, like those of other subjects.
 func sshChannels(server, client net.Conn) (*harness.Session, error) {
 	const kind = "stream"
 	type dialer struct {

@@ -11,7 +11,7 @@ import (
 	"github.com/backdial/backdial/bench/harness"
 )
 
-// libp2pYamux is libp2p's yamux without a limit of streams, as go-libp2p has it.
+// libp2pYamux is libp2p's yamux without a limit of streams, as in go-libp2p.
 func libp2pYamux(server, client net.Conn) (*harness.Session, error) {
 	config := yamux.DefaultConfig()
 	config.LogOutput = io.Discard

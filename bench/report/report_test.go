@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// recorded is what benchmarks print in three repeats, of which the second is on
-// a machine that is twice as slow for a while.
+// recorded is the output of benchmarks in three repeats. During the second, the machine
+// is twice as slow for a while.
 var recorded = []string{
 	recording("100", "200", "50"),
 	recording("200", "400", "100"),
@@ -167,7 +167,7 @@ func TestSummary(t *testing.T) {
 	}
 }
 
-// TestPage wants every figure and table on a page that loads nothing.
+// TestPage expects every figure and table on a page that loads nothing.
 func TestPage(t *testing.T) {
 	d := recordedDocument(t)
 	d.Failures = []string{"something <went> wrong"}

@@ -313,7 +313,7 @@ func (tab *tab) dial(t *testing.T, command string) net.Conn {
 	return conn
 }
 
-// ask returns all that the tab answers to a command and what follows it.
+// ask returns everything that the tab answers to a command and what follows it.
 func (tab *tab) ask(command string, data []byte) ([]byte, error) {
 	conn, err := tab.Dial()
 	if err != nil {

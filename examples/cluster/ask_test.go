@@ -16,7 +16,7 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// TestAsk tells what comes of asking for a device.
+// TestAsk checks the results of asking for a device.
 func TestAsk(t *testing.T) {
 	leak.Check(t)
 	d := &device{id: "kiosk-1"}
@@ -53,8 +53,8 @@ func TestAsk(t *testing.T) {
 	}
 }
 
-// TestStepFails has replicas that are not of one cluster, so that each reaches only its
-// own device.
+// TestStepFails uses replicas of different clusters, so that each reaches only its own
+// device.
 func TestStepFails(t *testing.T) {
 	leak.Check(t)
 	one, two := alone(t, "replica-1"), alone(t, "replica-2")
@@ -82,7 +82,7 @@ func TestStepFails(t *testing.T) {
 	}
 }
 
-// TestWorst is about what a table shows of several passes.
+// TestWorst checks what a table shows of several passes.
 func TestWorst(t *testing.T) {
 	passOf := func(cells ...cell) pass { return pass{rows: []row{{cells: cells}}} }
 	p := passOf(cell{took: 1}, cell{took: 2}, cell{took: 3, err: io.EOF}, cell{took: 4})
@@ -94,7 +94,7 @@ func TestWorst(t *testing.T) {
 	}
 }
 
-// alone runs what looks like a replica, and has no others.
+// alone runs a replica without a cluster.
 func alone(t *testing.T, name string) *url.URL {
 	t.Helper()
 	clients := fleet.New(fleet.ByHeader("DeviceId"))

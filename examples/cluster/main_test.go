@@ -14,10 +14,10 @@ import (
 	"github.com/backdial/backdial/internal/test/long"
 )
 
-// showTimeout bounds all of the show, with the build of NATS before.
+// showTimeout bounds the whole show, including the build of NATS.
 const showTimeout = 5 * time.Minute
 
-// TestRun is all of the show, without pauses.
+// TestRun runs the whole show, without pauses.
 func TestRun(t *testing.T) {
 	long.Only(t) // it builds NATS, and runs three processes for 10 s
 	leak.Check(t)
@@ -44,7 +44,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestStopped has it end in the middle, as Ctrl-C does.
+// TestStopped ends it in the middle, as Ctrl-C does.
 func TestStopped(t *testing.T) {
 	long.Only(t) // it builds NATS, and runs three processes
 	leak.Check(t)
@@ -57,7 +57,7 @@ func TestStopped(t *testing.T) {
 	}
 }
 
-// TestCommand runs what the documentation says.
+// TestCommand runs the documented command.
 func TestCommand(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), "go", "run", ".", "-h")
 	if out, _ := cmd.CombinedOutput(); !strings.Contains(string(out), "-pause") {
@@ -78,7 +78,7 @@ func tidy(t *testing.T) {
 	})
 }
 
-// An awaited text, once it is written, has something done.
+// An awaited text calls a function once it is written.
 type awaited struct {
 	strings.Builder
 	text  string

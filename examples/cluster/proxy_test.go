@@ -16,7 +16,7 @@ import (
 	"github.com/backdial/backdial/internal/test/leak"
 )
 
-// TestProxyTurn has replicas come and go.
+// TestProxyTurn makes replicas come and go.
 func TestProxyTurn(t *testing.T) {
 	leak.Check(t)
 	one, two, three := newUpstream(t, "one"), newUpstream(t, "two"), newUpstream(t, "three")
@@ -44,7 +44,7 @@ func TestProxyTurn(t *testing.T) {
 	}
 }
 
-// TestProxyGoesOn has a replica cut a request, which another answers if it may be
+// TestProxyGoesOn makes a replica cut a request, which another must answer if it may be
 // repeated.
 func TestProxyGoesOn(t *testing.T) {
 	leak.Check(t)
@@ -66,7 +66,7 @@ func TestProxyGoesOn(t *testing.T) {
 	}
 }
 
-// TestProxyHang has a replica hang with a request.
+// TestProxyHang makes a replica hang with a request.
 func TestProxyHang(t *testing.T) {
 	leak.Check(t)
 	hangs, works := newUpstream(t, "hangs"), newUpstream(t, "works")
@@ -91,7 +91,7 @@ func TestProxyHang(t *testing.T) {
 	}
 }
 
-// TestProxyWebSocket has a device connect through the proxy, and be asked.
+// TestProxyWebSocket connects a device through the proxy, and asks it.
 func TestProxyWebSocket(t *testing.T) {
 	leak.Check(t)
 	replica := alone(t, "replica-1")
@@ -109,7 +109,7 @@ func TestProxyWebSocket(t *testing.T) {
 	await.Until(t, "the replica's name", func() bool { return connectedTo([]*device{d}, "replica-1") == "kiosk-1" })
 }
 
-// An upstream is what the proxy leads to.
+// An upstream is a server behind the proxy.
 type upstream struct {
 	name    string
 	url     *url.URL
@@ -152,7 +152,7 @@ func startProxy(t *testing.T, replicas ...*url.URL) (*proxy, *url.URL) {
 	return p, parse(t, web.URL)
 }
 
-// awaitHealthy waits until the proxy knows who is.
+// awaitHealthy waits until the proxy knows which replicas are healthy.
 func awaitHealthy(t *testing.T, p *proxy, want []*upstream) {
 	t.Helper()
 	up := func(u *upstream) bool {

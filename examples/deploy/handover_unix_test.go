@@ -40,7 +40,7 @@ func TestDeploys(t *testing.T) {
 	all.check(t)
 }
 
-// check expects that no request has failed, and none took long.
+// check expects no request to have failed, or taken long.
 func (t tally) check(test *testing.T) {
 	test.Helper()
 	if len(t.failed) > 0 {
@@ -51,7 +51,7 @@ func (t tally) check(test *testing.T) {
 	}
 }
 
-// TestSystemd stops a server and then starts it again, with a socket that somebody else
+// TestSystemd stops a server and then starts it again, with a socket that another process
 // holds.
 func TestSystemd(t *testing.T) {
 	long.Only(t)
@@ -88,8 +88,8 @@ func TestSystemd(t *testing.T) {
 	all.check(t)
 }
 
-// TestNextDoesNotServe replaces the program by one that fails: the server goes on. Then it
-// replaces that by one that works, and the server gives way.
+// TestNextDoesNotServe replaces the program by one that fails: the server must go on.
+// Then it replaces that by one that works, and the server must hand over.
 func TestNextDoesNotServe(t *testing.T) {
 	leak.Check(t)
 	works, err := os.Executable()
@@ -154,7 +154,7 @@ func listening(t *testing.T) *net.TCPListener {
 	return ln.(*net.TCPListener)
 }
 
-// A unit is a process that was started as systemd does.
+// A unit is a process started the way systemd does.
 type unit struct {
 	addr  string
 	cmd   *exec.Cmd
@@ -162,7 +162,7 @@ type unit struct {
 	log   string // the file with what it says
 }
 
-// startLikeSystemd starts a server with a socket. It is ended when t is.
+// startLikeSystemd starts a server with a socket. It ends with t.
 func startLikeSystemd(t *testing.T, ln *net.TCPListener, program string) *unit {
 	t.Helper()
 	socket, err := fileOf(ln)
@@ -194,7 +194,7 @@ func startLikeSystemd(t *testing.T, ln *net.TCPListener, program string) *unit {
 	return &unit{addr, cmd, leash, log.Name()}
 }
 
-// stop has it end.
+// stop ends it.
 func (u *unit) stop(t *testing.T) {
 	t.Helper()
 	u.cmd.Process.Signal(syscall.SIGTERM)
@@ -203,7 +203,7 @@ func (u *unit) stop(t *testing.T) {
 	}
 }
 
-// said is what it has said.
+// said is its output.
 func (u *unit) said(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile(u.log)

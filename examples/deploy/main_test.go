@@ -16,7 +16,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestCommand runs what the documentation says.
+// TestCommand runs the documented command.
 func TestCommand(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), "go", "run", ".", "-h")
 	if out, _ := cmd.CombinedOutput(); !strings.Contains(string(out), "-restarts") {
@@ -24,7 +24,7 @@ func TestCommand(t *testing.T) {
 	}
 }
 
-// TestDocs has docs/staying-up.md show what the server does.
+// TestDocs expects docs/staying-up.md to show the server's code.
 func TestDocs(t *testing.T) {
 	page, err := os.ReadFile("../../docs/staying-up.md")
 	if err != nil {

@@ -34,7 +34,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestHalves has the server in a process and the device in another.
+// TestHalves runs the server in one process and the device in another.
 func TestHalves(t *testing.T) {
 	addr := testnet.FreeAddr(t)
 	start(t, "-connect", "ws://"+addr+"/") // it waits for the server
@@ -52,7 +52,7 @@ func TestCommand(t *testing.T) {
 	}
 }
 
-// start runs the program until the test ends, and returns what it prints.
+// start runs the program until the test ends, and returns its output.
 func start(t *testing.T, args ...string) *bufio.Reader {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], args...)

@@ -17,7 +17,7 @@ import (
 
 var picture = flag.String("picture", "", "write what the page looks like to `file`, as PNG")
 
-// TestPage looks at the page while devices come and go, and asks one for its own.
+// TestPage looks at the page while devices come and go, and asks one for its own page.
 func TestPage(t *testing.T) {
 	leak.Check(t)
 	browser := chromium.Find(t)
@@ -57,7 +57,7 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// TestCommand runs what the documentation says.
+// TestCommand runs the documented command.
 func TestCommand(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), "go", "run", ".", "-h")
 	if out, _ := cmd.CombinedOutput(); !strings.Contains(string(out), "-addr") {

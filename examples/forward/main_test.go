@@ -71,7 +71,7 @@ func TestServiceEndsFirst(t *testing.T) {
 	}
 }
 
-// TestMuchBothWays is more than all buffers on the way hold.
+// TestMuchBothWays sends more than all buffers on the way hold.
 func TestMuchBothWays(t *testing.T) {
 	leak.Check(t)
 	client, service := forwarded(t)
@@ -96,7 +96,7 @@ func TestMuchBothWays(t *testing.T) {
 	}
 }
 
-// TestNoService has a device whose target refuses connections.
+// TestNoService uses a device whose target refuses connections.
 func TestNoService(t *testing.T) {
 	leak.Check(t)
 	gone := listen(t)
@@ -120,8 +120,8 @@ func TestNoService(t *testing.T) {
 	}
 }
 
-// TestCut has the backend stop in the middle of an answer. The client must not take
-// what it has for all.
+// TestCut stops the backend in the middle of an answer. The client must not take what it
+// has for everything.
 func TestCut(t *testing.T) {
 	leak.Check(t)
 	service := listen(t)
@@ -162,7 +162,7 @@ func TestServiceResets(t *testing.T) {
 }
 
 // TestClientResets cuts a request in the middle. The service must not take what it has
-// for all, and cannot answer.
+// for everything, and cannot answer.
 func TestClientResets(t *testing.T) {
 	leak.Check(t)
 	client, service := forwarded(t)

@@ -48,7 +48,7 @@ func TestCommand(t *testing.T) {
 	}
 }
 
-// TestServerDrains has the server ask the device to move, while it is watched.
+// TestServerDrains makes the server ask the device to move, while it is watched.
 func TestServerDrains(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	d, _, watched := watching(t)
@@ -62,7 +62,7 @@ func TestServerDrains(t *testing.T) {
 	}
 }
 
-// TestDeviceIsLost tells that from one which leaves.
+// TestDeviceIsLost expects a lost device to differ from one that leaves.
 func TestDeviceIsLost(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	_, lis, watched := watching(t, transport.WithCloseGrace(-1)) // by which Close does not take leave

@@ -65,7 +65,7 @@ func get(t *testing.T, url string) string {
 	return string(body)
 }
 
-// TestServe has a server and a device of their own, until they are told to stop.
+// TestServe runs a separate server and device, until they are stopped.
 func TestServe(t *testing.T) {
 	leak.Check(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -77,7 +77,7 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// TestCommand runs what the documentation says.
+// TestCommand runs the documented command.
 func TestCommand(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), "go", "run", ".", "-h")
 	if out, _ := cmd.CombinedOutput(); !strings.Contains(string(out), "-connect URL") {

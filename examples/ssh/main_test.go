@@ -57,7 +57,7 @@ func TestExitStatus(t *testing.T) {
 	}
 }
 
-// TestCommandsOnly asks for what a device grants to nobody.
+// TestCommandsOnly asks for what a device never grants.
 func TestCommandsOnly(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	client := connect(t)

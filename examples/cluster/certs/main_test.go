@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestRun certifies, and then somebody else.
+// TestRun makes certificates, and then one more.
 func TestRun(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "certs")
 	var out strings.Builder
@@ -32,7 +32,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestRunErrors names who cannot be certified.
+// TestRunErrors checks the error for names that cannot have a certificate.
 func TestRunErrors(t *testing.T) {
 	for _, names := range [][]string{nil, {""}, {"=10.0.0.1"}, {"ca"}, {"../replica=10.0.0.1"}, {"replica="}} {
 		if err := run(&strings.Builder{}, t.TempDir(), names); err == nil {
@@ -41,7 +41,7 @@ func TestRunErrors(t *testing.T) {
 	}
 }
 
-// TestCommand runs what the documentation says.
+// TestCommand runs the documented command.
 func TestCommand(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), "go", "run", ".", "-h")
 	if out, _ := cmd.CombinedOutput(); !strings.Contains(string(out), "replica=host") {

@@ -20,10 +20,10 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// patience bounds what has to happen, on a loaded machine.
+// patience bounds what must happen, on a loaded machine.
 const patience = 30 * time.Second
 
-// TestReplicas has two replicas that find each other, and a device that moves when its
+// TestReplicas runs two replicas that find each other, and a device that moves when its
 // own is drained.
 func TestReplicas(t *testing.T) {
 	backdialtest.CheckLeaks(t)
@@ -38,8 +38,8 @@ func TestReplicas(t *testing.T) {
 	testMove(t, one, two)
 }
 
-// TestExternal has them find each other by a NATS server apart, that knows them by their
-// certificates.
+// TestExternal lets them find each other through a separate NATS server, which identifies
+// them by their certificates.
 func TestExternal(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	dir := certify(t)
@@ -63,8 +63,8 @@ func TestExternal(t *testing.T) {
 	testMove(t, one, two)
 }
 
-// testMove has a device be asked through another replica than its own, which is drained
-// while requests are under way.
+// testMove asks for a device through another replica than its own, which is drained while
+// requests are under way.
 func testMove(t *testing.T, one, two *replica) {
 	t.Helper()
 	var at atomic.Pointer[replica]
@@ -121,7 +121,7 @@ func testMove(t *testing.T, one, two *replica) {
 	}
 }
 
-// TestServiceRoute has a service try to be a NATS server of the cluster.
+// TestServiceRoute makes a service try to be a NATS server of the cluster.
 func TestServiceRoute(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	dir := certify(t)
@@ -153,7 +153,7 @@ func TestServiceRoute(t *testing.T) {
 	}
 }
 
-// TestErrors names the flag that is wrong.
+// TestErrors expects errors to name the wrong flag.
 func TestErrors(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	dir := certify(t)
@@ -182,7 +182,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// TestCommand runs what the documentation says.
+// TestCommand runs the documented command.
 func TestCommand(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), "go", "run", ".", "-h")
 	if out, _ := cmd.CombinedOutput(); !strings.Contains(string(out), "-join") {
@@ -190,20 +190,20 @@ func TestCommand(t *testing.T) {
 	}
 }
 
-// A replica that runs.
+// A running replica.
 type replica struct {
 	name, url string
 	cancel    context.CancelFunc
 	done      chan error
 }
 
-// start runs a replica until t is done, or before that stop is called.
+// start runs a replica until t is done, or stop is called before that.
 func start(t *testing.T, c config) *replica {
 	t.Helper()
 	return startLogging(t, c, io.Discard)
 }
 
-// startLogging is start of a replica that writes its log to w.
+// startLogging is start for a replica that writes its log to w.
 func startLogging(t *testing.T, c config, w io.Writer) *replica {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -228,7 +228,7 @@ func startLogging(t *testing.T, c config, w io.Writer) *replica {
 	return r
 }
 
-// stop drains the replica, and returns what its run does.
+// stop drains the replica, and returns the result of its run.
 func (r *replica) stop() error {
 	r.cancel()
 	return <-r.done
@@ -246,7 +246,7 @@ func certify(t *testing.T) (dir string) {
 	return dir
 }
 
-// configOf returns that of replica-1 or replica-2, but for its engine.
+// configOf returns the configuration of replica-1 or replica-2, without its engine.
 func configOf(t *testing.T, dir string, number int) config {
 	t.Helper()
 	name, peers := fmt.Sprint("replica-", number), freeAddr(t)
@@ -267,7 +267,7 @@ func freeAddr(t *testing.T) string {
 	return ln.Addr().String()
 }
 
-// get returns a page, and which replica has served it.
+// get returns a page, and the replica that has served it.
 func get(t *testing.T, url string) (text, replica string) {
 	t.Helper()
 	answer, err := http.Get(url)

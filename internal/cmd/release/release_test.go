@@ -16,8 +16,8 @@ import (
 	"github.com/backdial/backdial/internal/test/leak"
 )
 
-// repository is a small one, of a library with modules of which one requires another that comes
-// later in the alphabet, and one for development.
+// repository is a small library with two published modules, of which the first in the
+// alphabet requires the second, and a module for development.
 var repository = map[string]string{
 	"go.mod":                      "module github.com/example/lib\n\ngo 1.26.0\n",
 	"lib.go":                      "package lib\n",
@@ -44,7 +44,7 @@ func requiring(dir string, others ...string) string {
 	return text
 }
 
-// configure has git work the same on every machine that has it.
+// configure makes git work the same on every machine that has it.
 func configure(t *testing.T) {
 	t.Helper()
 	if _, err := exec.LookPath("git"); err != nil {
@@ -58,7 +58,7 @@ func configure(t *testing.T) {
 	t.Setenv("GIT_CONFIG_NOSYSTEM", "1")
 }
 
-// newRepository commits what is in repository, and has released v0.1.0 of it.
+// newRepository commits the files of repository, and releases v0.1.0 of it.
 func newRepository(t *testing.T) (dir string) {
 	t.Helper()
 	configure(t)
@@ -86,7 +86,7 @@ func put(t *testing.T, dir, name, text string) {
 	}
 }
 
-// do returns what git prints.
+// do returns the output of git.
 func do(t *testing.T, dir string, args ...string) string {
 	t.Helper()
 	out, err := git(t.Context(), dir, args...)
@@ -152,7 +152,7 @@ func TestRelease(t *testing.T) {
 	}
 }
 
-// TestRefused expects of a release that cannot be that it leaves no trace.
+// TestRefused expects a refused release to leave no trace.
 func TestRefused(t *testing.T) {
 	leak.Check(t)
 	const placeholder = "v0.0.0-00010101000000-000000000000"
@@ -337,5 +337,5 @@ func TestModules(t *testing.T) {
 	}
 }
 
-// root is the root's module of this repository, relative to this package.
+// root is the folder of this repository's root module, relative to this package.
 const root = "../../.."

@@ -11,7 +11,7 @@ import (
 	"github.com/backdial/backdial/internal/test/long"
 )
 
-// TestThisRepository makes a release of a copy of what is committed here, after another one.
+// TestThisRepository makes a release of a copy of this repository's last commit, after another release.
 func TestThisRepository(t *testing.T) {
 	long.Only(t)
 	leak.Check(t)
@@ -44,7 +44,7 @@ func change(t *testing.T, dir string) {
 	commit(t, dir)
 }
 
-// cloned returns a copy of what is committed in this repository.
+// cloned returns a copy of this repository's last commit.
 func cloned(t *testing.T) (dir string) {
 	t.Helper()
 	if _, err := os.Stat(filepath.Join(root, ".git")); err != nil {

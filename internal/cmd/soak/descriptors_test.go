@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestDescriptors makes sure that a run does not begin which would stand still for want of
-// file descriptors.
+// TestDescriptors checks that a run does not start that would hang for lack of file
+// descriptors.
 func TestDescriptors(t *testing.T) {
 	for name, test := range map[string]struct {
 		clients int

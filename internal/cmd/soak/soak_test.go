@@ -21,7 +21,7 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// brief is a soak that everything happens in, in a few seconds.
+// brief is a soak of a few seconds in which everything happens.
 func brief(t *testing.T) options {
 	t.Helper()
 	o := defaults()
@@ -35,7 +35,7 @@ func brief(t *testing.T) options {
 	return checked(t, o)
 }
 
-// checked returns o, which the process must have enough descriptors for.
+// checked returns o. The process must have enough descriptors for it.
 func checked(t *testing.T, o options) options {
 	t.Helper()
 	err := o.check()
@@ -48,7 +48,7 @@ func checked(t *testing.T, o options) options {
 	return o
 }
 
-// soaked runs a soak, and returns what it prints and what is wrong.
+// soaked runs a soak, and returns its output and the violations.
 func soaked(t *testing.T, o options) (string, error) {
 	t.Helper()
 	var out strings.Builder
@@ -74,7 +74,7 @@ func TestSoak(t *testing.T) {
 	}
 }
 
-// TestInterrupt has a soak that would take long ended early.
+// TestInterrupt interrupts a long soak.
 func TestInterrupt(t *testing.T) {
 	leak.Check(t)
 	o := brief(t)
@@ -91,7 +91,7 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
-// TestPlanted makes sure that what must not be is seen.
+// TestPlanted checks that violations are seen.
 func TestPlanted(t *testing.T) {
 	long.Only(t)
 	for name, test := range map[string]struct {
@@ -188,7 +188,7 @@ func (s accepting) Accept(ctx context.Context) (mux.Stream, error) {
 	return s.wrap(st), nil
 }
 
-// A once carrier is refused when it dials again.
+// A once carrier is rejected when it dials again.
 type once struct {
 	carrier.Carrier
 	dialled atomic.Int64

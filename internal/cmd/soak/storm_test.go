@@ -35,7 +35,7 @@ func TestStorm(t *testing.T) {
 	}
 }
 
-// TestHerd has clients come back sooner than they should, all at once.
+// TestHerd makes clients come back sooner than they should, all at once.
 func TestHerd(t *testing.T) {
 	leak.Check(t)
 	o := breeze(t)
@@ -57,7 +57,7 @@ func TestHerd(t *testing.T) {
 	}
 }
 
-// TestComesBack compares what is expected with what can be told without chance.
+// TestComesBack compares the expectation with what is certain.
 func TestComesBack(t *testing.T) {
 	w := &world{options: options{backoff: transport.Backoff{Min: time.Second, Max: 4 * time.Second}}}
 	o := breeze(t)

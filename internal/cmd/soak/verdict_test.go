@@ -10,7 +10,7 @@ import (
 	"github.com/backdial/backdial/internal/test/workload"
 )
 
-// TestResult makes sure that nothing is passed over that must not be.
+// TestResult checks that no violation is overlooked.
 func TestResult(t *testing.T) {
 	const bound = time.Second
 	sound := workload.Report{Exchanges: 10, Sent: 20, Seen: 20, Acknowledged: 19, Failed: 1, Longest: workload.Call{Name: "Read", Took: bound}}

@@ -21,7 +21,8 @@ func isImplementation(pkg string) bool {
 	return (dir == "mux/" || dir == "carrier/") && !strings.HasSuffix(name, "test")
 }
 
-// isForTests reports whether file belongs to a suite, a benchmark or a program that tests.
+// isForTests reports whether file belongs to a suite, a benchmark or a program that
+// tests.
 func isForTests(file string) bool {
 	for dir := path.Dir(file); dir != "."; dir = path.Dir(dir) {
 		if name := path.Base(dir); strings.HasSuffix(name, "test") || name == "bench" || name == "cmd" {
@@ -31,7 +32,7 @@ func isForTests(file string) bool {
 	return false
 }
 
-// TestImports reads the imports of every file that is not a test.
+// TestImports reads the imports of every non-test file.
 func TestImports(t *testing.T) {
 	files := 0
 	eachParsed(t, parser.ImportsOnly, func(name string, file *ast.File) {
@@ -116,7 +117,7 @@ func TestForbidden(t *testing.T) {
 	}
 }
 
-// TestForbiddenLibraries is TestForbidden for what is not of this module.
+// TestForbiddenLibraries is TestForbidden for other modules.
 func TestForbiddenLibraries(t *testing.T) {
 	for _, test := range []struct {
 		file, pkg string
@@ -142,8 +143,8 @@ func TestForbiddenLibraries(t *testing.T) {
 	}
 }
 
-// TestRequired makes sure that the module does not even name those libraries, nor those that
-// draw the plots of benchmarks.
+// TestRequired checks that the module does not even require those libraries, nor those
+// that draw the plots of benchmarks.
 func TestRequired(t *testing.T) {
 	required, err := os.ReadFile(path.Join(root, "go.mod"))
 	if err != nil {
@@ -156,8 +157,8 @@ func TestRequired(t *testing.T) {
 	}
 }
 
-// linked returns the packages that a program is made to carry by packages of the module
-// in dir.
+// linked returns the packages that a program links if it uses packages of the module in
+// dir.
 func linked(t *testing.T, dir string, packages ...string) []string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list", "-deps"}, packages...)...)
@@ -169,8 +170,8 @@ func linked(t *testing.T, dir string, packages ...string) []string {
 	return strings.Fields(string(out))
 }
 
-// TestLinked makes sure that programs are not made to carry what they do not
-// use: tests' libraries, other multiplexers, QUIC, a NATS server.
+// TestLinked checks that programs do not link what they do not use: tests' libraries,
+// other multiplexers, QUIC, a NATS server.
 func TestLinked(t *testing.T) {
 	tests := []string{"goleak", "nettest", "testing"}
 	for _, test := range []struct {

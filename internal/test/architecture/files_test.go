@@ -10,10 +10,10 @@ import (
 	"testing"
 )
 
-// root is the module's, relative to this package.
+// root is the module's folder, relative to this package.
 const root = "../../.."
 
-// eachFile calls f with each Go file of all modules that is no test, and its name from the root.
+// eachFile calls f with each non-test Go file of all modules, and its name from the root.
 func eachFile(t *testing.T, f func(name string, file *ast.File)) {
 	t.Helper()
 	eachParsed(t, 0, func(name string, file *ast.File) {
@@ -23,7 +23,7 @@ func eachFile(t *testing.T, f func(name string, file *ast.File)) {
 	})
 }
 
-// eachParsed is eachFile with tests too, of which it reads as much as mode says.
+// eachParsed is eachFile with tests too. mode says how much of each it parses.
 func eachParsed(t *testing.T, mode parser.Mode, f func(name string, file *ast.File)) {
 	t.Helper()
 	walk(t, func(name string) {

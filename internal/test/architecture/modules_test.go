@@ -21,8 +21,8 @@ func folders(t *testing.T) (dirs []string) {
 	return dirs
 }
 
-// folderOf returns the module that a file or a package is in: the innermost of those whose folders
-// hold it.
+// folderOf returns the module of a file or a package: the innermost whose folder holds
+// it.
 func folderOf(name string, dirs []string) string {
 	for dir := path.Clean(name); dir != "."; dir = path.Dir(dir) {
 		if slices.Contains(dirs, dir) {
@@ -32,14 +32,15 @@ func folderOf(name string, dirs []string) string {
 	return "."
 }
 
-// isForeignInternal reports whether pkg is internal to another module than that of file.
+// isForeignInternal reports whether pkg is internal to another module than file's.
 func isForeignInternal(file, pkg string, dirs []string) bool {
 	pkg, ours := strings.CutPrefix(pkg, module)
 	return ours && slices.Contains(strings.Split(pkg, "/"), "internal") && folderOf(file, dirs) != folderOf(pkg, dirs)
 }
 
-// TestInternalOfModules reads the imports of every file, also of tests. A program may have one
-// release of a module and another of the root's, and go mod tidy looks for what tests import.
+// TestInternalOfModules reads the imports of every file, also of tests. A program may use
+// different releases of a module and the root module, and go mod tidy looks for what
+// tests import.
 func TestInternalOfModules(t *testing.T) {
 	dirs := folders(t)
 	if len(dirs) < 5 {

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// powers returns the optional interfaces of streams and connections: those of the contracts
-// that embed one, and CloseWriter, which does not. A StreamConn is wrapped by nothing.
+// powers returns the optional interfaces of streams and connections: those of the
+// contracts that embed one, and CloseWriter, which does not. Nothing wraps a StreamConn.
 func powers(t *testing.T) []string {
 	t.Helper()
 	names := append(extensions(t, "mux", "Stream"), extensions(t, "carrier", "Conn")...)
@@ -51,8 +51,8 @@ func embeds(of *ast.InterfaceType, base string) bool {
 	})
 }
 
-// asserted returns the interfaces that file asserts: of powers, and without a name, which tie
-// packages together out of sight.
+// asserted returns the interfaces that file asserts: those in powers, and anonymous ones,
+// which tie packages together out of sight.
 func asserted(file *ast.File, powers []string) (names []string) {
 	note := func(of ast.Expr) {
 		switch of := of.(type) {
@@ -105,8 +105,8 @@ func mayAssert(file, of string) bool {
 	return false
 }
 
-// TestPowers has each optional interface asserted in one place, so that what wraps and
-// what uses it agree.
+// TestPowers expects each optional interface to be asserted in only one place, so that
+// its wrappers and its users agree.
 func TestPowers(t *testing.T) {
 	powers, found := powers(t), make(map[string]bool)
 	eachFile(t, func(name string, file *ast.File) {

@@ -9,14 +9,14 @@ import (
 	"testing"
 )
 
-// said are the fields and methods whose values a peer says, or may hold a secret.
+// said are the fields and methods whose values come from a peer, or may hold a secret.
 var said = []string{
 	"Body", "ErrorMessage", "EscapedPath", "Header", "Host", "Message", "Method", "Path", "Proto", "RawPath", "RawQuery",
 	"Reason", "RequestURI", "Subject", "URL", "User",
 }
 
-// unredacted returns what file makes a part of an error or a log as it is, although
-// a peer says it or it may hold a secret, and calls whose errors or logs are of that kind.
+// unredacted returns what file puts unchanged into an error or a log, although it comes
+// from a peer or may hold a secret, and calls whose errors or logs do that.
 func unredacted(file *ast.File) (found []string) {
 	ast.Inspect(file, func(n ast.Node) bool {
 		call, ok := n.(*ast.CallExpr)
@@ -43,7 +43,7 @@ func unredacted(file *ast.File) (found []string) {
 	return found
 }
 
-// makesText reports whether a function makes an error or a log of its arguments.
+// makesText reports whether a function makes an error or a log from its arguments.
 func makesText(pkg *ast.Ident, name string) bool {
 	if pkg != nil && (pkg.Name == "fmt" || pkg.Name == "errors" || pkg.Name == "log") {
 		return slices.Contains([]string{"Errorf", "Sprintf", "Sprint", "Fprintf", "New", "Print", "Printf"}, name)
@@ -51,7 +51,7 @@ func makesText(pkg *ast.Ident, name string) bool {
 	return slices.Contains([]string{"Debug", "Info", "Warn", "Error", "Log", "With"}, name)
 }
 
-// saidIn returns what of [said] an expression gives as it is.
+// saidIn returns which parts of [said] an expression passes on unchanged.
 func saidIn(arg ast.Expr) (found []string) {
 	ast.Inspect(arg, func(n ast.Node) bool {
 		switch n := n.(type) {
@@ -82,7 +82,7 @@ func mayShow(file, what string) bool {
 	return false
 }
 
-// TestRedacted has what peers say, and URLs, be shown by package redact alone.
+// TestRedacted expects that only package redact shows URLs, and what peers say.
 func TestRedacted(t *testing.T) {
 	eachFile(t, func(name string, file *ast.File) {
 		for _, what := range unredacted(file) {

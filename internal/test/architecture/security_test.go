@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestSecurity expects that the tests that SECURITY.md names exist.
+// TestSecurity expects the tests that SECURITY.md names to exist.
 func TestSecurity(t *testing.T) {
 	b, err := os.ReadFile("../../../SECURITY.md")
 	if err != nil {
@@ -25,13 +25,13 @@ func TestSecurity(t *testing.T) {
 	}
 }
 
-// attackers are those against whom SECURITY.md says what is promised.
+// attackers are the sections of SECURITY.md, one for each attacker.
 var attackers = []string{
 	"A hostile client", "A hostile server", "A hostile replica", "A malicious user of the proxy", "Somebody on the way", "Somebody who reads logs",
 }
 
-// TestSecurityOfEach expects of what SECURITY.md says of each attacker that every promise names a
-// test, and that it also says what is not promised.
+// TestSecurityOfEach expects that in SECURITY.md every promise names a test, and that the section
+// of each attacker also says what does not hold.
 func TestSecurityOfEach(t *testing.T) {
 	b, err := os.ReadFile("../../../SECURITY.md")
 	if err != nil {
@@ -74,7 +74,7 @@ func TestPromises(t *testing.T) {
 	}
 }
 
-// hasTest reports whether the package in dir has a test of this name.
+// hasTest reports whether the package in dir has a test with this name.
 func hasTest(t *testing.T, dir, name string) bool {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))

@@ -34,7 +34,7 @@ func TestSwallow(t *testing.T) {
 	})
 }
 
-// TestSwallowNew has a client that connects to a black hole.
+// TestSwallowNew uses a client that connects to a black hole.
 func TestSwallowNew(t *testing.T) {
 	leak.Check(t)
 	p := newTCP(t)
@@ -125,7 +125,7 @@ func TestCut(t *testing.T) {
 	}
 }
 
-// TestEnds makes sure that one end's end comes to the other.
+// TestEnds checks that one end's end reaches the other.
 func TestEnds(t *testing.T) {
 	eachWay(t, func(t *testing.T, p tcpPath, _ func(faultnet.Way), from, to net.Conn) {
 		from.(*net.TCPConn).CloseWrite()

@@ -70,7 +70,7 @@ func (p tcpPath) pair(t *testing.T) (client, server net.Conn) {
 	return client, server
 }
 
-// carries fails t if what from writes does not come to to.
+// carries fails t if what from writes does not reach to.
 func carries(t *testing.T, from, to net.Conn) {
 	t.Helper()
 	write(t, from, "hello")
@@ -93,7 +93,7 @@ func expect(t *testing.T, c net.Conn, want string) {
 	}
 }
 
-// silent fails t if something comes to c, its end included.
+// silent fails t if anything reaches c, including its end.
 func silent(t *testing.T, c net.Conn) {
 	t.Helper()
 	c.SetReadDeadline(time.Now().Add(silence))
@@ -210,7 +210,7 @@ func TestFrozenIsFull(t *testing.T) {
 	})
 }
 
-// TestCorrupt counts the bits that are not what they were.
+// TestCorrupt counts the bits that were changed.
 func TestCorrupt(t *testing.T) {
 	eachWay(t, func(t *testing.T, p tcpPath, set func(faultnet.Way), from, to net.Conn) {
 		set(faultnet.Way{Corrupt: 1})
@@ -231,8 +231,8 @@ func TestCorrupt(t *testing.T) {
 	})
 }
 
-// TestBytes carries more than is under way at a time, both ways at once, over a
-// path that changes all the time.
+// TestBytes carries more than is under way at a time, both ways at once, over a path that
+// changes all the time.
 func TestBytes(t *testing.T) {
 	leak.Check(t)
 	p := newTCP(t)

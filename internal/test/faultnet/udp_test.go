@@ -13,14 +13,14 @@ import (
 	"github.com/backdial/backdial/internal/test/leak"
 )
 
-// A udpPath is a network with a server that has heard of one client.
+// A udpPath is a network with a server that has heard from one client.
 type udpPath struct {
 	*faultnet.UDP
 	client net.Conn
 	server *udpServer
 }
 
-// A udpServer answers who spoke last.
+// A udpServer answers the last sender.
 type udpServer struct {
 	*net.UDPConn
 	peer net.Addr
@@ -102,7 +102,7 @@ func TestDatagramRate(t *testing.T) {
 	})
 }
 
-// TestDatagramsLost has nothing come through, in each of the ways that there are.
+// TestDatagramsLost lets nothing through, in each of the possible ways.
 func TestDatagramsLost(t *testing.T) {
 	for name, w := range map[string]faultnet.Way{
 		"Frozen":  {Frozen: true},
@@ -131,7 +131,7 @@ func TestMTU(t *testing.T) {
 	})
 }
 
-// arrivals are the numbers that come of n datagrams, in order.
+// arrivals returns the numbers of the arriving datagrams, of n, in order.
 func arrivals(t *testing.T, from, to net.Conn, n int) (all []int) {
 	t.Helper()
 	const last = -1
@@ -233,8 +233,7 @@ func TestRebind(t *testing.T) {
 	carries(t, p.server, p.client)
 }
 
-// TestForget makes sure that a client that is forgotten costs nothing any more, and
-// may come back.
+// TestForget checks that a forgotten client costs nothing any more, and may come back.
 func TestForget(t *testing.T) {
 	leak.Check(t)
 	p := newUDP(t)
@@ -256,7 +255,7 @@ func TestForget(t *testing.T) {
 	carries(t, p.server, p.client)
 }
 
-// TestTwoClients makes sure that the server can tell them apart.
+// TestTwoClients checks that the server can tell them apart.
 func TestTwoClients(t *testing.T) {
 	leak.Check(t)
 	p := newUDP(t)

@@ -96,7 +96,7 @@ func runNode(t *testing.T, dir string, args ...string) (kill func()) {
 	return kill
 }
 
-// packages makes sure that the client's packages are there.
+// packages checks that the client's packages are there.
 func packages(t *testing.T) {
 	t.Helper()
 	stat := func(name string) (string, error) {
@@ -106,8 +106,8 @@ func packages(t *testing.T) {
 	require(t, stat, "testdata/node_modules/@moq/qmux/package.json", "no packages: run npm ci in internal/test/interop/testdata")
 }
 
-// require returns what find finds. Without it the test is skipped, or fails if the
-// environment says that it has to be there.
+// require returns the result of find. Without one it skips t, or fails it if the
+// environment requires one.
 func require(t *testing.T, find func(string) (string, error), name, otherwise string) string {
 	t.Helper()
 	path, err := find(name)

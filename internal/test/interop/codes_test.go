@@ -11,7 +11,7 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// TestCodes has streams given up by either end, and the other find out why.
+// TestCodes lets either end give streams up, and expects the other to learn why.
 func TestCodes(t *testing.T) {
 	everywhere(t, func(t *testing.T, k kind) {
 		leak.Check(t)

@@ -12,7 +12,7 @@ import (
 	"github.com/backdial/backdial/internal/test/long"
 )
 
-// TestManyStreamsAtATime with a client that allows as many.
+// TestManyStreamsAtATime uses a client that allows as many.
 func TestManyStreamsAtATime(t *testing.T) {
 	everywhere(t, func(t *testing.T, k kind) {
 		leak.Check(t)
@@ -41,8 +41,8 @@ func TestManyStreamsAtATime(t *testing.T) {
 	})
 }
 
-// TestStreamsThatAreNotRead do not stop others, with a client that has as much credit as
-// the documentation says.
+// TestStreamsThatAreNotRead expects them not to stop others, with a client that has as
+// much credit as the documentation says.
 func TestStreamsThatAreNotRead(t *testing.T) {
 	everywhere(t, func(t *testing.T, k kind) {
 		leak.Check(t)
@@ -65,8 +65,8 @@ func TestStreamsThatAreNotRead(t *testing.T) {
 	})
 }
 
-// TestIdle has nothing said for longer than the client lets a session be idle. Either end
-// asks the other for a sign of life before that.
+// TestIdle sends nothing for longer than the client's idle timeout. Either end must ask
+// the other for a sign of life before that.
 func TestIdle(t *testing.T) {
 	long.Only(t)
 	config := map[string]string{"maxIdleTimeout": "1000"}

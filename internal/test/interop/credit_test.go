@@ -14,8 +14,8 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// cancel has the client stop a stream with as much on its way as may be, and returns the
-// error of writing.
+// cancel makes the client stop a stream with as much on its way as possible, and returns
+// the error of writing.
 func cancel(t *testing.T, session mux.Session) error {
 	t.Helper()
 	st, err := session.Open(t.Context())
@@ -42,10 +42,10 @@ func wantEcho(t *testing.T, session mux.Session) {
 	}
 }
 
-// TestLostCredit has a client stop streams of which much is on its way: @moq/qmux 0.3.3
-// does not count that, so the connection's credit is less each time. Eight at least do
-// no harm; when there is no credit left, the session ends, both ends learn why, and the
-// client connects again.
+// TestLostCredit makes a client stop streams with much on its way: @moq/qmux 0.3.3 does
+// not count that, so the connection has less credit each time. At least eight must do no
+// harm. When there is no credit left, the session must end, both ends must learn why, and
+// the client must connect again.
 func TestLostCredit(t *testing.T) {
 	long.Only(t)
 	everywhere(t, func(t *testing.T, k kind) {

@@ -18,7 +18,7 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// ask returns all that the client answers to a command and what follows it.
+// ask returns everything that the client answers to a command and what follows it.
 func ask(d *transport.Dialer, command string, data []byte) ([]byte, error) {
 	conn, err := d.Dial()
 	if err != nil {
@@ -38,7 +38,7 @@ func ask(d *transport.Dialer, command string, data []byte) ([]byte, error) {
 // digest is that of testdata/client.js.
 func digest(data []byte) string { return fmt.Sprintf("%x", sha256.Sum256(data)) }
 
-// TestServerDials has a server dial a client as it would any other.
+// TestServerDials makes a server dial a client as it would any other.
 func TestServerDials(t *testing.T) {
 	everywhere(t, func(t *testing.T, k kind) {
 		leak.Check(t)

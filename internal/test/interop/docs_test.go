@@ -12,7 +12,7 @@ import (
 	"github.com/backdial/backdial/internal/test/leak"
 )
 
-// documented returns the program of docs/javascript.md that is a client, of a server at url.
+// documented returns the client program of docs/javascript.md, for a server at url.
 func documented(t *testing.T, url string) string {
 	t.Helper()
 	text, err := os.ReadFile("../../../docs/javascript.md")
@@ -59,7 +59,7 @@ func runInNode(t *testing.T, _ *site, program string) {
 	runNode(t, dir, "program.mjs")
 }
 
-// runInTab has a page with the program, beside that with the tests' client.
+// runInTab opens a page with the program, beside that with the tests' client.
 func runInTab(t *testing.T, s *site, program string) {
 	page, err := os.ReadFile("testdata/page.html")
 	if err != nil {

@@ -16,14 +16,14 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// cause waits for the end of a session, and returns why that is.
+// cause waits for the end of a session, and returns its cause.
 func cause(t *testing.T, session mux.Session) error {
 	t.Helper()
 	await(t, session.Context().Done(), "the end of the session")
 	return context.Cause(session.Context())
 }
 
-// TestServerCloses has the client hear that it is on purpose.
+// TestServerCloses expects the client to learn that the server closed on purpose.
 func TestServerCloses(t *testing.T) {
 	everywhere(t, func(t *testing.T, k kind) {
 		leak.Check(t)
@@ -38,7 +38,8 @@ func TestServerCloses(t *testing.T) {
 	})
 }
 
-// TestClientCloses has the server hear that it is on purpose, and why.
+// TestClientCloses expects the server to learn that the client closed on purpose, and
+// why.
 func TestClientCloses(t *testing.T) {
 	everywhere(t, func(t *testing.T, k kind) {
 		leak.Check(t)
@@ -58,7 +59,7 @@ func TestClientCloses(t *testing.T) {
 	})
 }
 
-// TestCut has neither end take a cut for an end.
+// TestCut expects neither end to take a cut for an orderly end.
 func TestCut(t *testing.T) {
 	everywhere(t, func(t *testing.T, k kind) {
 		for _, cut := range []struct {
@@ -83,7 +84,7 @@ func TestCut(t *testing.T) {
 	})
 }
 
-// TestClientIsKilled and takes no leave.
+// TestClientIsKilled kills the client, which then cannot say goodbye.
 func TestClientIsKilled(t *testing.T) {
 	everywhere(t, func(t *testing.T, k kind) {
 		leak.Check(t)

@@ -104,7 +104,7 @@ func (s *site) at(addr, path string) settings {
 	return settings{URL: "ws://" + addr + path, Report: s.URL + "/report"}
 }
 
-// join starts a client that connects to /dialer, and returns what dials it.
+// join starts a client that connects to /dialer, and returns its Dialer.
 func (s *site) join(t *testing.T, k kind, config map[string]string) *transport.Dialer {
 	t.Helper()
 	what := s.at(s.addr(), "/dialer")
@@ -132,7 +132,7 @@ func (s *site) session(t *testing.T) mux.Session {
 
 func (s *site) addr() string { return s.Listener.Addr().String() }
 
-// hears expects a report of an event to be next, with a text that begins so.
+// hears expects the next report to be of an event, with a text that begins so.
 func (s *site) hears(t *testing.T, event, text string) report {
 	t.Helper()
 	r := await(t, s.reports, "a report of "+event)
@@ -142,8 +142,8 @@ func (s *site) hears(t *testing.T, event, text string) report {
 	return r
 }
 
-// open opens a stream on which the client does what command says. It is closed when t
-// is done.
+// open opens a stream on which the client does what command says. It is closed when t is
+// done.
 func open(t *testing.T, session mux.Session, command string) mux.CodeResetter {
 	t.Helper()
 	st, err := session.Open(t.Context())

@@ -16,7 +16,7 @@ import (
 
 type hostKey struct{}
 
-// authorize refuses clients that want that, and has the Dialer of others tell which
+// authorize refuses clients that want that, and makes the Dialer of others tell which
 // host they have asked for.
 func authorize(r *http.Request) error {
 	switch r.Header.Get("Refuse") {
@@ -33,8 +33,8 @@ func authorize(r *http.Request) error {
 	return nil
 }
 
-// TestConnect has clients connect: the server knows where they come from, and what it
-// says of them reaches them.
+// TestConnect connects clients: the server must know where they come from, and its
+// answers must reach them.
 func TestConnect(t *testing.T) {
 	forEach(t, func(t *testing.T, k kind) {
 		s := startServer(t, "server", transport.WithAuthorize(authorize))
@@ -101,8 +101,8 @@ func TestConnect(t *testing.T) {
 	})
 }
 
-// TestNobody has a proxy with no server behind it: its answer does not stop clients
-// that reconnect.
+// TestNobody uses a proxy with no server behind it: its answer must not stop clients that
+// reconnect.
 func TestNobody(t *testing.T) {
 	forEach(t, func(t *testing.T, k kind) {
 		p := startProxy(t, k, k.servers(testnet.FreeAddr(t)))

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestDocs makes sure that what docs/proxies.md tells users is what is tested.
+// TestDocs checks that docs/proxies.md shows the tested configurations.
 func TestDocs(t *testing.T) {
 	page, err := os.ReadFile("../../../docs/proxies.md")
 	if err != nil {
@@ -32,7 +32,7 @@ func TestDocs(t *testing.T) {
 	}
 }
 
-// withoutIndent returns the lines of text, none of which is indented.
+// withoutIndent returns the lines of text without their indentation.
 func withoutIndent(text string) string {
 	var b strings.Builder
 	b.WriteString("\n")

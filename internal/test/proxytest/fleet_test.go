@@ -16,8 +16,8 @@ import (
 // backoff is how soon clients of a fleet connect again.
 var backoff = transport.Backoff{Min: 50 * time.Millisecond, Max: 500 * time.Millisecond}
 
-// A fleet is a device for each way through a proxy, all of which reconnect and are
-// asked all the time. It is the handler of its servers.
+// A fleet is a device for each way through a proxy. All reconnect, and are asked all the
+// time. It is the handler of its servers.
 type fleet struct {
 	workload.Dialers
 	t       *testing.T
@@ -93,7 +93,7 @@ func (f *fleet) ask(ctx context.Context, dev *device) {
 	}
 }
 
-// floods starts one for each way, and waits until all of them flow.
+// floods starts a flood for each way, and waits until all of them flow.
 func (f *fleet) floods(p *proxy) (all []*flood) {
 	f.t.Helper()
 	for i, w := range ways() {
@@ -120,7 +120,7 @@ func (f *fleet) answer(n int) {
 	}
 }
 
-// sessions are those of the devices, for each of which it waits.
+// sessions waits for a session of each device, and returns them.
 func (f *fleet) sessions() (all []*transport.Dialer) {
 	f.t.Helper()
 	for _, dev := range f.devices {
@@ -129,7 +129,7 @@ func (f *fleet) sessions() (all []*transport.Dialer) {
 	return all
 }
 
-// session is that of a client, for which it waits.
+// session waits for a session of a client, and returns it.
 func (f *fleet) session(number uint32) *transport.Dialer {
 	f.t.Helper()
 	ctx, cancel := context.WithTimeout(f.t.Context(), patience)
@@ -159,8 +159,8 @@ func (f *fleet) arrive(name string) {
 	})
 }
 
-// check makes an end of everything. Nothing was lost, truncated or corrupted. Exchanges
-// may have failed in those ways alone that are named.
+// check stops everything. Nothing may be lost, truncated or corrupted. Exchanges may have
+// failed only in the given ways.
 func (f *fleet) check(may ...workload.Class) {
 	f.t.Helper()
 	f.stop()
@@ -182,8 +182,8 @@ func (f *fleet) check(may ...workload.Class) {
 	}
 }
 
-// stay makes sure that no device was without a session, and if atOnce, that none had to
-// try more than once to move.
+// stay checks that no device was without a session, and if atOnce is set, that none had
+// to try more than once to move.
 func (f *fleet) stay(atOnce bool) {
 	f.t.Helper()
 	for _, dev := range f.devices {

@@ -22,7 +22,7 @@ type flood struct {
 	ended   chan error      // why each of the four directions has
 }
 
-// startFlood starts one, that ends with its session.
+// startFlood starts a flood, which ends with its session.
 func startFlood(t *testing.T, name string, d *transport.Dialer, lis net.Listener) *flood {
 	t.Helper()
 	far, near := pair(t, d, lis)
@@ -42,8 +42,8 @@ func startFlood(t *testing.T, name string, d *transport.Dialer, lis net.Listener
 	return f
 }
 
-// errOther is matched by the error of a direction on which something else came than
-// was sent.
+// errOther is matched by the error of a direction on which something arrived that was not
+// sent.
 var errOther = errors.New("something else came than was sent")
 
 // read reads what is sent again and again, and returns the error that ends that.
@@ -65,8 +65,8 @@ func (f *flood) read(from io.Reader, sent []byte, n *atomic.Int64) error {
 // flows reports whether much has arrived already.
 func (f *flood) flows() bool { return f.arrived[0].Load() > 1<<20 && f.arrived[1].Load() > 1<<20 }
 
-// check waits for the end, of which every direction has to know. Nothing wrong may
-// have come before, unless the proxy garbles.
+// check waits for the end, which every direction must notice. Nothing wrong may arrive
+// before, unless the proxy garbles.
 func (f *flood) check(t *testing.T, garbles bool) {
 	t.Helper()
 	for range cap(f.ended) {

@@ -11,9 +11,9 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// TestIdle leaves sessions alone for longer than a proxy waits. Those live of which an
-// end asks for signs of life, and their idle connections with them. The others do not,
-// or there would be nothing to test.
+// TestIdle leaves sessions alone for longer than a proxy waits. Sessions with keepalive
+// must live, with their idle connections. The others must not, or there would be nothing
+// to test.
 func TestIdle(t *testing.T) {
 	const (
 		timeout   = 2 * time.Second

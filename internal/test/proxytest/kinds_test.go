@@ -16,7 +16,7 @@ import (
 	"github.com/backdial/backdial/internal/test/long"
 )
 
-// A kind is a program that is a proxy, and what is known of it.
+// A kind is a proxy program, and what is known of it.
 type kind struct {
 	name   string
 	config string   // the name of its configuration
@@ -45,7 +45,7 @@ type kind struct {
 // An edit changes a configuration.
 type edit struct{ old, new string }
 
-// addr is what the configurations have for that of the server.
+// addr stands for the server's address in the configurations.
 const addr = "127.0.0.1:8080"
 
 var kinds = []kind{{
@@ -130,7 +130,7 @@ func (k kind) find(t *testing.T) string {
 	return ""
 }
 
-// configuration returns what testdata has, changed by all edits.
+// configuration returns the one in testdata, changed by all edits.
 func (k kind) configuration(t *testing.T, edits ...edit) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata", k.config))

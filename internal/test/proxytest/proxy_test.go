@@ -44,8 +44,8 @@ type proxy struct {
 	output output
 }
 
-// startProxy starts one in front of a server's address, or those of several. It is
-// killed when t is done.
+// startProxy starts a proxy before a server's address, or several. It is killed when t is
+// done.
 func startProxy(t *testing.T, k kind, servers edit, edits ...edit) *proxy {
 	t.Helper()
 	p := &proxy{kind: k, t: t, path: k.find(t), dir: t.TempDir()}
@@ -78,7 +78,7 @@ func (p *proxy) configure(servers edit, edits ...edit) {
 	p.write(p.config, p.configuration(p.t, all...))
 }
 
-// start reports whether the proxy listens in the end.
+// start starts the proxy, and reports whether it then listens.
 func (p *proxy) start() bool {
 	p.t.Helper()
 	p.cmd = p.prepare(p.kind.start...)
@@ -110,7 +110,7 @@ func (p *proxy) hasExited() bool {
 	}
 }
 
-// kill kills all processes, and returns when nobody has a port of theirs.
+// kill kills all processes, and returns when none of them holds a port.
 func (p *proxy) kill() {
 	if p.cmd == nil {
 		return
@@ -120,7 +120,7 @@ func (p *proxy) kill() {
 	p.cmd = nil
 }
 
-// command runs the program once more, for it to tell the first what to do.
+// command runs the program once more, so that it tells the first process what to do.
 func (p *proxy) command(args ...string) error {
 	if out, err := p.prepare(args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("%s %q: %w\n%s", p.name, args, err, out)
@@ -135,7 +135,7 @@ func (p *proxy) prepare(args ...string) *exec.Cmd {
 	return cmd
 }
 
-// certify writes the certificate, as each of the programs wants it.
+// certify writes the certificate, in the form that each program needs.
 func (p *proxy) certify() {
 	p.t.Helper()
 	certificate, err := webtransport.SelfSigned("127.0.0.1")
@@ -192,7 +192,7 @@ func receive[T any](t *testing.T, from <-chan T, what string) (v T) {
 	return v
 }
 
-// An output is what processes say.
+// An output is what processes print.
 type output struct {
 	mu  sync.Mutex // guards below
 	all bytes.Buffer

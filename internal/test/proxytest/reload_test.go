@@ -10,8 +10,8 @@ import (
 	"github.com/backdial/backdial/internal/test/workload"
 )
 
-// TestReload has a proxy read another configuration, which names another server, and
-// keep the sessions that there are. They go on until their clients are asked to move.
+// TestReload makes a proxy read another configuration, which names another server, and
+// keep its sessions. They go on until their clients are asked to move.
 func TestReload(t *testing.T) {
 	forEach(t, func(t *testing.T, k kind) {
 		if k.drain == nil {
@@ -40,8 +40,8 @@ func TestReload(t *testing.T) {
 	})
 }
 
-// TestReloadCuts has a proxy read another configuration and cut the sessions that there
-// are: what runs ends with an error that says so, and clients are back.
+// TestReloadCuts makes a proxy read another configuration and cut its sessions: exchanges
+// must end with an error that says so, and clients must come back.
 func TestReloadCuts(t *testing.T) {
 	forEach(t, func(t *testing.T, k kind) {
 		const limit = time.Second

@@ -9,7 +9,7 @@ import (
 	"github.com/backdial/backdial/internal/test/workload"
 )
 
-// TestRestart kills a proxy, and starts it again: clients are back.
+// TestRestart kills a proxy, and starts it again: clients must come back.
 func TestRestart(t *testing.T) {
 	forEach(t, func(t *testing.T, k kind) {
 		var f fleet
@@ -33,8 +33,8 @@ func TestRestart(t *testing.T) {
 	})
 }
 
-// TestDeploy shuts a server down while there is another one behind the same proxy:
-// its clients move there, and are never without a session.
+// TestDeploy shuts a server down while there is another one behind the same proxy: its
+// clients must move there, and never be without a session.
 func TestDeploy(t *testing.T) {
 	forEach(t, func(t *testing.T, k kind) {
 		var f fleet
@@ -53,8 +53,8 @@ func TestDeploy(t *testing.T) {
 	})
 }
 
-// TestAway asks all servers for what they answer 503, as they do for the page of a
-// device that is away: the proxy does not take them for dead.
+// TestAway asks all servers for something that they answer with 503, as they do for the
+// page of a device that is away: the proxy must not take them for dead.
 func TestAway(t *testing.T) {
 	forEach(t, func(t *testing.T, k kind) {
 		if !k.asksOther {

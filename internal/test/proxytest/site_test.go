@@ -19,14 +19,14 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// A server is one behind a proxy.
+// A server is a server behind a proxy.
 type server struct {
 	*transport.Server
 	addr    string
 	dialers chan *transport.Dialer // of clients that have connected
 }
 
-// startServer starts one. It is closed when t is done.
+// startServer starts a server. It is closed when t is done.
 func startServer(t *testing.T, name string, opts ...transport.ServerOption) *server {
 	t.Helper()
 	dialers := make(chan *transport.Dialer, 100)
@@ -65,7 +65,7 @@ func (p *proxy) asks() string {
 	return name
 }
 
-// get is what a page is answered, or 0 and "" if it is not.
+// get returns the answer for a page, or 0 and "" if there is none.
 func (p *proxy) get(path string) (status int, body string) {
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
 	answer, err := client.Get("http://" + p.plain + path)
@@ -84,7 +84,7 @@ type way struct {
 	muxer  mux.Muxer
 }
 
-// ways are all there are.
+// ways are all ways.
 func ways() (all []way) {
 	for _, scheme := range []string{"ws", "wss"} {
 		for _, m := range []mux.Muxer{yamuxmux.New(), smuxmux.New(), qmux.New()} {
@@ -123,8 +123,7 @@ func (p *proxy) connect(t *testing.T, w way, s *server, header http.Header, opts
 	return lis, receive(t, s.dialers, "the client")
 }
 
-// pair opens a connection, of which it returns both ends. They are closed when t is
-// done.
+// pair opens a connection, and returns both ends. They are closed when t is done.
 func pair(t *testing.T, d *transport.Dialer, lis net.Listener) (far, near mux.Stream) {
 	t.Helper()
 	dialled, err := d.DialContext(t.Context(), "", "")
@@ -142,7 +141,7 @@ func pair(t *testing.T, d *transport.Dialer, lis net.Listener) (far, near mux.St
 	return dialled.(mux.Stream), accepted.(mux.Stream)
 }
 
-// pingPong has something sent there and back, on a connection that is open.
+// pingPong sends something there and back, on an open connection.
 func pingPong(t *testing.T, far, near net.Conn) {
 	t.Helper()
 	for _, way := range []struct{ from, to net.Conn }{{far, near}, {near, far}} {

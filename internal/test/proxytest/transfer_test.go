@@ -69,7 +69,7 @@ func noise(seed byte, n int) []byte {
 	return b
 }
 
-// send sends b, and that nothing follows.
+// send sends b, and then ends the direction.
 func send(st mux.Stream, b []byte) error {
 	_, err := st.Write(b)
 	if err == nil {
@@ -78,7 +78,7 @@ func send(st mux.Stream, b []byte) error {
 	return err
 }
 
-// expect reads b, and that nothing follows.
+// expect expects b, and then the end.
 func expect(st mux.Stream, b []byte) error {
 	got, err := io.ReadAll(st)
 	if err != nil {

@@ -133,8 +133,8 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// A promise that hangs fails with what it does. Those after it are tested, but for what
-// cannot be told from it.
+// A promise that hangs fails with the stacks of its goroutines. Those after it are
+// tested, except for what cannot be told from it.
 func TestHang(t *testing.T) {
 	if os.Getenv(plantedEnv) != "" {
 		suite.Run(t, named("Kept", "Broken", "Hangs", "Leaks", "Waits", "WaitsAndHangs", "WaitsAndLeaks"), nil)

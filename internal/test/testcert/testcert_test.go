@@ -8,7 +8,7 @@ import (
 	"github.com/backdial/backdial/internal/test/testcert"
 )
 
-// TestIssue has both ends of a connection show a certificate.
+// TestIssue uses a certificate on both ends of a connection.
 func TestIssue(t *testing.T) {
 	ca := testcert.NewCA(t)
 	for _, name := range []string{"replica", "127.0.0.1", "::1"} {
@@ -33,7 +33,7 @@ func TestIssue(t *testing.T) {
 	}
 }
 
-// TestIssueFor has a certificate shown for what it is not for.
+// TestIssueFor uses a certificate for another purpose.
 func TestIssueFor(t *testing.T) {
 	ca := testcert.NewCA(t)
 	leaf := ca.IssueFor(t, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, "service").Leaf

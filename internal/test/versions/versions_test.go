@@ -21,16 +21,17 @@ import (
 	"github.com/backdial/backdial/internal/test/testcert"
 )
 
-// root is the module's, relative to this package.
+// root is the module's folder, relative to this package.
 const root = "../../.."
 
 // peer is the package of the programs that meet.
 const peer = "internal/test/versions/peer"
 
-// patience is more than a peer takes that hangs.
+// patience is more than a peer takes, unless it hangs.
 const patience = time.Minute
 
-// TestVersions has what is here meet the last version, both ways, over every stack that both have.
+// TestVersions runs this version against the last one, both ways, over every stack that
+// both have.
 func TestVersions(t *testing.T) {
 	long.Only(t)
 	leak.Check(t)
@@ -57,7 +58,7 @@ func TestVersions(t *testing.T) {
 	}
 }
 
-// TestPeers has two peers of this version meet, to test them.
+// TestPeers runs two peers of this version, to test them.
 func TestPeers(t *testing.T) {
 	leak.Check(t)
 	dependsOn(sources(t)...)
@@ -153,7 +154,7 @@ func sources(t *testing.T) []string {
 	return append(files, "go.mod")
 }
 
-// checkout returns a folder with what is under a tag.
+// checkout returns a folder with the files of a tag.
 func checkout(t *testing.T, tag string) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -188,7 +189,8 @@ func stacks(t *testing.T, program string) []string {
 	return strings.Fields(names)
 }
 
-// meet has a server and a client do everything, and agree on what they speak.
+// meet makes a server and a client do everything, and expects them to report the same
+// protocol.
 func meet(t *testing.T, server, client, stack string) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -209,7 +211,7 @@ func meet(t *testing.T, server, client, stack string) {
 	}
 }
 
-// A process is a peer that runs.
+// A process is a running peer.
 type process struct {
 	cmd   *exec.Cmd
 	in    io.Closer
@@ -236,7 +238,7 @@ func start(t *testing.T, ctx context.Context, program string, args ...string) *p
 	return p
 }
 
-// end lets the process end, and expects that it has nothing to complain of.
+// end lets the process end, and expects no complaint.
 func (p *process) end(t *testing.T, who string) {
 	t.Helper()
 	p.in.Close()
@@ -245,7 +247,7 @@ func (p *process) end(t *testing.T, who string) {
 	}
 }
 
-// output returns what a command in dir prints.
+// output returns the output of a command in dir.
 func output(t *testing.T, dir, name string, args ...string) (string, error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), name, args...)

@@ -13,7 +13,7 @@ import (
 	"github.com/backdial/backdial/internal/test/workload"
 )
 
-// TestViolations plants what must not be.
+// TestViolations plants violations.
 func TestViolations(t *testing.T) {
 	for name, test := range map[string]struct {
 		device *workload.Device
@@ -120,7 +120,7 @@ func (c *truncated) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// A corrupting connection turns a bit of each Write, in the middle.
+// A corrupting connection flips a bit of each Write, in the middle.
 type corrupting struct{ *net.TCPConn }
 
 func (c corrupting) Write(p []byte) (int, error) {
@@ -136,7 +136,7 @@ func (c stuttering) Write(p []byte) (int, error) {
 	return c.TCPConn.Write(slices.Concat(p, p))
 }
 
-// A replaying connection does it all again.
+// A replaying connection repeats everything.
 type replaying struct {
 	*net.TCPConn
 	said bytes.Buffer

@@ -16,13 +16,13 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// patience bounds what has to happen, on a loaded machine.
+// patience bounds what must happen, on a loaded machine.
 const patience = 20 * time.Second
 
 // brisk is a workload without rests.
 var brisk = workload.Config{Number: 7, Pause: 1}
 
-// TestOverTransport has a device that leaves and comes back.
+// TestOverTransport uses a device that leaves and comes back.
 func TestOverTransport(t *testing.T) {
 	leak.Check(t)
 	var dialers workload.Dialers
@@ -87,8 +87,8 @@ func (d direct) DialContext(ctx context.Context, _, _ string) (net.Conn, error) 
 	return d.wrap(conn.(*net.TCPConn)), nil
 }
 
-// exchanges has n made, through connections that wrap makes, and the device get
-// its from listen.
+// exchanges makes n exchanges, through connections that wrap makes. The device gets its
+// own from listen.
 func exchanges(t *testing.T, n int, device *workload.Device, wrap func(*net.TCPConn) net.Conn, listen func(net.Listener) net.Listener) workload.Report {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -121,7 +121,7 @@ func TestSound(t *testing.T) {
 	}
 }
 
-// TestFailures makes sure that what fails is no violation.
+// TestFailures checks that failures are not violations.
 func TestFailures(t *testing.T) {
 	leak.Check(t)
 	report := exchanges(t, 10, workload.NewDevice(brisk), func(c *net.TCPConn) net.Conn { return failing{c} }, same)
@@ -152,7 +152,7 @@ type failing struct{ *net.TCPConn }
 
 func (failing) Read([]byte) (int, error) { return 0, errFailing }
 
-// TestHanging makes sure that a call is measured that never returns.
+// TestHanging checks that a call that never returns is measured.
 func TestHanging(t *testing.T) {
 	leak.Check(t)
 	ln, err := net.Listen("tcp", "127.0.0.1:0") // which nobody accepts from
@@ -182,7 +182,7 @@ func TestHanging(t *testing.T) {
 	}
 }
 
-// TestTimeout has a request get lost, of which nobody hears.
+// TestTimeout loses a request, without an error.
 func TestTimeout(t *testing.T) {
 	leak.Check(t)
 	ln, err := net.Listen("tcp", "127.0.0.1:0") // which nobody accepts from

@@ -14,7 +14,7 @@ import (
 	"github.com/backdial/backdial/examples/cluster/internal/authority"
 )
 
-// TestUsages has a replica be a server and a client, and a service only that.
+// TestUsages expects a replica to be a server and a client, and a service only a client.
 func TestUsages(t *testing.T) {
 	dir := t.TempDir()
 	ca, err := authority.Create(dir)
@@ -52,7 +52,7 @@ func TestUsages(t *testing.T) {
 	}
 }
 
-// TestOpen has an authority certify another time.
+// TestOpen makes an authority issue another certificate later.
 func TestOpen(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"replica-1", "replica-2"} {
@@ -77,7 +77,7 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-// load returns a certificate, whose files nobody else may read.
+// load returns a certificate, whose files only their owner may read.
 func load(t *testing.T, dir, name string) tls.Certificate {
 	t.Helper()
 	certificate, err := tls.LoadX509KeyPair(filepath.Join(dir, name+".pem"), filepath.Join(dir, name+"-key.pem"))
