@@ -15,6 +15,7 @@ import (
 
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/carrier/webtransport"
+	"github.com/backdial/backdial/internal/test/await"
 	"github.com/backdial/backdial/internal/test/leak"
 )
 
@@ -42,7 +43,7 @@ func TestPeerCloses(t *testing.T) {
 			read := start(func() error { _, err := own.Read(make([]byte, 1)); return err })
 			session.CloseWithError(7, "out of order")
 			const want = `peer closed the session with code 7 "out of order"`
-			err := receive(t, "Read", read)
+			err := await.From(t, "Read", read)
 			wantLost(t, "Read", err, want)
 			if e, ok := errors.AsType[*foreign.SessionError](err); !ok || e.ErrorCode != 7 {
 				t.Errorf("Read returned %#v, of which the code cannot be had", err)
@@ -230,7 +231,7 @@ func TestUnreadStreams(t *testing.T) {
 		return errors.Join(err, opened.CloseWrite())
 	})
 	read := start(func() error { _, err := io.Copy(io.Discard, accepted); return err })
-	if err := errors.Join(receive(t, "Write beside streams that nobody reads", written), receive(t, "Read", read)); err != nil {
+	if err := errors.Join(await.From(t, "Write beside streams that nobody reads", written), await.From(t, "Read", read)); err != nil {
 		t.Error(err)
 	}
 }
@@ -273,12 +274,12 @@ func TestLimitOfStreams(t *testing.T) {
 	s.CancelRead(0)
 	s.CloseWrite()
 	streams[0].CancelWrite(0)
-	if err := receive(t, "OpenStream once there is room", opened); err != nil {
+	if err := await.From(t, "OpenStream once there is room", opened); err != nil {
 		t.Error(err)
 	}
 	opened = start(func() error { _, err := server.OpenStream(t.Context()); return err })
 	server.Close()
-	if err := receive(t, "OpenStream that Close should wake", opened); !errors.Is(err, net.ErrClosed) {
+	if err := await.From(t, "OpenStream that Close should wake", opened); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("OpenStream that Close woke returned %v", err)
 	}
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/carrier/webtransport"
+	"github.com/backdial/backdial/internal/test/await"
 	"github.com/backdial/backdial/internal/test/leak"
 )
 
@@ -214,7 +215,7 @@ func TestBasicAuth(t *testing.T) {
 		http.Error(w, "no", http.StatusForbidden)
 	})
 	dial(t, c, strings.Replace(s.url, "//", "//Aladdin:open%20sesame@", 1), http.Header{"Upgrade": {"websocket"}}, s.tls)
-	if got, want := receive(t, "the request", seen), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="; got != want {
+	if got, want := await.From(t, "the request", seen), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="; got != want {
 		t.Errorf("server sees Authorization %q, want %q", got, want)
 	}
 }
@@ -230,7 +231,7 @@ func TestLocalhost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := receive(t, "Upgrade", accepted)
+	server := await.From(t, "Upgrade", accepted)
 	defer server.Close()
 	checkEcho(t, client, server)
 }
@@ -262,7 +263,7 @@ func TestListenPacket(t *testing.T) {
 	h, accepted := accepting(t, c)
 	s := listen(t, c, h)
 	client := s.dial(t, c)
-	defer receive(t, "Upgrade", accepted).Close()
+	defer await.From(t, "Upgrade", accepted).Close()
 	client.Close()
 	if _, err := dial(t, c, s.url, nil, nil); !isA[*tls.CertificateVerificationError](err) {
 		t.Error("dial:", err)
@@ -271,7 +272,7 @@ func TestListenPacket(t *testing.T) {
 		t.Fatalf("made %d sockets, want one for each Dial", len(made))
 	}
 	for _, s := range made {
-		receive(t, "Close of the socket", s.closed)
+		await.From(t, "Close of the socket", s.closed)
 	}
 	broken := errors.New("broken")
 	c = webtransport.New(webtransport.WithListenPacket(func(context.Context, string, string) (net.PacketConn, error) {

@@ -69,7 +69,7 @@ func (s *server) begin(t *testing.T, socket net.PacketConn) (end func()) {
 	ended := start(func() error { _, err := quic.Dial(ctx, socket, s.Addr(), config, nil); return err })
 	return func() {
 		cancel()
-		if receive(t, "Dial", ended) == nil {
+		if await.From(t, "Dial", ended) == nil {
 			t.Error("a client that does not finish its handshake is connected")
 		}
 	}

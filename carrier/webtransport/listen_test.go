@@ -19,6 +19,7 @@ import (
 
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/carrier/webtransport"
+	"github.com/backdial/backdial/internal/test/await"
 	"github.com/backdial/backdial/internal/test/leak"
 )
 
@@ -70,7 +71,7 @@ func TestPortIsFreed(t *testing.T) {
 			}
 			s := run(t, e, trust)
 			client := s.dial(t, c)
-			server := receive(t, "Upgrade", accepted)
+			server := await.From(t, "Upgrade", accepted)
 			addr := s.Addr().String()
 			s.Close()
 			checkEcho(t, client, server)
@@ -83,7 +84,7 @@ func TestPortIsFreed(t *testing.T) {
 			} else {
 				server.Close()
 			}
-			receive(t, "the end of the socket", closed)
+			await.From(t, "the end of the socket", closed)
 			socket, err := net.ListenPacket("udp", addr)
 			if err != nil {
 				t.Fatalf("port is not free: %v", err)
@@ -116,7 +117,7 @@ func TestPortIsFreedOfIdlers(t *testing.T) {
 	}
 	defer qconn.CloseWithError(0, "")
 	s.Close()
-	receive(t, "the end of an idle connection", qconn.Context().Done())
+	await.From(t, "the end of an idle connection", qconn.Context().Done())
 }
 
 // TestListenHTTP3 serves sessions and other requests on the program's own server.
@@ -159,7 +160,7 @@ func TestListenHTTP3(t *testing.T) {
 	}
 	s := run(t, e, client)
 	dialled := s.dial(t, c)
-	server := receive(t, "Upgrade", accepted)
+	server := await.From(t, "Upgrade", accepted)
 	defer server.Close()
 	checkEcho(t, dialled, server)
 
@@ -232,7 +233,7 @@ func TestUpgradeFails(t *testing.T) {
 			if !isRejection(test.status)(err) {
 				t.Errorf("Dial returned %v, want status %d", err, test.status)
 			}
-			if err := receive(t, "Upgrade", failed); err == nil || err.Error() != test.want {
+			if err := await.From(t, "Upgrade", failed); err == nil || err.Error() != test.want {
 				t.Errorf("Upgrade returned\n%v, want\n%v", err, test.want)
 			}
 		})
@@ -289,7 +290,7 @@ func TestSocketBreaks(t *testing.T) {
 	}
 	served := start(e.Serve)
 	socket.Close()
-	if err := receive(t, "Serve", served); err == nil || errors.Is(err, net.ErrClosed) {
+	if err := await.From(t, "Serve", served); err == nil || errors.Is(err, net.ErrClosed) {
 		t.Errorf("Serve returned %v", err)
 	}
 	e.Close()
@@ -311,7 +312,7 @@ func TestIdleTimeout(t *testing.T) {
 	}
 	s := run(t, e, client)
 	dialled := s.dial(t, c)
-	server := receive(t, "Upgrade", accepted)
+	server := await.From(t, "Upgrade", accepted)
 	defer server.Close()
 
 	config = client.Clone()
@@ -321,6 +322,6 @@ func TestIdleTimeout(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer idler.CloseWithError(0, "")
-	receive(t, "the end of a connection without a request", idler.Context().Done())
+	await.From(t, "the end of a connection without a request", idler.Context().Done())
 	checkEcho(t, dialled, server)
 }

@@ -17,22 +17,11 @@ import (
 
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/carrier/webtransport"
+	"github.com/backdial/backdial/internal/test/await"
 )
 
 // patience bounds what must happen, on a loaded machine.
 const patience = 10 * time.Second
-
-// receive returns the value from c, and fails t if that takes too long.
-func receive[T any](t *testing.T, what string, c <-chan T) T {
-	t.Helper()
-	select {
-	case v := <-c:
-		return v
-	case <-time.After(patience):
-		t.Fatalf("%s is not done after %v", what, patience)
-		panic("unreachable")
-	}
-}
 
 // start calls f in a goroutine and returns a channel for its result.
 func start[T any](f func() T) <-chan T {
@@ -77,7 +66,7 @@ func run(t *testing.T, e carrier.Endpoint, client *tls.Config) *server {
 	served := start(e.Serve)
 	t.Cleanup(func() {
 		e.Close()
-		receive(t, "Serve", served)
+		await.From(t, "Serve", served)
 	})
 	return &server{e, "https://" + e.Addr().String() + "/", client}
 }
@@ -126,7 +115,7 @@ func connect(t *testing.T, c *webtransport.Carrier) (client, server carrier.Stre
 	h, accepted := accepting(t, c)
 	s := listen(t, c, h)
 	client = s.dial(t, c)
-	server = receive(t, "Upgrade", accepted)
+	server = await.From(t, "Upgrade", accepted)
 	t.Cleanup(func() { server.Close() })
 	return client, server
 }
@@ -152,7 +141,7 @@ func meet(t *testing.T, c *webtransport.Carrier) (*foreign.Session, carrier.Stre
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { session.CloseWithError(0, "") })
-	own := receive(t, "Upgrade", accepted)
+	own := await.From(t, "Upgrade", accepted)
 	t.Cleanup(func() { own.Close() })
 	return session, own
 }
@@ -176,7 +165,7 @@ func meetServer(t *testing.T, c *webtransport.Carrier) (carrier.StreamConn, *for
 	if err != nil {
 		t.Fatal(err)
 	}
-	return conn.(carrier.StreamConn), receive(t, "Upgrade", accepted)
+	return conn.(carrier.StreamConn), await.From(t, "Upgrade", accepted)
 }
 
 // serveHTTP3 starts an HTTP/3 server that does not use the carrier. What configure
@@ -221,7 +210,7 @@ func checkEcho(t *testing.T, client, server carrier.Conn) {
 	if _, err := io.ReadFull(client, got); err != nil || string(got) != "hello" {
 		t.Fatalf("Read returned %q, %v", got, err)
 	}
-	if err := receive(t, "echo", echoed); err != nil {
+	if err := await.From(t, "echo", echoed); err != nil {
 		t.Fatalf("echo: %v", err)
 	}
 }

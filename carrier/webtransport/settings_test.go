@@ -17,6 +17,7 @@ import (
 	"github.com/quic-go/quic-go/quicvarint"
 
 	"github.com/backdial/backdial/carrier/webtransport"
+	"github.com/backdial/backdial/internal/test/await"
 	"github.com/backdial/backdial/internal/test/leak"
 )
 
@@ -37,7 +38,7 @@ func TestSettingsTooLate(t *testing.T) {
 	if got := statusOf(request); got != "503" {
 		t.Errorf("status %s, want 503", got)
 	}
-	if err := receive(t, "Upgrade", failed); err == nil || !strings.Contains(err.Error(), "SETTINGS") {
+	if err := await.From(t, "Upgrade", failed); err == nil || !strings.Contains(err.Error(), "SETTINGS") {
 		t.Errorf("error %v, want one that speaks of SETTINGS", err)
 	}
 }

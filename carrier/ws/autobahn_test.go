@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/internal/test/await"
 	"github.com/backdial/backdial/internal/test/leak"
 	"github.com/backdial/backdial/internal/test/long"
 )
@@ -310,7 +311,7 @@ func (c autobahn) run(t *testing.T, own carrier.MessageConn, p *peer) {
 		}
 	}()
 	if c.end == cutOff {
-		err := receive(t, "the echo", ended)
+		err := await.From(t, "the echo", ended)
 		own.Close()
 		ended <- err
 	}
@@ -331,11 +332,11 @@ func (c autobahn) run(t *testing.T, own carrier.MessageConn, p *peer) {
 	}
 	checkPongs(t, pongs, c.pings)
 	own.Close()
-	if err := receive(t, "the echo", ended); (err == nil) != (c.end == normal) {
+	if err := await.From(t, "the echo", ended); (err == nil) != (c.end == normal) {
 		t.Errorf("the echo ends with %v", err)
 	}
 	p.conn.Close()
-	receive(t, "the peer", sent)
+	await.From(t, "the peer", sent)
 }
 
 // hear returns what comes back, up to a close frame.

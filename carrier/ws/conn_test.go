@@ -18,6 +18,7 @@ import (
 
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/carrier/ws"
+	"github.com/backdial/backdial/internal/test/await"
 )
 
 // accept answers a client's handshake, with more header lines, and leaves the frames to
@@ -63,7 +64,7 @@ func meetDialer(t *testing.T, dialer websocket.Dialer, options ...ws.Option) (fo
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { foreign.Close() })
-	own = receive(t, "Upgrade", accepted)
+	own = await.From(t, "Upgrade", accepted)
 	t.Cleanup(func() { own.Close() })
 	return foreign, own
 }
@@ -80,7 +81,7 @@ func writeIsOneMessage(t *testing.T, options ...ws.Option) {
 		if kind != websocket.BinaryMessage || !bytes.Equal(got, want) || err != nil {
 			t.Fatalf("Write of %d bytes arrives as %d bytes of kind %d, %v", size, len(got), kind, err)
 		}
-		if err := receive(t, "Write", written); err != nil {
+		if err := await.From(t, "Write", written); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/internal/test/await"
 	"github.com/backdial/backdial/internal/test/long"
 )
 
@@ -25,7 +26,7 @@ func TestPing(t *testing.T) {
 			p.want(pong, payload)
 		}
 		own.Close()
-		receive(t, "Read", read)
+		await.From(t, "Read", read)
 	})
 }
 
@@ -82,8 +83,8 @@ func TestPongUnderLoad(t *testing.T) {
 			}
 		}
 		own.Close()
-		receive(t, "Read", read)
-		if err := receive(t, "Write", written); !errors.Is(err, net.ErrClosed) {
+		await.From(t, "Read", read)
+		if err := await.From(t, "Write", written); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("Write: %v", err)
 		}
 	})
@@ -109,7 +110,7 @@ func TestBlockedWriter(t *testing.T) {
 		}()
 		read := make(chan error, 1)
 		go func() { _, err := io.ReadFull(own, make([]byte, n)); read <- err }()
-		if err := receive(t, "reading beside a blocked Write", read); err != nil {
+		if err := await.From(t, "reading beside a blocked Write", read); err != nil {
 			t.Fatal(err)
 		}
 		if after := runtime.NumGoroutine(); after > before+3 {
@@ -117,7 +118,7 @@ func TestBlockedWriter(t *testing.T) {
 		}
 		p.want(binary2, string(message))
 		p.want(pong, fmt.Sprint("ping ", n-1))
-		if err := receive(t, "Write", written); err != nil {
+		if err := await.From(t, "Write", written); err != nil {
 			t.Error(err)
 		}
 	})
@@ -149,13 +150,13 @@ func TestPingFlood(t *testing.T) {
 			}
 			read <- err
 		}()
-		if err := receive(t, "reading a flood", read); err != nil {
+		if err := await.From(t, "reading a flood", read); err != nil {
 			t.Fatal(err)
 		}
 		if most > before+4 {
 			t.Errorf("a flood of pings makes %d goroutines of %d", most, before)
 		}
-		receive(t, "the flood", flood)
+		await.From(t, "the flood", flood)
 	})
 }
 
@@ -169,14 +170,14 @@ func TestCloseWriteWithoutRoom(t *testing.T) {
 		}
 		closed, began := make(chan error, 1), time.Now()
 		go func() { closed <- own.(carrier.CloseWriter).CloseWrite() }()
-		if err := receive(t, "CloseWrite", closed); !errors.Is(err, os.ErrDeadlineExceeded) {
+		if err := await.From(t, "CloseWrite", closed); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("CloseWrite returned %v", err)
 		}
 		if took := time.Since(began); took < time.Second || took > 5*time.Second {
 			t.Errorf("CloseWrite took %v, want a second", took)
 		}
 		own.Close()
-		if err := receive(t, "Write", written); !errors.Is(err, net.ErrClosed) {
+		if err := await.From(t, "Write", written); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("Write: %v", err)
 		}
 		if err := own.(carrier.CloseWriter).CloseWrite(); !errors.Is(err, net.ErrClosed) {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/carrier/ws"
+	"github.com/backdial/backdial/internal/test/await"
 	"github.com/backdial/backdial/internal/test/leak"
 	"github.com/backdial/backdial/internal/test/long"
 )
@@ -34,7 +35,7 @@ func meetServer(t *testing.T, bufferSize int) (foreign *websocket.Conn, own carr
 	if err != nil {
 		t.Fatal(err)
 	}
-	foreign = receive(t, "Upgrade", accepted)
+	foreign = await.From(t, "Upgrade", accepted)
 	t.Cleanup(func() { foreign.Close() })
 	return foreign, own
 }

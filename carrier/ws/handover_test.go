@@ -12,6 +12,7 @@ import (
 
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/carrier/ws"
+	"github.com/backdial/backdial/internal/test/await"
 )
 
 // TestHandover makes a server send frames along with its answer, in one segment and byte
@@ -73,7 +74,7 @@ func TestHandover(t *testing.T) {
 					if string(got[size:]) != long {
 						t.Error("what follows is not what was sent")
 					}
-					receive(t, "the server", peers)
+					await.From(t, "the server", peers)
 				})
 			})
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/carrier/ws"
+	"github.com/backdial/backdial/internal/test/await"
 	"github.com/backdial/backdial/internal/test/leak"
 )
 
@@ -36,7 +37,7 @@ func TestIdleMemory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		server := receive(t, "Upgrade", accepted)
+		server := await.From(t, "Upgrade", accepted)
 		t.Cleanup(func() { server.Close() })
 		for _, way := range [][2]carrier.MessageConn{
 			{client.(carrier.MessageConn), server.(carrier.MessageConn)},

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/internal/test/await"
 )
 
 // TestPingBesideKept makes a peer send a ping when there is no room for more: half a
@@ -53,7 +54,7 @@ func TestPingBesideKept(t *testing.T) {
 				t.Fatalf("a frame of opcode %d with %d bytes, where message %d of %d comes next", op, len(got), i, len(want))
 			}
 		}
-		if err := receive(t, "Flush", flushed); err != nil {
+		if err := await.From(t, "Flush", flushed); err != nil {
 			t.Error("Flush: ", err)
 		}
 		if write() {

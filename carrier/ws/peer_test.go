@@ -16,6 +16,7 @@ import (
 
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/carrier/ws"
+	"github.com/backdial/backdial/internal/test/await"
 	"github.com/backdial/backdial/internal/test/leak"
 )
 
@@ -83,7 +84,7 @@ func ownServer(t *testing.T) (carrier.MessageConn, *peer) {
 	if answer, err := http.ReadResponse(r, nil); err != nil || answer.StatusCode != http.StatusSwitchingProtocols {
 		t.Fatalf("answer %v, %v", answer, err)
 	}
-	own := receive(t, "Upgrade", accepted)
+	own := await.From(t, "Upgrade", accepted)
 	t.Cleanup(func() { own.Close() })
 	return bounded(t, own), newPeer(t, conn, r, true)
 }
@@ -102,7 +103,7 @@ func ownClient(t *testing.T) (carrier.MessageConn, *peer) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn := receive(t, "the handshake", accepted)
+	conn := await.From(t, "the handshake", accepted)
 	return bounded(t, own), newPeer(t, conn, bufio.NewReader(conn), false)
 }
 

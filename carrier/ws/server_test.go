@@ -35,18 +35,6 @@ func dial(t *testing.T, c *ws.Carrier, rawURL string, header http.Header) (carri
 	return conn, err
 }
 
-// receive returns the value from c, and fails t if that takes too long.
-func receive[T any](t *testing.T, what string, c <-chan T) T {
-	t.Helper()
-	select {
-	case v := <-c:
-		return v
-	case <-time.After(patience):
-		t.Fatalf("%s is not done after %v", what, patience)
-		panic("unreachable")
-	}
-}
-
 // serveHTTP starts an HTTP server and returns its address.
 func serveHTTP(t *testing.T, h http.HandlerFunc) string {
 	t.Helper()
