@@ -96,7 +96,7 @@ type Messenger interface {
 // A Flusher is a [Session] whose calls may return before their bytes have left for the
 // connection.
 type Flusher interface {
-	// Flush waits until they have. Close ends the wait.
+	// Flush waits until those bytes have left. Close ends the wait.
 	Flush()
 }
 
@@ -109,7 +109,7 @@ type Resetter interface {
 
 // An Accepter is a [Stream] that can tell the peer that it was accepted.
 type Accepter interface {
-	// Accepted does so. It does not wait.
+	// Accepted tells the peer. It does not wait.
 	Accepted()
 }
 

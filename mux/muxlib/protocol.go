@@ -93,7 +93,7 @@ func (s protocol) Cut(live []*stream, err error) {
 	}
 	s.WG.Go(func() {
 		for _, st := range live {
-			st.drain()
+			st.collect()
 		}
 		inner.Close()
 	})

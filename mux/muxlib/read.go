@@ -31,7 +31,7 @@ func (st *stream) Read(p []byte) (int, error) {
 		if err := st.readErrLocked(); err != nil || len(p) == 0 {
 			return 0, err
 		}
-		if st.drained {
+		if st.collected {
 			return st.readRestLocked(p)
 		}
 		st.mu.Unlock()
@@ -102,9 +102,9 @@ func (st *stream) endOfLocked(err error) error {
 	return st.whyLocked(means)
 }
 
-// drain reads what the library holds: the session has ended, and the library may throw it
+// collect reads what the library holds: the session has ended, and the library may throw it
 // away when it is closed.
-func (st *stream) drain() {
+func (st *stream) collect() {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.err != nil {
@@ -127,11 +127,11 @@ func (st *stream) drain() {
 		err = io.EOF
 	}
 	st.rest, st.restErr = append(rest, more...), st.endOfLocked(err)
-	st.drained, st.reading = true, false
+	st.collected, st.reading = true, false
 	st.changed.Broadcast()
 }
 
-// readRestLocked reads what drain has kept.
+// readRestLocked reads what collect has kept.
 func (st *stream) readRestLocked(p []byte) (int, error) {
 	if len(st.rest) == 0 {
 		return 0, st.endedLocked(st.restErr)

@@ -29,7 +29,7 @@ type stream struct {
 
 	reading      bool // a Read is under way
 	ended        bool // Read has returned io.EOF
-	drained      bool // Read returns only what follows
+	collected    bool // Read returns only what follows
 	rest         []byte
 	restErr      error
 	readDeadline deadline.Deadline
@@ -78,7 +78,7 @@ func (st *stream) SetReadDeadline(t time.Time) error {
 	}
 	st.readDeadline.Set(t, &st.changed)
 	if st.lost != nil {
-		return nil // drain reads inner
+		return nil // collect reads inner
 	}
 	return st.inner.SetReadDeadline(st.readDeadline.At())
 }

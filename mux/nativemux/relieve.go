@@ -47,7 +47,7 @@ func (s *session) relieve() {
 		}
 		said = s.answerWaiting(said, n*answer%refresh == 0)
 		if n*answer%recv.Interval == 0 {
-			s.resetAbandoned(&watch)
+			s.shed(&watch)
 		}
 	}
 }
@@ -100,8 +100,8 @@ type load struct {
 	progress recv.Progress
 }
 
-// resetAbandoned resets abandoned streams until a quarter of the memory is free.
-func (s *session) resetAbandoned(w *recv.Watch[*stream]) {
+// shed resets abandoned streams until a quarter of the memory is free.
+func (s *session) shed(w *recv.Watch[*stream]) {
 	loads, size := s.loads()
 	want := size/4 - size
 	progress := make(map[*stream]recv.Progress, len(loads))

@@ -68,7 +68,7 @@ func (s *session) closeWrite() bool {
 
 // violation tells the peer that it broke the protocol, and ends the session. The reader
 // calls it last.
-func (s *session) violation(e *ConnectionError) { s.reproach(e, s.records.drain) }
+func (s *session) violation(e *ConnectionError) { s.reproach(e, s.records.discard) }
 
 // reproach tells the peer what it did wrong. It ends the session when heardOut returns,
 // which waits until the peer has ended what it sends, or after farewell.
@@ -97,7 +97,7 @@ func (s *session) answerEnd(err error) {
 	written := s.awaitWriterLocked(ctx)
 	s.Mu.Unlock()
 	if written && s.closeWrite() {
-		s.records.drain()
+		s.records.discard()
 	}
 }
 

@@ -153,9 +153,9 @@ func (r *recordReader) skip(n int) error {
 	return cut(err)
 }
 
-// drain discards input until the peer ends what it sends or the connection is closed. It
+// discard drops input until the peer ends what it sends or the connection is closed. It
 // may begin in the middle of a record.
-func (r *recordReader) drain() {
+func (r *recordReader) discard() {
 	if r.conn.messages == nil {
 		io.Copy(io.Discard, r.conn.Conn)
 		return

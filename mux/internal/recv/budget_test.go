@@ -290,7 +290,7 @@ func TestBurstSeenInTheMiddle(t *testing.T) {
 			time.Sleep(Interval)
 		}
 		look()
-		for more := uint64(4 * kib); w.now < drain; more = 64 * kib {
+		for more := uint64(4 * kib); w.now < readWithin; more = 64 * kib {
 			p.Consumed += more
 			for range 2 * time.Second / Interval {
 				look()

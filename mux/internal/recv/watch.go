@@ -18,8 +18,8 @@ const (
 	// readPatience is the default for how long any other stream may rest.
 	readPatience = 3 * time.Second
 
-	// drain is how long a reader may take to read what its stream holds.
-	drain = 10 * time.Second
+	// readWithin is how long a reader may take to read what its stream holds.
+	readWithin = 10 * time.Second
 )
 
 // A gauge measures how a stream is read while memory is tight. Its times are on the clock
@@ -28,8 +28,8 @@ const (
 // A stream is abandoned when it holds something that nobody has read for twice as long as
 // its reader has ever rested since memory became tight, but at least for
 // [Watch.Patience], or for [patience] if the stream has hardly been read at all. A stream
-// that is read, but so slowly that its reader takes more than [drain] for what it holds,
-// may also go if the session as a whole is that slow: all others wait for it.
+// that is read, but so slowly that its reader takes more than [readWithin] for what it
+// holds, may also go if the session as a whole is that slow: all others wait for it.
 type gauge struct {
 	patience time.Duration // of the watch
 
@@ -82,7 +82,7 @@ func (g *gauge) span() time.Duration {
 func (g *gauge) abandoned(now time.Duration) bool {
 	most := g.least()
 	if g.consumed >= hardly {
-		most = min(max(2*g.rest, most), drain)
+		most = min(max(2*g.rest, most), readWithin)
 	}
 	return now-g.read > most
 }
@@ -100,7 +100,7 @@ func (g *gauge) pace(now time.Duration) float64 {
 // slow reports whether the reader takes too long for what the stream holds.
 func (g *gauge) slow(now time.Duration) bool {
 	pace := g.pace(now)
-	return pace > 0 && float64(g.holds) > pace*drain.Seconds()
+	return pace > 0 && float64(g.holds) > pace*readWithin.Seconds()
 }
 
 // renew restarts the measurement of the pace once enough time has passed.
@@ -179,5 +179,5 @@ func (w *Watch[S]) slow() bool {
 		holds += g.holds
 		pace += g.pace(w.now)
 	}
-	return float64(holds) > pace*drain.Seconds()
+	return float64(holds) > pace*readWithin.Seconds()
 }
