@@ -21,6 +21,7 @@ import (
 
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/carrier/webtransport"
+	"github.com/backdial/backdial/internal/test/await"
 	"github.com/backdial/backdial/internal/test/chromium"
 	"github.com/backdial/backdial/internal/test/leak"
 	"github.com/backdial/backdial/mux"
@@ -47,16 +48,16 @@ func TestRun(t *testing.T) {
 			lines <- s.Text()
 		}
 	}()
-	url, ok := strings.CutPrefix(await(t, lines, "the page's address"), "Open ")
+	url, ok := strings.CutPrefix(await.From(t, "the page's address", lines), "Open ")
 	if !ok {
 		t.Fatal("no address")
 	}
 	chromium.Open(t, browser, url)
-	if line := await(t, lines, "the tab's answer"); !strings.Contains(line, `is "Mozilla/5.0`) {
+	if line := await.From(t, "the tab's answer", lines); !strings.Contains(line, `is "Mozilla/5.0`) {
 		t.Error(line)
 	}
 	stop()
-	if err := await(t, done, "the server's end"); err != nil {
+	if err := await.From(t, "the server's end", done); err != nil {
 		t.Error(err)
 	}
 }
@@ -219,7 +220,7 @@ func TestOtherPagesMayNotConnect(t *testing.T) {
 	dialers := make(chan *transport.Dialer, 1)
 	s, reports := newTabSite(t, dialers)
 	chromium.Open(t, browser, strings.Replace(s.url, "127.0.0.1", "localhost", 1)) // another origin
-	r := await(t, reports, "the tab's report")
+	r := await.From(t, "the tab's report", reports)
 	if !strings.Contains(r.Error, "Opening handshake failed") {
 		t.Errorf("the tab reports %+v", r)
 	}
@@ -254,7 +255,7 @@ func newTab(t *testing.T, opts ...webtransport.Option) *tab {
 	if r := tab.report(t); r.Connected != "backdial.v1.native" {
 		t.Fatalf("the tab reports %+v", r)
 	}
-	tab.Dialer = await(t, dialers, "the tab")
+	tab.Dialer = await.From(t, "the tab", dialers)
 	return tab
 }
 
@@ -277,7 +278,7 @@ func newTabSite(t *testing.T, dialers chan *transport.Dialer, opts ...webtranspo
 	go func() { served <- s.serve(ctx) }()
 	t.Cleanup(func() {
 		stop()
-		if err := await(t, served, "the end of the site"); err != nil {
+		if err := await.From(t, "the end of the site", served); err != nil {
 			t.Error(err)
 		}
 	})
@@ -286,13 +287,13 @@ func newTabSite(t *testing.T, dialers chan *transport.Dialer, opts ...webtranspo
 
 func (tab *tab) report(t *testing.T) report {
 	t.Helper()
-	return await(t, tab.reports, "the tab's report")
+	return await.From(t, "the tab's report", tab.reports)
 }
 
 // isGone waits until the server knows that the tab is gone, and why.
 func (tab *tab) isGone(t *testing.T, reason string) {
 	t.Helper()
-	await(t, tab.Done(), "the end of the session")
+	await.From(t, "the end of the session", tab.Done())
 	if err := tab.Err(); !errors.Is(err, transport.ErrClientGone) || !strings.Contains(err.Error(), reason) {
 		t.Errorf("the session ended with %v, not because of %q", err, reason)
 	}
@@ -334,14 +335,4 @@ func closeWrite(t *testing.T, conn net.Conn) {
 	if err := conn.(carrier.CloseWriter).CloseWrite(); err != nil {
 		t.Error(err)
 	}
-}
-
-func await[T any](t *testing.T, c <-chan T, what string) (v T) {
-	t.Helper()
-	select {
-	case v = <-c:
-	case <-time.After(patience):
-		t.Fatalf("%s has not come within %v", what, patience)
-	}
-	return v
 }

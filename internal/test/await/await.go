@@ -8,8 +8,9 @@ import (
 )
 
 const (
-	// patience is long enough for a loaded machine under the race detector.
-	patience = 30 * time.Second
+	// patience is long enough for a loaded machine under the race detector, and for
+	// processes such as browsers and proxies.
+	patience = time.Minute
 
 	// poll is the interval between two looks.
 	poll = time.Millisecond

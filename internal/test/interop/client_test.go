@@ -132,13 +132,3 @@ func encode(t *testing.T, what settings) string {
 
 // patience bounds every wait, on a loaded machine under the race detector.
 const patience = time.Minute
-
-func await[T any](t *testing.T, c <-chan T, what string) (v T) {
-	t.Helper()
-	select {
-	case v = <-c:
-	case <-time.After(patience):
-		t.Fatalf("%s has not come within %v", what, patience)
-	}
-	return v
-}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/backdial/backdial/internal/test/await"
 	"github.com/backdial/backdial/internal/test/leak"
 )
 
@@ -34,7 +35,7 @@ func TestDocs(t *testing.T) {
 		leak.Check(t)
 		s := newSite(t)
 		k.run(t, s, documented(t, s.at(s.addr(), "/dialer").URL))
-		d := await(t, s.dialers, "the client")
+		d := await.From(t, "the client", s.dialers)
 		for range 3 {
 			if got, err := ask(d, "hello", nil); string(got) != "hello\n" || err != nil {
 				t.Errorf("got %q, %v", got, err)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"testing"
 
+	"github.com/backdial/backdial/internal/test/await"
 	"github.com/backdial/backdial/internal/test/faultnet"
 	"github.com/backdial/backdial/internal/test/leak"
 	"github.com/backdial/backdial/internal/test/testnet"
@@ -19,7 +20,7 @@ import (
 // cause waits for the end of a session, and returns its cause.
 func cause(t *testing.T, session mux.Session) error {
 	t.Helper()
-	await(t, session.Context().Done(), "the end of the session")
+	await.From(t, "the end of the session", session.Context().Done())
 	return context.Cause(session.Context())
 }
 
@@ -112,7 +113,7 @@ func TestDialerErr(t *testing.T) {
 	s := newSite(t)
 	d := s.join(t, inNode, nil)
 	ask(d, "close 7 enough", nil)
-	await(t, d.Done(), "the end of the session")
+	await.From(t, "the end of the session", d.Done())
 	if err := d.Err(); !errors.Is(err, transport.ErrClientGone) || !errors.Is(err, mux.ErrClosedByPeer) {
 		t.Errorf("error %v, want transport.ErrClientGone and mux.ErrClosedByPeer", err)
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/carrier/ws"
+	"github.com/backdial/backdial/internal/test/await"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/qmux"
 	"github.com/backdial/backdial/transport"
@@ -111,7 +112,7 @@ func (s *site) join(t *testing.T, k kind, config map[string]string) *transport.D
 	what.Config = config
 	k.start(t, s, what)
 	s.hears(t, "ready", "backdial.1")
-	return await(t, s.dialers, "the client")
+	return await.From(t, "the client", s.dialers)
 }
 
 // meet is join with /session.
@@ -125,7 +126,7 @@ func (s *site) meet(t *testing.T, k kind) (session mux.Session, kill func()) {
 // session returns the next session. It is closed when t is done.
 func (s *site) session(t *testing.T) mux.Session {
 	t.Helper()
-	session := await(t, s.sessions, "the client")
+	session := await.From(t, "the client", s.sessions)
 	t.Cleanup(func() { session.Close() })
 	return session
 }
@@ -135,7 +136,7 @@ func (s *site) addr() string { return s.Listener.Addr().String() }
 // hears expects the next report to be of an event, with a text that begins so.
 func (s *site) hears(t *testing.T, event, text string) report {
 	t.Helper()
-	r := await(t, s.reports, "a report of "+event)
+	r := await.From(t, "a report of "+event, s.reports)
 	if r.Event != event || !strings.HasPrefix(r.Text, text) {
 		t.Fatalf("the client reports %+v, want %s %q", r, event, text)
 	}

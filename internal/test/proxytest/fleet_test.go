@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/backdial/backdial/internal/test/await"
 	"github.com/backdial/backdial/internal/test/workload"
 	"github.com/backdial/backdial/transport"
 )
@@ -105,7 +106,7 @@ func (f *fleet) floods(p *proxy) (all []*flood) {
 		all = append(all, startFlood(f.t, "flood of "+w.name, f.session(number), lis))
 	}
 	for _, one := range all {
-		await(f.t, one.name, one.flows)
+		await.Until(f.t, one.name, one.flows)
 	}
 	return all
 }
@@ -116,7 +117,7 @@ func (f *fleet) answer(n int) {
 	for _, dev := range f.devices {
 		answered := func() int { return dev.caller.Record().Acknowledged.Len() }
 		enough := answered() + n
-		await(f.t, "answers of "+dev.name, func() bool { return answered() >= enough })
+		await.Until(f.t, "answers of "+dev.name, func() bool { return answered() >= enough })
 	}
 }
 
@@ -154,7 +155,7 @@ func (f *fleet) leave(s *server) {
 // arrive waits until all devices are connected to a server.
 func (f *fleet) arrive(name string) {
 	f.t.Helper()
-	await(f.t, "all devices at "+name, func() bool {
+	await.Until(f.t, "all devices at "+name, func() bool {
 		return !slices.ContainsFunc(f.sessions(), func(d *transport.Dialer) bool { return at(d) != name })
 	})
 }

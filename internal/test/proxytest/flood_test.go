@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/backdial/backdial/internal/test/await"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/transport"
 )
@@ -70,7 +71,7 @@ func (f *flood) flows() bool { return f.arrived[0].Load() > 1<<20 && f.arrived[1
 func (f *flood) check(t *testing.T, garbles bool) {
 	t.Helper()
 	for range cap(f.ended) {
-		err := receive(t, f.ended, "the end of "+f.name)
+		err := await.From(t, "the end of "+f.name, f.ended)
 		if !errors.Is(err, mux.ErrSessionEnded) || errors.Is(err, errOther) && !garbles {
 			t.Errorf("%s: %v, want mux.ErrSessionEnded, and nothing wrong before", f.name, err)
 		}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/backdial/backdial/internal/test/await"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/transport"
 )
@@ -66,8 +67,8 @@ func TestIdle(t *testing.T) {
 			kept = append(kept, others...) // which nothing cuts
 		} else {
 			for _, s := range others {
-				receive(t, s.lis.Done(), "the end of what is idle, for the client")
-				receive(t, s.d.Done(), "the end of what is idle, for the server")
+				await.From(t, "the end of what is idle, for the client", s.lis.Done())
+				await.From(t, "the end of what is idle, for the server", s.d.Done())
 				if _, err := s.near.Read(make([]byte, 1)); !errors.Is(err, mux.ErrSessionEnded) {
 					t.Errorf("%s: read: %v, want mux.ErrSessionEnded", s.name, err)
 				}

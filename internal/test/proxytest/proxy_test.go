@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/backdial/backdial/carrier/webtransport"
+	"github.com/backdial/backdial/internal/test/await"
 	"github.com/backdial/backdial/internal/test/testnet"
 )
 
@@ -96,7 +97,7 @@ func (p *proxy) start() bool {
 		close(exited)
 	}()
 	for _, addr := range []string{p.plain, p.secure} {
-		await(p.t, p.name+" to listen, or to exit", func() bool { return listens(addr) || p.hasExited() })
+		await.Until(p.t, p.name+" to listen, or to exit", func() bool { return listens(addr) || p.hasExited() })
 	}
 	return !p.hasExited()
 }
@@ -169,27 +170,6 @@ func listens(addr string) bool {
 		conn.Close()
 	}
 	return err == nil
-}
-
-// await waits until something is done.
-func await(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !done(); <-time.After(tick) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waiting for %s after %v", what, patience)
-		}
-	}
-}
-
-// receive waits for a value.
-func receive[T any](t *testing.T, from <-chan T, what string) (v T) {
-	t.Helper()
-	select {
-	case v = <-from:
-	case <-time.After(patience):
-		t.Fatalf("waiting for %s after %v", what, patience)
-	}
-	return v
 }
 
 // An output is what processes print.

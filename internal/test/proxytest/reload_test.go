@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/backdial/backdial/internal/test/await"
 	"github.com/backdial/backdial/internal/test/workload"
 )
 
@@ -27,7 +28,7 @@ func TestReload(t *testing.T) {
 		if err := p.reload(p); err != nil {
 			t.Fatal(err)
 		}
-		await(t, "the next server to be asked", func() bool { return p.asks() == "two" })
+		await.Until(t, "the next server to be asked", func() bool { return p.asks() == "two" })
 		f.answer(20)
 		if !slices.Equal(f.sessions(), before) {
 			t.Error("a client has another session")

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/backdial/backdial/internal/test/await"
 	"github.com/backdial/backdial/internal/test/workload"
 )
 
@@ -22,7 +23,7 @@ func TestRestart(t *testing.T) {
 			flood.check(t, false)
 		}
 		for _, d := range before {
-			receive(t, d.Done(), "the end of a session")
+			await.From(t, "the end of a session", d.Done())
 		}
 		if !p.start() {
 			t.Fatal("the proxy does not start again")

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/backdial/backdial/internal/test/await"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/qmux"
 	"github.com/backdial/backdial/mux/smuxmux"
@@ -120,7 +121,7 @@ func (p *proxy) connect(t *testing.T, w way, s *server, header http.Header, opts
 	if err != nil {
 		t.Fatal(err)
 	}
-	return lis, receive(t, s.dialers, "the client")
+	return lis, await.From(t, "the client", s.dialers)
 }
 
 // pair opens a connection, and returns both ends. They are closed when t is done.

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/backdial/backdial/internal/test/await"
 	"github.com/backdial/backdial/mux"
 )
 
@@ -31,7 +32,7 @@ func TestTransfer(t *testing.T) {
 					go func() { done <- expect(near, down) }()
 					go func() { done <- expect(far, up) }()
 					for range cap(done) {
-						if err := receive(t, done, "the transfer"); err != nil {
+						if err := await.From(t, "the transfer", done); err != nil {
 							t.Error(err)
 						}
 					}
@@ -51,7 +52,7 @@ func TestTransfer(t *testing.T) {
 							t.Error("after the end of the other way:", err)
 						}
 						for range cap(done) {
-							if err := receive(t, done, "both ends"); err != nil {
+							if err := await.From(t, "both ends", done); err != nil {
 								t.Error(err)
 							}
 						}
