@@ -25,6 +25,7 @@ import (
 	"github.com/gorilla/websocket"
 	"github.com/hashicorp/yamux"
 
+	"github.com/backdial/backdial/internal/test/await"
 	"github.com/backdial/backdial/internal/test/faultnet"
 	"github.com/backdial/backdial/internal/test/leak"
 	"github.com/backdial/backdial/internal/test/long"
@@ -174,7 +175,7 @@ func TestPythonIsDialled(t *testing.T) {
 	p := startPython(t, f.URL+"/connect?x=1", "DeviceId: 123")
 	p.says(t, "connected")
 	p.says(t, "server one")
-	d := await(t, f.dialers, "the client")
+	d := await.From(t, "the client", f.dialers)
 	if got := d.Header.Get("DeviceId"); got != "123" || d.URL.RawQuery != "x=1" {
 		t.Errorf("DeviceId %q, query %q", got, d.URL.RawQuery)
 	}
@@ -223,7 +224,7 @@ func TestPythonAccepts(t *testing.T) {
 	leak.Check(t)
 	f, _ := newFront(t)
 	startPython(t, f.URL)
-	d := await(t, f.dialers, "the client")
+	d := await.From(t, "the client", f.dialers)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for range 300 {
@@ -240,7 +241,7 @@ func TestPythonLetsOthersPass(t *testing.T) {
 	leak.Check(t)
 	f, _ := newFront(t)
 	startPython(t, f.URL)
-	d := await(t, f.dialers, "the client")
+	d := await.From(t, "the client", f.dialers)
 	stuck := dial(t, d)
 	stuck.SetWriteDeadline(time.Now().Add(time.Second))
 	if n, err := stuck.Write(random(2 << 20)); !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -257,7 +258,7 @@ func TestPythonResets(t *testing.T) {
 	leak.Check(t)
 	f, _ := newFront(t)
 	p := startPython(t, f.URL)
-	d := await(t, f.dialers, "the client")
+	d := await.From(t, "the client", f.dialers)
 	conn := dial(t, d)
 	fmt.Fprintln(conn, "reset")
 	if got, err := io.ReadAll(conn); len(got) > 0 || !errors.Is(err, mux.ErrReset) {
@@ -288,7 +289,7 @@ func TestPythonMoves(t *testing.T) {
 	leak.Check(t)
 	f, server := newFront(t)
 	p := startPython(t, f.URL)
-	old := await(t, f.dialers, "the client")
+	old := await.From(t, "the client", f.dialers)
 	conn := dial(t, old)
 	fmt.Fprintln(conn, "echo")
 	if _, err := io.ReadFull(conn, make([]byte, 5)); err != nil {
@@ -305,11 +306,11 @@ func TestPythonMoves(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- server.Shutdown(t.Context()) }()
 	p.says(t, "asked to move")
-	await(t, refused, "an attempt")
+	await.From(t, "an attempt", refused)
 	dial(t, old).Close() // as long as there is no other
 	f.deploy(t)
-	next := await(t, f.dialers, "the client that has moved")
-	await(t, old.Draining(), "its leave")
+	next := await.From(t, "the client that has moved", f.dialers)
+	await.From(t, "its leave", old.Draining())
 	if _, err := old.Dial(); !errors.Is(err, transport.ErrDraining) {
 		t.Errorf("dial after the move: %v", err)
 	}
@@ -321,7 +322,7 @@ func TestPythonMoves(t *testing.T) {
 		t.Error(err)
 	}
 	conn.Close()
-	if err := await(t, ended, "the end of the server"); err != nil {
+	if err := await.From(t, "the end of the server", ended); err != nil {
 		t.Error("shutdown:", err)
 	}
 	if got := transport.EndReasonOf(old.Err()); got != transport.EndMoved {
@@ -335,7 +336,7 @@ func TestPythonStays(t *testing.T) {
 	leak.Check(t)
 	f, _ := newFront(t)
 	p := startPython(t, f.URL)
-	d := await(t, f.dialers, "the client")
+	d := await.From(t, "the client", f.dialers)
 	f.deploy(t, transport.WithAuthorize(func(*http.Request) error { return transport.ErrForbidden }))
 	began := time.Now()
 	if err := d.Shutdown(t.Context()); err != nil {
@@ -359,7 +360,7 @@ func TestPythonFindsNoOther(t *testing.T) {
 	leak.Check(t)
 	f, server := newFront(t)
 	p := startPython(t, f.URL)
-	await(t, f.dialers, "the client")
+	await.From(t, "the client", f.dialers)
 	f.lead(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }))
 	began := time.Now()
 	if err := server.Shutdown(t.Context()); err != nil {
@@ -377,7 +378,7 @@ func TestPythonIsTold(t *testing.T) {
 	f, _ := newFront(t)
 	network := testnet.TCP(t, f.Listener.Addr().String(), 1)
 	p := startPython(t, "http://"+network.Addr())
-	d := await(t, f.dialers, "the client")
+	d := await.From(t, "the client", f.dialers)
 	conn := dial(t, d)
 	fmt.Fprintln(conn, "echo")
 	if _, err := io.ReadFull(conn, make([]byte, 5)); err != nil {
@@ -386,11 +387,11 @@ func TestPythonIsTold(t *testing.T) {
 	d.CloseBecause(transport.EndKicked, "enough of you")
 	p.says(t, "ended: closed", "reason 'enough of you'", "word 'kicked'")
 	p.says(t, "stream failed: the session has ended")
-	await(t, f.dialers, "the client again")
+	await.From(t, "the client again", f.dialers)
 	p.says(t, "connected")
 	network.Cut(faultnet.Finish)
 	p.says(t, "ended: lost")
-	d = await(t, f.dialers, "the client once more")
+	d = await.From(t, "the client once more", f.dialers)
 	if err := d.Ping(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -411,7 +412,7 @@ func TestPythonIsRefused(t *testing.T) {
 	}))
 	p := startPython(t, f.URL)
 	p.says(t, "failed: refused 503")
-	d := await(t, f.dialers, "the client")
+	d := await.From(t, "the client", f.dialers)
 	d.Close()
 	p.says(t, "ended: closed")
 	p.says(t, "refused 401 for good")
@@ -423,19 +424,19 @@ func TestPythonLeaves(t *testing.T) {
 	leak.Check(t)
 	f, _ := newFront(t)
 	p := startPython(t, f.URL)
-	d := await(t, f.dialers, "the client")
+	d := await.From(t, "the client", f.dialers)
 	conn := dial(t, d)
 	fmt.Fprintln(conn, "echo")
 	if _, err := io.ReadFull(conn, make([]byte, 5)); err != nil {
 		t.Fatal(err)
 	}
 	p.leave()
-	await(t, d.Draining(), "its leave")
+	await.From(t, "its leave", d.Draining())
 	if err := echo(conn, conn.CloseWrite, random(1<<20)); err != nil {
 		t.Error("the stream that was in use:", err)
 	}
 	conn.Close()
-	await(t, d.Done(), "the end of the session")
+	await.From(t, "the end of the session", d.Done())
 	if got := transport.EndReasonOf(d.Err()); got != transport.EndShutdown || !errors.Is(d.Err(), mux.ErrClosedByPeer) {
 		t.Errorf("reason %q: %v", got, d.Err())
 	}
@@ -447,9 +448,9 @@ func TestPythonIsKilled(t *testing.T) {
 	leak.Check(t)
 	f, _ := newFront(t)
 	p := startPython(t, f.URL)
-	d := await(t, f.dialers, "the client")
+	d := await.From(t, "the client", f.dialers)
 	p.cmd.Process.Kill()
-	await(t, d.Done(), "the end of the session")
+	await.From(t, "the end of the session", d.Done())
 	if got := transport.EndReasonOf(d.Err()); got != transport.EndLost {
 		t.Errorf("reason %q: %v", got, d.Err())
 	}
@@ -477,7 +478,7 @@ func TestPythonMeetsYamux(t *testing.T) {
 	}))
 	defer srv.Close()
 	p := startPython(t, srv.URL)
-	session := await(t, sessions, "the client")
+	session := await.From(t, "the client", sessions)
 	defer session.Close()
 	for range 3 {
 		st, err := session.OpenStream()
@@ -493,7 +494,7 @@ func TestPythonMeetsYamux(t *testing.T) {
 		t.Error(err)
 	}
 	p.leave()
-	await(t, session.CloseChan(), "the client's leave")
+	await.From(t, "the client's leave", session.CloseChan())
 }
 
 // joined are the messages of a WebSocket as one sequence of bytes.
