@@ -38,7 +38,7 @@ type Target struct {
 }
 
 // alone reports whether a server needs an address that only one can have at a time.
-func (t Target) alone() bool { return t.Addr != "" || t.Scheme == "mem" }
+func (target Target) alone() bool { return target.Addr != "" || target.Scheme == "mem" }
 
 // A Deviation says that a carrier breaks a promise, and why. It must be true: if the
 // carrier does keep the promise, the suite fails.
