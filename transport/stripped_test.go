@@ -115,7 +115,7 @@ func TestStrippedChoice(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			leak.Check(t)
 			dialers := make(chan *transport.Dialer, 10)
-			alive := transport.WithKeepAlive(50*time.Millisecond, 0) // smux says nothing before
+			alive := transport.WithKeepAlive(500*time.Millisecond, 0) // smux says nothing before
 			srv := httptest.NewServer(serverFunc(t, func(d *transport.Dialer) { dialers <- d },
 				transport.WithMuxes(muxes...), alive, transport.WithServerID("one")))
 			defer srv.Close()

@@ -27,10 +27,12 @@ type ending struct {
 
 	serverOptions []transport.ServerOption
 	clientOptions []transport.ClientOption
+
+	slow bool // it takes seconds, beside the others
 }
 
-// short is a keepalive that notices a silent end at once.
-var short = transport.WithKeepAlive(50*time.Millisecond, 50*time.Millisecond)
+// short is a keepalive that notices a silent end soon, on a busy machine too.
+var short = transport.WithKeepAlive(250*time.Millisecond, 250*time.Millisecond)
 
 var endings = []ending{{
 	name:   "the client closes",
@@ -76,7 +78,7 @@ var endings = []ending{{
 	name:   "too old",
 	end:    func(*testing.T, linkedSession) {},
 	server: transport.EndTooOld, client: transport.EndTooOld,
-	serverOptions: []transport.ServerOption{transport.WithMaxAge(500 * time.Millisecond)},
+	serverOptions: []transport.ServerOption{transport.WithMaxAge(time.Second)},
 }, {
 	name:   "silent",
 	end:    func(_ *testing.T, s linkedSession) { s.dial.Freeze(); s.listen.Freeze() },
@@ -84,7 +86,7 @@ var endings = []ending{{
 	serverOptions: []transport.ServerOption{short},
 	clientOptions: []transport.ClientOption{short},
 }, {
-	name: "silent while it is asked to move",
+	name: "silent while it is asked to move", slow: true,
 	end: func(t *testing.T, s linkedSession) {
 		s.dial.Freeze()
 		s.listen.Freeze()
@@ -123,7 +125,7 @@ func closeBecause(reason transport.EndReason) func(*testing.T, linkedSession) {
 // endReasons ends sessions in every way except a move: see clientMoves.
 func endReasons(t *testing.T, s Stack) {
 	_, streams := s.Carrier.(carrier.StreamCarrier)
-	var all sync.WaitGroup // several wait for seconds
+	var all sync.WaitGroup
 	defer all.Wait()
 	for _, e := range endings {
 		test := func(t *testing.T) {
@@ -147,10 +149,10 @@ func endReasons(t *testing.T, s Stack) {
 			await(t, "end of the listener", made.listener.Done())
 			checkEnd(t, "Listener", made.listener.Err(), e.client)
 		}
-		if s.alone() {
-			t.Run(e.name, test)
-		} else {
+		if e.slow && !s.alone() {
 			all.Go(func() { t.Run(e.name, test) })
+		} else {
+			t.Run(e.name, test)
 		}
 	}
 }

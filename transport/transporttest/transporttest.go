@@ -84,11 +84,7 @@ func Test(t *testing.T, s Stack, deviations ...Deviation) {
 	ours := make(map[Promise]bool)
 	for _, p := range contract {
 		ours[p.name] = true
-		promises = append(promises, suite.Promise{
-			Name:  string(p.name),
-			Test:  func(t *testing.T) { p.test(t, s) },
-			Waits: !s.alone(),
-		})
+		promises = append(promises, suite.Promise{Name: string(p.name), Test: func(t *testing.T) { p.test(t, s) }})
 	}
 	var excuses []suite.Deviation
 	var others []Deviation
