@@ -14,6 +14,7 @@ import (
 	"github.com/backdial/backdial/carrier/mem"
 	"github.com/backdial/backdial/fleet"
 	"github.com/backdial/backdial/internal/test/leak"
+	"github.com/backdial/backdial/internal/test/long"
 	"github.com/backdial/backdial/transport"
 )
 
@@ -28,7 +29,8 @@ func TestFlapping(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			leak.Check(t)
-			const ids, clients, times = 250, 4, 3
+			const ids, clients = 250, 4
+			times := long.Times(3)
 			s := &site{Fleet: fleet.New(fleet.ByHeader("DeviceId"), fleet.WithDuplicates(policy)), network: mem.New()}
 			// All may knock at the same time, and be gone before they are answered.
 			s.serve(t, "server", transport.WithAuthorize(s.Authorize), transport.WithMaxHandshakes(10*ids*clients))
