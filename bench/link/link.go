@@ -5,7 +5,7 @@
 // queue before it, and loss for UDP. A TCP handshake takes its round trip. But the TCP
 // connections on either side of the path end in it, so TCP needs no congestion control,
 // slow start or recovery from loss, and does as well as it ever could. QUIC has all of
-// them, end to end.
+// them, end to end. A [Kernel] is a path where TCP has them too.
 //
 // Delivery is as exact as Go's timers: never early, and up to a millisecond late.
 package link
@@ -77,6 +77,18 @@ func Open(network, target string, c Conditions) (*Path, error) {
 
 // Addr is where clients find the path.
 func (p *Path) Addr() string { return p.addr.String() }
+
+// Carried returns what has been sent both ways and was not lost: the bytes of datagrams or
+// of TCP connections, and how many datagrams or pieces that was.
+func (p *Path) Carried() (bytes, packets int64) {
+	for _, w := range []*wire{p.up, p.down} {
+		w.mu.Lock()
+		bytes += w.bytes
+		packets += w.packets
+		w.mu.Unlock()
+	}
+	return bytes, packets
+}
 
 // Close may be called again.
 func (p *Path) Close() error {

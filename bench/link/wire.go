@@ -11,12 +11,14 @@ import (
 type wire struct {
 	conditions Conditions
 
-	mu   sync.Mutex // guards below
-	free time.Time  // when everything sent so far has left
-	lost *rand.Rand
+	mu      sync.Mutex // guards below
+	free    time.Time  // when everything sent so far has left
+	lost    *rand.Rand
+	bytes   int64 // sent so far
+	packets int64 // or what was sent at a time
 }
 
-// newWire returns a wire that loses the same datagrams every time.
+// newWire returns a wire that loses the same datagrams every time it has the same seed.
 func newWire(c Conditions, seed uint64) *wire {
 	return &wire{conditions: c, lost: rand.New(rand.NewPCG(seed, seed))}
 }
@@ -40,6 +42,10 @@ func (w *wire) offer(n int) (arrival time.Time, lost bool) {
 }
 
 func (w *wire) sendLocked(now time.Time, n int) (arrival time.Time) {
+	if n > 0 {
+		w.bytes += int64(n)
+		w.packets++
+	}
 	if w.free.Before(now) {
 		w.free = now
 	}

@@ -1,0 +1,20 @@
+//go:build !linux
+
+package link
+
+import "errors"
+
+// A Kernel is a path through the kernel, which there is on Linux only.
+type Kernel struct{ Near, Far string }
+
+// ErrNotHere is matched by the error of [OpenKernel].
+var ErrNotHere = errors.New("there can be no path through the kernel here")
+
+// OpenKernel returns ErrNotHere.
+func OpenKernel(Conditions, string) (*Kernel, error) { return nil, ErrNotHere }
+
+// Reach returns ErrNotHere.
+func (*Kernel) Reach(string) (string, error) { return "", ErrNotHere }
+
+// Close does nothing.
+func (*Kernel) Close() error { return nil }
