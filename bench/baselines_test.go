@@ -14,9 +14,12 @@ import (
 // baselines are the parts of this library, and its ancestor.
 func baselines() []harness.Subject {
 	perStream := map[string]string{
-		"BenchmarkSessionSetup": "has no sessions",
-		"BenchmarkIdleSessions": "has no sessions",
-		"BenchmarkIdleStreams":  "takes more sockets than a process may have",
+		"BenchmarkSessionSetup":         "has no sessions",
+		"BenchmarkSessionSetupAtOnce":   "has no sessions",
+		"BenchmarkSessionSetupAndClose": "has no sessions",
+		"BenchmarkIdleSessions":         "has no sessions",
+		"BenchmarkQuiet":                "has no sessions",
+		"BenchmarkIdleStreams":          "takes more sockets than a process may have",
 	}
 	return []harness.Subject{
 		{Name: "carrier=tcp/mux=none", Serve: serveTCP, Skip: perStream},
@@ -31,7 +34,7 @@ func baselines() []harness.Subject {
 // serveTCP makes a connection for each stream; the client listens for them.
 func serveTCP(t harness.TB) func() (*harness.Session, error) {
 	return func() (*harness.Session, error) {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		ln, err := net.Listen("tcp", net.JoinHostPort(t.Host(), "0"))
 		if err != nil {
 			return nil, err
 		}
@@ -48,7 +51,7 @@ func serveTCP(t harness.TB) func() (*harness.Session, error) {
 func serveTLS(t harness.TB) func() (*harness.Session, error) {
 	present, trust := harness.ServerTLS(), harness.ClientTLS()
 	return func() (*harness.Session, error) {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		ln, err := net.Listen("tcp", net.JoinHostPort(t.Host(), "0"))
 		if err != nil {
 			return nil, err
 		}

@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"net/http"
 
 	"github.com/backdial/backdial/bench/harness"
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/carrier/mem"
 	"github.com/backdial/backdial/carrier/webtransport"
 	"github.com/backdial/backdial/carrier/ws"
+	"github.com/backdial/backdial/fleet"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/hashicorpyamux"
 	"github.com/backdial/backdial/mux/nativemux"
@@ -67,7 +69,11 @@ func combine(name string, c carrier.Carrier, m mux.Muxer, secure bool) harness.A
 			}
 			return address, func() (*harness.Server, error) {
 				d := <-dialers
-				return &harness.Server{Dial: d.Dial, Close: func() { d.Close() }}, nil
+				return &harness.Server{
+					Dial:      d.Dial,
+					Close:     func() { d.Close() },
+					Transport: func() harness.Transport { return fleetOf(d) },
+				}, nil
 			}
 		},
 		Connect: func(addr string) (*harness.Client, error) {
@@ -81,12 +87,18 @@ func combine(name string, c carrier.Carrier, m mux.Muxer, secure bool) harness.A
 	}
 }
 
+// fleetOf returns a transport that sends all requests to the client of d.
+func fleetOf(d *transport.Dialer) *fleet.Transport {
+	f := fleet.New(func(*http.Request) (string, error) { return "client", nil })
+	f.HandleEndpoint(d)
+	return f.Transport()
+}
+
 // listen makes server serve clients of the carrier c until t is done, and returns the
 // address for them.
 func listen(t harness.TB, server *transport.Server, c carrier.Carrier, secure bool) (address string, err error) {
-	const loopback = "127.0.0.1:0"
 	if l, ok := c.(carrier.Listener); ok {
-		e, err := l.Listen(loopback, harness.ServerTLS(), server)
+		e, err := l.Listen(net.JoinHostPort(t.Host(), "0"), harness.ServerTLS(), server)
 		if err != nil {
 			return "", err
 		}
@@ -97,10 +109,7 @@ func listen(t harness.TB, server *transport.Server, c carrier.Carrier, secure bo
 		}
 		return c.Name() + "://" + e.Addr().String(), nil
 	}
-	ln, err := net.Listen("tcp", loopback)
-	if err != nil {
-		return "", err
-	}
+	ln := harness.Listen(t)
 	address = t.Reach("tcp", ln.Addr().String())
 	if secure {
 		go server.Serve(tls.NewListener(ln, harness.ServerTLS()))

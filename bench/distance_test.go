@@ -7,3 +7,4 @@ import (
 )
 
 func BenchmarkDistance(b *testing.B) { harness.Distance(b, subjects()) }
+func BenchmarkLoss(b *testing.B)     { harness.Loss(b, leading()) }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 
 	"github.com/backdial/backdial/bench/harness"
@@ -55,16 +54,15 @@ func overWebSocket(join joiner) harness.Serve {
 	return func(t harness.TB) func() (*harness.Session, error) {
 		c := ws.New()
 		arrived := make(chan net.Conn, 1) // of the client that connects
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		addr := harness.ServeHTTP(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			conn, err := c.Upgrade(w, r, "")
 			if err != nil {
 				t.Error(err)
 				return
 			}
 			arrived <- conn
-		}))
-		t.Cleanup(server.Close)
-		u := &url.URL{Scheme: "ws", Host: t.Reach("tcp", server.Listener.Addr().String())}
+		}), false)
+		u := &url.URL{Scheme: "ws", Host: addr}
 		return func() (*harness.Session, error) {
 			client, err := c.Dial(context.Background(), &carrier.Request{URL: u})
 			if err != nil {

@@ -31,7 +31,7 @@ var webTransportGo = harness.Apart{
 				arrived <- s
 			}),
 		}
-		socket, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+		socket, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.ParseIP(t.Host())})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,7 +3,6 @@ package bench
 import (
 	"io"
 	"net/http"
-	"net/http/httptest"
 
 	"github.com/gorilla/websocket"
 
@@ -16,16 +15,15 @@ var wslis = harness.Apart{
 	Listen: func(t harness.TB) (string, func() (*harness.Server, error)) {
 		arrived := make(chan *websocket.Conn, 1) // of the client that connects
 		upgrader := websocket.Upgrader{ReadBufferSize: 1024, WriteBufferSize: 1024}
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		addr := harness.ServeHTTP(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			conn, err := upgrader.Upgrade(w, r, nil)
 			if err != nil {
 				t.Error(err)
 				return
 			}
 			arrived <- conn
-		}))
-		t.Cleanup(server.Close)
-		return "ws://" + t.Reach("tcp", server.Listener.Addr().String()), func() (*harness.Server, error) {
+		}), false)
+		return "ws://" + addr, func() (*harness.Server, error) {
 			return yamuxServer(&messages{Conn: <-arrived})
 		}
 	},

@@ -8,7 +8,7 @@ type Apart struct {
 	Name string
 
 	// Listen starts a server, which runs until t is done. accept returns the session of
-	// the client that has connected; calls are not concurrent.
+	// a client that has connected.
 	Listen func(t TB) (addr string, accept func() (*Server, error))
 
 	// Connect connects a client to the server at addr. Calls may be concurrent.
@@ -17,8 +17,9 @@ type Apart struct {
 
 // A Server is a server's end of a session.
 type Server struct {
-	Dial  func() (net.Conn, error)
-	Close func()
+	Dial      func() (net.Conn, error)
+	Close     func()
+	Transport func() Transport // see Session
 }
 
 // A Client is a client's end of a session.
@@ -49,8 +50,9 @@ func (a Apart) Subject() Subject {
 // Join returns the session with the ends s and c.
 func Join(s *Server, c *Client) *Session {
 	return &Session{
-		Dial:   s.Dial,
-		Accept: c.Accept,
-		Close:  func() { s.Close(); c.Close() },
+		Dial:      s.Dial,
+		Accept:    c.Accept,
+		Close:     func() { s.Close(); c.Close() },
+		Transport: s.Transport,
 	}
 }

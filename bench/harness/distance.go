@@ -28,7 +28,7 @@ func Distance(b *testing.B, subjects []Subject) {
 	for _, p := range places {
 		b.Run(fmt.Sprintf("rtt=%v/loss=%v%%", p.rtt, 100*p.loss), func(b *testing.B) {
 			conditions := link.Conditions{RTT: p.rtt, Rate: 100e6, Queue: 20 * time.Millisecond, Loss: p.loss}
-			each(b, subjects, func(b *testing.B, s Subject) { distance(b, s, conditions) })
+			each(b, subjects, func(b *testing.B, s Subject) { distance(b, s, far{b, conditions}, conditions, time.Second/2) })
 		})
 	}
 }
@@ -36,14 +36,15 @@ func Distance(b *testing.B, subjects []Subject) {
 // patience is how long an end may take to notice that the other has ended.
 const patience = 5 * time.Second
 
-func distance(b *testing.B, s Subject, c link.Conditions) {
-	connect := s.Serve(far{b, c})
+// distance has a bulk of some length, and of 25 round trips.
+func distance(b *testing.B, s Subject, t TB, c link.Conditions, length time.Duration) {
+	connect := s.Serve(t)
 	const sessions, streams = 3, 5
-	length := 15 * c.RTT // of the bulk
-	if !testing.Short() {
-		length = 500*time.Millisecond + 25*c.RTT
+	length += 25 * c.RTT
+	if testing.Short() {
+		length = 15 * c.RTT
 	}
-	var connecting, opening, pinging Latency
+	var connecting, first, opening, pinging Latency
 	var whole, late float64
 	for b.Loop() {
 		var made *Session
@@ -51,10 +52,15 @@ func distance(b *testing.B, s Subject, c link.Conditions) {
 			if made != nil {
 				made.Close()
 			}
-			connecting.Time(func() {
-				var err error
-				if made, err = connect(); err != nil {
-					b.Fatalf("connect: %v", err)
+			first.Time(func() {
+				connecting.Time(func() {
+					var err error
+					if made, err = connect(); err != nil {
+						b.Fatalf("connect: %v", err)
+					}
+				})
+				if err := openAndAnswer(made); err != nil {
+					b.Fatal(err)
 				}
 			})
 		}
@@ -75,6 +81,7 @@ func distance(b *testing.B, s Subject, c link.Conditions) {
 	b.ReportMetric(pinging.Percentile(50).Seconds()/c.RTT.Seconds(), "ping-RTTs")
 	b.ReportMetric(opening.Percentile(50).Seconds()/c.RTT.Seconds(), "setup-RTTs")
 	if _, none := s.Skip["BenchmarkSessionSetup"]; !none {
+		b.ReportMetric(first.Percentile(50).Seconds()/c.RTT.Seconds(), "first-RTTs")
 		b.ReportMetric(connecting.Percentile(50).Seconds()/c.RTT.Seconds(), "session-RTTs")
 	}
 	b.ReportMetric(0, "ns/op") // ns/op means nothing here

@@ -79,9 +79,18 @@ func idle(b *testing.B, n int, hold func() (release func(), err error)) {
 // awaitGoroutines waits until no more than n goroutines run.
 func awaitGoroutines(b *testing.B, n int) {
 	b.Helper()
+	if !settle(n) {
+		b.Fatalf("%d goroutines run, after %d before: is everything closed?", runtime.NumGoroutine(), n)
+	}
+}
+
+// settle waits until no more than n goroutines run, and returns false if that does not
+// happen.
+func settle(n int) bool {
 	for deadline := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > n; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			b.Fatalf("%d goroutines run, after %d before: is everything closed?", runtime.NumGoroutine(), n)
+			return false
 		}
 	}
+	return true
 }

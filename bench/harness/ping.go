@@ -15,7 +15,8 @@ func Ping(b *testing.B, subjects []Subject) {
 func PingBesideBulk(b *testing.B, subjects []Subject) {
 	each(b, subjects, func(b *testing.B, s Subject) {
 		made := s.start(b)
-		defer saturate(b, made)()
+		stop, _ := saturate(b, made)
+		defer stop()
 		ping(b, made)
 	})
 }
@@ -39,24 +40,26 @@ func ping(b *testing.B, s *Session) {
 }
 
 // saturate fills a stream of the session, from the server to the client, until stop is
-// called. It returns when more has arrived than buffers and windows hold.
-func saturate(b *testing.B, s *Session) (stop func()) {
+// called. It returns when more has arrived than buffers and windows hold; arrived returns how
+// much.
+func saturate(b *testing.B, s *Session) (stop func(), arrived func() int64) {
 	b.Helper()
 	const full = 4 << 20
 	var draining sync.WaitGroup
 	b.Cleanup(draining.Wait) // the stream is closed by then
 	server, client := mustOpen(b, s)
 
+	var read atomic.Int64
 	saturated := make(chan struct{})
 	draining.Go(func() {
 		enough := sync.OnceFunc(func() { close(saturated) })
 		defer enough()
-		for n, buf := 0, make([]byte, chunk); ; {
-			k, err := client.Read(buf)
+		for buf := make([]byte, chunk); ; {
+			n, err := client.Read(buf)
 			if err != nil {
 				return
 			}
-			if n += k; n >= full {
+			if read.Add(int64(n)) >= full {
 				enough()
 			}
 		}
@@ -75,5 +78,5 @@ func saturate(b *testing.B, s *Session) (stop func()) {
 	return func() {
 		stopped.Store(true)
 		filling.Wait()
-	}
+	}, read.Load
 }

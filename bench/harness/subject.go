@@ -8,9 +8,12 @@ package harness
 
 import (
 	"net"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
+
+	"go.uber.org/goleak"
 
 	"github.com/backdial/backdial/internal/test/leak"
 )
@@ -23,10 +26,14 @@ type Subject struct {
 	// Skip names the benchmarks that the subject cannot take part in, such as
 	// "BenchmarkIdleStreams", and says why.
 	Skip map[string]string
+
+	// Leaves has functions whose goroutines outlive a session, such as "lib.sleep".
+	Leaves []string
 }
 
-// Serve starts a server, which runs until t is done. connect makes a session with it;
-// calls are not concurrent.
+// Serve starts a server, which runs until t is done. connect makes a session with it. If calls
+// are concurrent, one may return the server's end of another's session, so they are good for
+// counting only.
 type Serve func(t TB) (connect func() (*Session, error))
 
 // A Session is a client that is connected to a server.
@@ -40,6 +47,16 @@ type Session struct {
 
 	// Close closes both ends, and wakes Accept. It may be repeated.
 	Close func()
+
+	// Transport returns what the server sends HTTP requests with, if the subject has
+	// its own; nil stands for an http.Transport over Dial.
+	Transport func() Transport
+}
+
+// A Transport is an [http.RoundTripper] that keeps connections.
+type Transport interface {
+	http.RoundTripper
+	CloseIdleConnections()
 }
 
 // each runs a benchmark for every subject, which must leave nothing behind.
@@ -50,10 +67,17 @@ func each(b *testing.B, subjects []Subject, run func(*testing.B, Subject)) {
 			if why, ok := s.Skip[benchmark]; ok {
 				b.Skip(why)
 			}
-			leak.Check(b)
+			leak.Check(b, s.leaves()...)
 			run(b, s)
 		})
 	}
+}
+
+func (s Subject) leaves() (ignored []goleak.Option) {
+	for _, function := range s.Leaves {
+		ignored = append(ignored, goleak.IgnoreAnyFunction(function))
+	}
+	return ignored
 }
 
 // start makes a session, which is closed when b is done.

@@ -5,11 +5,7 @@ import "net"
 // OverTCP makes sessions from TCP connections, with mux.
 func OverTCP(mux func(server, client net.Conn) (*Session, error)) Serve {
 	return func(t TB) (connect func() (*Session, error)) {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { ln.Close() })
+		ln := Listen(t)
 		addr := t.Reach("tcp", ln.Addr().String())
 		return func() (*Session, error) {
 			client, err := net.Dial("tcp", addr)

@@ -11,11 +11,11 @@ import (
 // chunk is how much is written at a time.
 const chunk = 64 << 10
 
-// Throughput carries bytes one way, from the server to the client or back, on one stream
-// or eight.
+// Throughput carries bytes one way, from the server to the client or back, on one stream,
+// 8 or 64.
 func Throughput(b *testing.B, subjects []Subject) {
 	for _, to := range []string{"client", "server"} {
-		for _, streams := range []int{1, 8} {
+		for _, streams := range []int{1, 8, 64} {
 			b.Run(fmt.Sprintf("to=%s/streams=%d", to, streams), func(b *testing.B) {
 				each(b, subjects, func(b *testing.B, s Subject) { throughput(b, s, to, streams) })
 			})

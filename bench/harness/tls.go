@@ -8,7 +8,7 @@ import (
 )
 
 var certificate, roots = func() (tls.Certificate, *x509.CertPool) {
-	c, err := webtransport.SelfSigned("127.0.0.1")
+	c, err := webtransport.SelfSigned(loopback)
 	if err != nil {
 		panic(err)
 	}
@@ -17,12 +17,12 @@ var certificate, roots = func() (tls.Certificate, *x509.CertPool) {
 	return c, roots
 }()
 
-// ServerTLS is the configuration of all servers: TLS 1.3, for 127.0.0.1.
+// ServerTLS is the configuration of all servers: TLS 1.3, for 127.0.0.1 wherever they are.
 func ServerTLS() *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS13}
 }
 
 // ClientTLS trusts the server of ServerTLS.
 func ClientTLS() *tls.Config {
-	return &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13}
+	return &tls.Config{RootCAs: roots, ServerName: loopback, MinVersion: tls.VersionTLS13}
 }

@@ -39,8 +39,8 @@ type lane4 struct {
 	*queue[[]byte]
 }
 
-// ErrNotHere is matched by the error of [OpenKernel] on systems and for users that cannot
-// have one.
+// ErrNotHere matches the error of [OpenKernel] where the system has no such device, or the
+// user may not make it.
 var ErrNotHere = errors.New("there can be no path through the kernel here")
 
 // OpenKernel makes a path whose TCP connections have a congestion control such as cubic.
@@ -127,7 +127,14 @@ func (k *Kernel) Reach(addr string) (string, error) {
 	return a.String(), nil
 }
 
-// Close removes the device. It may be called again.
+// Heal stops delays and losses, so that connections end soon.
+func (k *Kernel) Heal() {
+	k.up.heal()
+	k.down.heal()
+}
+
+// Close removes the device. It does not tell the ends of connections through it. It may be
+// called again.
 func (k *Kernel) Close() error {
 	k.stop()
 	err := k.device.Close()
