@@ -13,4 +13,10 @@
 // as wslis configures them, and webtransport-go is that library alone. Between them and
 // the combinations are rows with one layer replaced: our multiplexers on a TCP
 // connection, and those libraries on our ws.
+//
+// The folder device has programs that a device would run, for their size, and the folder relay
+// one that takes the place of examples/forward. Some rows need more than Go: loss with the
+// kernel's TCP needs the right to make a network device, and rows with foreign programs need
+// redis-benchmark and redis-server, pgbench and PostgreSQL, iperf3, and OpenSSH. Rows are
+// skipped, with the reason, where something is missing.
 package bench
