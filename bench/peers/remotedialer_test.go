@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -26,9 +25,7 @@ func serveRemotedialer(t harness.TB) func() (*harness.Session, error) {
 	server := remotedialer.New(func(r *http.Request) (string, bool, error) {
 		return r.Header.Get(name), true, nil
 	}, remotedialer.DefaultErrorWriter)
-	front := httptest.NewServer(server)
-	t.Cleanup(front.Close)
-	url := "ws://" + t.Reach("tcp", front.Listener.Addr().String())
+	url := "ws://" + harness.ServeHTTP(t, server, false)
 	return func() (*harness.Session, error) {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {

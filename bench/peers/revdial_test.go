@@ -6,7 +6,8 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
-	"net/http/httptest"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/build/revdial/v2"
 
@@ -30,12 +31,7 @@ func serveRevdial(t harness.TB) func() (*harness.Session, error) {
 		switched.Write(conn)
 		dialers <- revdial.NewDialer(conn, pickUp)
 	})
-	server := httptest.NewUnstartedServer(handler)
-	server.TLS = harness.ServerTLS()
-	server.StartTLS()
-	t.Cleanup(server.Close)
-
-	addr := t.Reach("tcp", server.Listener.Addr().String())
+	addr := harness.ServeHTTP(t, handler, true)
 	client := tls.Dialer{Config: harness.ClientTLS()}
 	dial := func(ctx context.Context) (net.Conn, error) {
 		return client.DialContext(ctx, "tcp", addr)
@@ -57,10 +53,31 @@ func serveRevdial(t harness.TB) func() (*harness.Session, error) {
 			return nil, err
 		}
 		listener, dialer := revdial.NewListener(conn, dial), <-dialers
+		var arriving atomic.Int64 // streams that were dialled, and not accepted yet
 		return &harness.Session{
-			Dial:   func() (net.Conn, error) { return dialer.Dial(context.Background()) },
-			Accept: listener.Accept,
-			Close:  func() { dialer.Close(); listener.Close() },
+			Dial: func() (net.Conn, error) {
+				arriving.Add(1)
+				c, err := dialer.Dial(context.Background())
+				if err != nil {
+					arriving.Add(-1)
+				}
+				return c, err
+			},
+			Accept: func() (net.Conn, error) {
+				c, err := listener.Accept()
+				if err == nil {
+					arriving.Add(-1)
+				}
+				return c, err
+			},
+			// Its listener panics if it is closed while a stream arrives.
+			Close: func() {
+				for deadline := time.Now().Add(time.Second); arriving.Load() > 0 && time.Now().Before(deadline); {
+					time.Sleep(time.Millisecond)
+				}
+				dialer.Close()
+				listener.Close()
+			},
 		}, nil
 	}
 }
