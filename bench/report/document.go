@@ -13,7 +13,8 @@ type document struct {
 	about
 	Processor string
 	Failures  []string
-	Summary   *part // nil if there is nothing to compare
+	Standing  *standing // nil if there is nobody to stand among
+	Summary   *part     // nil if there is nothing to compare
 	Sections  []section
 }
 
@@ -39,14 +40,33 @@ var explained = map[string]section{
 	"Ping":              {Title: "Ping", Text: "64 bytes to and fro on an open stream."},
 	"PingBesideBulk": {Title: "Ping beside bulk", Text: "The same, while another stream of the session carries as much " +
 		"as it can. For tcp and tls, that is another connection."},
+	"BulkAndPings": {Title: "One bulk and 100 pings", Text: "100 streams of a session ping at the same time, beside one that " +
+		"carries as much as it can: neither should starve the other. For tcp and tls, each is a connection."},
+	"SmallWriters": {Title: "Small writers", Text: "1,000 streams of a session carry 100 bytes a second each, to and fro."},
+	"SlowReaders": {Title: "Slow readers", Text: "32 streams of a session whose clients read less than the server writes, steadily: " +
+		"64 KiB and then nothing for 150 ms. Meanwhile another stream pings. What waits is held by both ends."},
+	"HTTP": {Title: "HTTP", Text: "Users of the server ask a client that serves HTTP, through fleet.Transport or else an http.Transport " +
+		"over its streams; tcp and tls are HTTP/1.1 as everybody has it."},
+	"Programs": {Title: "Programs that others wrote", Text: "They use a service of a device: directly, through a relay that joins TCP " +
+		"connections, through examples/forward in its place, and through ssh -R of OpenSSH, which encrypts."},
+	"SessionSetupAtOnce":   {Title: "Session setup, 64 at once", Text: "64 goroutines connect clients. None leaves before the last has come."},
+	"SessionSetupAndClose": {Title: "Session setup and Close", Text: "Clients connect and leave, one after the other."},
+	"Quiet": {Title: "Idle for a minute", Text: "The processor time of 1,000 sessions on which nothing happens, of both ends, " +
+		"with the keepalive of each library; and what one session sends in a day, both ends, with the headers of IP and of TCP or UDP, " +
+		"without acknowledgments of TCP."},
+	"Device": {Title: "Device", Text: "A program for a device, stripped, and its memory when it is connected and has answered once. " +
+		"That of tcp has one connection and no streams."},
+	"Upgrade": {Title: "Upgrade", Text: "A WebSocket and nothing on it. The allocations are those of both ends."},
+	"Loss": {Title: "Loss", Text: "As Distance, but through a network device that loses 1 % of all packets, with the kernel's TCP at both " +
+		"ends, and with the congestion control that it is told to have. To QUIC that is the same."},
 	"Throughput": {Title: "Throughput", Text: "Bytes one way, in writes of 64 KiB. " +
 		"The processor time is that of both ends."},
 	"SessionSetup": {Title: "Session setup", Text: "Clients connect, one after the other."},
-	"IdleSessions": {Title: "Idle sessions", Text: "What an idle session costs: heap and stacks of both ends."},
-	"IdleStreams":  {Title: "Idle streams", Text: "What an idle open stream costs: heap and stacks of both ends."},
-	"Distance": {Title: "Distance", Text: "Through a relay with delay and loss, and a link of 100 MB/s: " +
-		"the throughput of one stream; and in round trips, how long it takes to set up a session, to set up a stream, " +
-		"and to ping beside that stream."},
+	"IdleSessions": {Title: "Idle sessions", Text: "What a session costs on which nothing happens: heap and stacks of both ends."},
+	"IdleStreams":  {Title: "Idle streams", Text: "What an open stream costs on which nothing happens: heap and stacks of both ends."},
+	"Distance": {Title: "Distance", Text: "Through a relay that delays and loses, with a link of 100 MB/s: " +
+		"the throughput of one stream; and in round trips, how long it takes to set up a session, until the first stream of it has its " +
+		"answer, to set up another stream, and to ping beside the full one. TCP ends at the relay, which does for it what it can do best."},
 	"ScaleSessions": {Title: "Many sessions", Text: "How stream setup, ping and memory grow with the sessions of a server."},
 	"ClusterDial": {Title: "Dial", Text: "Until the client has answered a byte, and until Dial returns. " +
 		"A replica that has dialled a remote client before knows its owner, and otherwise locates it; " +
@@ -70,7 +90,7 @@ const clusterText = "Replicas with embedded NATS servers, and mutual TLS between
 	"remote ones by another. That adds a hop with TLS, so a local client by wss is measured too."
 
 func newDocument(a about, r *results) *document {
-	d := &document{about: a, Processor: r.processor, Failures: r.failures, Summary: summarize(r)}
+	d := &document{about: a, Processor: r.processor, Failures: r.failures, Standing: stand(r), Summary: summarize(r)}
 	clustered := section{Title: "Cluster", Text: clusterText}
 	for _, b := range r.benchmarks {
 		if strings.HasPrefix(b.name, "Cluster") {
@@ -162,6 +182,9 @@ func (t *table) title() string {
 
 // String puts a number first: "8 streams", but "to client".
 func (p param) String() string {
+	if p.key == "program" {
+		return strings.ReplaceAll(p.value, "_", " ")
+	}
 	if _, err := strconv.Atoi(p.value); err != nil {
 		return strings.TrimSpace(p.key + " " + p.value)
 	}
@@ -190,6 +213,7 @@ func (d *document) Intro() string {
 	if d.repeats == 1 {
 		s = fmt.Sprintf("Measured once (%s), so nobody can tell how far to trust a figure. ", d.Measured)
 	}
-	return s + "A column with × is the ratio to that baseline in the same repeat. Look at ratios, " +
-		"because machines differ and drift. Both ends run on one machine."
+	return s + "A column with × is the ratio to that baseline in the same repeat: ratios are what to look at, " +
+		"as machines differ and drift. What is 2 times as good takes half, or does twice as much, of what the row measures. " +
+		"Both ends run on one machine."
 }

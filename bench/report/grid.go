@@ -30,7 +30,7 @@ func (c column) cell(s subject) string {
 // ratios returns columns of ratios to the baselines that were measured.
 func ratios(t *table, u unit) []column {
 	var columns []column
-	for _, base := range []subject{tcp, wslis, local} {
+	for _, base := range []subject{tcp, wslis, local, relay, gorillaYamux, gorilla} {
 		if len(t.values(base, u.key)) > 0 {
 			columns = append(columns, column{"× " + base.String(), t, u, &base})
 		}

@@ -84,7 +84,7 @@ func (l *lines) draw(t theme) ([]byte, error) {
 		axis.Min, axis.Max = axis.Min/1.1, axis.Max*1.1
 	}
 	legendHeight := legendStep * vg.Length((len(l.lines)+1)/2)
-	return toSVG(linesHeight+legendHeight, func(c draw.Canvas) {
+	return toSVG(plotWidth, linesHeight+legendHeight, func(c draw.Canvas) {
 		p.Draw(draw.Crop(c, 0, -8, legendHeight+6, -4))
 		for i, legend := range legends {
 			legend.Top, legend.Left = true, true

@@ -2,8 +2,8 @@
 // several times, and writes the results as tables and as a page with plots. They include
 // ratios to a TCP connection, to wslis, and for a cluster to a single server:
 //
-//	go run .           about an hour
-//	go run . -short    about two minutes
+//	go run .           two to three hours
+//	go run . -short    several minutes
 //
 // Machines are noisy, and drift. So all benchmarks run once before any runs again, and a
 // row soon after its baseline. Each ratio is of two figures of the same repeat; the
@@ -43,7 +43,7 @@ func main() {
 	flag.StringVar(&o.bench, "bench", ".", "run the benchmarks whose names match this `regexp`, for all subjects")
 	flag.StringVar(&o.benchtime, "benchtime", "300ms", "how long a row is measured each time, as in go test")
 	flag.IntVar(&o.repeats, "repeats", 5, "how often each row is measured")
-	flag.BoolVar(&o.short, "short", false, "about two minutes: one repeat of 100 ms, with less distance and less scale")
+	flag.BoolVar(&o.short, "short", false, "several minutes: one repeat of 100 ms, with less distance and less scale, and what takes longer left out")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		log.Fatalf("%q is not a flag, and there are no other arguments", flag.Arg(0))

@@ -10,12 +10,15 @@ import (
 // markdown writes the document in a form that is readable as text too.
 func (d *document) markdown() []byte {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "# Results\n\n%s\n\n", wrap(d.Intro()+" Rows in bold are backdial's; those above "+
+	b.WriteString("# Results\n\n")
+	if s := d.Standing; s != nil {
+		fmt.Fprintf(&b, "%s\n\n", wrap(s.Sentences()))
+		s.Table().markdown(&b)
+		fmt.Fprintf(&b, "\n%s\n\n", wrap(s.Caveat()))
+	}
+	fmt.Fprintf(&b, "%s\n\n", wrap(d.Intro()+" Rows in bold are backdial's; those above "+
 		"are baselines, those below are peers."))
 	fmt.Fprintf(&b, "- made on %s by `%s`\n- %s\n- %s\n", d.Date, d.Command, d.Processor, d.System)
-	for _, v := range d.Versions {
-		fmt.Fprintf(&b, "- %s\n", v)
-	}
 	if len(d.Failures) > 0 {
 		b.WriteString("\n## What failed\n\n")
 		for _, f := range d.Failures {
@@ -44,6 +47,12 @@ func (d *document) markdown() []byte {
 			b.WriteByte('\n')
 			p.Table.markdown(&b)
 		}
+	}
+	if len(d.Versions) > 0 {
+		b.WriteString("\n## Versions\n\n")
+	}
+	for _, v := range d.Versions {
+		fmt.Fprintf(&b, "- %s\n", v)
 	}
 	return b.Bytes()
 }

@@ -68,10 +68,10 @@ func textStyle(t theme) text.Style {
 	return text.Style{Color: t.text, Font: letters, Handler: plot.DefaultTextHandler}
 }
 
-// toSVG lets fill draw on a canvas of the given height, and returns it as an SVG element
+// toSVG lets fill draw on a canvas of a size, and returns it as an SVG element
 // that scales.
-func toSVG(height vg.Length, fill func(draw.Canvas)) ([]byte, error) {
-	c := vgsvg.NewWith(vgsvg.UseWH(plotWidth, height))
+func toSVG(width, height vg.Length, fill func(draw.Canvas)) ([]byte, error) {
+	c := vgsvg.NewWith(vgsvg.UseWH(width, height))
 	fill(draw.New(c))
 	var b bytes.Buffer
 	if _, err := c.WriteTo(&b); err != nil {

@@ -78,14 +78,21 @@ func TestMarkdown(t *testing.T) {
 - made on 2026-01-02 by `+"`cd bench/report && go run .`"+`
 - Example 9000
 - Linux 6
+`, `
+## Versions
+
 - example.org/yamux v1.2.3
+`, `
+|                                |        ws+qmux |            best peer | times as good | verdict |  place |
+|--------------------------------|---------------:|---------------------:|--------------:|--------:|-------:|
+| Ping                           |   60.0 µs ±21% |   wslis: 200 µs ±25% |      4.00 ±4% |  better | 1 of 3 |
 `, `
 ## ws+qmux beside wslis
 
-|                                                  |         wslis |        ws+qmux |    ratio | verdict |
-|--------------------------------------------------|--------------:|---------------:|---------:|--------:|
-| Ping, p50                                        |   200 µs ±25% |   60.0 µs ±21% | 0.25 ±5% |  better |
-| Throughput, to client, 1 stream                  | 200 MB/s ±25% | 60.0 MB/s ±21% | 0.25 ±5% |   worse |
+|                                                  |         wslis |        ws+qmux | times as good | verdict |
+|--------------------------------------------------|--------------:|---------------:|--------------:|--------:|
+| Ping, p50                                        |   200 µs ±25% |   60.0 µs ±21% |      4.00 ±4% |  better |
+| Throughput, to client, 1 stream                  | 200 MB/s ±25% | 60.0 MB/s ±21% |      0.25 ±5% |   worse |
 `, `
 ## Ping
 
@@ -159,15 +166,93 @@ func TestSummary(t *testing.T) {
 			t.Errorf("the verdict on %q is %q, want %q; all are %q", what, verdicts[what], want, verdicts)
 		}
 	}
-	if got := (comparison{ratio: estimate{median: 1.02, spread: 0.05, n: 3}}).verdict(); got != "the same" {
+	if got := verdict(estimate{median: 1.02, spread: 0.05, n: 3}); got != "the same" {
 		t.Errorf("a ratio within its spread of 1 is %q", got)
 	}
-	if got := (comparison{ratio: estimate{median: 0.1, n: 1}}).verdict(); got != dash {
+	if got := verdict(estimate{median: 0.1, n: 1}); got != dash {
 		t.Errorf("a ratio that was measured once is %q", got)
 	}
 }
 
-// TestPage expects every figure and table on a page that loads nothing.
+// TestStanding wants wins and losses to be told alike, and figures of chance not to be
+// taken for either.
+func TestStanding(t *testing.T) {
+	standing := func(repeats int, lines ...string) *standing {
+		r := new(results)
+		for repeat := range repeats {
+			for i, line := range lines { // those with an odd index are of peers
+				if err := r.add([]byte(line+"\n"), repeat, i%2 == 1); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		return stand(r)
+	}
+	lines := []string{
+		"BenchmarkPing/carrier=ws/mux=qmux 1 20 p50-ns", "BenchmarkPing/carrier=revdial/mux=none 1 10 p50-ns",
+		"BenchmarkPing/carrier=wslis/mux=yamux 1 40 p50-ns", "BenchmarkPing/carrier=piko/mux=own 1 80 p50-ns",
+		"BenchmarkStreamSetup/carrier=ws/mux=qmux 1 20 p50-ns", "BenchmarkStreamSetup/carrier=piko/mux=own 1 30 p50-ns",
+		"BenchmarkStreamSetupAtOnce/carrier=ws/mux=qmux 1 7 streams/s", "BenchmarkStreamSetupAtOnce/carrier=piko/mux=own 1 7 streams/s",
+		"BenchmarkPrograms/program=pgbench_-S,_8_clients/case=forward 1 300 requests/s",
+		"BenchmarkStreamSetup/carrier=revdial/mux=none 1 90 p50-ns",
+		"BenchmarkPrograms/program=pgbench_-S,_8_clients/case=ssh_-R 1 200 requests/s",
+	}
+	s := standing(3, lines...)
+	want := "Of the 4 measurements here in which other libraries or ssh -R take part, ws+qmux, the default, is the best in 2 " +
+		"and as good as the best in 1. It is behind in 1: ping (0.50 times as good as revdial)."
+	if got := s.Sentences(); got != want {
+		t.Errorf("it says\n%s, want\n%s", got, want)
+	}
+	var places []string
+	for _, r := range s.ranks {
+		places = append(places, r.label())
+	}
+	if got, want := strings.Join(places, ", "), "1.50 × piko; best, 1.00 × piko; even, 0.50 × revdial; 2 of 4, 1.50 × ssh -R; best"; got != want {
+		t.Errorf("the picture says %q, want %q", got, want)
+	}
+	// The table, the picture and what is said point the same way.
+	row, best := s.Table().Rows[2], s.ranks[2].best()
+	if row.Cells[3] != "0.50" || row.Cells[4] != "worse" || position(best.gain) != -1 {
+		t.Errorf("the table says %q, and the picture has that at %v", row.Cells, position(best.gain))
+	}
+	if got := standing(1, lines...).Caveat(); !strings.Contains(got, "not measured often enough") {
+		t.Errorf("of one repeat it says %q", got)
+	}
+	if got := standing(3, "BenchmarkPing/carrier=ws/mux=qmux 1 20 p50-ns"); got != nil {
+		t.Errorf("alone it stands among %+v", got)
+	}
+}
+
+// TestHeadlines wants headlines to be of benchmarks that exist, with units that are known.
+func TestHeadlines(t *testing.T) {
+	var source strings.Builder
+	for _, dir := range []string{"..", "../harness"} {
+		files, err := filepath.Glob(dir + "/*.go")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			source.Write(text)
+		}
+	}
+	for _, h := range headlines {
+		if !strings.Contains(source.String(), "func Benchmark"+h.benchmark+"(") {
+			t.Errorf("%s is of Benchmark%s, which does not exist", h.what, h.benchmark)
+		}
+		if u := unitsOf([]string{h.unit})[0]; u.title == h.unit {
+			t.Errorf("%s is in %s, which has no title", h.what, h.unit)
+		}
+		if h.unit != "MB/s" && !strings.Contains(source.String(), `"`+h.unit+`"`) {
+			t.Errorf("%s is in %s, which nothing reports", h.what, h.unit)
+		}
+	}
+}
+
+// TestPage wants every figure and table on a page that loads nothing.
 func TestPage(t *testing.T) {
 	d := recordedDocument(t)
 	d.Failures = []string{"something <went> wrong"}
@@ -175,9 +260,9 @@ func TestPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	contains(t, "report.html", page, `<h2 id="summary">`, "<h2>Ping</h2>", "110 µs ±23%", "Example 9000", "example.org/yamux v1.2.3",
+	contains(t, "report.html", page, `<h2 id="summary">`, `<h2 id="standing">`, "is the best in 2", "<h2>Ping</h2>", "110 µs ±23%", "Example 9000", "example.org/yamux v1.2.3",
 		"something &lt;went&gt; wrong", `<tr class="backdial">`, `<tr class="peer">`, "memory per session, by sessions")
-	figures := len(d.Summary.Plots)
+	figures := len(d.Standing.Plots()) + len(d.Summary.Plots)
 	for _, s := range d.Sections {
 		for _, p := range s.Parts {
 			figures += len(p.Plots)

@@ -71,7 +71,7 @@ func drawStripes(t theme, stripes []stripe, finish func(*plot.Plot)) ([]byte, er
 	p.X.Tick.Length = 0
 	p.Y.Tick.Length = 0
 	finish(p)
-	return toSVG(stripeStep*vg.Length(len(names))+axisHeight, func(c draw.Canvas) { p.Draw(c) })
+	return toSVG(plotWidth, stripeStep*vg.Length(len(names))+axisHeight, func(c draw.Canvas) { p.Draw(c) })
 }
 
 // addLabels writes labels to the right of points.

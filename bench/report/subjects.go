@@ -17,10 +17,19 @@ type subject struct {
 }
 
 var (
-	tcp    = subject{carrier: "tcp", mux: "none"}
-	wslis  = subject{carrier: "wslis", mux: "yamux"}
-	wsQMux = subject{carrier: "ws", mux: "qmux"}
-	local  = subject{name: "local"} // a single server, beside a cluster
+	tcp     = subject{carrier: "tcp", mux: "none"}
+	wslis   = subject{carrier: "wslis", mux: "yamux"}
+	wsQMux  = subject{carrier: "ws", mux: "qmux"}
+	wssQMux = subject{carrier: "wss", mux: "qmux"}
+	local   = subject{name: "local"} // a server alone, beside a cluster
+
+	// What stands in the place of this library where programs use it.
+	relay   = subject{name: "relay"}
+	forward = subject{name: "forward"}
+	openSSH = subject{name: "ssh -R"}
+
+	gorillaYamux = subject{carrier: "gorilla", mux: "yamux"} // on a device
+	gorilla      = subject{carrier: "gorilla", mux: "none"}
 )
 
 // baselines are the parts and ancestors of this library's subjects, and those with one of
@@ -39,6 +48,10 @@ var baselines = []subject{
 	{carrier: "ws", mux: "xtaci-smux"},
 	local,
 	{name: "local over TLS"},
+	{name: "direct"},
+	relay,
+	gorillaYamux,
+	gorilla,
 }
 
 // A kind is a subject's relation to this library.
@@ -52,7 +65,7 @@ const (
 
 func (s subject) kind() kind {
 	switch {
-	case s.peer:
+	case s.peer, s == openSSH:
 		return peer
 	case slices.Contains(baselines, s):
 		return baseline

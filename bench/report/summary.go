@@ -10,9 +10,18 @@ import (
 
 // A comparison compares ws+qmux, which most users will use, with its ancestor wslis.
 type comparison struct {
-	what             string
-	unit             unit
-	base, own, ratio estimate
+	what      string
+	unit      unit
+	base, own estimate
+	gain      estimate // how many times as good own is
+}
+
+// gainOver returns how many times as good own is as base, in each repeat.
+func gainOver(own, base series, u unit) series {
+	if u.higherIsBetter() {
+		return own.over(base)
+	}
+	return base.over(own)
 }
 
 // comparisons returns the comparisons that matter most: of sizes only the largest, and no
@@ -27,8 +36,8 @@ func comparisons(r *results) []comparison {
 		for _, t := range tables {
 			for _, u := range unitsOf(t.units) {
 				base, own := t.values(wslis, u.key), t.values(wsQMux, u.key)
-				ratio := own.over(base).estimate()
-				if u.side || u.key == "p99-ns" || ratio.n == 0 {
+				gain := gainOver(own, base, u).estimate()
+				if u.side || u.key == "p99-ns" || gain.n == 0 {
 					continue
 				}
 				what := b.title()
@@ -37,21 +46,21 @@ func comparisons(r *results) []comparison {
 						what += ", " + more
 					}
 				}
-				all = append(all, comparison{what, u, base.estimate(), own.estimate(), ratio})
+				all = append(all, comparison{what, u, base.estimate(), own.estimate(), gain})
 			}
 		}
 	}
 	return all
 }
 
-// verdict judges only if repeats show how far to trust the figures.
-func (c comparison) verdict() string {
+// verdict judges a gain only where repeats show how far to trust it.
+func verdict(gain estimate) string {
 	switch {
-	case c.ratio.n < 3:
+	case gain.n < 3:
 		return dash
-	case c.ratio.median-c.ratio.spread <= 1 && 1 <= c.ratio.median+c.ratio.spread:
+	case gain.median-gain.spread <= 1 && 1 <= gain.median+gain.spread:
 		return "the same"
-	case (c.ratio.median > 1) == c.unit.higherIsBetter():
+	case gain.median > 1:
 		return "better"
 	}
 	return "worse"
@@ -63,10 +72,10 @@ func summarize(r *results) *part {
 	if len(all) == 0 {
 		return nil
 	}
-	g := grid{Head: []string{"", wslis.String(), wsQMux.String(), "ratio", "verdict"}}
+	g := grid{Head: []string{"", wslis.String(), wsQMux.String(), "times as good", "verdict"}}
 	for _, c := range all {
 		g.Rows = append(g.Rows, gridRow{Cells: []string{c.what, c.base.text(c.unit.show),
-			c.own.text(c.unit.show), c.ratio.text(digits), c.verdict()}})
+			c.own.text(c.unit.show), c.gain.text(digits), verdict(c.gain)}})
 	}
 	return &part{
 		Title: fmt.Sprintf("%s beside %s", wsQMux, wslis),
@@ -79,30 +88,24 @@ func summarize(r *results) *part {
 // left.
 type gains []comparison
 
-func (gains) Caption() string { return fmt.Sprintf("%s is better than %s", wsQMux, wslis) }
-func (gains) Note() string    { return "by this factor; to the left it is worse" }
+func (gains) Caption() string {
+	return fmt.Sprintf("how many times as good %s is as %s", wsQMux, wslis)
+}
+func (gains) Note() string { return "less than 1 is worse" }
 
 func (g gains) draw(t theme) ([]byte, error) {
 	var stripes []stripe
 	low, high := -1.0, 1.0
 	for _, c := range g {
-		gain := func(ratio float64) float64 {
-			if !c.unit.higherIsBetter() {
-				ratio = 1 / ratio
-			}
-			return math.Log2(ratio)
-		}
-		// A spread of 100 % has no end on this axis.
-		spread := min(c.ratio.spread, 0.9*c.ratio.median)
+		// A spread of all there is has no end on this axis.
+		spread := min(c.gain.spread, 0.9*c.gain.median)
 		s := stripe{
 			name:  c.what,
-			value: gain(c.ratio.median),
-			label: digits(math.Exp2(gain(c.ratio.median))),
+			value: math.Log2(c.gain.median),
+			label: digits(c.gain.median),
 			color: carriers[wsQMux.carrier],
-		}
-		s.low, s.high = gain(c.ratio.median-spread), gain(c.ratio.median+spread)
-		if s.low > s.high {
-			s.low, s.high = s.high, s.low
+			low:   math.Log2(c.gain.median - spread),
+			high:  math.Log2(c.gain.median + spread),
 		}
 		if s.value < 0 {
 			s.color = blend(t.text, t.page, 0.55)

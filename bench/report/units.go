@@ -47,10 +47,23 @@ var units = []unit{
 	{key: "again-ns", title: "back after", scales: times},
 	{key: "streams/s", title: "streams per second", scales: perSec},
 	{key: "sessions/s", title: "sessions per second", scales: perSec},
+	{key: "requests/s", title: "requests per second", scales: perSec},
+	{key: "pings/s", title: "pings per second", scales: perSec},
 	{key: "MB/s", title: "throughput", scales: rates},
 	{key: "late-MB/s", title: "throughput under way", scales: rates},
+	{key: "bulk-MB/s", title: "bulk beside them", scales: rates},
+	{key: "share", title: "least reader's share of the most", scales: each},
 	{key: "cpu-s/GB", title: "CPU per GB", scales: []scale{{1, "s"}}},
+	{key: "cpu-ns/request", title: "CPU per request", scales: times},
+	{key: "cpu-ns/message", title: "CPU per message", scales: times},
+	{key: "cpu-ns/min", title: "CPU per minute", scales: times},
+	{key: "B/day", title: "traffic per day", scales: sizes},
+	{key: "packets/day", title: "packets per day", scales: each, side: true},
+	{key: "binary-B", title: "program", scales: sizes},
+	{key: "rss-B", title: "resident memory", scales: sizes},
+	{key: "held-B", title: "memory held", scales: sizes},
 	{key: "session-RTTs", title: "session setup", scales: trips},
+	{key: "first-RTTs", title: "first answer", scales: trips},
 	{key: "setup-RTTs", title: "stream setup", scales: trips},
 	{key: "ping-RTTs", title: "ping under load", scales: trips},
 	{key: "B/client", title: "memory per client", scales: sizes},
@@ -89,8 +102,8 @@ func unitsOf(keys []string) []unit {
 	return all
 }
 
-// higherIsBetter is true for rates; everything else is a cost.
-func (u unit) higherIsBetter() bool { return strings.HasSuffix(u.key, "/s") }
+// higherIsBetter holds for rates and shares; all else is a cost.
+func (u unit) higherIsBetter() bool { return strings.HasSuffix(u.key, "/s") || u.key == "share" }
 
 func (u unit) better() string {
 	if u.higherIsBetter() {

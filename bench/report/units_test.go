@@ -29,6 +29,16 @@ func TestShow(t *testing.T) {
 	}
 }
 
+func TestWhatIsBetter(t *testing.T) {
+	for key, want := range map[string]string{
+		"MB/s": "higher", "requests/s": "higher", "share": "higher", "p50-ns": "lower", "B/day": "lower", "cpu-ns/min": "lower", "rss-B": "lower",
+	} {
+		if got := unitsOf([]string{key})[0].better(); got != want+" is better" {
+			t.Errorf("of %s, %s, want %s", key, got, want)
+		}
+	}
+}
+
 func TestTimeOfAnIterationOnlyWhereThereIsNothingElse(t *testing.T) {
 	keys := func(units []unit) (keys []string) {
 		for _, u := range units {
