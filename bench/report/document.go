@@ -13,6 +13,7 @@ type document struct {
 	about
 	Processor string
 	Failures  []string
+	Skipped   []string
 	Standing  *standing // nil if there is nobody to stand among
 	Summary   *part     // nil if there is nothing to compare
 	Sections  []section
@@ -90,7 +91,7 @@ const clusterText = "Replicas with embedded NATS servers, and mutual TLS between
 	"remote ones by another. That adds a hop with TLS, so a local client by wss is measured too."
 
 func newDocument(a about, r *results) *document {
-	d := &document{about: a, Processor: r.processor, Failures: r.failures, Standing: stand(r), Summary: summarize(r)}
+	d := &document{about: a, Processor: r.processor, Failures: r.failures, Skipped: r.skipped, Standing: stand(r), Summary: summarize(r)}
 	clustered := section{Title: "Cluster", Text: clusterText}
 	for _, b := range r.benchmarks {
 		if strings.HasPrefix(b.name, "Cluster") {

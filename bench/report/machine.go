@@ -39,11 +39,30 @@ func describe(ctx context.Context, o options, suites []*suite) (about, error) {
 			versions[v] = true
 		}
 	}
+	for _, s := range suites {
+		if slices.Contains(s.benchmarks, "BenchmarkPrograms") {
+			maps.Copy(versions, programs(ctx))
+		}
+	}
 	a.Versions = slices.Sorted(maps.Keys(versions))
 	return a, nil
 }
 
-// command returns the command that makes the report again.
+// programs returns the versions of the programs that use services of a device.
+func programs(ctx context.Context) map[string]bool {
+	versions := make(map[string]bool)
+	for _, ask := range [][]string{
+		{"redis-server", "--version"}, {"pgbench", "--version"}, {"iperf3", "--version"}, {"ssh", "-V"},
+	} {
+		out, err := exec.CommandContext(ctx, ask[0], ask[1:]...).CombinedOutput() // ssh says it as an error
+		if line, _, _ := strings.Cut(string(out), "\n"); err == nil && line != "" {
+			versions[line] = true
+		}
+	}
+	return versions
+}
+
+// command is the one that makes the report again.
 func command(o options) string {
 	c := "cd bench/report && go run ."
 	if o.short {

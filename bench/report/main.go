@@ -149,7 +149,14 @@ func measure(ctx context.Context, o options, suites []*suite) (*results, error) 
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
-			if err := errors.Join(err, results.add(out, repeat, step.suite.peers)); err != nil {
+			err = errors.Join(err, results.add(out, repeat, step.suite.peers))
+			if errors.Is(err, errNoResult) {
+				if why := step.suite.skips(ctx, step.benchmark); why != "" {
+					results.skip(step, why)
+					err = nil
+				}
+			}
+			if err != nil {
 				progress.print(results.failed(step, repeat, err))
 			}
 			progress.end(step)

@@ -48,6 +48,12 @@ func (d *document) markdown() []byte {
 			p.Table.markdown(&b)
 		}
 	}
+	if len(d.Skipped) > 0 {
+		b.WriteString("\n## What was not measured\n\n")
+	}
+	for _, skipped := range d.Skipped {
+		fmt.Fprintf(&b, "- %s\n", skipped)
+	}
 	if len(d.Versions) > 0 {
 		b.WriteString("\n## Versions\n\n")
 	}

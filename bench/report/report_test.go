@@ -324,15 +324,21 @@ func BenchmarkPing(b *testing.B) {
 	b.Run("carrier=ws/mux=smux", func(b *testing.B) { b.ReportMetric(7500, "p50-ns") })
 	b.Run("carrier=mem/mux=smux", func(b *testing.B) { b.Skip("not today") })
 }
+
+func BenchmarkLoss(b *testing.B) {
+	b.Run("carrier=ws/mux=yamux", func(b *testing.B) { b.Skip("not here") })
+}
+
+func BenchmarkNothing(b *testing.B) { b.SkipNow() } // without a word
 `,
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	o := options{dir: dir, out: out, bench: "Ping", benchtime: "1x", repeats: 2}
+	o := options{dir: dir, out: out, bench: "Ping|Loss|Nothing", benchtime: "1x", repeats: 2}
 	err := report(t.Context(), o)
-	if err == nil || !strings.Contains(err.Error(), "2 of the benchmarks' runs failed") {
+	if err == nil || !strings.Contains(err.Error(), "4 of the benchmarks' runs failed") {
 		t.Errorf("the error is %v, want it to count what failed", err)
 	}
 	text, err := os.ReadFile(filepath.Join(out, "RESULTS.md"))
@@ -340,6 +346,10 @@ func BenchmarkPing(b *testing.B) {
 		t.Fatal(err)
 	}
 	contains(t, "RESULTS.md", text, "- BenchmarkPing of "+dir+", repeat 1: ", "no answer", `
+## What was not measured
+
+- BenchmarkLoss of `+dir+`: not here
+`, "- BenchmarkNothing of "+dir+", repeat 2: the benchmark has printed no result", `
 |             |     p50 | × tcp |
 |-------------|--------:|------:|
 | tcp         | 5.00 µs |  1.00 |

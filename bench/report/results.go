@@ -15,7 +15,11 @@ type results struct {
 	processor  string
 	benchmarks []*benchmark // in the order in which they were measured
 	failures   []string
+	skipped    []string
 }
+
+// errNoResult is that of a benchmark that has printed no result.
+var errNoResult = errors.New("the benchmark has printed no result")
 
 // A benchmark is one function, with a table for each of its variants.
 type benchmark struct {
@@ -46,8 +50,15 @@ func (r *results) failed(s step, repeat int, err error) string {
 	return failure
 }
 
-// add adds the output of a benchmark, of peers or not. It adds what it can even if it
-// returns an error.
+// skip notes why a step has measured nothing, once for all repeats.
+func (r *results) skip(s step, why string) {
+	if skip := fmt.Sprintf("%s: %s", s, why); !slices.Contains(r.skipped, skip) {
+		r.skipped = append(r.skipped, skip)
+	}
+}
+
+// add adds what a benchmark has printed, of peers or not. It adds what it can
+// even if it returns an error.
 func (r *results) add(out []byte, repeat int, peers bool) error {
 	var errs []error
 	measured := 0
@@ -67,7 +78,7 @@ func (r *results) add(out []byte, repeat int, peers bool) error {
 		errs = append(errs, err)
 	}
 	if measured == 0 {
-		errs = append(errs, errors.New("the benchmark printed no result"))
+		errs = append(errs, errNoResult)
 	}
 	return errors.Join(errs...)
 }

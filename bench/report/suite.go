@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -99,8 +100,20 @@ func (s *suite) run(ctx context.Context, benchmark string) ([]byte, error) {
 	return out, err
 }
 
-// patience is for one benchmark with all its subjects. The flag -test.timeout is only for
-// tests: benchmarks ignore it.
+// skips returns why a benchmark skips its subjects, or at least the last of them, or nothing
+// if it skips none. The benchmark runs once more, to say it.
+func (s *suite) skips(ctx context.Context, benchmark string) (why string) {
+	out, err := s.output(ctx, s.exe, "-test.v", "-test.run", "^$", "-test.bench", "^"+benchmark+"$",
+		"-test.benchtime", "1x", fmt.Sprintf("-test.short=%t", s.short))
+	reasons := regexp.MustCompile(`(?m)^\s+\S+\.go:\d+: (.*)\n--- SKIP: `).FindAllSubmatch(out, -1)
+	if err != nil || len(reasons) == 0 {
+		return ""
+	}
+	return string(reasons[len(reasons)-1][1])
+}
+
+// patience is for one benchmark with all its subjects. The flag -test.timeout is
+// for tests: benchmarks take no notice of it.
 const patience = 30 * time.Minute
 
 // output returns the output of a command that runs in the suite's folder.
