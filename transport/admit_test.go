@@ -434,6 +434,15 @@ func TestShutdownRefuses(t *testing.T) {
 	if !ok || rejected.StatusCode != http.StatusServiceUnavailable || rejected.Header.Get("Retry-After") != "1" {
 		t.Errorf("a new client: %v, want status 503 with Retry-After", err)
 	}
+	// A client that reuses connections would go on asking this server.
+	answer, err := http.Get("http://" + s.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusServiceUnavailable || !answer.Close {
+		t.Errorf("the answer is %s and the connection closes: %v, want status 503, and true", answer.Status, answer.Close)
+	}
 	select {
 	case err := <-served:
 		t.Error("the server listens no more, while Shutdown waits:", err)
@@ -450,5 +459,31 @@ func TestShutdownRefuses(t *testing.T) {
 	}
 	if err := await.From(t, "end of ListenAndServe", served); err != transport.ErrServerClosed {
 		t.Errorf("serve: %v, want transport.ErrServerClosed", err)
+	}
+}
+
+// TestConnectedAlready sends the request of a client that has a session to this server. The
+// answer closes the connection, so that the next request can reach another server.
+func TestConnectedAlready(t *testing.T) {
+	leak.Check(t)
+	s := httptest.NewServer(transport.NewServer(transport.EndpointHandlerFunc(func(*transport.Dialer) {}),
+		transport.WithServerID("one")))
+	defer s.Close()
+	r, err := http.NewRequest(http.MethodGet, s.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header = http.Header{
+		"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"},
+		"Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="}, "Sec-Websocket-Protocol": {"backdial.v1.yamux"},
+		"Backdial-Connected": {"two, one"},
+	}
+	answer, err := s.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusMisdirectedRequest || !answer.Close {
+		t.Errorf("the answer is %s and the connection closes: %v, want status 421, and true", answer.Status, answer.Close)
 	}
 }

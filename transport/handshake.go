@@ -31,6 +31,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r = r.WithContext(withClient(r.Context()))
 	d, err := s.handshake(w, r)
 	if refused, ok := err.(*refusal); ok {
+		if r.ProtoMajor == 1 && (errors.Is(err, ErrServerClosed) || errors.Is(err, ErrAlreadyConnected)) {
+			w.Header().Set("Connection", "close") // the client should ask another server
+		}
 		refused.answer(w)
 	}
 	if err != nil {
