@@ -462,6 +462,29 @@ func TestShutdownRefuses(t *testing.T) {
 	}
 }
 
+// TestFullCloses sends a request to a server that is full. The answer closes the connection, so
+// that the next request can reach another server.
+func TestFullCloses(t *testing.T) {
+	leak.Check(t)
+	server := transport.NewServer(transport.EndpointHandlerFunc(func(*transport.Dialer) {}), transport.WithMaxSessions(1))
+	s := httptest.NewServer(server)
+	defer s.Close()
+	defer server.Close()
+	lis, err := transport.DialAndListenContext(within(t), s.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lis.Close()
+	answer, err := s.Client().Get(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusServiceUnavailable || !answer.Close {
+		t.Errorf("the answer is %s and the connection closes: %v, want status 503, and true", answer.Status, answer.Close)
+	}
+}
+
 // TestConnectedAlready sends the request of a client that has a session to this server. The
 // answer closes the connection, so that the next request can reach another server.
 func TestConnectedAlready(t *testing.T) {

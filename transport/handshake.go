@@ -31,8 +31,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r = r.WithContext(withClient(r.Context()))
 	d, err := s.handshake(w, r)
 	if refused, ok := err.(*refusal); ok {
-		if r.ProtoMajor == 1 && (errors.Is(err, ErrServerClosed) || errors.Is(err, ErrAlreadyConnected)) {
-			w.Header().Set("Connection", "close") // the client should ask another server
+		if r.ProtoMajor == 1 && isElsewhere(err) {
+			w.Header().Set("Connection", "close")
 		}
 		refused.answer(w)
 	}
@@ -172,6 +172,12 @@ func (s *Server) refuseOther(r *http.Request) error {
 		redact.Text(r.Method), redact.Quote(r.URL.Path), ErrNotHandshake, strings.Join(names, ", ")))
 	refused.rejection.Header = http.Header{"Upgrade": {"websocket"}, "Connection": {"Upgrade"}}
 	return refused
+}
+
+// isElsewhere reports whether a client that is refused for err may find another server. Its next
+// request must not reach this one again on a connection that the client has kept.
+func isElsewhere(err error) bool {
+	return errors.Is(err, ErrServerClosed) || errors.Is(err, ErrServerFull) || errors.Is(err, ErrAlreadyConnected)
 }
 
 // isConnected reports whether the client of r says that it has a session to the server with
