@@ -37,7 +37,9 @@ const head = `# Licences
 What a program links that uses the published modules, beside Go's standard library (BSD-3-Clause)
 and backdial itself ([MIT](LICENSE)). A program has only the modules of the packages that it
 imports. MPL-2.0 covers the files of that library alone: tell those who get the program where to
-find their source, with your changes if you have made any.
+find their source, with your changes if you have made any. The other licences want their text to go
+with the program. It stands in the folder of the module, and ` + "`go list -m -f '{{.Dir}}' module`" + `
+prints which that is.
 
 ` + "`go -C internal/licenses run .`" + ` writes this page. A test expects that it is current, and that each
 licence is one of %s.
