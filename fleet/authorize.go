@@ -16,6 +16,7 @@ import (
 // identifies clients after they have connected, and closes the sessions of those that it
 // refuses.
 func (f *Fleet) Authorize(r *http.Request) error {
+	kicks := f.kicksSoFar()
 	id, err := f.identified(r)
 	if err != nil {
 		return err
@@ -24,7 +25,7 @@ func (f *Fleet) Authorize(r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	a := admission{id: id}
+	a := admission{id: id, kicks: kicks}
 	for _, m := range dead {
 		a.dead = append(a.dead, weak.Make(m))
 	}
@@ -35,8 +36,9 @@ func (f *Fleet) Authorize(r *http.Request) error {
 // An admission is the result of Authorize. A session keeps it for as long as it lives, so it
 // must not keep the session's predecessors alive, which would keep theirs.
 type admission struct {
-	id   string
-	dead []weak.Pointer[member] // in the client's way
+	id    string
+	kicks uint64                 // as in member
+	dead  []weak.Pointer[member] // in the client's way
 }
 
 // beaten returns the dead sessions that are still there.
@@ -55,6 +57,7 @@ func (f *Fleet) admitted(d *transport.Dialer) (admission, error) {
 	if a, ok := d.Context().Value(f).(admission); ok {
 		return a, nil
 	}
+	kicks := f.kicksSoFar()
 	r := &http.Request{
 		Method:     http.MethodGet,
 		Header:     d.Header,
@@ -63,7 +66,7 @@ func (f *Fleet) admitted(d *transport.Dialer) (admission, error) {
 		RemoteAddr: d.Info().RemoteAddr.String(),
 	}
 	id, err := f.identified(r.WithContext(d.Context()))
-	return admission{id: id}, err
+	return admission{id: id, kicks: kicks}, err
 }
 
 // admit returns an error if the fleet would not let in a client that has yet to be upgraded,

@@ -52,11 +52,11 @@ var errConflict = errors.New("a client with this ID is already connected")
 func (f *Fleet) HandleEndpoint(d *transport.Dialer) {
 	a, err := f.admitted(d)
 	if err == nil {
-		err = f.enter(&member{a.id, d}, a.beaten())
+		err = f.enter(&member{id: a.id, dialer: d, kicks: a.kicks}, a.beaten())
 	}
 	if err != nil {
 		reason := reasonFor(err)
-		if !errors.Is(err, ErrReplaced) {
+		if !errors.Is(err, ErrReplaced) && !errors.Is(err, transport.EndKicked) {
 			err = fmt.Errorf("%w: %w", transport.EndRefused, err)
 		}
 		d.CloseBecause(err, reason)
@@ -73,6 +73,9 @@ func reasonFor(err error) string {
 		}
 		return reason
 	}
+	if kicked, ok := errors.AsType[*KickedError](err); ok {
+		return kicked.Reason
+	}
 	for _, known := range []error{ErrReplaced, errConflict} {
 		if errors.Is(err, known) {
 			return known.Error()
@@ -85,7 +88,10 @@ func reasonFor(err error) string {
 // has beaten.
 func (f *Fleet) enter(m *member, beaten []*member) error {
 	for {
-		rivals, displaced := f.join(m, beaten)
+		rivals, displaced, err := f.join(m, beaten)
+		if err != nil {
+			return err
+		}
 		if len(rivals) == 0 {
 			closeAll(displaced, ErrReplaced, ErrReplaced.Error())
 			return nil
@@ -114,18 +120,23 @@ func (f *Fleet) enter(m *member, beaten []*member) error {
 }
 
 // join makes m a member in the place of the sessions that it has beaten, unless there are
-// other rivals. It returns those, or the sessions that m has replaced.
-func (f *Fleet) join(m *member, beaten []*member) (rivals, displaced []*member) {
+// other rivals. It returns those, or the sessions that m has replaced. The error is that of a
+// client that was kicked since it was identified: what identified it may be out of date.
+func (f *Fleet) join(m *member, beaten []*member) (rivals, displaced []*member, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if k, ok := f.kicked.Get(m.id); ok && k.number > m.kicks {
+		f.stats.Kicked++
+		return nil, nil, k.why
+	}
 	if f.duplicates != KeepAll {
 		rivals = slices.DeleteFunc(f.rivalsLocked(m.id), func(r *member) bool { return slices.Contains(beaten, r) })
 	}
 	if len(rivals) > 0 {
-		return rivals, nil
+		return rivals, nil, nil
 	}
 	f.addLocked(m) // first, so that a watcher never sees the client leave
-	return nil, f.displaceLocked(beaten)
+	return nil, f.displaceLocked(beaten), nil
 }
 
 // displaceLocked removes sessions that are replaced, and returns those that were members.
@@ -199,20 +210,23 @@ func answers(ctx context.Context, m *member) bool {
 
 // Kick closes all sessions of a client, and tells it the reason. That includes sessions that
 // are not dialled any more but still have connections. Kick returns when they are closed,
-// which takes a few seconds at most, while the client takes what was written. A client that
-// connects again is let in, unless [Identify] refuses it. If there is no such client, the
-// error matches the same as that of [Fleet.Dial].
+// which takes a few seconds at most, while the client takes what was written. A session that
+// has been identified, but has yet to join the fleet, is closed with the same reason instead
+// of joining. A client that connects again is let in, unless [Identify] refuses it. If no
+// session has joined, the error matches the same as that of [Fleet.Dial].
 func (f *Fleet) Kick(id, reason string) error {
 	if err := CheckID(id); err != nil {
 		return fmt.Errorf("fleet: kick %w", err)
 	}
+	kicked := &KickedError{reason}
 	f.mu.Lock()
+	f.kicks++
+	f.kicked.Set(id, kick{f.kicks, kicked})
 	members := slices.Concat(f.clients[id], f.draining[id])
 	if len(members) == 0 {
 		defer f.mu.Unlock()
 		return fmt.Errorf("fleet: kick: %w", f.notConnectedLocked(id))
 	}
-	kicked := &KickedError{reason}
 	for _, m := range f.clients[id] {
 		f.removeLocked(m, kicked)
 	}
@@ -222,6 +236,19 @@ func (f *Fleet) Kick(id, reason string) error {
 	f.mu.Unlock()
 	closeAll(members, kicked, reason)
 	return nil
+}
+
+// A kick is a call of Kick.
+type kick struct {
+	number uint64 // which counts from 1
+	why    *KickedError
+}
+
+// kicksSoFar returns how often Kick was called.
+func (f *Fleet) kicksSoFar() uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.kicks
 }
 
 // closeAll closes sessions because of why, concurrently, and waits for that.

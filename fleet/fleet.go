@@ -23,6 +23,8 @@ type Fleet struct {
 	clients  map[string][]*member          // connected, each with at least one session, the latest last
 	draining map[string][]*member          // have left, but still have connections
 	gone     recent.Map[string, departure] // have left, and are not back
+	kicked   recent.Map[string, kick]      // by the latest call of Kick, wherever they were
+	kicks    uint64                        // calls of Kick
 	awaited  map[string]*awaited           // not connected, but waited for
 	watchers map[*watcher]struct{}
 	stats    Stats
@@ -46,7 +48,7 @@ func New(identify Identify, opts ...Option) *Fleet {
 		awaited:  make(map[string]*awaited),
 		watchers: make(map[*watcher]struct{}),
 	}
-	f.gone.Max = maxDepartures
+	f.gone.Max, f.kicked.Max = maxDepartures, maxDepartures
 	for _, o := range opts {
 		o(f)
 	}

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/backdial/backdial/carrier/mem"
 	"github.com/backdial/backdial/fleet"
 	"github.com/backdial/backdial/transport"
 )
@@ -277,6 +278,55 @@ func TestKick(t *testing.T) {
 		s.reaches(t, "1", "three")
 		if got, want := s.Stats(), (fleet.Stats{Clients: 1, Sessions: 1, Kicked: 2}); got != want {
 			t.Errorf("stats %+v, want %+v", got, want)
+		}
+	})
+}
+
+// TestKickNewcomer kicks a client while a second session of it waits to replace the first. Its
+// owner was not told to stay away before it was identified, but is by now.
+func TestKickNewcomer(t *testing.T) {
+	for _, policy := range []fleet.Duplicates{fleet.ReplaceOlder, fleet.ReplaceDead, fleet.RejectNewer} {
+		bubble(t, func(t *testing.T) {
+			s := &site{Fleet: fleet.New(fleet.ByHeader("DeviceId"), fleet.WithDuplicates(policy)), network: mem.New()}
+			s.serve(t, "server") // identifies clients when they have connected
+			older := s.connect(t, "1", "older")
+			synctest.Wait()
+			network := newFrozen(s.network)
+			newer := s.connect(t, "1", "newer", transport.WithCarriers(network))
+			network.set(true) // so it answers no ping, and does not join for 5 s
+			synctest.Wait()
+			if err := s.Kick("1", "it is stolen"); err != nil {
+				t.Fatal(err)
+			}
+			<-older.Done()
+			network.set(false)
+			time.Sleep(time.Minute)
+			if closed, ok := errors.AsType[*transport.ClosedError](newer.Err()); !ok || closed.Reason != "it is stolen" {
+				t.Errorf("%v: the newer session ends with %v, want the reason", policy, newer.Err())
+			}
+			if d, ok := s.Lookup("1"); ok {
+				t.Errorf("%v: the client is back: %v", policy, d.Info())
+			}
+			if got, want := s.Stats(), (fleet.Stats{Kicked: 2}); got != want {
+				t.Errorf("%v: stats %+v, want %+v", policy, got, want)
+			}
+		})
+	}
+}
+
+// TestKickWhileIdentified kicks a client that has been let in, and is not connected yet.
+func TestKickWhileIdentified(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := &site{network: mem.New()}
+		s.Fleet = fleet.New(func(*http.Request) (string, error) {
+			s.Kick("1", "it is stolen")
+			return "1", nil
+		})
+		s.serve(t, "server", transport.WithAuthorize(s.Authorize))
+		lis := s.connect(t, "1", "one")
+		time.Sleep(time.Minute)
+		if closed, ok := errors.AsType[*transport.ClosedError](lis.Err()); !ok || closed.Reason != "it is stolen" {
+			t.Errorf("the client ends with %v, want the reason", lis.Err())
 		}
 	})
 }

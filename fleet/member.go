@@ -12,6 +12,7 @@ import (
 type member struct {
 	id     string
 	dialer *transport.Dialer
+	kicks  uint64 // calls of Kick before the client was identified
 }
 
 // dialable reports whether m can be dialled, as far as is known.
