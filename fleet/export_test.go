@@ -46,3 +46,8 @@ func (t *Transport) Sessions() int {
 	defer t.mu.Unlock()
 	return len(t.sessions)
 }
+
+// Location is what becomes of a redirect of the client at path, to one at prefix.
+func Location(id, prefix, path, host, location string) string {
+	return target{id: id, prefix: prefix, path: path}.addPrefixToLocation(location, host)
+}

@@ -33,7 +33,9 @@ import (
 // front sets them, Rewrite can copy them from In to Out. With IDs in the path it gets
 // X-Forwarded-Prefix too, which is what the proxy removed from the path. If the client's
 // answer redirects to a path, or sets a cookie for one, the proxy adds the prefix again,
-// unless it is there already. It does so in informational answers (1xx) and trailers too.
+// unless it is there already. A redirect to a path above the prefix, as browsers read it, leads
+// below the prefix instead, and the proxy removes one that net/url cannot parse. It does the
+// same in informational answers (1xx) and trailers, and with Service-Worker-Allowed.
 // [rhttp.NewTransport] says how long all of these may be. The proxy removes parameters of the
 // query that net/url cannot parse.
 //

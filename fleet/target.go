@@ -78,44 +78,28 @@ func (t target) edit(h http.Header, host string) {
 	t.addPrefix(h, host)
 }
 
-// addPrefix makes an answer right for the user: a path of the client's gets the prefix, and
-// loses the scheme, which the client does not know.
+// addPrefix makes an answer right for the user.
 func (t target) addPrefix(h http.Header, host string) {
-	if to, err := url.Parse(h.Get("Location")); err == nil && t.isOwn(to, host) {
-		path := cmp.Or(to.EscapedPath(), "/")
-		to.Scheme, to.Host, to.User = "", "", nil
-		to.RawPath = t.withPrefix(path)
-		to.Path, _ = url.PathUnescape(to.RawPath)
-		if strings.HasPrefix(to.RawPath, "//") { // a browser would take it for a host
-			to.Host = host
-		}
-		h.Set("Location", to.String())
-	}
-	if cookies := h["Set-Cookie"]; t.prefix != "" {
-		for i, line := range cookies {
-			cookies[i] = t.addPrefixToCookie(line)
+	if to := h.Get("Location"); to != "" {
+		if to = t.addPrefixToLocation(to, host); to != "" {
+			h.Set("Location", to)
+		} else {
+			h.Del("Location")
 		}
 	}
-}
-
-// withPrefix adds the prefix to a path, unless the client knows X-Forwarded-Prefix and has
-// added it itself.
-func (t target) withPrefix(path string) string {
-	if rest, ok := strings.CutPrefix(path, t.prefix); ok && t.prefix != "" && (rest == "" || rest[0] == '/') {
-		return path
+	if t.prefix == "" {
+		return
 	}
-	return t.prefix + path
-}
-
-// isOwn reports whether a client that redirects to this URL means a path of its own.
-func (t target) isOwn(to *url.URL, host string) bool {
-	switch {
-	case to.Host == "": // with a scheme it is for an app of the user's
-		return to.Scheme == "" && strings.HasPrefix(to.Path, "/")
-	case to.Scheme != "" && to.Scheme != "http" && to.Scheme != "https":
-		return false
+	for i, line := range h["Set-Cookie"] {
+		h["Set-Cookie"][i] = t.addPrefixToCookie(line)
 	}
-	return strings.EqualFold(to.Host, host) || strings.EqualFold(to.Host, t.id)
+	if scope := h.Get("Service-Worker-Allowed"); scope != "" {
+		if scope = t.addPrefixToLocation(scope, host); scope != "" {
+			h.Set("Service-Worker-Allowed", scope)
+		} else {
+			h.Del("Service-Worker-Allowed")
+		}
+	}
 }
 
 // addPrefixToCookie changes nothing but the path: browsers accept more as a cookie than

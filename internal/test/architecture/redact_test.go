@@ -77,7 +77,7 @@ func mayShow(file, what string) bool {
 	case strings.HasPrefix(file, "redact/"), strings.HasPrefix(file, "examples/"), isForTests(file):
 		return true
 	case what == "Parse", what == "ParseRequestURI": // for errors that nobody is told
-		return file == "fleet/target.go" || file == "internal/origin/origin.go" || file == "carrier/mem/dial.go"
+		return file == "fleet/target.go" || file == "fleet/location.go" || file == "internal/origin/origin.go" || file == "carrier/mem/dial.go"
 	}
 	return false
 }
