@@ -76,7 +76,12 @@ func (f *Fleet) admit(ctx context.Context, id string) (dead []*member, err error
 		return nil, nil
 	}
 	alive := f.rivals(id)
-	if f.duplicates == ReplaceDead { // takes a while, even if the client stops waiting
+	if f.duplicates == ReplaceDead && len(alive) > 0 { // takes a while, even if the client stops waiting
+		if !f.beginAsking(id) {
+			err := fmt.Errorf("client %q: the older session is being asked for a sign of life already", id)
+			return nil, fmt.Errorf("fleet: %w", refuse(http.StatusServiceUnavailable, "try again", err))
+		}
+		defer f.endAsking(id)
 		dead, alive = probeAll(context.WithoutCancel(ctx), alive)
 	}
 	if len(alive) == 0 && ctx.Err() == nil {
@@ -89,4 +94,23 @@ func (f *Fleet) admit(ctx context.Context, id string) (dead []*member, err error
 	}
 	f.count(func(s *Stats) { s.Rejected++ })
 	return nil, fmt.Errorf("fleet: client %q: %w", id, refuse(http.StatusConflict, errConflict.Error(), errConflict))
+}
+
+// beginAsking reports whether the caller may ask the older sessions of a client for a sign of
+// life before it admits a newer one, until endAsking. Only one handshake of each client may:
+// otherwise a client that does not answer could take all handshakes that the server allows.
+func (f *Fleet) beginAsking(id string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.asking[id] {
+		return false
+	}
+	f.asking[id] = true
+	return true
+}
+
+func (f *Fleet) endAsking(id string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.asking, id)
 }

@@ -27,8 +27,9 @@ const (
 	// ReplaceDead asks the older session for a sign of life, and closes it if there is none
 	// within 5 s. If there is one, the server refuses the newcomer with status 409. So a
 	// client that comes back waits for that long, or gets in at its next attempt if its
-	// handshake may not take so long, and a clone of it stays out. A client that does not
-	// answer pings ([transport.Dialer.Ping]) is always replaced.
+	// handshake may not take so long, and a clone of it stays out. Further attempts of the
+	// client are refused meanwhile, with status 503. A client that does not answer pings
+	// ([transport.Dialer.Ping]) is always replaced.
 	ReplaceDead
 
 	// RejectNewer refuses the newcomer with status 409. A client whose network has failed

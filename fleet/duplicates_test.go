@@ -137,6 +137,43 @@ func TestReplaceDeadLate(t *testing.T) {
 	})
 }
 
+// TestReplaceDeadOneByOne has a client whose session does not answer connect again and again:
+// it may not take all handshakes, which other clients need.
+func TestReplaceDeadOneByOne(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t, fleet.WithDuplicates(fleet.ReplaceDead))
+		s.serve(t, "small", transport.WithAuthorize(s.Authorize), transport.WithMaxHandshakes(2))
+		network := newFrozen(s.network)
+		s.connect(t, "1", "older", transport.WithCarriers(network))
+		synctest.Wait()
+		network.set(true)
+		defer network.set(false)
+		connect := func(id string) error {
+			lis, err := transport.DialAndListenContext(t.Context(), "mem://small", http.Header{"Deviceid": {id}}, transport.WithCarriers(s.network))
+			if err == nil {
+				t.Cleanup(func() { lis.Close() })
+				go answer(lis, "newer")
+			}
+			return err
+		}
+		first := make(chan error)
+		go func() { first <- connect("1") }()
+		synctest.Wait()
+		err := connect("1")
+		if rejected, ok := errors.AsType[*carrier.RejectedError](err); !ok || rejected.StatusCode != http.StatusServiceUnavailable {
+			t.Errorf("the client connects twice at a time: %v, want status 503", err)
+		}
+		if err := connect("2"); err != nil {
+			t.Errorf("another client: %v", err)
+		}
+		if err := <-first; err != nil {
+			t.Errorf("the client comes back: %v", err)
+		}
+		synctest.Wait()
+		s.reaches(t, "1", "newer")
+	})
+}
+
 // TestReplacedIsForgotten has a client whose network fails again and again: what it has
 // replaced is not kept in memory for as long as it is there.
 func TestReplacedIsForgotten(t *testing.T) {

@@ -27,6 +27,7 @@ type Fleet struct {
 	kicks    uint64                        // calls of Kick
 	awaited  map[string]*awaited           // not connected, but waited for
 	watchers map[*watcher]struct{}
+	asking   map[string]bool // clients with a handshake that waits for a sign of life
 	stats    Stats
 }
 
@@ -47,6 +48,7 @@ func New(identify Identify, opts ...Option) *Fleet {
 		draining: make(map[string][]*member),
 		awaited:  make(map[string]*awaited),
 		watchers: make(map[*watcher]struct{}),
+		asking:   make(map[string]bool),
 	}
 	f.gone.Max, f.kicked.Max = maxDepartures, maxDepartures
 	for _, o := range opts {
