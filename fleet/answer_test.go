@@ -96,6 +96,17 @@ func TestProxyHintsAndTrailers(t *testing.T) {
 	}
 }
 
+// TestProxyStatus has a device answer with a status that net/http reads, and does not write.
+func TestProxyStatus(t *testing.T) {
+	for _, status := range []string{"000", "001", "099"} {
+		f := newFront(t, new(fleet.ReverseProxy))
+		f.connectRaw(t, "1", "HTTP/1.1 "+status+" Fine\r\nContent-Length: 2\r\n\r\nok")
+		if answer, text := f.ask(t, "", "/1/", nil); answer.StatusCode != http.StatusBadGateway {
+			t.Errorf("status %s becomes %d %q, want 502", status, answer.StatusCode, text)
+		}
+	}
+}
+
 // TestProxyBoundsHints has a device never come to the answer, by each transport that a
 // proxy may have.
 func TestProxyBoundsHints(t *testing.T) {

@@ -59,6 +59,18 @@ func TestProxyRedirectsStayBelow(t *testing.T) {
 	}
 }
 
+// TestProxyOneRedirect has a device send several: which one a user follows is not known.
+func TestProxyOneRedirect(t *testing.T) {
+	for _, fields := range []string{"Location: /a\r\nLocation: /../456/\r\n", "Location:\r\nLocation: /456/\r\n"} {
+		f := newFront(t, new(fleet.ReverseProxy))
+		f.connectRaw(t, "1", "HTTP/1.1 302 Found\r\n"+fields+"Content-Length: 0\r\n\r\n")
+		answer, _ := f.ask(t, "", "/1/", nil)
+		if got := answer.Header["Location"]; len(got) > 1 || len(got) == 1 && got[0] != "/1/a" {
+			t.Errorf("%q leads to %q", fields, got)
+		}
+	}
+}
+
 // FuzzProxyRedirects has a client of the standard library follow any redirect.
 func FuzzProxyRedirects(f *testing.F) {
 	for _, to := range []string{"/../456/", "../../456", "/%2e./456", `\456`, "http:/456", "//devices.example/456"} {

@@ -132,6 +132,9 @@ func (p *ReverseProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Rewrite:       func(pr *httputil.ProxyRequest) { p.rewrite(pr, to) },
 		ModifyResponse: func(answer *http.Response) error {
 			answered()
+			if answer.StatusCode < 100 { // which net/http reads, and panics rather than write it
+				return fmt.Errorf("fleet: the client answers with status %d", answer.StatusCode)
+			}
 			to.addPrefix(answer.Header, r.Host)
 			if answer.StatusCode != http.StatusSwitchingProtocols { // its body is a connection
 				answer.Body = &ending{answer.Body, func() { edit(answer.Trailer) }}

@@ -80,25 +80,27 @@ func (t target) edit(h http.Header, host string) {
 
 // addPrefix makes an answer right for the user.
 func (t target) addPrefix(h http.Header, host string) {
-	if to := h.Get("Location"); to != "" {
-		if to = t.addPrefixToLocation(to, host); to != "" {
-			h.Set("Location", to)
-		} else {
-			h.Del("Location")
-		}
-	}
+	t.addPrefixToURL(h, "Location", host)
 	if t.prefix == "" {
 		return
 	}
 	for i, line := range h["Set-Cookie"] {
 		h["Set-Cookie"][i] = t.addPrefixToCookie(line)
 	}
-	if scope := h.Get("Service-Worker-Allowed"); scope != "" {
-		if scope = t.addPrefixToLocation(scope, host); scope != "" {
-			h.Set("Service-Worker-Allowed", scope)
-		} else {
-			h.Del("Service-Worker-Allowed")
-		}
+	t.addPrefixToURL(h, "Service-Worker-Allowed", host)
+}
+
+// addPrefixToURL makes a field right for the user whose value is a URL. It keeps the first
+// value: there should be only one.
+func (t target) addPrefixToURL(h http.Header, name, host string) {
+	values := h[name]
+	if len(values) == 0 {
+		return
+	}
+	if to := t.addPrefixToLocation(values[0], host); to != "" {
+		h.Set(name, to)
+	} else {
+		h.Del(name)
 	}
 }
 
