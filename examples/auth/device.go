@@ -46,7 +46,7 @@ func (d *device) token(ctx context.Context) (string, error) {
 		return "", err
 	}
 	r.SetBasicAuth(d.id, d.secret)
-	conns := &http.Transport{TLSClientConfig: d.trust, Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}
+	conns := &http.Transport{TLSClientConfig: d.trust, Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true, MaxResponseHeaderBytes: maxHeaderBytes}
 	answer, err := conns.RoundTrip(r)
 	if err != nil {
 		return "", fmt.Errorf("token: %w", err)

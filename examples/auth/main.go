@@ -37,6 +37,13 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
+// What a peer may send before anything is known of it: net/http allows a megabyte and more, and
+// all the time that there is.
+const (
+	headerTimeout  = 10 * time.Second
+	maxHeaderBytes = 16 << 10
+)
+
 func main() {
 	log.SetFlags(0)
 	addr := flag.String("serve", "", "run only the server, at `address`")
@@ -70,7 +77,8 @@ func serve(ctx context.Context, addr, cert, key string, age time.Duration) error
 	}
 	fmt.Printf("curl -H 'Authorization: Bearer %s' https://…/devices/kitchen/\n", s.login("anna", "kitchen"))
 	config := &tls.Config{NextProtos: []string{"http/1.1"}} // which WebSockets need
-	web := &http.Server{Addr: addr, Handler: s, TLSConfig: config}
+	// No ReadTimeout, which would end what a user sends to a device.
+	web := &http.Server{Addr: addr, Handler: s, TLSConfig: config, ReadHeaderTimeout: headerTimeout, MaxHeaderBytes: maxHeaderBytes}
 	defer context.AfterFunc(ctx, func() { web.Close(); s.server.Close() })()
 	return web.ListenAndServeTLS(cert, key)
 }
@@ -104,7 +112,7 @@ func show(ctx context.Context) error {
 		return err
 	}
 	s := newSite(5 * time.Second)
-	web := &http.Server{Handler: s}
+	web := &http.Server{Handler: s, ReadHeaderTimeout: headerTimeout, MaxHeaderBytes: maxHeaderBytes}
 	config := &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{"http/1.1"}}
 	go web.Serve(tls.NewListener(ln, config))
 	defer web.Close()
