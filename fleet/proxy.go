@@ -25,7 +25,7 @@ import (
 // in the path all clients share one origin, so a page of one may read the pages of others and
 // act in the name of the user who looks at it. Give clients that do not trust each other names
 // of their own, with Domain. Even then one may set cookies for all of Domain, unless Domain is
-// on the Public Suffix List.
+// on the Public Suffix List, and one with the ID a.b may set cookies for b.
 //
 // A client sees all that the user sends: the Host, and what authenticates the user, such as
 // Cookie or Authorization, unless Rewrite removes it. It also gets the X-Forwarded headers of
