@@ -96,6 +96,32 @@ func TestProxyHintsAndTrailers(t *testing.T) {
 	}
 }
 
+// TestProxyInFront has a device tell nginx and others, which may be in front of the proxy, to
+// serve something of theirs.
+func TestProxyInFront(t *testing.T) {
+	const fields = "x-accel-redirect: /internal\r\nX-Sendfile: /etc/passwd\r\nX-LIGHTTPD-send-file: /etc/passwd\r\n" +
+		"X-LIGHTTPD-send-tempfile: /etc/passwd\r\nX-REPROXY-FILE: /etc/passwd\r\nX-REPROXY-URL: http://internal/\r\nX-Accel-Buffering: no\r\n"
+	for _, domain := range []string{"", "devices.example"} {
+		f := newFront(t, &fleet.ReverseProxy{Domain: domain})
+		f.connectRaw(t, "1", "HTTP/1.1 103 Early Hints\r\n"+fields+"\r\n"+
+			"HTTP/1.1 200 OK\r\n"+fields+"Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n"+fields+"\r\n")
+		hints, answer := f.hints(t, "/1/")
+		if domain != "" {
+			answer, _ = f.ask(t, "1."+domain, "/", nil)
+		}
+		for _, h := range append(hints, answer.Header, answer.Trailer) {
+			for name := range h {
+				if strings.HasPrefix(name, "X-") && name != "X-Accel-Buffering" && name != "X-Content-Type-Options" {
+					t.Errorf("%q: %s is there, in %v", domain, name, h)
+				}
+			}
+		}
+		if answer.StatusCode != 200 || answer.Header.Get("X-Accel-Buffering") != "no" {
+			t.Errorf("%q: %s, %v", domain, answer.Status, answer.Header)
+		}
+	}
+}
+
 // TestProxyStatus has a device answer with a status that net/http reads, and does not write.
 func TestProxyStatus(t *testing.T) {
 	for _, status := range []string{"000", "001", "099"} {

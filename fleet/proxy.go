@@ -35,7 +35,9 @@ import (
 // answer redirects to a path, or sets a cookie for one, the proxy adds the prefix again,
 // unless it is there already. A redirect to a path above the prefix, as browsers read it, leads
 // below the prefix instead, and the proxy removes one that net/url cannot parse. It does the
-// same in informational answers (1xx) and trailers, and with Service-Worker-Allowed.
+// same in informational answers (1xx) and trailers, and with Service-Worker-Allowed. It removes
+// fields that tell a web server in front of it to serve something else, such as
+// X-Accel-Redirect.
 // [rhttp.NewTransport] says how long all of these may be. The proxy removes parameters of the
 // query that net/url cannot parse.
 //

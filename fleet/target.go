@@ -78,8 +78,17 @@ func (t target) edit(h http.Header, host string) {
 	t.addPrefix(h, host)
 }
 
+// forFront are fields by which an application has the web server in front of it, such as nginx,
+// serve a file or another page instead: also those that no user may see.
+var forFront = []string{
+	"X-Accel-Redirect", "X-Sendfile", "X-Lighttpd-Send-File", "X-Lighttpd-Send-Tempfile", "X-Reproxy-File", "X-Reproxy-Url",
+}
+
 // addPrefix makes an answer right for the user.
 func (t target) addPrefix(h http.Header, host string) {
+	for _, name := range forFront {
+		h.Del(name)
+	}
 	t.addPrefixToURL(h, "Location", host)
 	if t.prefix == "" {
 		return
