@@ -34,6 +34,10 @@ type Fleet struct {
 // maxDepartures is how many clients that have left the fleet remembers.
 const maxDepartures = 65536
 
+// maxDraining is how many sessions a client may have that it has left. One of this module's has
+// 15 at most, of which it uses up to 8.
+const maxDraining = 16
+
 // A departure is when and why a client has left.
 type departure struct {
 	at  time.Time
@@ -161,10 +165,24 @@ func (f *Fleet) removeLocked(m *member, why error) bool {
 	if errors.Is(why, transport.ErrDraining) {
 		f.draining[m.id] = append(f.draining[m.id], m)
 		context.AfterFunc(m.dialer.Context(), func() { f.drained(m) })
+		f.boundDrainingLocked(m.id)
 	}
 	f.stats.Sessions--
 	f.tellLocked(Change{ID: m.id, Dialer: m.dialer, Gone: why}, m)
 	return true
+}
+
+// boundDrainingLocked closes the session that a client has left first, if there are too many: a
+// client that keeps saying that it leaves, and stays, could otherwise take all sessions that the
+// server allows, although only one may have its ID.
+func (f *Fleet) boundDrainingLocked(id string) {
+	if f.duplicates == KeepAll || len(f.draining[id]) <= maxDraining {
+		return
+	}
+	first := f.draining[id][0]
+	removeFrom(f.draining, first)
+	f.stats.Replaced++
+	go closeAll([]*member{first}, ErrReplaced, ErrReplaced.Error()) // ends within seconds
 }
 
 // drained forgets a session that has ended. A client that was about to leave has left.

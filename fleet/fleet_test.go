@@ -375,6 +375,35 @@ func TestKickDraining(t *testing.T) {
 	})
 }
 
+// TestLeavesAndStays has a client say that it leaves, keep a connection, and connect again: a
+// few of its sessions last, and the server keeps room for others.
+func TestLeavesAndStays(t *testing.T) {
+	for policy, want := range map[fleet.Duplicates]int{fleet.ReplaceOlder: 16, fleet.RejectNewer: 16, fleet.KeepAll: 30} {
+		bubble(t, func(t *testing.T) {
+			s := newSite(t, fleet.WithDuplicates(policy))
+			var all []*transport.Dialer
+			for range 30 {
+				lis := s.connect(t, "1", "one")
+				synctest.Wait()
+				s.dial(t, "1")
+				d, _ := s.Lookup("1")
+				all = append(all, d)
+				go lis.Shutdown(t.Context())
+				synctest.Wait()
+			}
+			time.Sleep(time.Minute)
+			for i, d := range all {
+				switch gone := i < len(all)-want; {
+				case gone && !errors.Is(d.Err(), fleet.ErrReplaced):
+					t.Errorf("%v: session %d ends with %v, want ErrReplaced", policy, i, d.Err())
+				case !gone && d.Err() != nil:
+					t.Errorf("%v: session %d ends with %v", policy, i, d.Err())
+				}
+			}
+		})
+	}
+}
+
 func TestWait(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSite(t)
