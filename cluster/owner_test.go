@@ -129,7 +129,7 @@ func TestRegistryLies(t *testing.T) {
 		"plain WebSocket":        {at("ws://" + host), "want https://"},
 		"no URL":                 {at(""), "want https://"},
 		"no host":                {at("https:///"), "want https://"},
-		"no name":                {changed(func(n *cluster.Node) { n.Name = "" }), "no name"},
+		"no name":                {changed(func(n *cluster.Node) { n.Name = "" }), "names no replica"},
 		"another pin":            {changed(func(n *cluster.Node) { n.Pin = wrong[:] }), "pinned"},
 		"an empty pin":           {changed(func(n *cluster.Node) { n.Pin = []byte{} }), "pinned"},
 		"a name that is garbage": {changed(func(n *cluster.Node) { n.Name = "\x00\n" }), `"\x00\n"`},

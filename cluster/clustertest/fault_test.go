@@ -76,7 +76,7 @@ var faults = []fault{{
 	[]Promise{RefusesIDs},
 }, {
 	"IDsTrimmed", mistakes{locate: func(l *cluster.Local, ctx context.Context, id string, except []string) (cluster.Claim, error) {
-		if trimmed := strings.TrimRight(id, ".>"); trimmed != "" {
+		if trimmed := strings.TrimRight(id, "~_"); trimmed != "" {
 			id = trimmed
 		}
 		return l.Locate(ctx, id, except...)
