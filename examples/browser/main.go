@@ -98,7 +98,7 @@ func newSite(addr string, page *template.Template, handle transport.EndpointHand
 		return nil, err
 	}
 	s := &site{url: "http://" + ln.Addr().String(), ln: ln, pages: http.NewServeMux()}
-	s.web = &http.Server{Handler: s.pages}
+	s.web = &http.Server{Handler: s.pages, ReadHeaderTimeout: 10 * time.Second}
 
 	// The page tells the browser the hash of the certificate to trust. The certificate is
 	// valid for two weeks; a server that runs longer needs a new one in time.

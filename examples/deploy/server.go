@@ -55,7 +55,7 @@ func newServer(ln net.Listener) *server {
 	mux.Handle("/connect", s.devices)
 	mux.Handle("/devices/{id}/", http.StripPrefix("/devices", http.HandlerFunc(s.ask)))
 	mux.HandleFunc("/pid", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, os.Getpid()) })
-	s.web = &http.Server{Handler: mux}
+	s.web = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	return s
 }
 

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"time"
 
 	"github.com/backdial/backdial/carrier/webtransport"
 	"github.com/backdial/backdial/carrier/ws"
@@ -71,7 +72,7 @@ func run(ctx context.Context, addr string, ready func(url string, trust *tls.Con
 	pages.HandleFunc("GET /events", func(w http.ResponseWriter, r *http.Request) { events(clients, w, r) })
 	pages.Handle("/device/", http.StripPrefix("/device", &fleet.ReverseProxy{Fleet: clients}))
 	pages.Handle("/connect", devices)
-	web := &http.Server{Handler: pages}
+	web := &http.Server{Handler: pages, ReadHeaderTimeout: 10 * time.Second}
 	defer context.AfterFunc(ctx, func() { web.Close() })()
 	go ready("http://"+ln.Addr().String(), &tls.Config{RootCAs: pool(certificate)})
 	if err := web.Serve(ln); ctx.Err() == nil {

@@ -52,7 +52,7 @@ func main() {
 func serve(ctx context.Context, addr string) error {
 	devices, handler := site()
 	defer devices.Close()
-	web := &http.Server{Addr: addr, Handler: handler}
+	web := &http.Server{Addr: addr, Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	defer context.AfterFunc(ctx, func() { web.Close() })()
 	return web.ListenAndServe() // in production with TLS, and wss:// in the devices' URL
 }
