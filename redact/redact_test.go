@@ -51,6 +51,8 @@ func TestParse(t *testing.T) {
 		"ws://secret secret/":            "invalid character",
 		":secret":                        "missing protocol scheme",
 		"ws://[secret":                   "missing ']' in host",
+		"ws://[%25secret]/":              "invalid host",
+		"ws://[secret]/":                 "invalid host",
 	} {
 		_, err := Parse(from)
 		if err == nil || !strings.HasPrefix(err.Error(), why+" (") || strings.Contains(err.Error(), "secret@") ||

@@ -43,8 +43,10 @@ func Parse(address string) (*url.URL, error) {
 	}
 	why := "malformed"
 	if e, ok := errors.AsType[*url.Error](err); ok {
-		// The error repeats parts of the address in quotation marks.
+		// The error repeats parts of the address in quotation marks, after the name of a
+		// function of package netip.
 		why, _, _ = strings.Cut(e.Err.Error(), `"`)
+		why = strings.TrimSuffix(why, ": ParseAddr(")
 		why = strings.TrimSpace(strings.TrimPrefix(why, "net/url:"))
 	}
 	return nil, fmt.Errorf("%s (it is not shown, because it may hold a secret; are its user and password escaped?)", why)

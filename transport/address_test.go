@@ -41,7 +41,7 @@ var whyInvalid = func() (all []string) {
 	for _, why := range []string{
 		"invalid URL escape", "invalid character", "missing protocol scheme", "invalid control character in URL",
 		"first path segment in URL cannot contain colon", "invalid userinfo", "invalid IP-literal", "missing ']' in host",
-		"invalid port", "invalid host: invalid character", "invalid host: invalid URL escape",
+		"invalid port", "invalid host", "invalid host: invalid character", "invalid host: invalid URL escape",
 	} {
 		all = append(all, fmt.Sprintf("%v: %s (it is not shown, because it may hold a secret; are its user and password escaped?)", errURL, why))
 	}
