@@ -292,8 +292,8 @@ func TestKickNewcomer(t *testing.T) {
 			older := s.connect(t, "1", "older")
 			synctest.Wait()
 			network := newFrozen(s.network)
+			network.set(true) // so the newer session answers no ping, and does not join for 5 s
 			newer := s.connect(t, "1", "newer", transport.WithCarriers(network))
-			network.set(true) // so it answers no ping, and does not join for 5 s
 			synctest.Wait()
 			if err := s.Kick("1", "it is stolen"); err != nil {
 				t.Fatal(err)
