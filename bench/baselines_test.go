@@ -107,8 +107,8 @@ func yamuxConfig() *yamux.Config {
 	return config
 }
 
-// bareSmux is xtaci/smux, protocol version 2, with its defaults except the window of a
-// stream, which is that of the others here and not a quarter of it.
+// bareSmux is xtaci/smux, protocol version 2, with its defaults, but for the window of a
+// stream: its default is a quarter of what the others here have.
 func bareSmux(server, client net.Conn) (*harness.Session, error) {
 	config := smux.DefaultConfig()
 	config.Version = 2

@@ -107,7 +107,7 @@ func byOpenSSH(b *testing.B, service string) string {
 		"-o", "UserKnownHostsFile="+known, "-o", "ExitOnForwardFailure=yes", "-o", "BatchMode=yes",
 		me.Username+"@"+host))
 	if err != nil {
-		b.Skip(err) // such as that of a user who may not log in
+		b.Skip(err) // the user may not be allowed to log in
 	}
 	return addr
 }

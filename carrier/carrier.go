@@ -19,7 +19,7 @@
 //
 // Multiplexers find the interfaces of a Conn with type assertions, and both ends must
 // agree on whether there are messages or streams. So a wrapper of a Conn implements
-// exactly those that the Conn implements.
+// the same interfaces as the Conn, and no others.
 package carrier
 
 import (
@@ -186,9 +186,9 @@ type Listener interface {
 	// without TLS may ignore it.
 	//
 	// The endpoint treats h as the server of package net/http does. It runs h in a new
-	// goroutine for each request. The request's Host is that of the dialled URL, its
-	// RemoteAddr that of the connection, and its TLS the state of the connection, with the
-	// client's certificates, or nil without TLS. If h panics, its client gets no
+	// goroutine for each request. The request's Host comes from the dialled URL. Its
+	// RemoteAddr and TLS describe the connection; TLS has the client's certificates, and is
+	// nil without TLS. If h panics, its client gets no
 	// connection, and the program goes on.
 	//
 	// The endpoint also bounds handshakes, as the HTTP server does for other carriers. It
@@ -225,7 +225,7 @@ type Advertised interface {
 type HandshakeLimiter interface {
 	// LimitHandshakes makes the endpoint end a client that does not ask for a connection
 	// within timeout. If more than most clients have not asked yet, the endpoint ends
-	// those that have waited longest. Both limits are positive. It is called before Serve.
+	// the clients that have waited longest. Both limits are positive. It is called before Serve.
 	LimitHandshakes(most int, timeout time.Duration)
 }
 

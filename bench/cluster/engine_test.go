@@ -9,7 +9,7 @@ import (
 	"github.com/backdial/backdial/cluster/natsserver"
 )
 
-// An engine is that of a replica, and may be restarted while the replica runs.
+// An engine belongs to a replica. A test may restart it while the replica runs.
 type engine struct {
 	setup setup
 	mu    sync.Mutex

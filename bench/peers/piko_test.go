@@ -2,6 +2,7 @@ package peers
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/url"
 	"strconv"
@@ -43,8 +44,16 @@ func servePiko(t harness.TB) func() (*harness.Session, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, known := devices.Select(id, false); !known; _, known = devices.Select(id, false) {
-			time.Sleep(20 * time.Microsecond) // nobody is told
+		// The server tells nobody when it knows the device.
+		const patience = 10 * time.Second
+		for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Microsecond) {
+			if _, known := devices.Select(id, false); known {
+				break
+			}
+			if time.Now().After(deadline) {
+				ln.Close()
+				return nil, fmt.Errorf("the server does not know %s after %v", id, patience)
+			}
 		}
 		return &harness.Session{
 			Dial:   func() (net.Conn, error) { return dialer.Dial(context.Background(), id) },

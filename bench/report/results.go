@@ -18,7 +18,7 @@ type results struct {
 	skipped    []string
 }
 
-// errNoResult is that of a benchmark that has printed no result.
+// errNoResult means that a benchmark has run and printed no result.
 var errNoResult = errors.New("the benchmark has printed no result")
 
 // A benchmark is one function, with a table for each of its variants.

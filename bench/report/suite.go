@@ -155,8 +155,8 @@ type step struct {
 
 func (s step) String() string { return s.benchmark + " of " + s.suite.dir }
 
-// plan is the order in which one repeat runs all benchmarks: that of the first suite,
-// each followed by its namesakes in the others.
+// plan returns the steps of one repeat. It keeps the order of the first suite, and puts
+// benchmarks of the same name in other suites right behind.
 func plan(suites []*suite) []step {
 	var names []string
 	for _, s := range suites {
