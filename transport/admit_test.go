@@ -399,6 +399,9 @@ func TestCheckOrigin(t *testing.T) {
 			if err := enter(page, transport.WithCheckOrigin(allow)); err != nil {
 				t.Errorf("a page that is allowed: %v", err)
 			}
+			if err := enter(page, transport.WithAllowedOrigins(page)); err != nil {
+				t.Errorf("a page of an allowed origin: %v", err)
+			}
 			if err := enter("https://other.example", transport.WithCheckOrigin(allow)); !rejectedWith(http.StatusForbidden)(err) {
 				t.Errorf("a page that is not: %v, want status 403", err)
 			}

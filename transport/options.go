@@ -11,6 +11,7 @@ import (
 
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/internal/ident"
+	"github.com/backdial/backdial/internal/origin"
 	"github.com/backdial/backdial/mux"
 )
 
@@ -230,6 +231,13 @@ func WithURLFunc(url func(ctx context.Context) (string, error)) ClientOption {
 // requests without an Origin, and pages of the host that the request is for.
 func WithCheckOrigin(check func(*http.Request) bool) ServerOption {
 	return serverOption(func(c *config) { c.checkOrigin = check })
+}
+
+// WithAllowedOrigins lets pages of these origins connect too, such as
+// "https://app.example:8443", in addition to those that [WithCheckOrigin]'s default accepts.
+// Origins must match exactly: there are no wildcards.
+func WithAllowedOrigins(origins ...string) ServerOption {
+	return WithCheckOrigin(origin.Among(origins))
 }
 
 // WithAuthorize sets the function that decides, before the upgrade, whether a client may

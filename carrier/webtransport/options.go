@@ -5,7 +5,6 @@ import (
 	"context"
 	"net"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -48,12 +47,7 @@ func WithCheckOrigin(check func(*http.Request) bool) Option {
 // as "https://app.example:8443", in addition to those that [WithCheckOrigin]'s default
 // accepts. Origins must match exactly: there are no wildcards.
 func WithAllowedOrigins(origins ...string) Option {
-	origins = slices.Clone(origins)
-	return func(c *Carrier) {
-		c.checkOrigin = func(r *http.Request) bool {
-			return origin.Same(r) || slices.Contains(origins, r.Header.Get("Origin"))
-		}
-	}
+	return WithCheckOrigin(origin.Among(origins))
 }
 
 // WithHandshakeTimeout bounds how long Dial takes, in addition to its context. 0 means

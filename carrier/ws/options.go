@@ -30,6 +30,13 @@ func WithCheckOrigin(check func(*http.Request) bool) Option {
 	return func(c *Carrier) { c.checkOrigin = check }
 }
 
+// WithAllowedOrigins makes Upgrade accept requests from pages of these origins too, such
+// as "https://app.example:8443", in addition to those that [WithCheckOrigin]'s default
+// accepts. Origins must match exactly: there are no wildcards.
+func WithAllowedOrigins(origins ...string) Option {
+	return WithCheckOrigin(origin.Among(origins))
+}
+
 // WithHandshakeTimeout bounds how long Dial takes, in addition to its context, and how
 // long Upgrade waits for the client to take the answer. 0 means the default: 10 s, or no
 // bound for a Dial whose context has a deadline. Negative means no bound.

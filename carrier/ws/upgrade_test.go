@@ -54,6 +54,12 @@ func TestUpgradeFails(t *testing.T) {
 		"AnyOrigin", ws.WithCheckOrigin(anyOrigin), opening(http.Header{"Origin": {"http://evil.example"}}), "", http.StatusInternalServerError,
 		`ws: upgrade: cannot take over the connection: feature not supported`,
 	}, {
+		"OriginListed", ws.WithAllowedOrigins("http://good.example"), opening(http.Header{"Origin": {"http://good.example"}}), "", http.StatusInternalServerError,
+		`ws: upgrade: cannot take over the connection: feature not supported`,
+	}, {
+		"OriginNotListed", ws.WithAllowedOrigins("http://good.example"), opening(http.Header{"Origin": {"http://evil.example"}}), "", http.StatusForbidden,
+		`ws: upgrade: origin not allowed: "http://evil.example"`,
+	}, {
 		"NoOrigin", ws.WithCheckOrigin(noOrigin), opening(nil), "", http.StatusForbidden,
 		`ws: upgrade: origin not allowed: ""`,
 	}, {

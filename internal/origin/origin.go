@@ -4,6 +4,7 @@ package origin
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -15,4 +16,12 @@ func Same(r *http.Request) bool {
 	}
 	u, err := url.Parse(origin[0])
 	return err == nil && u.Host != "" && strings.EqualFold(u.Host, r.Host)
+}
+
+// Among returns a function that accepts pages of these origins too. They match exactly.
+func Among(origins []string) func(*http.Request) bool {
+	origins = slices.Clone(origins)
+	return func(r *http.Request) bool {
+		return Same(r) || slices.Contains(origins, r.Header.Get("Origin"))
+	}
 }
