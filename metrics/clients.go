@@ -21,7 +21,7 @@ func (c *Collector) countConnects() {
 		mu.Lock()
 		defer mu.Unlock()
 		if known[carrier] == nil {
-			known[carrier] = answers(attempts, outcome.OfConnects, carrier)
+			known[carrier] = answers(attempts, outcome.OfConnects(), carrier)
 		}
 		return known[carrier]
 	}

@@ -10,7 +10,7 @@ import (
 
 // countDials counts calls of Dial.
 func (c *Collector) countDials() {
-	results := each(c.counters("dials_total", "Calls of Dial that have ended, by result.", "result"), outcome.OfDials)
+	results := each(c.counters("dials_total", "Calls of Dial that have ended, by result.", "result"), outcome.OfDials())
 	took := c.histograms("dial_duration_seconds", "How long Dial took when it succeeded.", c.config.dialBuckets).WithLabelValues()
 	c.trace.StreamDialed = func(ctx context.Context, _ transport.Info, d time.Duration, err error) {
 		results[outcome.Dial(ctx, err)].Inc()

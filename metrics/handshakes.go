@@ -11,7 +11,7 @@ import (
 // countHandshakes counts requests to servers that did not lead to a session.
 func (c *Collector) countHandshakes() {
 	failures := answers(c.counters("handshake_failures_total",
-		"Requests that did not lead to a session, by reason, and by status if they were rejected.", "reason", "code"), outcome.OfHandshakes)
+		"Requests that did not lead to a session, by reason, and by status if they were rejected.", "reason", "code"), outcome.OfHandshakes())
 	c.trace.HandshakeFailed = func(_ *http.Request, err error) {
 		reason, code := outcome.Handshake(err)
 		failures[answer{reason, code}].Inc()
@@ -27,7 +27,7 @@ func answers(all *prometheus.CounterVec, outcomes []string, labels ...string) ma
 	for _, what := range outcomes {
 		codes := []string{""}
 		if what == outcome.Rejected {
-			codes = outcome.OfCodes
+			codes = outcome.OfCodes()
 		}
 		for code, counter := range each(all, codes, append(labels[:len(labels):len(labels)], what)...) {
 			counters[answer{what, code}] = counter

@@ -108,7 +108,7 @@ func (s *sessions) of(on stack) *series {
 		lasted:        s.lasted.WithLabelValues(on.carrier, on.mux),
 		streams:       s.streams.WithLabelValues(on.carrier, on.mux),
 		streamsOpened: s.streamsOpened.WithLabelValues(on.carrier, on.mux),
-		failed:        each(s.failed, outcome.OfStreams, on.carrier, on.mux),
+		failed:        each(s.failed, outcome.OfStreams(), on.carrier, on.mux),
 		read:          s.read.WithLabelValues(on.carrier, on.mux),
 		written:       s.written.WithLabelValues(on.carrier, on.mux),
 	}

@@ -41,15 +41,27 @@ const (
 	Other        = "other"
 )
 
-// The outcomes of each kind. A collector should make a series for each when it starts, so that a
-// rate does not miss the first event. Do not modify them.
-var (
-	OfDials      = []string{OK, Draining, Gone, Closed, Timeout, Canceled, Other}
-	OfStreams    = []string{Reset, SessionEnded, Closed, Other}
-	OfHandshakes = []string{Full, Closing, Connected, Origin, NotHandshake, NoCommonMux, Rejected, Timeout, Canceled, Other}
-	OfConnects   = []string{OK, LostRace, Rejected, NoCommonMux, DNS, Certificate, Timeout, Canceled, Other}
-	OfCodes      = []string{"401", "403", "404", "409", "421", "429", "500", "503", Other}
-)
+// OfDials returns what Dial may return, so that a collector can make a series for each outcome
+// when it starts: a rate would miss the first event otherwise.
+func OfDials() []string { return []string{OK, Draining, Gone, Closed, Timeout, Canceled, Other} }
+
+// OfStreams returns what Stream may return, besides "".
+func OfStreams() []string { return []string{Reset, SessionEnded, Closed, Other} }
+
+// OfHandshakes returns the reasons that Handshake may return.
+func OfHandshakes() []string {
+	return []string{Full, Closing, Connected, Origin, NotHandshake, NoCommonMux, Rejected, Timeout, Canceled, Other}
+}
+
+// OfConnects returns the results that Connect may return.
+func OfConnects() []string {
+	return []string{OK, LostRace, Rejected, NoCommonMux, DNS, Certificate, Timeout, Canceled, Other}
+}
+
+// OfCodes returns the codes that Handshake and Connect may return, besides "".
+func OfCodes() []string {
+	return []string{"401", "403", "404", "409", "421", "429", "500", "503", Other}
+}
 
 // Dial returns the outcome of a Dial with ctx. It is one of OfDials.
 func Dial(ctx context.Context, err error) string {

@@ -69,7 +69,7 @@ func TestDial(t *testing.T) {
 		{over, because(mux.ErrSessionEnded), Gone},
 		{live, because(transport.ErrNotNegotiated), Other},
 	} {
-		check(t, "dial", test.err, Dial(test.ctx, test.err), test.want, OfDials)
+		check(t, "dial", test.err, Dial(test.ctx, test.err), test.want, OfDials())
 	}
 }
 
@@ -83,7 +83,7 @@ func TestStream(t *testing.T) {
 		{because(net.ErrClosed), Closed},
 		{errNoName, Other},
 	} {
-		check(t, "stream", test.err, Stream(test.err), test.want, OfStreams)
+		check(t, "stream", test.err, Stream(test.err), test.want, OfStreams())
 	}
 	if got := Stream(nil); got != "" {
 		t.Errorf("no error: %q", got)
@@ -111,8 +111,8 @@ func TestHandshake(t *testing.T) {
 		{errNoName, Other, ""},
 	} {
 		reason, code := Handshake(test.err)
-		check(t, "handshake", test.err, reason, test.want, OfHandshakes)
-		check(t, "handshake", test.err, code, test.code, append(OfCodes, ""))
+		check(t, "handshake", test.err, reason, test.want, OfHandshakes())
+		check(t, "handshake", test.err, code, test.code, append(OfCodes(), ""))
 	}
 }
 
@@ -135,7 +135,7 @@ func TestConnect(t *testing.T) {
 		{because(errRefused), Other, ""},
 	} {
 		result, code := Connect(test.err)
-		check(t, "connect", test.err, result, test.want, OfConnects)
-		check(t, "connect", test.err, code, test.code, append(OfCodes, ""))
+		check(t, "connect", test.err, result, test.want, OfConnects())
+		check(t, "connect", test.err, code, test.code, append(OfCodes(), ""))
 	}
 }
