@@ -18,7 +18,7 @@ func BenchmarkDevice(b *testing.B) {
 		{Name: "carrier=tcp/mux=none", Package: "./device/tcp", Listen: listenBare},
 		{Name: "carrier=gorilla/mux=yamux", Package: "./device/bare", Listen: wslis.Listen},
 		{Name: "carrier=ws/mux=qmux", Package: "./device/qmux", Listen: combine("ws", ws.New(), qmux.New(), false).Listen},
-		{Name: "carrier=ws/mux=yamux", Package: "./device/yamux", Listen: combine("ws", ws.New(), yamuxmux.New(), false).Listen},
+		{Name: "carrier=ws/mux=yamux", Package: "./device/yamux", Tags: "backdialomitqmux", Listen: combine("ws", ws.New(), yamuxmux.New(), false).Listen},
 		{Name: "carrier=webtransport/mux=native", Package: "./device/webtransport",
 			Listen: combine("webtransport", webtransport.New(), nativemux.New(), true).Listen},
 	})

@@ -8,16 +8,10 @@ import (
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/carrier/ws"
 	"github.com/backdial/backdial/internal/setting"
-	"github.com/backdial/backdial/mux"
-	"github.com/backdial/backdial/mux/qmux"
-	"github.com/backdial/backdial/mux/yamuxmux"
 )
 
-// The defaults of options. No other file of the package names an implementation.
-var (
-	defaultCarriers = []carrier.Carrier{ws.New()}
-	defaultMuxes    = []mux.Muxer{qmux.New(), yamuxmux.New()}
-)
+// The defaults of options. Only files whose names begin with "defaults" name an implementation.
+var defaultCarriers = []carrier.Carrier{ws.New()}
 
 const (
 	// defaultHandshakeTimeout is enough for a slow mobile network, and short enough for a

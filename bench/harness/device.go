@@ -19,6 +19,7 @@ import (
 type Device struct {
 	Name    string
 	Package string // of the program
+	Tags    string // for the build, if it needs any
 
 	// Listen is as in Apart. The session needs Dial only.
 	Listen func(t TB) (addr string, accept func() (*Server, error))
@@ -37,7 +38,7 @@ func Devices(b *testing.B, devices []Device) {
 
 func (d Device) measure(b *testing.B) {
 	exe := filepath.Join(b.TempDir(), "device")
-	if out, err := exec.Command("go", "build", "-ldflags=-s -w", "-o", exe, d.Package).CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-ldflags=-s -w", "-tags="+d.Tags, "-o", exe, d.Package).CombinedOutput(); err != nil {
 		b.Fatalf("build %s: %v\n%s", d.Package, err, out)
 	}
 	info, err := os.Stat(exe)

@@ -1,5 +1,6 @@
 // The program yamux is a device: it connects to the address that it is given, and echoes
-// what the server sends on streams. It has this library and chooses yamux, so it need not have qmux.
+// what the server sends on streams. It has this library and chooses yamux, so the build tag
+// backdialomitqmux leaves out qmux.
 package main
 
 import (

@@ -15,7 +15,7 @@ import (
 
 const module = "github.com/backdial/backdial/"
 
-// implementations are packages that only defaults.go and programs may name.
+// isImplementation reports whether pkg is a package that only defaults and programs may name.
 func isImplementation(pkg string) bool {
 	dir, name := path.Split(strings.TrimPrefix(pkg, module))
 	return (dir == "mux/" || dir == "carrier/") && !strings.HasSuffix(name, "test")
@@ -57,8 +57,8 @@ func forbidden(file, pkg string) string {
 	in := func(folder string) bool { return strings.HasPrefix(file, folder) }
 	is := func(folder string) bool { return strings.HasPrefix(pkg, module+folder) }
 	switch {
-	case in("transport/") && file != "transport/defaults.go" && isImplementation(pkg):
-		return "only defaults.go names an implementation"
+	case in("transport/") && !strings.HasPrefix(file, "transport/defaults") && isImplementation(pkg):
+		return "only the defaults name an implementation"
 	case (in("fleet/") || in("rhttp/") || in("cluster/") || in("metrics/")) && isImplementation(pkg):
 		return "what stands on package transport has its user choose"
 	case (in("mux/") || in("carrier/") || in("transport/")) && (is("fleet") || is("rhttp") || is("cluster") || is("metrics")),
@@ -93,6 +93,7 @@ func TestForbidden(t *testing.T) {
 		{"transport/server.go", "mux/yamuxmux", true},
 		{"transport/server.go", "carrier/webtransport", true},
 		{"transport/defaults.go", "carrier/ws", false},
+		{"transport/defaults_qmux.go", "mux/qmux", false},
 		{"transport/transporttest/promises.go", "mux/muxtest", false},
 		{"mux/yamuxmux/wire.go", "carrier/ws", true},
 		{"mux/nativemux/session.go", "carrier", false},
@@ -158,7 +159,7 @@ func TestRequired(t *testing.T) {
 }
 
 // linked returns the packages that a program links if it uses packages of the module in
-// dir.
+// dir. The first of packages may be flags of go list.
 func linked(t *testing.T, dir string, packages ...string) []string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list", "-deps"}, packages...)...)
@@ -180,6 +181,8 @@ func TestLinked(t *testing.T) {
 		has      string // or else the list is not one of linked packages
 		no       []string
 	}{
+		{".", []string{"./bench/device/qmux"}, module + "mux/qmux", []string{"regexp", "/fleet", "/rhttp"}},
+		{".", []string{"-tags=backdialomitqmux", "./bench/device/yamux"}, module + "mux/yamuxmux", []string{"mux/qmux"}},
 		{".", []string{"./transport", "./fleet", "./rhttp", "./cluster"}, module + "carrier/ws",
 			append([]string{"quic-go", "xtaci", "hashicorp", "smuxmux", "/webtransport", "nats-io"}, tests...)},
 		{"cluster/natsregistry", []string{"."}, "github.com/nats-io/nats.go", append([]string{"nats-server"}, tests...)},
