@@ -16,7 +16,7 @@ import (
 // read has to be reset.
 //
 // The window begins small, because data on its way fills the path's queues and the
-// processor's caches. It grows as the windows of streams do.
+// processor's caches. It grows as the windows of streams do, and with them.
 type inflow struct {
 	budget *recv.Budget
 	most   uint64
@@ -32,10 +32,22 @@ type inflow struct {
 // stream's, initially and at most.
 func (f *inflow) init(c *mux.Config, budget *recv.Budget) {
 	f.budget = budget
-	f.most = uint64(c.MaxWindow) / 2 * 3
+	f.most = beside(uint64(c.MaxWindow))
 	f.window = budget.Windows.New()
-	f.window.Size = uint64(c.Window) / 2 * 3
+	f.window.Size = beside(uint64(c.Window))
 	f.allowed = f.roomLocked()
+}
+
+// beside is the connection's window beside a stream's.
+func beside(stream uint64) uint64 { return stream / 2 * 3 }
+
+// widen notes that a stream's window has grown, to this size. If each waited for the other to
+// show that it is used up, both would grow at half the speed.
+func (f *inflow) widen(stream uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.window.Size = max(f.window.Size, beside(stream))
+	f.allowed = max(f.allowed, f.received+f.roomLocked())
 }
 
 // roomLocked is how large the window can be now. Unless buffers are full, what arrives

@@ -90,11 +90,15 @@ var _ recv.Owner = owner{}
 
 // Extend implements [recv.Owner].
 func (st owner) Extend(_ uint64, grown bool) {
+	if grown {
+		st.s.inflow.widen(st.in.WindowLocked())
+	}
 	st.s.Mu.Lock()
 	defer st.s.Mu.Unlock()
 	st.granted = st.in.AllowedLocked()
 	st.s.pendLocked(st.stream, pendingGrant)
 	if grown {
+		st.s.control.maxData = true
 		st.s.MeasureLocked() // the round trip may be shorter than it seemed
 	}
 }

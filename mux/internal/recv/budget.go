@@ -67,11 +67,13 @@ type Session interface {
 func (b *Budget) Init(name string, c *mux.Config, session Session, waits bool) {
 	b.name, b.limit, b.session, b.waits = name, int64(c.ReceiveBuffer), session, waits
 	b.most = max(b.limit-readbuf.Largest, b.limit/2)
+	free := b.granted()
 	if b.usual = b.most; waits {
 		b.usual = b.most / 4 * 3
+		free = b.usual
 	}
 	b.room.L = &b.mu
-	b.Windows.Init(c)
+	b.Windows.Init(c, free)
 }
 
 // Close ends b and wakes the session's reader.
@@ -85,14 +87,18 @@ func (b *Budget) Close() {
 	}
 }
 
-// Free is how much memory may still be promised to the peer. An eighth is reserved for
-// buffers that are partly filled. A session that holds nothing can always take a piece.
+// granted is how much memory may be promised to the peer. An eighth is reserved for buffers
+// that are partly filled.
+func (b *Budget) granted() int64 { return b.limit - b.limit/8 }
+
+// Free is how much memory may still be promised to the peer. A session that holds nothing can
+// always take a piece.
 func (b *Budget) Free() uint64 {
 	held := b.Windows.Held.Load()
 	if held <= 0 {
-		return uint64(max(b.limit-b.limit/8, readbuf.Largest))
+		return uint64(max(b.granted(), readbuf.Largest))
 	}
-	return uint64(max(b.limit-b.limit/8-held, 0))
+	return uint64(max(b.granted()-held, 0))
 }
 
 // Block notes that the peer may be waiting for memory. Freed is then called, once, when

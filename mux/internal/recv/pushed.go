@@ -66,6 +66,9 @@ func (h *Pushed) SkipLocked(to uint64) { h.received = to }
 // AllowedLocked is how many bytes the peer may send in total.
 func (h *Pushed) AllowedLocked() uint64 { return h.allowed }
 
+// WindowLocked is how far ahead of the reader the peer may send.
+func (h *Pushed) WindowLocked() uint64 { return h.window.Size }
+
 // ConsumedLocked is how many bytes have been read.
 func (h *Pushed) ConsumedLocked() uint64 {
 	return h.received - uint64(h.buffer.Len()) - uint64(h.filled)
