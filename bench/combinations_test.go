@@ -112,7 +112,7 @@ func listen(t harness.TB, server *transport.Server, c carrier.Carrier, secure bo
 	ln := harness.Listen(t)
 	address = t.Reach("tcp", ln.Addr().String())
 	if secure {
-		go server.Serve(tls.NewListener(ln, harness.ServerTLS()))
+		go server.Serve(tls.NewListener(ws.BelowTLS(ln), harness.ServerTLS()))
 		return "wss://" + address, nil
 	}
 	go server.Serve(ln)

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 
+	"github.com/backdial/backdial/internal/belowtls"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/redact"
 	"github.com/backdial/backdial/transport"
@@ -103,5 +104,5 @@ func (c *Cluster) Serve(ln net.Listener) error {
 	}
 	config := ownerTLS(c.tls)
 	config.NextProtos = []string{"http/1.1"} // an upgrade needs it
-	return c.server.Serve(tls.NewListener(ln, config))
+	return c.server.Serve(tls.NewListener(belowtls.NewListener(ln), config))
 }

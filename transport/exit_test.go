@@ -120,7 +120,7 @@ func exitingServer() {
 	if file := os.Getenv(exitCertEnv); file != "" {
 		cert, err := tls.LoadX509KeyPair(file, os.Getenv(exitKeyEnv))
 		mustExit(err)
-		ln = tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{cert}})
+		ln = tls.NewListener(ws.BelowTLS(ln), &tls.Config{Certificates: []tls.Certificate{cert}})
 	}
 	dialers := make(chan *transport.Dialer)
 	server := transport.NewServer(transport.EndpointHandlerFunc(func(d *transport.Dialer) { dialers <- d }),

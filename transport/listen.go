@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/internal/belowtls"
 )
 
 // listen makes an endpoint for each carrier that listens by itself, and one for all others, at
@@ -58,7 +59,7 @@ func (s *Server) listenOnce(addr string, config *tls.Config) (endpoints []carrie
 			return endpoints, fmt.Errorf("transport: listen on %s for %s: %w", addr, strings.Join(upgraded, ", "), err)
 		}
 		if config != nil {
-			ln = tls.NewListener(ln, withoutHTTP2(config))
+			ln = tls.NewListener(belowtls.NewListener(ln), withoutHTTP2(config))
 		}
 		shared = s.httpEndpoint(ln)
 		add(shared)

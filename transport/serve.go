@@ -77,7 +77,8 @@ func (s *Server) ListenAndServeTLS(certFile, keyFile string) error {
 
 // Serve lets clients connect through ln until Close or Shutdown, and closes ln. It always
 // returns a non-nil error, which is [ErrServerClosed] after these. It does not serve carriers
-// that listen by themselves.
+// that listen by themselves. For TLS, ln is a listener of crypto/tls; on ws.BelowTLS it costs
+// less.
 func (s *Server) Serve(ln net.Listener) error {
 	s.init()
 	return s.serve(s.httpEndpoint(ln))

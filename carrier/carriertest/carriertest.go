@@ -8,6 +8,7 @@
 package carriertest
 
 import (
+	"net"
 	"slices"
 	"testing"
 
@@ -28,6 +29,10 @@ type Target struct {
 	// TLS secures the connections. The suite makes a certificate for 127.0.0.1, ::1 and
 	// localhost, and gives each end its configuration.
 	TLS bool
+
+	// Listener wraps the listener of the suite's HTTP server, below TLS. nil means that
+	// nothing does.
+	Listener func(net.Listener) net.Listener
 
 	// Scheme of the URLs to dial. "" means https with TLS, or else http.
 	Scheme string

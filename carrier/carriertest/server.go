@@ -71,6 +71,9 @@ func serveTLS(t *testing.T, target Target, config, client *tls.Config, h http.Ha
 func (s *server) serveHTTP(config *tls.Config, h http.Handler) {
 	srv := httptest.NewUnstartedServer(h)
 	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+	if wrap := s.target.Listener; wrap != nil {
+		srv.Listener = wrap(srv.Listener)
+	}
 	if config != nil {
 		srv.TLS = config
 		srv.StartTLS()

@@ -27,6 +27,7 @@ type conn struct {
 	noDeadlines
 	raw      net.Conn // the socket; closing it never waits
 	net      net.Conn // carries the frames: raw, or TLS over it
+	prompt   prompter // of net; nil if every call may wait
 	protocol string
 	closed   atomic.Bool
 	tooLarge atomic.Bool // a message was too large

@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http/httptrace"
 	"net/url"
+
+	"github.com/backdial/backdial/internal/belowtls"
 )
 
 // maxHandshake bounds the bytes that a server and a proxy may send before the connection
@@ -25,7 +27,8 @@ type handshake struct {
 	conn      *limitedConn // nil before the TCP connection exists
 	connected bool         // to the server, through the proxy if there is one
 	stop      func() bool
-	head      *headConn // the server's answer is read from it; nil before that
+	head      *headConn      // the server's answer is read from it; nil before that
+	below     *belowtls.Conn // TLS to the server runs on it; nil if it may not
 }
 
 // connect connects to addr, through the proxy if there is one.
@@ -47,6 +50,10 @@ func (h *handshake) connectTLS(ctx context.Context, network, addr string) (net.C
 	config := http1(h.tls)
 	if config.ServerName == "" {
 		config.ServerName = h.server
+	}
+	if config.Renegotiation == tls.RenegotiateNever { // which reads and writes at any time
+		h.below = belowtls.New(conn)
+		conn = h.below
 	}
 	secured := tls.Client(conn, config)
 	if err := shakeHands(ctx, secured); err != nil {
@@ -108,8 +115,13 @@ func (h *handshake) end() bool {
 
 // carries returns the connection to the server, when its limits have been lifted.
 func (h *handshake) carries() net.Conn {
-	if h.head.Conn == h.conn {
+	switch {
+	case h.head.Conn == h.conn:
 		return h.conn.Conn
+	case h.below != nil && h.below.Conn == h.conn:
+		return h.below.Secure(h.head.Conn.(*tls.Conn), h.conn.Conn)
+	case h.below != nil: // a proxy has TLS of its own
+		return h.below.Secure(h.head.Conn.(*tls.Conn), h.below.Conn)
 	}
 	return h.head.Conn
 }

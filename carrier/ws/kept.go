@@ -2,13 +2,8 @@ package ws
 
 // What finds no room at once is kept, as frames.
 
-// A prompter writes without waiting, and returns how much it has written.
-type prompter interface {
-	write(pieces [][]byte) (n int, err error)
-}
-
 // try writes as much of messages as there is room for at once, and keeps the rest.
-func (w *writer) try(p prompter, messages [][]byte) (kept bool, err error) {
+func (w *writer) try(messages [][]byte) (kept bool, err error) {
 	o := newOutput(w.conn, w.masks, messages)
 	select {
 	case w.turn <- struct{}{}:
@@ -27,7 +22,7 @@ func (w *writer) try(p prompter, messages [][]byte) (kept bool, err error) {
 	}
 	n := 0
 	if o.gather(); err == nil && len(o.pieces) > 0 {
-		n, err = p.write(o.pieces)
+		n, err = w.prompt.WriteNow(o.pieces)
 	}
 	if rest := o.rest(n); err == nil && rest != nil {
 		kept = true
@@ -35,6 +30,7 @@ func (w *writer) try(p prompter, messages [][]byte) (kept bool, err error) {
 		w.kept = append(w.kept, rest)
 		w.mu.Unlock()
 	}
+	kept = kept || err == nil && w.prompt.Left()
 	w.end(err)
 	return kept, err
 }
@@ -95,6 +91,9 @@ func (o *output) grow(size int) {
 
 // keeps reports whether anything is kept.
 func (w *writer) keeps() bool {
+	if w.prompt.Left() {
+		return true
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.kept) > 0
@@ -106,6 +105,9 @@ func (w *writer) flushKept() error {
 	kept, err := w.kept, w.err
 	w.kept = nil
 	w.mu.Unlock()
+	if w.prompt != nil && err == nil {
+		err = w.prompt.Flush()
+	}
 	for _, o := range kept {
 		if err == nil {
 			err = o.flush()

@@ -1,62 +1,95 @@
-//go:build linux || darwin
-
 package ws
 
 import (
 	"fmt"
 	"net"
-	"syscall"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/internal/belowtls"
+	"github.com/backdial/backdial/internal/nowait"
 )
 
-// promptConn is a conn on a socket that can take as much as there is room for, without
+// promptConn is a conn on something that takes as much as there is room for, without
 // waiting.
-type promptConn struct {
-	*conn
-	attempt attempt
-	arrived arrived
-}
+type promptConn struct{ *conn }
 
 var (
-	_ carrier.PromptWriter = (*promptConn)(nil)
-	_ carrier.PromptReader = (*promptConn)(nil)
+	_ carrier.PromptWriter = promptConn{}
+	_ carrier.PromptReader = promptConn{}
 )
 
+// A prompter writes and reads without waiting.
+type prompter interface {
+	// WriteNow returns how much of pieces it has taken.
+	WriteNow(pieces [][]byte) (n int, err error)
+
+	// Left reports whether something that was taken is not written yet.
+	Left() bool
+
+	// Flush writes that, and waits until it is written.
+	Flush() error
+
+	// ReadNow reads what has arrived.
+	ReadNow(p []byte) (n int)
+}
+
 // prompted returns c, as a [carrier.PromptWriter] and [carrier.PromptReader] if possible.
-// TLS cannot be either: it must wait until it has written what it has encrypted, and for
-// all of what it decrypts.
+// TLS can be both only on a connection that is made for it: by itself it waits until it
+// has written what it has encrypted.
 func prompted(c *conn) carrier.Conn {
-	tcp, ok := c.net.(*net.TCPConn)
-	if !ok {
+	switch inner := c.net.(type) {
+	case *net.TCPConn:
+		if socket := nowait.New(inner); socket != nil {
+			c.prompt = plain{socket}
+		}
+	case *belowtls.TLS:
+		if inner.IsPrompt() {
+			c.prompt = secured{inner}
+		}
+	}
+	if c.prompt == nil {
 		return c
 	}
-	socket, err := tcp.SyscallConn()
-	if err != nil {
-		return c
+	c.w.prompt = c.prompt
+	return promptConn{c}
+}
+
+// plain is a prompter without TLS.
+type plain struct{ socket *nowait.Socket }
+
+func (p plain) WriteNow(pieces [][]byte) (n int, err error) { return p.socket.Write(pieces) }
+func (p plain) Left() bool                                  { return false }
+func (p plain) Flush() error                                { return nil }
+func (p plain) ReadNow(b []byte) (n int)                    { return p.socket.Read(b) }
+
+// secured is a prompter with TLS.
+type secured struct{ *belowtls.TLS }
+
+// WriteNow implements prompter. It takes everything.
+func (s secured) WriteNow(pieces [][]byte) (n int, err error) {
+	for _, p := range pieces {
+		if err == nil {
+			err = s.TLS.WriteNow(p)
+		}
+		n += len(p)
 	}
-	p := &promptConn{conn: c}
-	p.attempt.init(socket)
-	p.arrived.init(socket)
-	return p
+	return n, err
 }
 
 // WriteNow implements [carrier.PromptWriter].
-func (c *promptConn) WriteNow(messages ...[]byte) (kept bool, err error) {
+func (c promptConn) WriteNow(messages ...[]byte) (kept bool, err error) {
 	if c.closed.Load() {
 		return false, fmt.Errorf("ws: write: %w", net.ErrClosed)
 	}
-	kept, err = c.w.try(&c.attempt, messages)
+	kept, err = c.w.try(messages)
 	return kept, c.writeErr(err)
 }
 
 // Flush implements [carrier.PromptWriter].
-func (c *promptConn) Flush() error { return c.WriteMessages() }
+func (c promptConn) Flush() error { return c.WriteMessages() }
 
 // ReadNow implements [carrier.PromptReader].
-func (c *promptConn) ReadNow(p []byte) (n int) {
+func (c promptConn) ReadNow(p []byte) (n int) {
 	if c.unreadable() != nil {
 		return 0
 	}
@@ -64,74 +97,5 @@ func (c *promptConn) ReadNow(p []byte) (n int) {
 		n, _ = c.whole.Read(p)
 		return n
 	}
-	return c.r.payloadNow(p, c.arrived.read)
-}
-
-// arrived is a read that does not wait: it reads what is in a socket.
-type arrived struct {
-	socket syscall.RawConn
-	f      func(fd uintptr) bool
-	read   func(p []byte) (n int)
-
-	p []byte
-	n int
-}
-
-func (a *arrived) init(socket syscall.RawConn) {
-	a.socket = socket
-	a.f = func(fd uintptr) bool {
-		err := error(unix.EINTR)
-		for err == unix.EINTR {
-			a.n, err = unix.Read(int(fd), a.p)
-		}
-		a.n = max(a.n, 0)
-		return true // whatever the result
-	}
-	a.read = func(p []byte) int {
-		a.p, a.n = p, 0
-		a.socket.Read(a.f)
-		a.p = nil
-		return a.n
-	}
-}
-
-// attempt is a write that does not wait: it writes as much as a socket has room for.
-type attempt struct {
-	socket syscall.RawConn
-	f      func(fd uintptr) bool
-
-	pieces [][]byte
-	n      int
-	err    error
-}
-
-func (a *attempt) init(socket syscall.RawConn) {
-	a.socket = socket
-	a.f = func(fd uintptr) bool {
-		a.err = unix.EINTR
-		for a.err == unix.EINTR {
-			if len(a.pieces) == 1 { // cheaper
-				a.n, a.err = unix.Write(int(fd), a.pieces[0])
-			} else {
-				a.n, a.err = unix.Writev(int(fd), a.pieces)
-			}
-		}
-		return true // whatever the result
-	}
-}
-
-// write returns how much of pieces the socket has taken.
-func (a *attempt) write(pieces [][]byte) (n int, err error) {
-	a.pieces = pieces
-	err = a.socket.Write(a.f)
-	a.pieces = nil
-	switch {
-	case err != nil:
-		return 0, err
-	case a.err == unix.EAGAIN:
-		return 0, nil
-	case a.err != nil:
-		return 0, fmt.Errorf("writev: %w", a.err)
-	}
-	return a.n, nil
+	return c.r.payloadNow(p, c.prompt)
 }

@@ -115,9 +115,8 @@ func (r *reader) payload(p []byte) (n int, err error) {
 	return n, cut(err)
 }
 
-// payloadNow is payload, but only of what has arrived. read returns what is in the
-// socket.
-func (r *reader) payloadNow(p []byte, read func([]byte) int) (n int) {
+// payloadNow is payload, but only of what has arrived. conn reads that.
+func (r *reader) payloadNow(p []byte, conn prompter) (n int) {
 	p = p[:min(int64(len(p)), r.left)]
 	if len(p) == 0 {
 		return 0
@@ -126,7 +125,7 @@ func (r *reader) payloadNow(p []byte, read func([]byte) int) (n int) {
 		n = copy(p, r.rest)
 		r.rest = r.rest[n:]
 	} else {
-		n = read(p)
+		n = conn.ReadNow(p)
 	}
 	if r.masked {
 		r.key = mask(p[:n], p[:n], r.key)

@@ -13,6 +13,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/internal/belowtls"
 	"github.com/backdial/backdial/redact"
 )
 
@@ -57,8 +58,14 @@ func (c *Carrier) Upgrade(w http.ResponseWriter, r *http.Request, protocol strin
 	if c.gorilla {
 		return newGorillaConn(ws, withoutTLS(inner)), nil
 	}
+	raw := withoutTLS(inner)
+	if secured, ok := inner.(*tls.Conn); ok {
+		if t, ok := belowtls.Of(secured); ok {
+			inner = t
+		}
+	}
 	// The handshake fails if the client has sent more, so nothing was read ahead.
-	return prompted(newConn(inner, withoutTLS(inner), protocol, false, nil)), nil
+	return prompted(newConn(inner, raw, protocol, false, nil)), nil
 }
 
 // sendable returns the fields that may be sent with the answer to a handshake: none that
@@ -109,3 +116,14 @@ func withoutTLS(conn net.Conn) net.Conn {
 	}
 	return conn
 }
+
+// BelowTLS returns ln, for a server with TLS on it that serves this carrier:
+//
+//	server.Serve(tls.NewListener(ws.BelowTLS(ln), config))
+//
+// By itself, crypto/tls reads and writes each record with a system call of its own. On ln
+// several share one, and connections are [carrier.PromptWriter]s and
+// [carrier.PromptReader]s. ListenAndServeTLS of package transport uses it; so can an
+// [http.Server] with its ServeTLS. With any other listener a server's connections work as
+// well, but slower. A client's need nothing.
+func BelowTLS(ln net.Listener) net.Listener { return belowtls.NewListener(ln) }

@@ -17,8 +17,9 @@ var (
 // A writer writes frames. Two goroutines use it: one writes messages, and the one that
 // reads answers pings, without waiting for anything.
 type writer struct {
-	conn  net.Conn
-	masks bool
+	conn   net.Conn
+	prompt prompter // nil if every write may wait
+	masks  bool
 
 	turn chan struct{} // holds a value while a goroutine has the turn to write
 

@@ -38,13 +38,13 @@ func TestContract(t *testing.T) {
 		for _, target := range []carriertest.Target{
 			{Scheme: "ws"},
 			{Scheme: "http"},
-			{Scheme: "wss", TLS: true},
+			{Scheme: "wss", TLS: true, Listener: ws.BelowTLS},
 			{Scheme: "https", TLS: true},
 		} {
 			target.Carrier = ws.New(framing.options...)
 			target.Impatient = ws.New(append(framing.options, ws.WithHandshakeTimeout(time.Second))...)
 			t.Run(framing.name+"/"+target.Scheme, func(t *testing.T) {
-				if strings.HasPrefix(target.Scheme, "http") { // which is the same, but for its name
+				if strings.HasPrefix(target.Scheme, "http") { // the same, but for its name and a plain listener
 					long.Only(t)
 				}
 				carriertest.Test(t, target)
@@ -71,7 +71,7 @@ func TestContractMixed(t *testing.T) {
 	} {
 		target := carriertest.Target{Carrier: c, Impatient: ws.New(ws.WithHandshakeTimeout(time.Second))}
 		t.Run(name, func(t *testing.T) { carriertest.Test(t, target) })
-		target.TLS = true
+		target.TLS, target.Listener = true, ws.BelowTLS
 		t.Run(name+"/TLS", func(t *testing.T) {
 			long.Only(t)
 			carriertest.Test(t, target)

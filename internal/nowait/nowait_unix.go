@@ -1,0 +1,150 @@
+//go:build linux || darwin
+
+package nowait
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Socket is a TCP connection that can be read and written without waiting. One goroutine
+// at a time reads, and one writes.
+type Socket struct {
+	out writing
+	in  reading
+}
+
+// New returns conn as a Socket, or nil if it is not one.
+func New(conn net.Conn) *Socket {
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok {
+		return nil
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	s := new(Socket)
+	s.out.init(raw)
+	s.in.init(raw)
+	return s
+}
+
+// Write returns how much of pieces the socket has taken at once.
+func (s *Socket) Write(pieces [][]byte) (n int, err error) { return s.out.write(pieces) }
+
+// Read returns how much has arrived and been read into p. It returns 0 if a Read of the
+// connection would wait or fail.
+func (s *Socket) Read(p []byte) (n int) {
+	n, _ = s.in.read(p, nil, false)
+	return max(n, 0)
+}
+
+// Spill reads into p, and into more what p has no room for, so n may be larger than p. If
+// nothing has arrived it waits, or returns 0 if wait is false.
+func (s *Socket) Spill(p []byte, more Spill, wait bool) (n int, err error) {
+	return s.in.read(p, more, wait)
+}
+
+// reading is a read from a socket.
+type reading struct {
+	raw syscall.RawConn
+	f   func(fd uintptr) bool
+
+	p    []byte
+	more Spill
+	wait bool
+	both [2][]byte
+	n    int
+	err  error
+}
+
+func (r *reading) init(raw syscall.RawConn) {
+	r.raw = raw
+	r.f = func(fd uintptr) bool {
+		r.once(int(fd))
+		return r.err != unix.EAGAIN || !r.wait
+	}
+}
+
+func (r *reading) once(fd int) {
+	pieces := r.both[:1]
+	pieces[0] = r.p
+	if r.more != nil {
+		pieces = append(pieces, r.more.Take())
+	}
+	r.err = unix.EINTR
+	for r.err == unix.EINTR {
+		if len(pieces) == 1 { // cheaper
+			r.n, r.err = unix.Read(fd, r.p)
+		} else {
+			r.n, r.err = unix.Readv(fd, pieces)
+		}
+	}
+	clear(r.both[:])
+	if r.more != nil {
+		r.more.Done(max(r.n-len(r.p), 0))
+	}
+}
+
+func (r *reading) read(p []byte, more Spill, wait bool) (n int, err error) {
+	r.p, r.more, r.wait = p, more, wait
+	r.n, r.err = 0, nil
+	err = r.raw.Read(r.f)
+	r.p, r.more = nil, nil
+	switch {
+	case err != nil:
+		return 0, err
+	case r.err == unix.EAGAIN:
+		return 0, nil
+	case r.err != nil:
+		return 0, fmt.Errorf("read: %w", r.err)
+	case r.n == 0 && len(p) > 0:
+		return 0, io.EOF
+	}
+	return r.n, nil
+}
+
+// writing is a write to a socket.
+type writing struct {
+	raw syscall.RawConn
+	f   func(fd uintptr) bool
+
+	pieces [][]byte
+	n      int
+	err    error
+}
+
+func (w *writing) init(raw syscall.RawConn) {
+	w.raw = raw
+	w.f = func(fd uintptr) bool {
+		w.err = unix.EINTR
+		for w.err == unix.EINTR {
+			if len(w.pieces) == 1 { // cheaper
+				w.n, w.err = unix.Write(int(fd), w.pieces[0])
+			} else {
+				w.n, w.err = unix.Writev(int(fd), w.pieces)
+			}
+		}
+		return true // whatever the result
+	}
+}
+
+func (w *writing) write(pieces [][]byte) (n int, err error) {
+	w.pieces = pieces
+	err = w.raw.Write(w.f)
+	w.pieces = nil
+	switch {
+	case err != nil:
+		return 0, err
+	case w.err == unix.EAGAIN:
+		return 0, nil
+	case w.err != nil:
+		return 0, fmt.Errorf("write: %w", w.err)
+	}
+	return w.n, nil
+}
