@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/internal/belowtls"
+	"github.com/backdial/backdial/internal/sockopt"
 )
 
 // listen makes an endpoint for each carrier that listens by itself, and one for all others, at
@@ -54,7 +56,8 @@ func (s *Server) listenOnce(addr string, config *tls.Config) (endpoints []carrie
 	}
 	var shared *httpEndpoint
 	if len(upgraded) > 0 {
-		ln, err := net.Listen("tcp", addr)
+		tcp := net.ListenConfig{KeepAliveConfig: sockopt.KeepAlive}
+		ln, err := tcp.Listen(context.Background(), "tcp", addr)
 		if err != nil {
 			return endpoints, fmt.Errorf("transport: listen on %s for %s: %w", addr, strings.Join(upgraded, ", "), err)
 		}

@@ -50,15 +50,13 @@ func (c *Carrier) dial(ctx context.Context, r *carrier.Request) (carrier.Conn, e
 	}
 
 	h := &handshake{proxy: proxy, tls: r.TLS, server: target.Hostname()}
-	dialer := websocket.Dialer{
-		NetDialContext:    h.connect,
-		NetDialTLSContext: h.connectTLS,
-		ReadBufferSize:    readBuffer,
-		WriteBufferSize:   writeBuffer,
-		WriteBufferPool:   c.buffers, // a handshake takes none from it
-		Subprotocols:      r.Protocols,
+	var ws *websocket.Conn // nil unless gorilla has made it
+	var answer *http.Response
+	if c.gorilla {
+		ws, answer, err = c.dialGorilla(ctx, h, target, r)
+	} else {
+		answer, err = h.open(ctx, target, r)
 	}
-	ws, answer, err := dialer.DialContext(ctx, target.String(), requestHeader(r))
 	inTime := h.end()
 	if deadline, ok := ctx.Deadline(); err != nil && ok && !time.Now().Before(deadline) {
 		<-ctx.Done() // the connection has the same deadline, and may notice first
@@ -77,10 +75,11 @@ func (c *Carrier) dial(ctx context.Context, r *carrier.Request) (carrier.Conn, e
 		h.conn.Close()
 		return nil, fmt.Errorf("handshake: server chose extension %s, which was not offered", redact.Quote(ext))
 	}
-	if c.gorilla {
+	if ws != nil {
 		return newGorillaConn(ws, h.conn), nil
 	}
-	return prompted(newConn(h.carries(), h.conn.Conn, ws.Subprotocol(), true, h.head.rest)), nil
+	protocol := answer.Header.Get("Sec-Websocket-Protocol")
+	return prompted(newConn(h.carries(), h.conn.Conn, protocol, true, h.head.rest)), nil
 }
 
 // dialTimeout returns the limit for a handshake beside ctx. 0 or less means none.

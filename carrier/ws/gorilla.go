@@ -1,10 +1,13 @@
 package ws
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/url"
 	"sync/atomic"
 	"time"
 
@@ -52,6 +55,34 @@ func newGorillaConn(ws *websocket.Conn, raw net.Conn) *gorillaConn {
 		return nil
 	})
 	return &gorillaConn{ws: ws, raw: raw}
+}
+
+// dialGorilla has the library do the handshake: it makes no connection without.
+func (c *Carrier) dialGorilla(ctx context.Context, h *handshake, target *url.URL, r *carrier.Request) (*websocket.Conn, *http.Response, error) {
+	dialer := websocket.Dialer{
+		NetDialContext:    h.connect,
+		NetDialTLSContext: h.connectTLS,
+		ReadBufferSize:    readBuffer,
+		WriteBufferSize:   writeBuffer,
+		WriteBufferPool:   c.buffers, // a handshake takes none from it
+		Subprotocols:      r.Protocols,
+	}
+	return dialer.DialContext(ctx, target.String(), requestHeader(r))
+}
+
+// upgradeGorilla is dialGorilla for a server.
+func (c *Carrier) upgradeGorilla(w http.ResponseWriter, r *http.Request, protocol string, header http.Header) (*websocket.Conn, error) {
+	u := websocket.Upgrader{
+		HandshakeTimeout: c.answerTimeout(),
+		CheckOrigin:      func(*http.Request) bool { return true }, // Upgrade has
+		ReadBufferSize:   readBuffer,
+		WriteBufferSize:  writeBuffer,
+		WriteBufferPool:  c.buffers,
+	}
+	if protocol != "" {
+		u.Subprotocols = []string{protocol}
+	}
+	return u.Upgrade(hijacker{w}, r, header)
 }
 
 func sendClose(ws *websocket.Conn, status int) error {

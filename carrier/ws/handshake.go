@@ -9,6 +9,7 @@ import (
 	"net/url"
 
 	"github.com/backdial/backdial/internal/belowtls"
+	"github.com/backdial/backdial/internal/sockopt"
 )
 
 // maxHandshake bounds the bytes that a server and a proxy may send before the connection
@@ -93,7 +94,7 @@ func (h *handshake) reach(ctx context.Context, network, addr string) (net.Conn, 
 // dialTCP connects to addr. The connection is closed if ctx ends before the call of
 // [handshake.end].
 func (h *handshake) dialTCP(ctx context.Context, network, addr string) (net.Conn, error) {
-	var d net.Dialer
+	d := net.Dialer{KeepAliveConfig: sockopt.KeepAlive}
 	conn, err := d.DialContext(ctx, network, addr)
 	if err != nil {
 		return nil, err

@@ -44,8 +44,8 @@ func WithHandshakeTimeout(d time.Duration) Option {
 	return func(c *Carrier) { c.handshakeTimeout = d }
 }
 
-// WithGorillaFraming makes github.com/gorilla/websocket read and write the frames of
-// connections, as it does the handshake. By default this package does. A peer sees no
+// WithGorillaFraming makes github.com/gorilla/websocket do the handshake, and read and
+// write the frames of connections. By default this package does. A peer sees no
 // difference, except that clients send messages of more than 64 KiB in several frames,
 // and that a few violations pass. It copies more, a connection uses more memory, a
 // blocked Write delays the answers to pings and for a second also reading, and

@@ -62,7 +62,7 @@ func (h *handshake) connectMethod(ctx context.Context, network, addr string) (ne
 
 // dialProxy connects to an HTTP proxy, over TLS if its scheme is https.
 func (h *handshake) dialProxy(ctx context.Context, network string) (net.Conn, error) {
-	conn, err := h.dialTCP(ctx, network, proxyAddr(h.proxy))
+	conn, err := h.dialTCP(ctx, network, addrOf(h.proxy))
 	if err != nil || h.proxy.Scheme != "https" {
 		return conn, err
 	}
@@ -112,19 +112,19 @@ func (h *handshake) socks5(ctx context.Context, network, addr string) (net.Conn,
 		password, _ := user.Password()
 		auth = &netproxy.Auth{User: user.Username(), Password: password}
 	}
-	d, err := netproxy.SOCKS5(network, proxyAddr(h.proxy), auth, dialFunc(h.dialTCP))
+	d, err := netproxy.SOCKS5(network, addrOf(h.proxy), auth, dialFunc(h.dialTCP))
 	if err != nil {
 		return nil, err
 	}
 	return d.(netproxy.ContextDialer).DialContext(ctx, network, addr)
 }
 
-// proxyAddr returns the address of a proxy, with its scheme's default port if it has
-// none.
-func proxyAddr(u *url.URL) string {
+// addrOf returns the address of a server or a proxy, with its scheme's default port if it
+// has none.
+func addrOf(u *url.URL) string {
 	port := u.Port()
 	if port == "" {
-		port = map[string]string{"http": "80", "https": "443", "socks5": "1080", "socks5h": "1080"}[u.Scheme]
+		port = map[string]string{"ws": "80", "wss": "443", "http": "80", "https": "443", "socks5": "1080", "socks5h": "1080"}[u.Scheme]
 	}
 	return net.JoinHostPort(u.Hostname(), port)
 }

@@ -2,7 +2,6 @@ package ws
 
 import (
 	"bufio"
-	"cmp"
 	"crypto/tls"
 	"fmt"
 	"net"
@@ -36,27 +35,21 @@ func (c *Carrier) Upgrade(w http.ResponseWriter, r *http.Request, protocol strin
 		http.Error(w, http.StatusText(http.StatusForbidden), http.StatusForbidden)
 		return nil, fmt.Errorf("ws: upgrade: %w: %s", carrier.ErrOrigin, redact.Quote(r.Header.Get("Origin")))
 	}
-	u := websocket.Upgrader{
-		HandshakeTimeout: max(cmp.Or(c.handshakeTimeout, defaultHandshakeTimeout), 0),
-		CheckOrigin:      func(*http.Request) bool { return true }, // checked above
+	if protocol != "" && !slices.Contains(websocket.Subprotocols(r), protocol) {
+		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
+		return nil, fmt.Errorf("ws: upgrade: protocol %s was not offered", redact.Quote(protocol))
 	}
-	if c.gorilla {
-		u.ReadBufferSize, u.WriteBufferSize, u.WriteBufferPool = readBuffer, writeBuffer, c.buffers
-	}
-	if protocol != "" {
-		if !slices.Contains(websocket.Subprotocols(r), protocol) {
-			http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
-			return nil, fmt.Errorf("ws: upgrade: protocol %s was not offered", redact.Quote(protocol))
+	header := sendable(w.Header())
+	if c.gorilla || !isOpening(r) { // gorilla's answer to the latter says what is wrong
+		ws, err := c.upgradeGorilla(w, r, protocol, header)
+		if err != nil {
+			return nil, fmt.Errorf("ws: upgrade: %w", redact.Error(err))
 		}
-		u.Subprotocols = []string{protocol}
+		return newGorillaConn(ws, withoutTLS(ws.NetConn())), nil
 	}
-	ws, err := u.Upgrade(hijacker{w}, r, sendable(w.Header()))
+	inner, err := c.accept(w, r, protocol, header)
 	if err != nil {
 		return nil, fmt.Errorf("ws: upgrade: %w", redact.Error(err))
-	}
-	inner := ws.NetConn()
-	if c.gorilla {
-		return newGorillaConn(ws, withoutTLS(inner)), nil
 	}
 	raw := withoutTLS(inner)
 	if secured, ok := inner.(*tls.Conn); ok {
@@ -71,6 +64,9 @@ func (c *Carrier) Upgrade(w http.ResponseWriter, r *http.Request, protocol strin
 // sendable returns the fields that may be sent with the answer to a handshake: none that
 // concerns WebSocket, the connection, or a body.
 func sendable(h http.Header) http.Header {
+	if len(h) == 0 {
+		return nil
+	}
 	sent := make(http.Header, len(h))
 	for name, values := range h {
 		canonical := http.CanonicalHeaderKey(name)
@@ -100,6 +96,7 @@ func notInName(r rune) bool {
 // hijacker finds the Hijack method of a ResponseWriter inside middleware's wrappers.
 type hijacker struct{ http.ResponseWriter }
 
+// Hijack implements [http.Hijacker].
 func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
 	if err != nil {

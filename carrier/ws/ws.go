@@ -7,8 +7,8 @@
 // frame only when it is done as well. A connection that ends without a close frame was
 // cut, and its Read fails.
 //
-// The handshake is that of github.com/gorilla/websocket. This package reads and writes
-// the frames after it, unless [WithGorillaFraming] says otherwise. An idle connection
+// This package does the handshake, and reads and writes the frames after it, unless
+// [WithGorillaFraming] says otherwise. An idle connection
 // holds less than 4 KiB. Pings are answered even while a Write waits for a peer that does
 // not read; if several pongs wait, only the latest is sent. A peer that breaks the
 // protocol or sends text gets the status that the RFC has for it, and reading ends with
