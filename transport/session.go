@@ -117,16 +117,20 @@ func (s *session) begin(heard func(controlMessage), gone func()) {
 		if s.learn != nil {
 			defer s.learn()
 		}
-		withErr(s.log(), s.err()).Info("backdial: client gone", "after", s.age())
+		if s.logs(slog.LevelInfo) {
+			withErr(s.log(), s.err()).Info("backdial: client gone", "after", s.age())
+		}
 		if s.trace.ClientGone != nil {
 			s.trace.ClientGone(s.describe(), s.err())
 		}
 	})
-	connected := s.log()
-	if s.info.Fallback != nil {
-		connected = connected.With("fallback", s.info.Fallback)
+	if s.logs(slog.LevelInfo) {
+		connected := s.log()
+		if s.info.Fallback != nil {
+			connected = connected.With("fallback", s.info.Fallback)
+		}
+		connected.Info("backdial: client connected", "protocol", s.info.Protocol)
 	}
-	connected.Info("backdial: client connected", "protocol", s.info.Protocol)
 	if s.trace.ClientConnected != nil {
 		s.trace.ClientConnected(s.describe())
 	}
@@ -190,7 +194,7 @@ func load(p *atomic.Pointer[error]) error {
 
 // conn returns st as its user gets it.
 func (s *session) conn(st mux.Stream) Conn {
-	debug := s.logsStreams()
+	debug := s.logs(slog.LevelDebug)
 	if s.trace.StreamOpened == nil && s.trace.StreamMoved == nil && s.trace.StreamClosed == nil && !debug {
 		return st
 	}
@@ -203,7 +207,9 @@ func (s *session) conn(st mux.Stream) Conn {
 	return newTracedConn(st, s)
 }
 
-func (s *session) logsStreams() bool { return s.logger.Enabled(context.Background(), slog.LevelDebug) }
+// logs reports whether lines of a level are wanted. Where sessions or streams begin and end it
+// is asked first, because to make a line costs more than that.
+func (s *session) logs(level slog.Level) bool { return s.logger.Enabled(context.Background(), level) }
 
 // tracedDial calls dial, and reports it to the trace.
 func (s *session) tracedDial(ctx context.Context, dial func(context.Context) (net.Conn, error)) (net.Conn, error) {

@@ -3,6 +3,7 @@ package transport
 import (
 	"errors"
 	"io"
+	"log/slog"
 	"os"
 	"sync"
 	"time"
@@ -108,7 +109,7 @@ func (c *tracedConn) end(how func() error) error {
 	c.mu.Unlock()
 	err := how()
 	if first {
-		if c.session.logsStreams() {
+		if c.session.logs(slog.LevelDebug) {
 			withErr(c.session.log(), stats.Err).Debug("backdial: stream closed", "after", stats.Duration,
 				"read", stats.BytesRead, "written", stats.BytesWritten)
 		}

@@ -115,6 +115,9 @@ func (t *try) end(err error) {
 func (t *try) endLost() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.ended {
+		return
+	}
 	t.endLocked(t.failure(fmt.Errorf("no session within %v: %w", time.Since(t.began).Round(time.Millisecond), ErrLostRace)))
 }
 
