@@ -195,9 +195,11 @@ type Config struct {
 	// streams than the buffer holds windows, 256 by default, and lose some of them.
 	ReceiveBuffer int
 
-	// KeepAlive is how often the session asks the peer for a sign of life. The default, 15
-	// s, is well below the minute after which many proxies drop an idle connection.
-	// Negative means never.
+	// KeepAlive is how long the peer may be silent before the session asks it for a sign of
+	// life. The ends of an idle session take turns, so that one ping and its answer serve
+	// both. A peer that goes on sending is asked too, at least once in twice that time. The
+	// default, 15 s, is well below the minute after which many proxies drop an idle
+	// connection. Negative means never.
 	KeepAlive time.Duration
 
 	// KeepAliveTimeout is how long the peer may then stay silent before the session ends,
@@ -269,7 +271,7 @@ type Session interface {
 	Ping(ctx context.Context) error
 
 	// RoundTrip is how long the peer took to give its latest answer. It is 0 until the
-	// first one. A session measures it without a Ping too, at least once per
+	// first one. A session measures it without a Ping too, at least once in two
 	// [Config.KeepAlive], so RoundTrip follows a path that changes.
 	RoundTrip() time.Duration
 

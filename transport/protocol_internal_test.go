@@ -84,7 +84,7 @@ func TestProtocolPage(t *testing.T) {
 	says("up to %d streams ahead", config.AcceptBacklog)
 	says("| %d KiB each way; the server's grows up to %d MiB", config.Window>>10, config.MaxWindow>>20)
 	says("unread | %d MiB |", config.ReceiveBuffer>>20)
-	says("ping every %.0f s by default", config.KeepAlive.Seconds())
+	says("when nothing has arrived for %.0f s by default", config.KeepAlive.Seconds())
 	says("for %.0f s after one", config.KeepAliveTimeout.Seconds())
 	says("waits, for %d s by default", config.Linger/time.Second)
 }

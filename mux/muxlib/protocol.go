@@ -32,6 +32,8 @@ func (s protocol) PingLocked() {
 	})
 }
 
+func (s protocol) AskLocked() { s.PingLocked() }
+
 // MustAnswerLocked allows for a peer of another library.
 func (s protocol) MustAnswerLocked() bool { return s.HasAnsweredLocked() }
 

@@ -44,9 +44,15 @@ func (c *silencer) Write(p []byte) (int, error) {
 // connect makes a session over a pipe. peer is the connection of the listen side.
 func connect(t *testing.T, m mux.Muxer, config mux.Config) (dial, listen mux.Session, peer *silencer) {
 	t.Helper()
+	return connectBy(t, m, config, func(c net.Conn, _ int) net.Conn { return c })
+}
+
+// connectBy is connect over a pipe whose ends wrap replaces, that of the dial side first.
+func connectBy(t *testing.T, m mux.Muxer, config mux.Config, wrap func(c net.Conn, side int) net.Conn) (dial, listen mux.Session, peer *silencer) {
+	t.Helper()
 	ours, theirs := net.Pipe()
-	peer = &silencer{Conn: theirs}
-	dial, err := m.DialSide(ours, config)
+	peer = &silencer{Conn: wrap(theirs, 1)}
+	dial, err := m.DialSide(wrap(ours, 0), config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,6 +157,42 @@ func TestIdleSessionLives(t *testing.T) {
 			}
 		}
 		converse(t, dial, listen)
+	})
+}
+
+// A counter is a connection that counts its writes.
+type counter struct {
+	net.Conn
+	writes *atomic.Int64
+}
+
+func (c counter) Write(p []byte) (int, error) {
+	c.writes.Add(1)
+	return c.Conn.Write(p)
+}
+
+// One ping, and its answer, serve both ends of an idle session.
+func TestIdleSessionIsQuiet(t *testing.T) {
+	inBubbles(t, func(t *testing.T, m mux.Muxer) {
+		var writes [2]atomic.Int64
+		dial, listen, _ := connectBy(t, m, mux.Config{}, func(c net.Conn, side int) net.Conn {
+			return counter{c, &writes[side]}
+		})
+		time.Sleep(time.Minute)
+		for _, s := range []mux.Session{dial, listen} { // which could measure the path by now
+			if s.RoundTrip() == 0 {
+				t.Error("an end does not know the round trip after a minute")
+			}
+		}
+		writes[0].Store(0)
+		writes[1].Store(0)
+		const intervals = 1000
+		time.Sleep(intervals * mux.Config{}.WithDefaults().KeepAlive)
+		for side := range writes {
+			if n := writes[side].Load(); n < intervals*9/10 || n > intervals*11/10 {
+				t.Errorf("side %d writes %d times in %d intervals, want about once in each", side, n, intervals)
+			}
+		}
 	})
 }
 

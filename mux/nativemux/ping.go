@@ -8,6 +8,8 @@ func (s protocol) PingLocked() {
 	})
 }
 
+func (s protocol) AskLocked() { s.PingLocked() }
+
 func (s protocol) MustAnswerLocked() bool { return true }
 
 // StuckLocked returns nil: the carrier itself notices a peer that takes nothing.

@@ -47,5 +47,5 @@ func (s *session) keepBusy(maxIdleTimeout uint64) {
 		return
 	}
 	often := max(idle/3, minKeepAlive)
-	s.KeepAlive(mux.Config{KeepAlive: often, KeepAliveTimeout: min(s.Config.KeepAliveTimeout, often)})
+	s.KeepBusy(mux.Config{KeepAlive: often, KeepAliveTimeout: min(s.Config.KeepAliveTimeout, often)})
 }

@@ -15,6 +15,13 @@ func (s protocol) PingLocked() {
 	s.flushLocked()
 }
 
+// AskLocked writes the request itself, if it can, instead of waking the writer for it.
+func (s protocol) AskLocked() {
+	s.writer.Hold()
+	s.PingLocked()
+	s.writer.Release()
+}
+
 // nextPingLocked returns the sequence number of the next request. They increase (section
 // 8 of the draft).
 func (s *session) nextPingLocked() uint64 {
@@ -23,7 +30,9 @@ func (s *session) nextPingLocked() uint64 {
 	return s.pings.sent
 }
 
-// handlePing answers a request. If more arrive first, one answer to the last is enough.
+// handlePing answers a request. If more arrive first, one answer to the last is enough. If
+// nothing more has arrived, the reader writes the answer itself, as far as there is room,
+// instead of waking the writer for it.
 func (s *session) handlePing(f frame) error {
 	p := &s.pings
 	if p.heard && f.seq <= p.heardSeq {
@@ -32,6 +41,10 @@ func (s *session) handlePing(f frame) error {
 	p.heard, p.heardSeq = true, f.seq
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
+	if s.records.drained() {
+		s.writer.Hold()
+		defer s.writer.Release()
+	}
 	s.control.pong, s.control.pongSeq = true, f.seq
 	s.flushLocked()
 	return nil

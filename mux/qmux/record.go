@@ -98,6 +98,9 @@ func (r *recordReader) next() (err error) {
 	return nil
 }
 
+// drained reports whether nothing more has arrived, as far as is known.
+func (r *recordReader) drained() bool { return r.buf.Buffered() == 0 }
+
 // begin notes that a record has begun.
 func (r *recordReader) begin() {
 	r.begun++

@@ -118,11 +118,7 @@ func (s *session) handle(f Frame, r *reader) error {
 	case OnStream:
 		return s.handleStream(f, r)
 	case Ping:
-		s.Mu.Lock()
-		defer s.Mu.Unlock()
-		s.asked = f.Value
-		_, err := s.replyLocked(Frame{Kind: Pong, Value: f.Value})
-		return err
+		return s.handlePing(f.Value, r.Buffered() == 0)
 	case GoAway:
 		if f.Value != goAwayNormal {
 			return fmt.Errorf("peer ends the session with code %d: it reports a protocol violation", f.Value)
@@ -139,6 +135,20 @@ func (s *session) handle(f Frame, r *reader) error {
 	case Idle: // only a sign of life
 	}
 	return nil
+}
+
+// handlePing answers a ping. If that is the last frame that has arrived, the reader writes
+// the answer itself, as far as there is room, instead of waking the writer for it.
+func (s *session) handlePing(value uint32, last bool) error {
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
+	s.asked = value
+	if last && s.replies == 0 { // so replyLocked does not wait, which nothing may while writing is held
+		s.writer.Hold()
+		defer s.writer.Release()
+	}
+	_, err := s.replyLocked(Frame{Kind: Pong, Value: value})
+	return err
 }
 
 func (s *session) handleStream(f Frame, r *reader) error {

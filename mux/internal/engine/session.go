@@ -125,6 +125,13 @@ func (s protocol) PingLocked() {
 	s.appendLocked(Frame{Kind: Ping, Value: s.pinged})
 }
 
+// AskLocked writes the ping itself, if it can, instead of waking the writer for it.
+func (s protocol) AskLocked() {
+	s.writer.Hold()
+	s.PingLocked()
+	s.writer.Release()
+}
+
 func (s protocol) MustAnswerLocked() bool { return s.wire.Answers() || s.HasAnsweredLocked() }
 
 func (s protocol) StuckLocked() error { return s.Stuck(s.writer.Stuck()) }

@@ -47,8 +47,11 @@ type Session[S any] struct {
 	protocol Protocol[S]
 	ctx      context.Context // cancelled with the cause by End, once
 	cancel   context.CancelCauseFunc
-	heard    atomic.Uint64 // signs of life so far
-	received atomic.Uint64 // bytes
+	began    time.Time
+
+	heard     atomic.Uint64 // signs of life so far
+	lastHeard atomic.Int64  // when the last one arrived, in nanoseconds since began
+	received  atomic.Uint64 // bytes
 
 	Mu sync.Mutex // guards below, and whatever the protocol says
 
@@ -111,6 +114,10 @@ type Protocol[S any] interface {
 	// comes.
 	PingLocked()
 
+	// AskLocked is PingLocked for the keepalive, which holds nothing but Mu and has
+	// nothing else to do. It may unlock Mu meanwhile.
+	AskLocked()
+
 	// MustAnswerLocked reports whether a peer that reads must have answered by now. A
 	// peer's library may not answer pings at all, unless it has before
 	// ([Session.HasAnsweredLocked]).
@@ -157,6 +164,7 @@ func (s *Session[S]) Init(name string, protocol Protocol[S], config mux.Config) 
 		c.L = &s.Mu
 	}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	s.began = time.Now()
 }
 
 // setLocked is the only function that changes the state. States only move forward: it

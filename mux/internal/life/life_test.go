@@ -49,6 +49,7 @@ func (p *paper) OpenLocked(context.Context) (int, error) {
 func (p *paper) MayAcceptLocked() bool               { return true }
 func (p *paper) AcceptedLocked(st int)               { p.live = append(p.live, st) }
 func (p *paper) PingLocked()                         { p.pings++ }
+func (p *paper) AskLocked()                          { p.PingLocked() }
 func (p *paper) MustAnswerLocked() bool              { return !p.library || p.HasAnsweredLocked() }
 func (p *paper) StuckLocked() error                  { return nil }
 func (p *paper) LeaveLocked()                        { p.note("LeaveLocked") }

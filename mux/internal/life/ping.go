@@ -67,28 +67,48 @@ func (s *Session[S]) AnsweredLocked(last bool) bool {
 // Hear notes a sign of life and the arrival of n bytes.
 func (s *Session[S]) Hear(n int) {
 	s.received.Add(uint64(n))
+	s.lastHeard.Store(int64(time.Since(s.began)))
 	s.heard.Add(1)
 }
 
 // Heard returns the number of signs of life.
 func (s *Session[S]) Heard() uint64 { return s.heard.Load() }
 
-// KeepAlive asks the peer for a sign of life as often as config says, instead of as often
-// as before.
-func (s *Session[S]) KeepAlive(config mux.Config) {
+// KeepAlive asks the peer for a sign of life when it has been silent for as long as config
+// says.
+func (s *Session[S]) KeepAlive(config mux.Config) { s.keepAlive(config, false) }
+
+// KeepBusy replaces KeepAlive for a peer that wants to hear something in each interval,
+// whatever it sends itself.
+func (s *Session[S]) KeepBusy(config mux.Config) { s.keepAlive(config, true) }
+
+func (s *Session[S]) keepAlive(config mux.Config, always bool) {
 	s.Mu.Lock()
 	if s.state == Ended {
 		s.Mu.Unlock()
 		return
 	}
 	before := s.keepalive
-	s.keepalive = keepalive.Start(config, kept[S]{s})
+	s.keepalive = keepalive.Start(config, kept[S]{s}, always)
 	s.Mu.Unlock()
 	before.Stop()
 }
 
 // kept is a [Session] as seen by package keepalive.
 type kept[S any] struct{ *Session[S] }
+
+// Heard returns the number of signs of life, and when the last one arrived.
+func (s kept[S]) Heard() (times uint64, last time.Time) {
+	times = s.heard.Load()
+	return times, s.began.Add(time.Duration(s.lastHeard.Load()))
+}
+
+// Answers reports whether the peer has answered every ping that it had the time to answer.
+func (s kept[S]) Answers() bool {
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
+	return s.reading.answers && s.reading.since.IsZero()
+}
 
 // Ask pings the peer, unless earlier writes are stuck or the peer does not read.
 func (s kept[S]) Ask() error {
@@ -97,8 +117,8 @@ func (s kept[S]) Ask() error {
 	if err := cmp.Or(s.protocol.StuckLocked(), s.deafLocked()); err != nil {
 		return err
 	}
-	s.protocol.PingLocked()
 	s.askedLocked()
+	s.protocol.AskLocked()
 	return nil
 }
 

@@ -68,14 +68,14 @@ func (s *Session[S]) askedLocked() {
 }
 
 // deafLocked returns an error if the peer has not answered for so long that it cannot be
-// reading. It is called once per keepalive interval. One interval may have passed before
-// the first unanswered ping; both together are as long as Stuck allows.
+// reading. It is called once per keepalive interval while a ping is unanswered. Two
+// intervals may have passed before that ping; all together are as long as Stuck allows.
 func (s *Session[S]) deafLocked() error {
 	r := &s.reading
 	if r.since.IsZero() || !s.protocol.MustAnswerLocked() {
 		return nil
 	}
-	most := s.patience() - s.Config.KeepAlive
+	most := s.patience() - 2*s.Config.KeepAlive
 	took := time.Since(r.since)
 	if took < most {
 		return nil
