@@ -63,7 +63,7 @@ type Carrier interface {
 
 	// Upgrade answers a request for which Offer returned true, tells the client that
 	// protocol was chosen, and returns the connection. protocol is one of the client's
-	// offers, or "" for none. If Upgrade fails, it has answered with a status that says
+	// offers, or "" for none. The answer has the fields of w.Header(). If Upgrade fails, it has answered with a status that says
 	// why.
 	//
 	// The client's Dial succeeds even if the server calls Close right after
@@ -86,6 +86,10 @@ type Request struct {
 
 	// Protocols that may run on the connection, in order of preference.
 	Protocols []string
+
+	// Answered is called before Dial returns a connection, with the header of the server's
+	// answer, if the carrier has one. nil means that nobody wants to know.
+	Answered func(http.Header)
 
 	// TLS settings. nil means the defaults. Dial must not change it: it uses a copy, in
 	// which it sets NextProtos. All other fields apply, such as ServerName,

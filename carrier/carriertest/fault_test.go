@@ -50,6 +50,21 @@ var faults = []fault{{
 	}}),
 	[]Promise{CarriesRequest},
 }, {
+	"AnswerUnheard",
+	untimed(&faulty{dial: func(ctx context.Context, r *carrier.Request) (carrier.Conn, error) {
+		deaf := *r
+		deaf.Answered = nil
+		return sound.Dial(ctx, &deaf)
+	}}),
+	[]Promise{CarriesAnswer},
+}, {
+	"AnswerEmpty",
+	untimed(&faulty{writer: func(w http.ResponseWriter) http.ResponseWriter {
+		clear(w.Header())
+		return w
+	}}),
+	[]Promise{CarriesAnswer},
+}, {
 	"DialIgnoresContext",
 	untimed(&faulty{dial: func(ctx context.Context, r *carrier.Request) (carrier.Conn, error) {
 		return sound.Dial(context.WithoutCancel(ctx), r)

@@ -94,6 +94,25 @@ func carriesRequest(t *testing.T, target Target) {
 	}
 }
 
+func carriesAnswer(t *testing.T, target Target) {
+	s := serve(t, target, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Answer", "42")
+		conn, err := target.Carrier.Upgrade(w, r, protocol)
+		if err != nil {
+			t.Errorf("Upgrade: %v", err)
+			return
+		}
+		t.Cleanup(func() { conn.Close() })
+	})
+	r := s.request(protocol)
+	var answers []http.Header
+	r.Answered = func(answer http.Header) { answers = append(answers, answer) }
+	s.dial(t, r)
+	if len(answers) != 1 || answers[0].Get("X-Answer") != "42" {
+		t.Errorf("before Dial returns, Answered gets %q, want one header with X-Answer 42", answers)
+	}
+}
+
 // equalTLS compares the settings that a carrier might change.
 func equalTLS(a, b *tls.Config) bool {
 	return slices.Equal(a.NextProtos, b.NextProtos) && a.ServerName == b.ServerName && a.MinVersion == b.MinVersion

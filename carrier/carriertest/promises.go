@@ -19,6 +19,10 @@ const (
 	// change its argument.
 	CarriesRequest Promise = "CarriesRequest"
 
+	// CarriesAnswer: the header that the ResponseWriter has when the server calls Upgrade
+	// is that of the answer, and the request's Answered gets it before Dial returns.
+	CarriesAnswer Promise = "CarriesAnswer"
+
 	// VerifiesServer: Dial fails with a *tls.CertificateVerificationError, before it sends
 	// the request, if the server's certificate is from an authority that the request's TLS
 	// settings do not trust, for another name, or not for servers. The settings'
@@ -178,6 +182,7 @@ var contract = []struct {
 	{AgreesUponProtocol, agreesUponProtocol},
 	{AgreesUponNone, agreesUponNone},
 	{CarriesRequest, carriesRequest},
+	{CarriesAnswer, carriesAnswer},
 	{VerifiesServer, verifiesServer},
 	{PresentsCertificate, presentsCertificate},
 	{IgnoresOthers, ignoresOthers},

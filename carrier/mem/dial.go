@@ -55,6 +55,9 @@ func (c *Carrier) dial(ctx context.Context, r *carrier.Request) (carrier.Conn, e
 	if x.err != nil {
 		return nil, x.err
 	}
+	if r.Answered != nil {
+		r.Answered(x.answer)
+	}
 	return x.conn, nil
 }
 

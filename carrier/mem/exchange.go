@@ -25,6 +25,7 @@ type exchange struct {
 	decided chan struct{} // closed by decide, once
 	mu      sync.Mutex    // guards below until decided is closed
 	conn    carrier.Conn
+	answer  http.Header // of the answer that makes conn
 	err     error
 }
 
@@ -38,8 +39,8 @@ func newExchange(protocols []string, server, client net.Addr) *exchange {
 }
 
 // decide decides the exchange: it sets what Dial returns. It returns false if that is
-// already set.
-func (x *exchange) decide(conn carrier.Conn, err error) bool {
+// already set. answer is the header of the answer that makes conn.
+func (x *exchange) decide(conn carrier.Conn, answer http.Header, err error) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	select {
@@ -47,14 +48,14 @@ func (x *exchange) decide(conn carrier.Conn, err error) bool {
 		return false
 	default:
 	}
-	x.conn, x.err = conn, err
+	x.conn, x.answer, x.err = conn, answer, err
 	close(x.decided)
 	return true
 }
 
 // giveUp decides the exchange for the client, unless it is decided.
 func (x *exchange) giveUp(err error) {
-	if x.decide(nil, err) {
+	if x.decide(nil, nil, err) {
 		x.cancel()
 	}
 }
@@ -70,7 +71,7 @@ func (x *exchange) serve(h http.Handler) {
 			}
 			w = &response{status: http.StatusInternalServerError}
 		}
-		x.decide(nil, w.rejection())
+		x.decide(nil, nil, w.rejection())
 	}()
 	h.ServeHTTP(w, x.request)
 }

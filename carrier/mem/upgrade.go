@@ -47,7 +47,7 @@ func upgrade(w http.ResponseWriter, protocol string) (carrier.Conn, error) {
 		return nil, fmt.Errorf("protocol %s was not offered", redact.Quote(protocol))
 	}
 	server, client := newPipe(protocol, x.server, x.client)
-	if !x.decide(client, nil) {
+	if !x.decide(client, answer.header.Clone(), nil) {
 		server.Close()
 		client.Close()
 		return nil, errors.New("client has given up, or is already connected")

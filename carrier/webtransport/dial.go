@@ -74,7 +74,7 @@ func (c *Carrier) dial(ctx context.Context, r *carrier.Request) (carrier.Conn, e
 
 	// ctx alone does not end the wait for the answer.
 	stop := context.AfterFunc(ctx, func() { hangUp(qconn) })
-	session, err := request(ctx, qconn, target.String(), header, r.Protocols)
+	session, answer, err := request(ctx, qconn, target.String(), header, r.Protocols)
 	switch inTime := stop(); {
 	case !inTime:
 		hangUp(qconn)
@@ -82,6 +82,9 @@ func (c *Carrier) dial(ctx context.Context, r *carrier.Request) (carrier.Conn, e
 	case err != nil:
 		hangUp(qconn)
 		return nil, err
+	}
+	if r.Answered != nil {
+		r.Answered(answer)
 	}
 	return newClientConn(qconn, session, windowsOf(config)), nil
 }
@@ -146,30 +149,31 @@ func http3TLS(config *tls.Config, host string) *tls.Config {
 	return c
 }
 
-// request asks for a session. Closing qconn interrupts it.
-func request(ctx context.Context, qconn *quic.Conn, target string, h http.Header, protocols []string) (*webtransport.Session, error) {
+// request asks for a session, and returns the header of the answer too. Closing qconn
+// interrupts it.
+func request(ctx context.Context, qconn *quic.Conn, target string, h http.Header, protocols []string) (*webtransport.Session, http.Header, error) {
 	// The Transport's own Dial would end the QUIC connection together with the session,
 	// before the reason could be sent.
 	transport := &webtransport.Transport{ApplicationProtocols: protocols}
 	client, err := transport.NewClientConn(qconn)
 	if err != nil {
-		return nil, handshakeError(err)
+		return nil, nil, handshakeError(err)
 	}
 	answer, session, err := client.Dial(ctx, target, h)
 	switch {
 	case answer != nil && answer.StatusCode/100 != 2:
 		defer answer.Body.Close()
 		body, _ := io.ReadAll(io.LimitReader(answer.Body, maxBody))
-		return nil, &carrier.RejectedError{StatusCode: answer.StatusCode, Header: answer.Header, Body: body}
+		return nil, nil, &carrier.RejectedError{StatusCode: answer.StatusCode, Header: answer.Header, Body: body}
 	case err != nil:
-		return nil, handshakeError(err)
+		return nil, nil, handshakeError(err)
 	case isPage(answer):
 		// The session has taken its body for capsules.
 		session.CloseWithError(0, "")
 		rejected := &carrier.RejectedError{StatusCode: answer.StatusCode, Header: answer.Header}
-		return nil, fmt.Errorf("not a WebTransport endpoint: %w", rejected)
+		return nil, nil, fmt.Errorf("not a WebTransport endpoint: %w", rejected)
 	}
-	return session, nil
+	return session, answer.Header, nil
 }
 
 // isPage reports whether a successful answer comes from a handler that does not know

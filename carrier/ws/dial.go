@@ -75,6 +75,9 @@ func (c *Carrier) dial(ctx context.Context, r *carrier.Request) (carrier.Conn, e
 		h.conn.Close()
 		return nil, fmt.Errorf("handshake: server chose extension %s, which was not offered", redact.Quote(ext))
 	}
+	if r.Answered != nil {
+		r.Answered(answer.Header)
+	}
 	if ws != nil {
 		return newGorillaConn(ws, h.conn), nil
 	}
