@@ -151,6 +151,26 @@ type StreamMuxer interface {
 	NeedsStreams()
 }
 
+// A Greeter is a [Muxer] whose ends have to know something of each other before they can
+// use a session. If the carrier takes that along when it connects, the first stream need
+// not wait for another round trip. [Config.Greeting] is what the peer has said.
+//
+// A client says it first, and not every server answers. So the client's end of a session
+// has a Greeting only if the server's has one, but not the other way round: on the
+// server's end, the session must go on if the client greets it again.
+type Greeter interface {
+	Muxer
+
+	// Greeting returns what an end with config says. It has [MaxGreeting] bytes at most.
+	Greeting(config Config) []byte
+
+	// CheckGreeting returns an error that matches [ErrProtocol] if a peer must not say that.
+	CheckGreeting(greeting []byte) error
+}
+
+// MaxGreeting is the largest size of a greeting, in bytes.
+const MaxGreeting = 512
+
 // MaxMessage is the largest size of a message, in bytes.
 const MaxMessage = 1024
 
@@ -220,6 +240,11 @@ type Config struct {
 	// for the peer. OnMessage may keep the message. The first call may come before the
 	// function that makes the session returns. nil means that messages are ignored.
 	OnMessage func(message []byte)
+
+	// Greeting is what the peer has said of itself while the carrier connected, if the muxer
+	// is a [Greeter] and the peer has this end's greeting too. nil means that the ends greet
+	// each other on the connection.
+	Greeting []byte
 
 	// OnExhausting is called once, when this end has opened nearly as many streams as the
 	// protocol has ids: another session should take over. At least a million streams can

@@ -128,7 +128,7 @@ func (s protocol) WakeLocked() {
 }
 
 func (s protocol) EndedLocked() {
-	s.greeting.Stop()
+	s.greeting.stop()
 	s.watchdog.restLocked()
 }
 

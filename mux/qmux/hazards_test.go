@@ -390,7 +390,7 @@ func TestSilentPeer(t *testing.T) {
 	leak.Check(t)
 	s, peer := meetPuppet(t, dialSide, mux.Config{KeepAlive: -1})
 	open(t, s)
-	s.greeting.Reset(0) // as if the time had come
+	s.greeting.timer.Reset(0) // as if the time had come
 	if err := cause(t, s); !errors.Is(err, mux.ErrSilent) || !errors.Is(err, mux.ErrSessionEnded) {
 		t.Errorf("cause %v, want mux.ErrSilent and mux.ErrSessionEnded", err)
 	}

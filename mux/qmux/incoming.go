@@ -1,6 +1,7 @@
 package qmux
 
 import (
+	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/internal/life"
 	"github.com/backdial/backdial/mux/internal/recv"
 )
@@ -27,9 +28,12 @@ const maxRefused = 100
 // cases a stream makes room for another only when it has been accepted and is over, so
 // opening and resetting streams cannot exceed the limit.
 func (s *session) incomingLimitLocked() (limit, unused uint64) {
-	in := &s.incoming
-	streams, backlog := uint64(max(s.Config.MaxStreams, 0)), uint64(max(s.Config.AcceptBacklog, 0))
-	if s.peer.extended() {
+	return s.incoming.limits(&s.Config, s.peer.extended())
+}
+
+func (in *incoming) limits(c *mux.Config, extended bool) (limit, unused uint64) {
+	streams, backlog := uint64(max(c.MaxStreams, 0)), uint64(max(c.AcceptBacklog, 0))
+	if extended {
 		unused = streams + backlog + life.MaxUnwanted
 		return in.over + unused, unused
 	}

@@ -49,6 +49,8 @@ func (s *session) batchLocked() *batch {
 	o := &s.out
 	if o.batch == nil {
 		o.batch = newBatch(s.conn.messages == nil)
+		o.batch.limit = o.limit
+		s.greeting.sayFirst(s.version, o.batch)
 	}
 	o.batch.limit = o.limit
 	return o.batch

@@ -29,9 +29,19 @@ func meetPuppet(t *testing.T, side side, config mux.Config) (*session, *puppet) 
 	t.Helper()
 	ours, theirs := testnet.Pair(t)
 	theirs.SetReadDeadline(time.Now().Add(patience))
-	s := newSession(draft02, ours, side, config)
+	s := begin(t, ours, side, config)
 	t.Cleanup(func() { s.Close() })
 	return s, &puppet{t, theirs, theirs, newRecordReader(newRecordConn(theirs), func(int) {})}
+}
+
+// begin starts a session.
+func begin(t *testing.T, conn net.Conn, side side, config mux.Config) *session {
+	t.Helper()
+	s, err := muxer{draft02}.start(conn, side, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.(*session)
 }
 
 // greetings are the parameters of a generous peer. It knows the extension only if a test

@@ -24,6 +24,9 @@
 // without either, the connection was cut. Unidirectional streams and datagrams are not
 // offered.
 //
+// The ends may exchange their parameters while the carrier connects ([mux.Greeter]). Then
+// the client does not send them, and the server only in front of what it sends first.
+//
 // # The extension
 //
 // Some things that this library says have no frame in QMux. It says them only to a peer
@@ -100,9 +103,21 @@ func (muxer) Name() string       { return name }
 func (m muxer) Protocol() string { return m.version.protocol }
 
 func (m muxer) DialSide(conn net.Conn, config mux.Config) (mux.Session, error) {
-	return newSession(m.version, conn, dialSide, config), nil
+	return m.start(conn, dialSide, config)
 }
 
 func (m muxer) ListenSide(conn net.Conn, config mux.Config) (mux.Session, error) {
-	return newSession(m.version, conn, listenSide, config), nil
+	return m.start(conn, listenSide, config)
+}
+
+func (m muxer) start(conn net.Conn, side side, config mux.Config) (mux.Session, error) {
+	if config.Greeting == nil {
+		return newSession(m.version, conn, side, config), nil
+	}
+	met, err := m.version.parseParameters(config.Greeting)
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return newGreeted(m.version, conn, side, config, met), nil
 }

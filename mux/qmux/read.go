@@ -126,27 +126,6 @@ func (s *session) handle(f frame, r *recordReader) error {
 	return nil
 }
 
-func (s *session) handleParameters(f frame, r *recordReader) error {
-	if s.peer != nil {
-		return violation(protocolViolation, f.typ, "QX_TRANSPORT_PARAMETERS twice")
-	}
-	b := make([]byte, f.length)
-	if _, err := io.ReadFull(r, b); err != nil {
-		return cut(err)
-	}
-	p, err := s.version.parseParameters(b)
-	if err != nil {
-		return err
-	}
-	s.Mu.Lock()
-	s.writer.Hold()
-	s.meetLocked(p)
-	s.writer.Release()
-	s.Mu.Unlock()
-	s.keepBusy(p.maxIdleTimeout)
-	return nil
-}
-
 // lookUp is streamLocked for the reader.
 func (s *session) lookUp(f *frame) (*stream, error) {
 	s.Mu.Lock()

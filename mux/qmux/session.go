@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"sync"
-	"time"
 
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/internal/life"
@@ -38,7 +37,7 @@ type session struct {
 
 	// Guarded by Mu, like the sending halves of streams.
 
-	greeting   *time.Timer        // ends a session whose peer sends no parameters
+	greeting   greeting
 	peer       *peer              // nil until the peer's parameters are known
 	streams    map[uint64]*stream // with an id, and in use on either end
 	incoming   incoming
@@ -57,11 +56,12 @@ type session struct {
 
 var _ mux.Session = (*session)(nil)
 
-// greetingTime is how long a peer may take to send its parameters. Until then it occupies
-// a place and holds what was written.
-const greetingTime = 10 * time.Second
-
 func newSession(v *version, conn net.Conn, side side, config mux.Config) *session {
+	return newGreeted(v, conn, side, config, nil)
+}
+
+// newGreeted is newSession for an end that has met its peer already, unless met is nil.
+func newGreeted(v *version, conn net.Conn, side side, config mux.Config, met *parameters) *session {
 	s := &session{
 		version: v,
 		conn:    newRecordConn(conn),
@@ -77,56 +77,15 @@ func newSession(v *version, conn net.Conn, side side, config mux.Config) *sessio
 	s.writer.Init(written{s}, &s.Mu, &s.WG, conn, s.Config.Linger)
 	s.KeepAlive(s.Config)
 	s.Mu.Lock()
-	defer s.Mu.Unlock()
-	s.greeting = time.AfterFunc(greetingTime, func() {
-		s.End(s.lost(fmt.Errorf("%w: no transport parameters within %v", mux.ErrSilent, greetingTime)))
-	})
 	s.writer.Hold()
-	s.greetLocked()
+	s.greetLocked(met)
 	s.writer.Release() // an idle session needs no writer
+	s.Mu.Unlock()
+	if met != nil {
+		s.keepBusy(met.maxIdleTimeout)
+	}
 	s.WG.Go(s.readLoop)
 	return s
-}
-
-// greetLocked queues the first frame of the session, which says what this end can take.
-func (s *session) greetLocked() {
-	s.inflow.init(&s.Config, &s.budget)
-	s.incoming.limit, _ = s.incomingLimitLocked()
-	p := parameters{
-		initialMaxData:                 s.inflow.told(),
-		initialMaxStreamDataBidiLocal:  uint64(s.Config.Window),
-		initialMaxStreamDataBidiRemote: uint64(s.Config.Window),
-		initialMaxStreamsBidi:          s.incoming.limit,
-		maxRecordSize:                  maxRecordSize,
-		backlog:                        uint64(max(s.Config.AcceptBacklog, 1)),
-	}
-	s.batchLocked().frame(frame{typ: s.version.parameters}, p.append(nil))
-	s.flushLocked()
-}
-
-// peer is the other end, as its transport parameters describe it.
-type peer struct {
-	parameters
-	maxStreams uint64 // how many streams this end may open, ever
-}
-
-// extended reports whether the peer knows the extension.
-func (p *peer) extended() bool { return p != nil && p.backlog > 0 }
-
-// meetLocked notes the peer's parameters, and resumes everything that waited for them.
-func (s *session) meetLocked(p *parameters) {
-	s.greeting.Stop()
-	s.peer = &peer{parameters: *p, maxStreams: p.initialMaxStreamsBidi}
-	s.out.meetLocked(p)
-	if !s.peer.extended() {
-		s.flight.window = p.initialMaxData
-	}
-	s.incoming.reportEvery = max(p.backlog/4, 1)
-	s.grantStreamsLocked()
-	s.nameLocked()
-	s.WakeOpenLocked()
-	s.fillLocked()
-	s.flushLocked()
 }
 
 // Open implements [mux.Session].
