@@ -99,7 +99,7 @@ func TestTransportSilentInBody(t *testing.T) {
 		network := s.connectFrozen(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.(http.Flusher).Flush()
 			<-r.Context().Done()
-		}), time.Minute)
+		}), 15*time.Second)
 		rt := s.Transport()
 		defer rt.CloseIdleConnections()
 		r, err := http.NewRequestWithContext(t.Context(), "GET", "http://1/", nil)

@@ -149,7 +149,7 @@ func first(ctx context.Context, stagger time.Duration, attempts []attempt) (*try
 // won returns the winner's session, with the reasons why preferred carriers are not in use,
 // and remembers those that are broken.
 func (c *Client) won(winner *try, tries []*try) *session {
-	now, config, session := time.Now(), winner.config, winner.session
+	now, session := time.Now(), winner.session
 	var preferred attempts
 	for _, t := range tries[:winner.path.carrier] {
 		if t.broken() {
@@ -168,9 +168,7 @@ func (c *Client) won(winner *try, tries []*try) *session {
 		c.stripped.learn(path, session, time.Now())
 	}
 	if last := tries[len(tries)-1]; winner != last { // another carrier could be used instead
-		// The keepalive takes that long to notice silence.
-		short := shortLife + max(config.session.KeepAlive, 0) + max(config.session.KeepAliveTimeout, 0)
-		c.paths.connected(winner.path, now, session.mux.Context(), short)
+		c.paths.connected(winner.path, now, session.mux.Context(), shortLife+session.silence)
 	}
 	return session
 }

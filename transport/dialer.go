@@ -41,6 +41,7 @@ type Dialer struct {
 
 func newDialer(r *http.Request, from source, s *session) *Dialer {
 	d := &Dialer{Header: r.Header.Clone(), URL: r.URL, TLS: r.TLS, source: from, session: s, request: r.Context()}
+	withoutTerms(d.Header)
 	d.drain.init(s)
 	return d
 }

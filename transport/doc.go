@@ -113,8 +113,8 @@
 // of a Listener open, nothing tells the server of the end: it notices that as it notices a dead
 // path.
 //
-// Both ends notice a dead path, because both ask for a sign of life when they hear nothing
-// ([WithKeepAlive]): within half a minute by default. They notice an end that keeps sending but
+// Both ends notice a dead path, because they ask for a sign of life, in turns, when they hear
+// nothing ([WithKeepAlive]): within half a minute by default. They notice an end that keeps sending but
 // reads nothing within a minute.
 //
 // # Control messages

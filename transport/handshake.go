@@ -72,7 +72,15 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request) (*Dialer, err
 	if err != nil {
 		return nil, refuse(http.StatusBadRequest, fmt.Errorf("transport: %w", err))
 	}
-	d, err := s.upgrade(w, r, from, by, m, protocol)
+	own := s.limits()
+	limits, err := agree(own, m, r.Header)
+	if err != nil {
+		return nil, refuse(http.StatusBadRequest, fmt.Errorf("transport: the client's request: %w", err))
+	}
+	if protocol != "" {
+		answerTerms(w.Header(), m, &own, limits.Greeting != nil)
+	}
+	d, err := s.upgrade(w, r, from, by, m, protocol, limits)
 	if err != nil {
 		return nil, fmt.Errorf("transport: %w", err)
 	}
@@ -262,13 +270,12 @@ func (s *Server) keepHandshakeUntil(done <-chan error, from source) {
 }
 
 // upgrade upgrades r and starts the session. If it fails, it has answered r.
-func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, from source, by carrier.Carrier, m mux.Muxer, protocol string) (*Dialer, error) {
+func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, from source, by carrier.Carrier, m mux.Muxer, protocol string, limits mux.Config) (*Dialer, error) {
 	conn, err := by.Upgrade(w, r, protocol)
 	if err != nil {
 		return nil, err
 	}
 	var d *Dialer
-	limits := s.limits()
 	limits.OnExhausting = func() { s.exhausting(d) } // not before d has dialled
 	session, err := startSession(&s.config, by, conn, m, m.DialSide, limits)
 	if err != nil {

@@ -109,18 +109,24 @@ func WithMuxes(muxes ...mux.Muxer) Option {
 
 // WithLimits sets the limits of each session: windows, memory, streams. In each field, zero
 // means the default. MaxStreams of a server is 256 by default, and matters only with
-// [WithAcceptFromClient]. OnMessage and OnExhausting are ignored.
+// [WithAcceptFromClient]. OnMessage, OnExhausting and Greeting are ignored.
 func WithLimits(limits mux.Config) Option {
 	limits.OnExhausting = nil
 	return option(func(c *config) { c.session = limits })
 }
 
-// WithKeepAlive sets how often an end asks the other for a sign of life, and how long it then
-// waits for one. So it notices a dead path within interval and timeout; whatever waits for
-// that path then fails with an error that matches mux.ErrSessionEnded and mux.ErrSilent. Both
-// ends ask, each with its own settings. 0 means 15 s for each: proxies and NATs tend to forget
-// connections that are idle for a minute. A negative interval means never. A timeout that is
-// negative, or longer than the interval, is as long as the interval. WithKeepAlive overrides [WithLimits].
+// WithKeepAlive sets how long an end hears nothing before it asks the other for a sign of
+// life, and how long it then waits for one. So it notices a dead path within interval and
+// timeout; whatever waits for that path then fails with an error that matches
+// mux.ErrSessionEnded and mux.ErrSilent. 0 means 15 s for each: proxies and NATs tend to
+// forget connections that are idle for a minute. A negative interval means never. A timeout
+// that is negative, or longer than the interval, is as long as the interval. WithKeepAlive
+// overrides [WithLimits].
+//
+// An interval that one end has set counts for both, if it is longer than the other's: a device
+// that has to save its battery, or a server with many devices, is not woken more often than
+// it wants. No end waits for more than 10 minutes for that reason alone. An end that never
+// asks leaves the other's interval as it is, and so does one of an older version.
 func WithKeepAlive(interval, timeout time.Duration) Option {
 	return option(func(c *config) { c.keepAlive = &keepAlive{interval, timeout} })
 }

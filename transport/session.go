@@ -29,8 +29,9 @@ type session struct {
 	client *clientName // on a server
 
 	// Of a client's.
-	server atomic.Pointer[string] // the server's ID, once it has given one
-	mute   bool                   // the client has offered nothing; see stripped
+	server  atomic.Pointer[string] // the server's ID, once it has given one
+	mute    bool                   // the client has offered nothing; see stripped
+	silence time.Duration          // how long the keepalive takes to notice silence, if that is not the default
 }
 
 // startSession starts m on conn, as the end that side is.
@@ -51,6 +52,7 @@ func startSession(c *config, from carrier.Carrier, conn carrier.Conn, m mux.Muxe
 		trace:  &c.trace,
 		logger: c.logger,
 	}
+	s.silence = max(limits.KeepAlive, 0) + max(limits.KeepAliveTimeout, 0)
 	limits.OnMessage = nil // not the user's
 	if s.info.Protocol != "" {
 		limits.OnMessage = s.control.receive

@@ -25,9 +25,8 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// stripping is a reverse proxy in front of backend that removes the subprotocol from
-// answers.
-func stripping(t *testing.T, backend string) string {
+// stripping is a reverse proxy in front of backend that removes a field from answers.
+func stripping(t *testing.T, backend, field string) string {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -43,14 +42,14 @@ func stripping(t *testing.T, backend string) string {
 			if err != nil {
 				return
 			}
-			wg.Go(func() { strip(client, backend) })
+			wg.Go(func() { strip(client, backend, field) })
 		}
 	})
 	return "http://" + ln.Addr().String()
 }
 
 // strip leads one connection to backend.
-func strip(client net.Conn, backend string) {
+func strip(client net.Conn, backend, field string) {
 	defer client.Close()
 	server, err := net.Dial("tcp", backend)
 	if err != nil {
@@ -66,7 +65,7 @@ func strip(client net.Conn, backend string) {
 		if err != nil {
 			return
 		}
-		if !strings.HasPrefix(line, "Sec-WebSocket-Protocol:") {
+		if !strings.HasPrefix(line, field+":") {
 			io.WriteString(client, line)
 		}
 		if line == "\r\n" {
@@ -81,7 +80,7 @@ func TestStrippedProtocol(t *testing.T) {
 	muxes := transport.WithMuxes(smuxmux.New(), yamuxmux.New())
 	srv := httptest.NewServer(serverFunc(t, func(d *transport.Dialer) { d.Dial() }, muxes))
 	defer srv.Close()
-	url := stripping(t, srv.Listener.Addr().String())
+	url := stripping(t, srv.Listener.Addr().String(), "Sec-WebSocket-Protocol")
 	lis, err := transport.DialAndListen(url, nil, muxes)
 	if err != nil {
 		t.Fatal(err)
@@ -98,7 +97,7 @@ func TestStrippedProtocol(t *testing.T) {
 		t.Error("the error does not match mux.ErrProtocol")
 	}
 
-	_, err = transport.DialAndListen(stripping(t, srv.Listener.Addr().String()), nil, muxes, transport.WithRequireNegotiation())
+	_, err = transport.DialAndListen(stripping(t, srv.Listener.Addr().String(), "Sec-WebSocket-Protocol"), nil, muxes, transport.WithRequireNegotiation())
 	if !errors.Is(err, transport.ErrNoCommonMux) {
 		t.Errorf("error %v, want transport.ErrNoCommonMux", err)
 	}
@@ -120,7 +119,7 @@ func TestStrippedChoice(t *testing.T) {
 				transport.WithMuxes(muxes...), alive, transport.WithServerID("one")))
 			defer srv.Close()
 			told := new(changes)
-			lis, err := transport.DialAndListenContext(within(t), stripping(t, srv.Listener.Addr().String()), nil,
+			lis, err := transport.DialAndListenContext(within(t), stripping(t, srv.Listener.Addr().String(), "Sec-WebSocket-Protocol"), nil,
 				transport.WithMuxes(muxes...), alive, transport.WithTrace(told.trace()),
 				transport.WithReconnect(transport.Backoff{Min: time.Millisecond, Max: time.Millisecond}))
 			if err != nil {
@@ -167,7 +166,7 @@ func TestStrippedAndRefused(t *testing.T) {
 			srv := httptest.NewServer(serverFunc(t, func(*transport.Dialer) { offered.Add(1) }, opts.server...))
 			defer srv.Close()
 			refused := make(chan transport.StateChange, 100)
-			client := transport.NewClient(stripping(t, srv.Listener.Addr().String()), nil, append(opts.client,
+			client := transport.NewClient(stripping(t, srv.Listener.Addr().String(), "Sec-WebSocket-Protocol"), nil, append(opts.client,
 				transport.WithReconnect(transport.Backoff{Min: time.Millisecond, Max: time.Millisecond, MaxRefused: 20 * time.Millisecond}),
 				transport.WithTrace(transport.Trace{StateChanged: func(c transport.StateChange) {
 					if c.Refused > 0 {

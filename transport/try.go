@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 	"time"
 
@@ -62,7 +63,10 @@ func (t *try) dial(ctx context.Context) error {
 	}
 	if !t.mute {
 		t.request.Protocols = muxes.protocols()
+		t.request.Header = withTerms(t.request.Header, muxes, &t.config.session)
 	}
+	var answer http.Header
+	t.request.Answered = func(h http.Header) { answer = h }
 	conn, err := t.by.Dial(ctx, &t.request)
 	if err != nil {
 		return err
@@ -72,8 +76,13 @@ func (t *try) dial(ctx context.Context) error {
 		conn.Close()
 		return t.failure(err)
 	}
+	limits, err := agree(t.config.session, m, answer)
+	if err != nil {
+		conn.Close()
+		return t.failure(fmt.Errorf("the server's answer: %w", err))
+	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() }) // ListenSide may wait for the peer
-	session, err := startSession(t.config, t.by, conn, m, m.ListenSide, t.config.session)
+	session, err := startSession(t.config, t.by, conn, m, m.ListenSide, limits)
 	if !stop() { // conn is closed
 		if err == nil {
 			session.mux.Close()
