@@ -52,8 +52,8 @@ type param struct {
 	min, max uint64
 }
 
-func (p *parameters) all() []param {
-	return []param{
+func (p *parameters) all() [9]param {
+	return [...]param{
 		{paramMaxIdleTimeout, &p.maxIdleTimeout, 0, 0, maxVarint},
 		{paramInitialMaxData, &p.initialMaxData, 0, 0, maxVarint},
 		{paramInitialMaxStreamDataBidiLocal, &p.initialMaxStreamDataBidiLocal, 0, 0, maxVarint},
@@ -85,7 +85,7 @@ func (v *version) parseParameters(b []byte) (*parameters, error) {
 	for _, param := range known {
 		*param.value = param.absent
 	}
-	seen := make([]bool, len(known))
+	var seen [len(known)]bool
 	for r := (parser{rest: b}); len(r.rest) > 0; {
 		id, length := paramID(r.varint()), r.varint()
 		if r.short || length > uint64(len(r.rest)) {
@@ -96,7 +96,7 @@ func (v *version) parseParameters(b []byte) (*parameters, error) {
 		if id.prohibited() {
 			return nil, violation(transportParameterError, v.parameters, "parameter %#x is prohibited", uint64(id))
 		}
-		i := slices.IndexFunc(known, func(p param) bool { return p.id == id })
+		i := slices.IndexFunc(known[:], func(p param) bool { return p.id == id })
 		if i < 0 {
 			continue // of another extension, or grease
 		}
