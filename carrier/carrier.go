@@ -177,6 +177,17 @@ type PromptReader interface {
 	// ReadNow is Read of what has arrived. It returns 0 if nothing has, or if Read would
 	// fail: Read tells which. It follows the rules of Read.
 	ReadNow(p []byte) (n int)
+
+	// Arrive reports whether the next message has arrived whole, so that reading it does
+	// not wait. If nothing has arrived and wait is true, Arrive waits for something first.
+	// It returns false in the middle of a message, for a message that is larger than what
+	// it buffers, and if Read would fail: Read and NextMessage tell. It takes nothing, and
+	// follows the rules of Read.
+	Arrive(wait bool) (whole bool)
+
+	// Interrupt makes the Arrive that waits, or else the next one that would wait, return
+	// false. It ends no other call. Any goroutine may call it at any time.
+	Interrupt()
 }
 
 // ErrMessageSize is matched by the error of NextMessage for a message that is too large.

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 
 func TestFaults(t *testing.T) {
 	long.Only(t)
-	for _, f := range slices.Concat(faults, tlsFaults, handshakeFaults, connFaults, endpointFaults, streamFaults) {
+	for _, f := range slices.Concat(faults, tlsFaults, handshakeFaults, connFaults, arriveFaults, endpointFaults, streamFaults) {
 		t.Run(f.name, func(t *testing.T) {
 			if os.Getenv(plantedEnv) != "" {
 				Test(t, f.target)

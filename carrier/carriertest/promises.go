@@ -100,6 +100,11 @@ const (
 	// beyond the message. For a PromptReader only.
 	ReadsNow Promise = "ReadsNow"
 
+	// Arrives: Arrive reports a small message that has arrived, and takes nothing.
+	// Interrupt and Close end it; an Interrupt ends nothing else. For a PromptReader
+	// with messages only.
+	Arrives Promise = "Arrives"
+
 	// EndsOneDirection: after CloseWrite the peer reads the rest and then io.EOF, and the
 	// other direction goes on. For a CloseWriter only.
 	EndsOneDirection Promise = "EndsOneDirection"
@@ -200,6 +205,7 @@ var contract = []struct {
 	{KeepsMessages, keepsMessages},
 	{WritesNow, writesNow},
 	{ReadsNow, readsNow},
+	{Arrives, arrives},
 	{EndsOneDirection, endsOneDirection},
 	{DeliversBeforeClose, deliversBeforeClose},
 	{CutIsNoEOF, cutIsNoEOF},

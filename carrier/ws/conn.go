@@ -32,8 +32,9 @@ type conn struct {
 	closed   atomic.Bool
 	tooLarge atomic.Bool // a message was too large
 
-	w writer
-	r reader
+	w       writer
+	r       reader
+	arrival arrival
 
 	// For the goroutine that reads.
 	readErr  error // the first, and from then on the only one

@@ -51,6 +51,7 @@ func prompted(c *conn) carrier.Conn {
 		return c
 	}
 	c.w.prompt = c.prompt
+	c.arrival.conn = c.net
 	return promptConn{c}
 }
 

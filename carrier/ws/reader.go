@@ -18,6 +18,7 @@ type reader struct {
 
 	buf  []byte // nil before the first use
 	rest []byte // read from conn, but not taken yet
+	err  error  // of conn, which it may not repeat; or nil
 
 	left int64  // bytes left in the current frame's payload
 	key  uint32 // for them
@@ -31,7 +32,10 @@ func (r *reader) peek(n int) ([]byte, error) {
 			r.buf = make([]byte, smallRead)
 		}
 		r.rest = r.buf[:copy(r.buf, r.rest)] // it holds no other memory while it waits
-		more, err := r.conn.Read(r.buf[len(r.rest):])
+		more, err := 0, r.err
+		if err == nil {
+			more, err = r.conn.Read(r.buf[len(r.rest):])
+		}
 		r.rest = r.buf[:len(r.rest)+more]
 		if err != nil && len(r.rest) < n {
 			return nil, cut(err)

@@ -31,6 +31,8 @@ type PromptWriter interface {
 // A PromptReader has what [carrier.PromptReader] adds to a connection.
 type PromptReader interface {
 	ReadNow(p []byte) (n int)
+	Arrive(wait bool) (whole bool)
+	Interrupt()
 }
 
 // OfConn returns the powers of conn. Only a [carrier.Conn] has any but CloseWriter.

@@ -33,6 +33,8 @@ func (able) WriteMessages(...[]byte) error           { return errMessages }
 func (able) WriteNow(...[]byte) (kept bool, e error) { return false, errNow }
 func (able) Flush() error                            { return errNow }
 func (able) ReadNow([]byte) int                      { return 44 }
+func (able) Arrive(bool) bool                        { return true }
+func (able) Interrupt()                              {}
 
 // A fullStream is a stream that has every power itself.
 type fullStream struct {
@@ -127,6 +129,9 @@ func TestConn(t *testing.T) {
 			}
 			if p.PromptReader != nil && p.PromptReader.ReadNow(nil) != 44 {
 				t.Error("ReadNow is another's")
+			}
+			if p.PromptReader != nil && !p.PromptReader.Arrive(false) {
+				t.Error("Arrive is another's")
 			}
 		})
 	}

@@ -76,7 +76,7 @@ func (st *stream) SetReadDeadline(t time.Time) error {
 	if st.err != nil {
 		return st.err
 	}
-	st.readDeadline.Set(t, &st.changed)
+	st.readDeadline.Set(t, deadline.OnCond(&st.changed))
 	if st.lost != nil {
 		return nil // collect reads inner
 	}
@@ -90,7 +90,7 @@ func (st *stream) SetWriteDeadline(t time.Time) error {
 	if st.err != nil {
 		return st.err
 	}
-	st.writeDeadline.Set(t, &st.changed)
+	st.writeDeadline.Set(t, deadline.OnCond(&st.changed))
 	return nil
 }
 

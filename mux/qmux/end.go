@@ -125,6 +125,7 @@ func (s protocol) Refuse(st *stream, err error) {
 func (s protocol) WakeLocked() {
 	s.flushed.Broadcast()
 	s.writer.Wake()
+	s.budget.Role.Keep()
 }
 
 func (s protocol) EndedLocked() {

@@ -34,24 +34,56 @@ func (s *session) readLoop() {
 }
 
 func (s *session) readRecords() error {
-	r := s.records
 	for {
-		if err := r.next(); err != nil {
+		small, err := s.nextRecord()
+		if err != nil {
 			return err
 		}
-		if r.left == 0 && s.chaff.add() {
-			return violation(protocolViolation, framePadding, "nothing but empty records")
+		if err := s.readFrames(anyFrame); err != nil {
+			return err
 		}
-		for r.left > 0 {
-			if err := s.readFrame(r); err != nil {
-				return err
-			}
+		s.budget.Role.Lend(small)
+		if s.fault != nil {
+			return s.fault
 		}
-		r.done()
+		if err := s.readFrames(anyFrame); err != nil { // what a Read has left
+			return err
+		}
 	}
 }
 
-func (s *session) readFrame(r *recordReader) error {
+// smallRecord is the size up to which a record is more likely a question or an answer than
+// a part of something large.
+const smallRecord = readBuffer
+
+// nextRecord moves to the next record. It reports whether it is small.
+func (s *session) nextRecord() (small bool, err error) {
+	r := s.records
+	if err := r.next(); err != nil {
+		return false, err
+	}
+	if r.left == 0 && s.chaff.add() {
+		return false, violation(protocolViolation, framePadding, "nothing but empty records")
+	}
+	return r.left <= smallRecord, nil
+}
+
+// readFrames executes what is left of the record, up to a frame that may not be executed
+// here, and then fails with errSpecial.
+func (s *session) readFrames(may func(f frame) bool) error {
+	r := s.records
+	for r.left > 0 {
+		if err := s.readFrame(r, may); err != nil {
+			return err
+		}
+	}
+	r.done()
+	return nil
+}
+
+func anyFrame(frame) bool { return true }
+
+func (s *session) readFrame(r *recordReader, may func(f frame) bool) error {
 	if s.peer == nil { // only the reader sets it
 		if err := s.recognize(r); err != nil {
 			return err
@@ -64,6 +96,9 @@ func (s *session) readFrame(r *recordReader) error {
 	f, n, err := s.version.parseFrame(header, r.left)
 	if err != nil {
 		return err
+	}
+	if !may(f) {
+		return errSpecial
 	}
 	if err := r.skip(n); err != nil {
 		return err

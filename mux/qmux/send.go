@@ -58,7 +58,7 @@ func (st *stream) Write(p []byte) (n int, err error) {
 		s.sendLocked(st)
 		unlocked := s.writer.Release()
 		if len(st.unsent) > 0 && !unlocked {
-			st.writable.Wait()
+			s.budget.Role.Await(&st.writable) // for credit, perhaps
 		}
 		if len(st.unsent) == 0 {
 			break

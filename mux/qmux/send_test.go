@@ -11,6 +11,7 @@ import (
 
 	"github.com/backdial/backdial/internal/test/leak"
 	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/mux/internal/deadline"
 )
 
 // blockWrite makes a Write of 20 bytes wait, after 10 of them, for credit of the stream
@@ -82,7 +83,7 @@ func TestNothingAfterDeadline(t *testing.T) {
 					})
 				} else { // both at once
 					st.s.Mu.Lock()
-					st.writeDeadline.Set(time.Now(), &st.writable)
+					st.writeDeadline.Set(time.Now(), deadline.OnCond(&st.writable))
 					if limit == "stream" {
 						st.s.addCreditLocked(st, credit.max)
 					} else {

@@ -16,7 +16,8 @@ import (
 
 // session implements [mux.Session]. Its goroutines are a reader, which lives as long as
 // the session, a writer, which lives while there is something to write and a little
-// longer, and one that ends a session without credit.
+// longer, and one that ends a session without credit. A Read of a stream may do the
+// reader's work: see [recv.Role].
 //
 // The reader waits for nobody, so two ends cannot block each other. It writes only once:
 // when it meets its peer, it writes as much as there is room for. All else that it has to
@@ -31,9 +32,10 @@ type session struct {
 	inflow  inflow
 	read    chan struct{} // closed when the reader has returned
 
-	// Used by the reader only.
+	// For whoever has the role of the reader.
 	records *recordReader
 	chaff   chaff
+	fault   error // why the keeper must end the session, if not the keeper has found out
 
 	// Guarded by Mu, like the sending halves of streams.
 
@@ -74,6 +76,9 @@ func newGreeted(v *version, conn net.Conn, side side, config mux.Config, met *pa
 	s.records = newRecordReader(s.conn, s.Hear)
 	s.out.limit = minRecordSize
 	s.budget.Init(name, &s.Config, receiver{s}, false)
+	if s.conn.messages != nil {
+		s.budget.Role.Init(s.conn.prompt, driven{s})
+	}
 	s.writer.Init(written{s}, &s.Mu, &s.WG, conn, s.Config.Linger)
 	s.KeepAlive(s.Config)
 	s.Mu.Lock()

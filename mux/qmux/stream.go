@@ -87,7 +87,7 @@ func (st *stream) SetWriteDeadline(t time.Time) error {
 	if st.closed {
 		return st.writeErr
 	}
-	st.writeDeadline.Set(t, &st.writable)
+	st.writeDeadline.Set(t, deadline.OnCond(&st.writable))
 	return nil
 }
 

@@ -201,6 +201,10 @@ func (r linkedPromptReader) ReadNow(p []byte) int {
 	return r.PromptReader.ReadNow(p)
 }
 
+func (r linkedPromptReader) Arrive(wait bool) (whole bool) {
+	return r.Passes() && r.PromptReader.Arrive(wait) && r.Passes()
+}
+
 // link returns conn with a link under it. It has the powers of conn, and no others, so that
 // the session does what it does on conn.
 func link(conn carrier.Conn, err error, to chan<- muxtest.Link) (carrier.Conn, error) {

@@ -23,6 +23,8 @@ func (able) WriteMessages(...[]byte) error           { return errThrough }
 func (able) WriteNow(...[]byte) (kept bool, _ error) { return false, errThrough }
 func (able) Flush() error                            { return errThrough }
 func (able) ReadNow([]byte) int                      { return 44 }
+func (able) Arrive(bool) bool                        { return true }
+func (able) Interrupt()                              {}
 
 // present tells which powers p has.
 func present(p powers.Conn) [4]bool {
@@ -95,5 +97,6 @@ func checkPowers(t *testing.T, when string, p powers.Conn, through bool) {
 	}
 	if p.PromptReader != nil {
 		check("ReadNow", p.PromptReader.ReadNow(nil) == 44)
+		check("Arrive", p.PromptReader.Arrive(true))
 	}
 }

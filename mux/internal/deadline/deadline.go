@@ -1,4 +1,4 @@
-// Package deadline wakes conditions at a point in time.
+// Package deadline wakes calls at a point in time.
 package deadline
 
 import (
@@ -8,8 +8,23 @@ import (
 	"time"
 )
 
-// A Deadline is a point in time at which a condition is woken. Its methods are called
-// with the condition's lock held.
+// Waiters are calls that wait, and look at their deadline whenever they are woken.
+type Waiters interface {
+	sync.Locker
+	WakeLocked()
+}
+
+// OnCond returns those that wait for c.
+func OnCond(c *sync.Cond) Waiters { return onCond{c} }
+
+type onCond struct{ *sync.Cond }
+
+func (c onCond) Lock()       { c.L.Lock() }
+func (c onCond) Unlock()     { c.L.Unlock() }
+func (c onCond) WakeLocked() { c.Broadcast() }
+
+// A Deadline is a point in time at which calls are woken. Its methods are called with
+// their lock held.
 type Deadline struct {
 	at    time.Duration // since began; zero for none
 	timer *time.Timer
@@ -18,8 +33,8 @@ type Deadline struct {
 // began is the origin of all points in time: a number takes less room than a time.Time.
 var began = time.Now()
 
-// Set moves d to t and wakes c, so that its waiters look at d again.
-func (d *Deadline) Set(t time.Time, c *sync.Cond) {
+// Set moves d to t and wakes w, so that they look at d again.
+func (d *Deadline) Set(t time.Time, w Waiters) {
 	wait := time.Until(t)
 	if d.at = 0; !t.IsZero() {
 		// Use the clock of the timer. A wall clock may be set or run slower, and a reader
@@ -33,7 +48,7 @@ func (d *Deadline) Set(t time.Time, c *sync.Cond) {
 		}
 	}
 	d.Stop()
-	c.Broadcast()
+	w.WakeLocked()
 	if t.IsZero() || wait <= 0 {
 		return
 	}
@@ -42,9 +57,9 @@ func (d *Deadline) Set(t time.Time, c *sync.Cond) {
 		return
 	}
 	d.timer = time.AfterFunc(wait, func() {
-		c.L.Lock()
-		c.Broadcast()
-		c.L.Unlock()
+		w.Lock()
+		w.WakeLocked()
+		w.Unlock()
 	})
 }
 

@@ -26,6 +26,7 @@ import (
 // rest once nobody has read for a moment.
 type Budget struct {
 	Windows window.Pool
+	Role    Role // of the session's reader
 
 	session Session
 	waits   bool // the session's reader waits for memory

@@ -15,6 +15,9 @@ type Source interface {
 // session's reader calls it.
 func (h *Pushed) FillLocked(r Source, n int) (left int, err error) {
 	for n > 0 && err == nil && h.state != Discarding {
+		if h.waits > 0 {
+			h.role.fed = true
+		}
 		if m := h.handOverLocked(r, n); m > 0 {
 			n -= m
 			continue
@@ -49,11 +52,11 @@ const minInto = 4 << 10
 // AwaitLocked implements [Supply].
 func (h *Pushed) AwaitLocked(p []byte) (filled int) {
 	if len(p) < minInto || h.into != nil {
-		h.WaitLocked()
+		h.awaitLocked()
 		return 0
 	}
 	h.into = p
-	h.WaitLocked()
+	h.awaitLocked()
 	filled = int(h.filled)
 	h.into, h.filled = nil, 0
 	return filled

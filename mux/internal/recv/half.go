@@ -35,6 +35,9 @@ type Half struct {
 	state    State
 	err      error     // what Read returns, if state is Failed or Discarding
 	readable sync.Cond // wakes Read
+	role     *Role     // of the session's reader; or nil
+	waits    int32     // calls that wait for whoever has the role
+	drives   bool      // a call that reads the carrier waits for a message
 	deadline deadline.Deadline
 	buffer   readbuf.Buffer // unread bytes
 }
@@ -62,7 +65,17 @@ func (h *Half) Unlock() { h.mu.Unlock() }
 func (h *Half) WaitLocked() { h.readable.Wait() }
 
 // WakeLocked wakes all waiters, including Reads.
-func (h *Half) WakeLocked() { h.readable.Broadcast() }
+func (h *Half) WakeLocked() {
+	h.readable.Broadcast()
+	if h.waits > 0 {
+		h.role.waiting.Add(-h.waits)
+		h.waits = 0
+	}
+	if h.drives {
+		h.role.conn.Interrupt()
+		h.drives = false
+	}
+}
 
 // StateLocked is the state of h.
 func (h *Half) StateLocked() State { return h.state }
@@ -94,7 +107,7 @@ func (h *Half) SetDeadlineLocked(t time.Time) error {
 	if h.state == Discarding {
 		return h.err
 	}
-	h.deadline.Set(t, &h.readable)
+	h.deadline.Set(t, h)
 	return nil
 }
 

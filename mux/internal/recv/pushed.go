@@ -37,6 +37,7 @@ type Owner interface {
 func (h *Pushed) Init(budget *Budget, owner Owner) {
 	h.Half.Init()
 	h.budget, h.owner = budget, owner
+	h.role = &budget.Role
 	h.window = budget.Windows.New()
 	h.allowed = h.window.Size
 }
@@ -48,6 +49,7 @@ func (h *Pushed) EndLocked(as State, err error) {
 	if as == Discarding {
 		h.accountLocked()
 		h.budget.wake() // the session's reader may wait to fill h
+		h.role.Recall()
 	}
 }
 

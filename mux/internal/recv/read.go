@@ -84,7 +84,7 @@ func (h *Pushed) lend() ([]byte, error) {
 		if ready {
 			return h.buffer.Lend(), nil
 		}
-		h.WaitLocked()
+		h.awaitLocked()
 	}
 }
 
