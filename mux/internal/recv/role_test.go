@@ -195,6 +195,16 @@ func drained(w *wire, st *testStream) (int, error) {
 	return w.taken(), err
 }
 
+// deliver sends a message, which somebody must take at once.
+func (w *wire) deliver(t *testing.T, st *testStream) {
+	t.Helper()
+	began := time.Now()
+	w.messages <- st
+	if took := time.Since(began); took > 0 {
+		t.Errorf("nobody takes a message for %v", took)
+	}
+}
+
 // TestDrivingHoldsUpNobody has a Read drive, and others wait beside it. Each must get what
 // arrives, and end when it has to, whatever the one that drives does.
 func TestDrivingHoldsUpNobody(t *testing.T) {
@@ -202,9 +212,9 @@ func TestDrivingHoldsUpNobody(t *testing.T) {
 		"drives for others": func(t *testing.T, w *wire, a, b *testStream) {
 			first, second := start(a), start(b)
 			synctest.Wait()
-			w.messages <- b
+			w.deliver(t, b)
 			atOnce(t, "the other", second, nil)
-			w.messages <- a
+			w.deliver(t, a)
 			atOnce(t, "the one that drives", first, nil)
 		},
 		"has its bytes": func(t *testing.T, w *wire, a, b *testStream) {
@@ -212,9 +222,9 @@ func TestDrivingHoldsUpNobody(t *testing.T) {
 			synctest.Wait()
 			second := start(b)
 			synctest.Wait()
-			w.messages <- a
+			w.deliver(t, a)
 			atOnce(t, "the one that drives", first, nil)
-			w.messages <- b
+			w.deliver(t, b)
 			atOnce(t, "the other", second, nil)
 		},
 		"nobody comes": func(t *testing.T, w *wire, a, b *testStream) {
@@ -234,7 +244,7 @@ func TestDrivingHoldsUpNobody(t *testing.T) {
 			synctest.Wait()
 			time.Sleep(time.Hour)
 			atOnce(t, "at the deadline", first, os.ErrDeadlineExceeded)
-			w.messages <- b
+			w.deliver(t, b)
 			atOnce(t, "the other", second, nil)
 		},
 		"deadline moves": func(t *testing.T, w *wire, a, b *testStream) {
@@ -254,22 +264,14 @@ func TestDrivingHoldsUpNobody(t *testing.T) {
 			a.EndLocked(Discarding, net.ErrClosed)
 			a.Unlock()
 			atOnce(t, "after Close", first, net.ErrClosed)
-			began := time.Now()
-			w.messages <- b
-			if took := time.Since(began); took > 0 {
-				t.Errorf("the keeper is back after %v", took)
-			}
+			w.deliver(t, b)
 			atOnce(t, "the other", start(b), nil)
 		},
 		"closed while it is lent": func(t *testing.T, w *wire, a, b *testStream) {
 			a.Lock()
 			a.EndLocked(Discarding, net.ErrClosed)
 			a.Unlock()
-			began := time.Now()
-			w.messages <- b
-			if took := time.Since(began); took > 0 {
-				t.Errorf("the keeper is back after %v", took)
-			}
+			w.deliver(t, b)
 			atOnce(t, "the other", start(b), nil)
 		},
 		"somebody waits for something else": func(t *testing.T, w *wire, a, b *testStream) {
@@ -283,11 +285,7 @@ func TestDrivingHoldsUpNobody(t *testing.T) {
 				close(credited)
 			}()
 			synctest.Wait()
-			began := time.Now()
-			w.messages <- nil // the credit
-			if took := time.Since(began); took > 0 {
-				t.Errorf("the keeper is back after %v", took)
-			}
+			w.deliver(t, nil) // the credit
 			mu.Lock()
 			c.Broadcast()
 			mu.Unlock()
@@ -296,8 +294,8 @@ func TestDrivingHoldsUpNobody(t *testing.T) {
 		"special": func(t *testing.T, w *wire, a, b *testStream) {
 			first := start(a)
 			synctest.Wait()
-			w.messages <- nil
-			w.messages <- a
+			w.deliver(t, nil)
+			w.deliver(t, a)
 			atOnce(t, "the one that drove", first, nil)
 			if n := w.taken(); n > 0 {
 				t.Errorf("the Reads took %d messages", n)
