@@ -14,7 +14,7 @@ import (
 func quiet(conn net.PacketConn) net.PacketConn {
 	switch conn := conn.(type) {
 	case *net.UDPConn:
-		return &udpSocket{UDPConn: conn}
+		return receiveTrains(&udpSocket{UDPConn: conn})
 	case quic.OOBCapablePacketConn:
 		return conn // its caller knows quic-go
 	default:

@@ -5,6 +5,9 @@
 //
 // Not every network lets UDP pass. A client should have a second carrier to fall back to.
 //
+// On Linux 5.0 and newer, an end takes datagrams that arrive together from the kernel with
+// one system call (UDP_GRO), if its socket is a [*net.UDPConn].
+//
 // # The wire
 //
 // A connection is a WebTransport session on its own QUIC connection. The protocols that a
