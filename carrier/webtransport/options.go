@@ -15,7 +15,7 @@ import (
 
 const (
 	defaultHandshakeTimeout = 10 * time.Second
-	defaultKeepAlive        = 10 * time.Second
+	defaultKeepAlive        = 20 * time.Second // longer than that of sessions, which ask by themselves
 	defaultIdleTimeout      = 45 * time.Second
 
 	defaultClientStreams = 1 << 16
@@ -60,8 +60,8 @@ func WithHandshakeTimeout(d time.Duration) Option {
 
 // WithKeepAlive sets how long a connection may be silent before this end sends a packet,
 // which shows the peer, and NATs on the way, that it is in use. It must be shorter than
-// the idle timeout; quic-go limits it to half of that. 0 means the default, which is 10
-// s; negative means that none is sent.
+// the idle timeout; quic-go limits it to half of that. 0 means the default, which is 20
+// s: sessions of package mux ask more often by default. Negative means that none is sent.
 func WithKeepAlive(d time.Duration) Option {
 	return func(c *Carrier) { c.keepAlive = max(cmp.Or(d, defaultKeepAlive), 0) }
 }

@@ -11,7 +11,7 @@ import (
 // TestSettings sets each time and number to 0, to a positive and to a negative value.
 func TestSettings(t *testing.T) {
 	for d, want := range map[time.Duration][2]time.Duration{ // keepalive and idle timeout
-		0:           {10 * time.Second, 45 * time.Second},
+		0:           {20 * time.Second, 45 * time.Second},
 		time.Second: {time.Second, time.Second},
 		-1:          {0, setting.Forever},
 	} {
