@@ -231,6 +231,9 @@ func TestPlainRequests(t *testing.T) {
 		if answer.StatusCode != test.status || !strings.Contains(string(body), test.body) {
 			t.Errorf("%s %v: status %d, %q; want %d, %q", test.method, test.header, answer.StatusCode, body, test.status, test.body)
 		}
+		if handshake := test.header != nil; handshake && !answer.Close {
+			t.Errorf("%s %v: the server keeps the connection of a client that it has refused", test.method, test.header)
+		}
 		if err := await.From(t, "HandshakeFailed", told); test.err != nil && !errors.Is(err, test.err) {
 			t.Errorf("%s %v: the trace is told %v, want %v", test.method, test.header, err, test.err)
 		}

@@ -31,7 +31,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r = r.WithContext(withClient(r.Context()))
 	d, err := s.handshake(w, r)
 	if refused, ok := err.(*refusal); ok {
-		if r.ProtoMajor == 1 && isElsewhere(err) {
+		if r.ProtoMajor == 1 && !errors.Is(err, ErrNotHandshake) {
+			// The client has no other use for the connection. Its next attempt may have to
+			// reach another server, and strangers must not collect connections here.
 			w.Header().Set("Connection", "close")
 		}
 		refused.answer(w)
@@ -180,12 +182,6 @@ func (s *Server) refuseOther(r *http.Request) error {
 		redact.Text(r.Method), redact.Quote(r.URL.Path), ErrNotHandshake, strings.Join(names, ", ")))
 	refused.rejection.Header = http.Header{"Upgrade": {"websocket"}, "Connection": {"Upgrade"}}
 	return refused
-}
-
-// isElsewhere reports whether a client that is refused for err may find another server. Its next
-// request must not reach this one again on a connection that the client has kept.
-func isElsewhere(err error) bool {
-	return errors.Is(err, ErrServerClosed) || errors.Is(err, ErrServerFull) || errors.Is(err, ErrAlreadyConnected)
 }
 
 // isConnected reports whether the client of r says that it has a session to the server with

@@ -11,6 +11,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/backdial/backdial/carrier"
+	"github.com/backdial/backdial/internal/chaff"
 )
 
 // controlWait bounds how long a close frame waits for room in the send buffer if the peer
@@ -40,6 +41,7 @@ type conn struct {
 	readErr  error // the first, and from then on the only one
 	messages bool  // NextMessage has been called
 	whole    whole // a message that arrived in pieces
+	chaff    chaff.Counter
 }
 
 // newConn returns the connection of a client or a server. early has been read from inner

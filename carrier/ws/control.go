@@ -10,7 +10,10 @@ import (
 	"github.com/backdial/backdial/redact"
 )
 
-var errText = &refusal{websocket.CloseUnsupportedData, errors.New("peer sent a text message")}
+var (
+	errText  = &refusal{websocket.CloseUnsupportedData, errors.New("peer sent a text message")}
+	errChaff = &refusal{websocket.ClosePolicyViolation, errors.New("peer sent nothing but frames without data")}
+)
 
 // nextFrame moves to the next frame of a message, and handles control frames on the way.
 // Its error is [io.EOF] if the peer has ended what it sends on purpose, but not in the
@@ -20,6 +23,11 @@ func (c *conn) nextFrame() error {
 		h, err := c.r.header()
 		if err != nil {
 			return err
+		}
+		if h.length > 0 && !h.op.isControl() {
+			c.chaff.None()
+		} else if c.chaff.Add() {
+			return errChaff
 		}
 		switch {
 		case h.op.isControl():

@@ -12,6 +12,9 @@ func NewConn(conn net.Conn, isClient bool) carrier.MessageConn {
 	return newConn(conn, conn, "", isClient, nil)
 }
 
+// ErrChaff is how reading ends if a peer floods a connection.
+var ErrChaff error = errChaff
+
 // PoolsForget reports whether pools forget what they get, as under the race detector.
 func PoolsForget() bool {
 	var pool sync.Pool

@@ -11,6 +11,7 @@ import (
 
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/carrier/ws"
+	"github.com/backdial/backdial/internal/chaff"
 )
 
 // allocated returns how many bytes f allocates.
@@ -41,11 +42,11 @@ func TestHostile(t *testing.T) {
 		{"AnnouncedFrame", masked.frameOf(fin|binary2, math.MaxInt, "x"), math.MaxInt, 0, io.ErrUnexpectedEOF, 16 << 10},
 		{"AnnouncedPiece", masked.frameOf(binary2, math.MaxInt, "x"), math.MaxInt, 0, io.ErrUnexpectedEOF, 16 << 10},
 		{"AnnouncedContinuation", slices.Concat(start, masked.frameOf(continuation, math.MaxInt, "x")), math.MaxInt, 0, io.ErrUnexpectedEOF, 16 << 10},
-		{"EmptyPieces", repeated(start, empty), 64 << 10, 0, io.ErrUnexpectedEOF, 16 << 10},
+		{"EmptyPieces", repeated(start, empty), 64 << 10, 0, ws.ErrChaff, 16 << 10},
 		{"BytePieces", repeated(start, one), 64 << 10, 0, carrier.ErrMessageSize, 256 << 10},
-		{"Pings", repeated(message, masked.frame(fin|ping, xs(125))), 64 << 10, 1, io.ErrUnexpectedEOF, n * 8},
-		{"Pongs", repeated(message, masked.frame(fin|pong, xs(125))), 64 << 10, 1, io.ErrUnexpectedEOF, 16 << 10},
-		{"EmptyMessages", repeated(nil, masked.frame(fin|binary2, "")), 64 << 10, n, io.ErrUnexpectedEOF, 16 << 10},
+		{"Pings", repeated(message, masked.frame(fin|ping, xs(125))), 64 << 10, 1, ws.ErrChaff, n * 8},
+		{"Pongs", repeated(message, masked.frame(fin|pong, xs(125))), 64 << 10, 1, ws.ErrChaff, 16 << 10},
+		{"EmptyMessages", repeated(nil, masked.frame(fin|binary2, "")), 64 << 10, 2*chaff.Max - 1, ws.ErrChaff, 16 << 10},
 		{"ByteMessages", repeated(nil, message), 64 << 10, n, io.ErrUnexpectedEOF, 16 << 10},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -49,7 +49,7 @@ func WithHandshakeTimeout(d time.Duration) Option {
 // difference, except that clients send messages of more than 64 KiB in several frames,
 // and that a few violations pass. It copies more, a connection uses more memory, a
 // blocked Write delays the answers to pings and for a second also reading, and
-// NextMessage waits for the whole message. It is there in case the default has a bug.
+// NextMessage waits for the whole message, and frames without data are not counted. It is there in case the default has a bug.
 func WithGorillaFraming() Option {
 	return func(c *Carrier) { c.gorilla = true }
 }

@@ -17,9 +17,10 @@ import (
 )
 
 // Offer reports whether r asks for a WebSocket, and returns the subprotocols that it
-// offers.
+// offers. A request of HTTP/1.0 does not, whatever its Upgrade header says (RFC 9110, section
+// 7.8).
 func (*Carrier) Offer(r *http.Request) (protocols []string, ok bool) {
-	if !websocket.IsWebSocketUpgrade(r) {
+	if !websocket.IsWebSocketUpgrade(r) || !r.ProtoAtLeast(1, 1) {
 		return nil, false
 	}
 	return websocket.Subprotocols(r), true
@@ -31,6 +32,8 @@ func (*Carrier) Offer(r *http.Request) (protocols []string, ok bool) {
 // not allowed (see [WithCheckOrigin]), 400 or 405 if the request is malformed, and 500 if
 // w or protocol is invalid.
 func (c *Carrier) Upgrade(w http.ResponseWriter, r *http.Request, protocol string) (carrier.Conn, error) {
+	header := sendable(w.Header())
+	w.Header().Set("Connection", "close") // unless it succeeds: the client has no other use for it
 	if !carrier.OriginAllowed(r) && !c.checkOrigin(r) {
 		http.Error(w, http.StatusText(http.StatusForbidden), http.StatusForbidden)
 		return nil, fmt.Errorf("ws: upgrade: %w: %s", carrier.ErrOrigin, redact.Quote(r.Header.Get("Origin")))
@@ -39,7 +42,6 @@ func (c *Carrier) Upgrade(w http.ResponseWriter, r *http.Request, protocol strin
 		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
 		return nil, fmt.Errorf("ws: upgrade: protocol %s was not offered", redact.Quote(protocol))
 	}
-	header := sendable(w.Header())
 	if c.gorilla || !isOpening(r) { // gorilla's answer to the latter says what is wrong
 		ws, err := c.upgradeGorilla(w, r, protocol, header)
 		if err != nil {

@@ -81,10 +81,25 @@ func TestUpgradeFails(t *testing.T) {
 			if err == nil || err.Error() != test.want {
 				t.Errorf("Upgrade returned\n%v, want\n%v", err, test.want)
 			}
+			if got := answer.Header().Get("Connection"); got != "close" {
+				t.Errorf("answer with Connection: %q, want close", got)
+			}
 			if answer.Code != test.status {
 				t.Errorf("Upgrade answered with status %d, want %d", answer.Code, test.status)
 			}
 		})
+	}
+}
+
+// TestOldHTTP asks for a WebSocket over HTTP/1.0, which does not have Upgrade.
+func TestOldHTTP(t *testing.T) {
+	r := opening(nil)
+	if _, ok := ws.New().Offer(r); !ok {
+		t.Error("Offer does not know a request of HTTP/1.1")
+	}
+	r.Proto, r.ProtoMinor = "HTTP/1.0", 0
+	if _, ok := ws.New().Offer(r); ok {
+		t.Error("Offer took a request of HTTP/1.0")
 	}
 }
 

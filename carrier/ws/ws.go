@@ -12,7 +12,8 @@
 // holds less than 4 KiB. Pings are answered even while a Write waits for a peer that does
 // not read; if several pongs wait, only the latest is sent. A peer that breaks the
 // protocol or sends text gets the status that the RFC has for it, and reading ends with
-// an error that says what was wrong.
+// an error that says what was wrong. So does a peer that sends 10,000 frames without data,
+// such as pings or empty messages, within ten seconds and nothing else.
 package ws
 
 import (

@@ -62,7 +62,7 @@ func (s *session) nextRecord() (small bool, err error) {
 	if err := r.next(); err != nil {
 		return false, err
 	}
-	if r.left == 0 && s.chaff.add() {
+	if r.left == 0 && s.chaff.Add() {
 		return false, violation(protocolViolation, framePadding, "nothing but empty records")
 	}
 	return r.left <= smallRecord, nil
@@ -154,8 +154,8 @@ func (s *session) handle(f frame, r *recordReader) error {
 	case err != nil:
 		return err
 	case useful:
-		s.chaff.none()
-	case s.chaff.add():
+		s.chaff.None()
+	case s.chaff.Add():
 		return violation(protocolViolation, f.typ, "nothing but frames that say nothing")
 	}
 	return nil

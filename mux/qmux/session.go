@@ -8,6 +8,7 @@ import (
 	"net"
 	"sync"
 
+	"github.com/backdial/backdial/internal/chaff"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/internal/life"
 	"github.com/backdial/backdial/mux/internal/recv"
@@ -34,7 +35,7 @@ type session struct {
 
 	// For whoever has the role of the reader.
 	records *recordReader
-	chaff   chaff
+	chaff   chaff.Counter
 	fault   error // why the keeper must end the session, if not the keeper has found out
 
 	// Guarded by Mu, like the sending halves of streams.
