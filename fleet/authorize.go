@@ -72,8 +72,17 @@ func (f *Fleet) admitted(d *transport.Dialer) (admission, error) {
 // admit returns an error if the fleet would not let in a client that has yet to be upgraded,
 // or else the dead sessions in its way.
 func (f *Fleet) admit(ctx context.Context, id string) (dead []*member, err error) {
-	if f.duplicates == ReplaceOlder || f.duplicates == KeepAll {
+	switch f.duplicates {
+	case ReplaceOlder:
 		return nil, nil
+	case KeepAll:
+		f.mu.Lock()
+		err := f.checkRoomLocked(id)
+		f.mu.Unlock()
+		if err != nil {
+			err = conflict(id, err)
+		}
+		return nil, err
 	}
 	alive := f.rivals(id)
 	if f.duplicates == ReplaceDead && len(alive) > 0 { // takes a while, even if the client stops waiting
@@ -93,7 +102,12 @@ func (f *Fleet) admit(ctx context.Context, id string) (dead []*member, err error
 		return nil, fmt.Errorf("fleet: %w", refuse(http.StatusServiceUnavailable, "try again", err))
 	}
 	f.count(func(s *Stats) { s.Rejected++ })
-	return nil, fmt.Errorf("fleet: client %q: %w", id, refuse(http.StatusConflict, errConflict.Error(), errConflict))
+	return nil, conflict(id, errConflict)
+}
+
+// conflict returns the refusal of a client because of its other sessions.
+func conflict(id string, why error) error {
+	return fmt.Errorf("fleet: client %q: %w", id, refuse(http.StatusConflict, why.Error(), why))
 }
 
 // beginAsking reports whether the caller may ask the older sessions of a client for a sign of

@@ -27,8 +27,8 @@
 //   - a client that the server itself has asked to move ([transport.Dialer.Moving]) has two
 //     sessions for a while, which is no conflict: the fleet dials the new one, and the old one
 //     finishes what it has begun;
-//   - a client has at most 16 sessions that it has left and that still have connections, except
-//     with [KeepAll]: the fleet closes the one that it has left first;
+//   - a client has at most 16 sessions that it has left and that still have connections, or as
+//     many as it may have with [KeepAll]: the fleet closes the one that it has left first;
 //   - a newcomer replaces nobody before it has answered a ping, or stayed for 5 s, and not if
 //     it is known to have left by then. So a session that a client gives up at once, because
 //     another of its carriers was faster, does no harm, unless its answer comes a moment

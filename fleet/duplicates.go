@@ -39,14 +39,18 @@ const (
 
 	// KeepAll keeps all sessions, and dials the one with the fewest connections in use: for
 	// clients that connect several times on purpose, to share the load.
+	// [WithSessionsPerClient] limits their number.
 	KeepAll
 )
 
 // patience is how long a client has to answer a ping.
 const patience = 5 * time.Second
 
-// errConflict is why a newcomer is refused.
-var errConflict = errors.New("a client with this ID is already connected")
+// errConflict and errTooMany are why a newcomer is refused.
+var (
+	errConflict = errors.New("a client with this ID is already connected")
+	errTooMany  = errors.New("this client has as many sessions as it may")
+)
 
 // HandleEndpoint makes a client a member of the fleet. It returns when that is decided: after
 // a few seconds, if it has to ask sessions of the same ID for a sign of life and close them.
@@ -77,7 +81,7 @@ func reasonFor(err error) string {
 	if kicked, ok := errors.AsType[*KickedError](err); ok {
 		return kicked.Reason
 	}
-	for _, known := range []error{ErrReplaced, errConflict} {
+	for _, known := range []error{ErrReplaced, errConflict, errTooMany} {
 		if errors.Is(err, known) {
 			return known.Error()
 		}
@@ -130,7 +134,11 @@ func (f *Fleet) join(m *member, beaten []*member) (rivals, displaced []*member, 
 		f.stats.Kicked++
 		return nil, nil, k.why
 	}
-	if f.duplicates != KeepAll {
+	if f.duplicates == KeepAll {
+		if err := f.checkRoomLocked(m.id); err != nil {
+			return nil, nil, err
+		}
+	} else {
 		rivals = slices.DeleteFunc(f.rivalsLocked(m.id), func(r *member) bool { return slices.Contains(beaten, r) })
 	}
 	if len(rivals) > 0 {
@@ -138,6 +146,15 @@ func (f *Fleet) join(m *member, beaten []*member) (rivals, displaced []*member, 
 	}
 	f.addLocked(m) // first, so that a watcher never sees the client leave
 	return nil, f.displaceLocked(beaten), nil
+}
+
+// checkRoomLocked returns why a client may not have another session, with KeepAll.
+func (f *Fleet) checkRoomLocked(id string) error {
+	if len(f.rivalsLocked(id)) < f.mostSessions {
+		return nil
+	}
+	f.stats.Rejected++
+	return errTooMany
 }
 
 // displaceLocked removes sessions that are replaced, and returns those that were members.

@@ -298,6 +298,52 @@ func TestKeepAll(t *testing.T) {
 	})
 }
 
+// TestSessionsPerClient connects one client after the other with the same ID, with and without
+// Authorize, until the server lets no more in. A session that ends makes room.
+func TestSessionsPerClient(t *testing.T) {
+	for most, want := range map[int]int{0: 64, 3: 3, -1: 200} {
+		bubble(t, func(t *testing.T) {
+			s := newSite(t, fleet.WithDuplicates(fleet.KeepAll), fleet.WithSessionsPerClient(most))
+			s.serve(t, "late")
+			connect := func(url string) *transport.Listener {
+				lis, err := transport.DialAndListenContext(t.Context(), url, http.Header{"Deviceid": {"1"}}, transport.WithCarriers(s.network))
+				if rejected, ok := errors.AsType[*carrier.RejectedError](err); ok && rejected.StatusCode == http.StatusConflict {
+					return nil
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { lis.Close() })
+				synctest.Wait()
+				return lis
+			}
+			var last *transport.Listener
+			sessions := 0
+			for range 200 {
+				if lis := connect("mem://server"); lis != nil {
+					last = lis
+					sessions++
+				}
+			}
+			if sessions != want || s.Stats().Sessions != want {
+				t.Fatalf("%d: %d sessions, stats %+v, want %d", most, sessions, s.Stats(), want)
+			}
+			if most < 0 {
+				return
+			}
+			late := connect("mem://late") // let in, and closed when it is identified
+			if closed, ok := errors.AsType[*transport.ClosedError](late.Err()); !ok || closed.Reason == "" {
+				t.Errorf("%d: one more session ends with %v, want a reason", most, late.Err())
+			}
+			last.Close()
+			synctest.Wait()
+			if connect("mem://server") == nil {
+				t.Errorf("%d: there is no room after a session has ended", most)
+			}
+		})
+	}
+}
+
 // TestMoving asks a client to move: it has two sessions, which is no conflict.
 func TestMoving(t *testing.T) {
 	for _, policy := range []fleet.Duplicates{fleet.ReplaceOlder, fleet.ReplaceDead, fleet.RejectNewer, fleet.KeepAll} {

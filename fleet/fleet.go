@@ -15,9 +15,10 @@ import (
 // A Fleet is the clients of one or several servers, by ID. It is a
 // [transport.EndpointHandler]. It does not need to be closed: sessions leave it when they end.
 type Fleet struct {
-	identify   Identify
-	duplicates Duplicates
-	waits      bool
+	identify     Identify
+	duplicates   Duplicates
+	mostSessions int // of a client, with KeepAll
+	waits        bool
 
 	mu       sync.Mutex                    // guards below; never held while blocked
 	clients  map[string][]*member          // connected, each with at least one session, the latest last
@@ -48,6 +49,9 @@ type departure struct {
 func New(identify Identify, opts ...Option) *Fleet {
 	f := &Fleet{
 		identify: identify,
+
+		mostSessions: defaultSessionsPerClient,
+
 		clients:  make(map[string][]*member),
 		draining: make(map[string][]*member),
 		awaited:  make(map[string]*awaited),
@@ -174,9 +178,13 @@ func (f *Fleet) removeLocked(m *member, why error) bool {
 
 // boundDrainingLocked closes the session that a client has left first, if there are too many: a
 // client that keeps saying that it leaves, and stays, could otherwise take all sessions that the
-// server allows, although only one may have its ID.
+// server allows, although few may have its ID.
 func (f *Fleet) boundDrainingLocked(id string) {
-	if f.duplicates == KeepAll || len(f.draining[id]) <= maxDraining {
+	most := maxDraining
+	if f.duplicates == KeepAll {
+		most = max(most, f.mostSessions)
+	}
+	if len(f.draining[id]) <= most {
 		return
 	}
 	first := f.draining[id][0]

@@ -378,9 +378,9 @@ func TestKickDraining(t *testing.T) {
 // TestLeavesAndStays has a client say that it leaves, keep a connection, and connect again: a
 // few of its sessions last, and the server keeps room for others.
 func TestLeavesAndStays(t *testing.T) {
-	for policy, want := range map[fleet.Duplicates]int{fleet.ReplaceOlder: 16, fleet.RejectNewer: 16, fleet.KeepAll: 30} {
+	for policy, want := range map[fleet.Duplicates]int{fleet.ReplaceOlder: 16, fleet.RejectNewer: 16, fleet.KeepAll: 20} {
 		bubble(t, func(t *testing.T) {
-			s := newSite(t, fleet.WithDuplicates(policy))
+			s := newSite(t, fleet.WithDuplicates(policy), fleet.WithSessionsPerClient(20))
 			var all []*transport.Dialer
 			for range 30 {
 				lis := s.connect(t, "1", "one")

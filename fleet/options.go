@@ -1,5 +1,7 @@
 package fleet
 
+import "github.com/backdial/backdial/internal/setting"
+
 // An Option configures a [Fleet].
 type Option func(*Fleet)
 
@@ -7,6 +9,17 @@ type Option func(*Fleet)
 // default is [ReplaceOlder].
 func WithDuplicates(policy Duplicates) Option {
 	return func(f *Fleet) { f.duplicates = policy }
+}
+
+// defaultSessionsPerClient is far more than a client needs to share its load.
+const defaultSessionsPerClient = 64
+
+// WithSessionsPerClient limits the sessions that a client may have at a time with [KeepAll],
+// so that a single client cannot take all that the server allows. More are refused with status
+// 409. Sessions that were asked to move do not count. 0 means the default, which is 64; negative
+// means no limit.
+func WithSessionsPerClient(n int) Option {
+	return func(f *Fleet) { f.mostSessions = setting.Limit(n, defaultSessionsPerClient) }
 }
 
 // WithWaitForClient makes a Dial of a client that is not connected wait until it is, for as
