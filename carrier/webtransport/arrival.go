@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"runtime"
 	"strconv"
 	"sync"
 	"time"
@@ -88,10 +87,7 @@ func (e *endpoint) crowded(net.Addr) bool {
 	crowded := e.opening+e.waiting.Len() >= verifyAbove
 	e.mu.Unlock()
 	if crowded {
-		// A queue of eight lies between the goroutine that calls crowded and the one that
-		// then challenges the client. When it is full, clients are dropped, honest ones
-		// too.
-		runtime.Gosched()
+		e.retries.begin()
 	}
 	return crowded
 }

@@ -28,6 +28,7 @@ type endpoint struct {
 	listener  *quic.EarlyListener
 	server    *webtransport.Server
 	windows   carrier.Windows // of its connections
+	retries   *retries        // nil if the socket does not count them
 
 	mu               sync.Mutex // guards below
 	closed           bool
@@ -48,8 +49,13 @@ func newEndpoint(socket net.PacketConn, idleTimeout time.Duration) *endpoint {
 		handshakeTimeout: handshakeTimeout,
 		idleTimeout:      idleTimeout,
 	}
+	conn := quiet(socket)
+	if counting, ok := conn.(watchable); ok {
+		e.retries = newRetries()
+		counting.watch(e.retries)
+	}
 	e.transport = &quic.Transport{
-		Conn:                quiet(socket),
+		Conn:                conn,
 		ConnContext:         e.arrive,
 		VerifySourceAddress: e.crowded,
 	}

@@ -2,6 +2,7 @@ package webtransport_test
 
 import (
 	"context"
+	"math"
 	"net"
 	"net/http"
 	"runtime"
@@ -101,62 +102,123 @@ func measure() footprint {
 	return footprint{int64(m.HeapAlloc + m.StackInuse), runtime.NumGoroutine()}
 }
 
+// flood sends rate of packets to s each second, in bursts, until ctx ends. It returns the
+// largest footprint meanwhile.
+func (s *server) flood(ctx context.Context, from net.PacketConn, packets [][]byte, rate int) (most footprint) {
+	const bursts = 50 // each second
+	tick := time.NewTicker(time.Second / bursts)
+	defer tick.Stop()
+	for sent := 0; ; {
+		for range rate / bursts {
+			from.WriteTo(packets[sent%len(packets)], s.Addr())
+			sent++
+		}
+		now := measure()
+		most = footprint{max(most.memory, now.memory), max(most.goroutines, now.goroutines)}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return most
+		}
+	}
+}
+
+// dials connects to s again and again for a second, and adds how long each took.
+func (s *server) dials(t *testing.T, c *webtransport.Carrier, took []time.Duration) []time.Duration {
+	t.Helper()
+	for end := time.Now().Add(time.Second); time.Now().Before(end); <-time.After(5 * time.Millisecond) {
+		began := time.Now()
+		s.dial(t, c).Close()
+		took = append(took, time.Since(began))
+	}
+	return took
+}
+
 // TestFloodOfInitials sends 1,500 first packets of connections each second, which is 15
-// Mbit/s, from any source address. Honest clients must get in meanwhile.
+// Mbit/s, from any source address. Honest clients must get in meanwhile: 99 % of them
+// within three times as long as without the flood.
 func TestFloodOfInitials(t *testing.T) {
 	leak.Check(t)
-	const each, seconds = 1500, 3
-	const memory, goroutines = 64 << 20, 1000
+	const rate, rounds = 1500, 3
+	const memory, goroutines = 100 << 20, 1000
+	const blur = 50 * time.Millisecond // a client whose packet is dropped takes 200 ms
 	c := webtransport.New()
 	s := listenLimited(t, c, 1024, 10*time.Second)
-	dials := func(goesOn func(n int) bool) (took []time.Duration) {
-		for n := 0; goesOn(n); n++ {
-			began := time.Now()
-			s.dial(t, c).Close()
-			took = append(took, time.Since(began))
-			<-time.After(50 * time.Millisecond)
-		}
-		slices.Sort(took)
-		return took
+	packets := s.initials(t, rate)
+	attacker := newMouthpiece(t, math.MaxInt)
+	var most footprint // beyond that before the flood
+	var calm, took []time.Duration
+	for range rounds { // each with its own baseline
+		calm = s.dials(t, c, calm)
+		runtime.GC()
+		before := measure()
+		ctx, cancel := context.WithCancel(t.Context())
+		flood := start(func() footprint { return s.flood(ctx, attacker, packets, rate) })
+		took = s.dials(t, c, took)
+		cancel()
+		now := <-flood
+		most = footprint{max(most.memory, now.memory-before.memory), max(most.goroutines, now.goroutines-before.goroutines)}
 	}
-	calm := dials(func(n int) bool { return n < 30 })
-	packets := s.initials(t, each)
-	attacker := newMouthpiece(t, each*seconds)
-	runtime.GC()
-	before := measure()
-	flood := start(func() (most footprint) {
-		tick := time.NewTicker(10 * time.Millisecond)
-		defer tick.Stop()
-		for sent := 0; sent < each*seconds; <-tick.C {
-			for range each / 100 {
-				attacker.WriteTo(packets[sent%each], s.Addr())
-				sent++
-			}
-			now := measure()
-			most = footprint{max(most.memory, now.memory), max(most.goroutines, now.goroutines)}
-		}
-		return most
-	})
-	var most footprint
-	took := dials(func(int) bool {
-		select {
-		case most = <-flood:
-			return false
-		default:
-			return true
-		}
-	})
-	usual, half, nearlyAll := calm[len(calm)/2], took[len(took)/2], took[len(took)*99/100]
-	t.Logf("%d MiB and %d goroutines; half of %d clients get in within %v, 99 %% within %v, where half take %v without the flood",
-		(most.memory-before.memory)>>20, most.goroutines-before.goroutines, len(took), half, nearlyAll, usual)
-	if more := most.memory - before.memory; more > memory {
-		t.Errorf("%d MiB of memory, want %d at most", more>>20, memory>>20)
+	slices.Sort(calm)
+	slices.Sort(took)
+	usual, nearlyAll := calm[len(calm)*99/100], took[len(took)*99/100]
+	t.Logf("%d MiB and %d goroutines; half of %d clients get in within %v, 99 %% within %v; without the flood, half of %d within %v, 99 %% within %v",
+		most.memory>>20, most.goroutines,
+		len(took), took[len(took)/2], nearlyAll, len(calm), calm[len(calm)/2], usual)
+	if most.memory > memory {
+		t.Errorf("%d MiB of memory, want %d at most", most.memory>>20, memory>>20)
 	}
-	if more := most.goroutines - before.goroutines; more > goroutines {
-		t.Errorf("%d goroutines, want %d at most", more, goroutines)
+	if most.goroutines > goroutines {
+		t.Errorf("%d goroutines, want %d at most", most.goroutines, goroutines)
 	}
-	if limit := 3*usual + 100*time.Millisecond; half > limit {
-		t.Errorf("half of the honest clients take more than %v, want %v at most", half, limit)
+	if usual > blur {
+		t.Logf("this machine is too busy to tell how long honest clients take")
+	} else if limit := max(3*usual, blur); nearlyAll > limit {
+		t.Errorf("99 %% of the honest clients get in within %v, want %v at most", nearlyAll, limit)
+	}
+}
+
+// A slowSocket takes a while to send a Retry packet, as a busy machine does.
+type slowSocket struct {
+	net.PacketConn
+	answers, retries atomic.Int32
+}
+
+func (s *slowSocket) WriteTo(p []byte, to net.Addr) (int, error) {
+	s.answers.Add(1)
+	if p[0]&0xf0 == 0xf0 { // RFC 9000, section 17.2.5
+		s.retries.Add(1)
+		<-time.After(time.Millisecond)
+	}
+	return s.PacketConn.WriteTo(p, to)
+}
+
+// TestEveryInitialIsChallenged has first packets come faster than Retry packets go. None
+// may be dropped: an honest client's may be among them.
+func TestEveryInitialIsChallenged(t *testing.T) {
+	leak.Check(t)
+	const unverified, burst, bursts = 64, 32, 5
+	socket, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	slow := &slowSocket{PacketConn: socket}
+	c := webtransport.New()
+	config, client := newTLS(t)
+	e, err := c.ListenHTTP3(&http3.Server{TLSConfig: config, Handler: keeping(t, c)}, slow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := run(t, e, client)
+	packets := s.initials(t, unverified+burst*bursts)
+	attacker := newMouthpiece(t, len(packets))
+	for i, packet := range packets {
+		attacker.WriteTo(packet, s.Addr())
+		if sent := i + 1; sent%burst == 0 { // more could overflow the socket
+			await.Until(t, "the server has answered every client", func() bool {
+				return int(slow.answers.Load()) >= sent && int(slow.retries.Load()) >= sent-unverified
+			})
+		}
 	}
 }
 

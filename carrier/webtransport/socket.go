@@ -18,16 +18,38 @@ func quiet(conn net.PacketConn) net.PacketConn {
 	case quic.OOBCapablePacketConn:
 		return conn // its caller knows quic-go
 	default:
-		return anySocket{conn}
+		return &anySocket{PacketConn: conn}
 	}
 }
+
+// A watchable socket tells r of every packet that it sends.
+type watchable interface{ watch(r *retries) }
+
+var (
+	_ watchable = (*udpSocket)(nil)
+	_ watchable = (*anySocket)(nil)
+)
 
 // udpSocket gets the largest buffers that the kernel allows. quic-go cannot inspect them
 // without SyscallConn, but needs that method later: it exists as soon as quic-go has
 // asked for the second buffer.
 type udpSocket struct {
 	*net.UDPConn
-	asked bool // used only while quic-go sets up the socket
+	asked   bool     // used only while quic-go sets up the socket
+	retries *retries // nil: not counted
+}
+
+func (s *udpSocket) watch(r *retries) { s.retries = r }
+
+func (s *udpSocket) WriteMsgUDP(b, oob []byte, addr *net.UDPAddr) (n, oobn int, err error) {
+	defer s.retries.sent(b)
+	return s.UDPConn.WriteMsgUDP(b, oob, addr)
+}
+
+// WriteTo is what quic-go uses on some systems.
+func (s *udpSocket) WriteTo(b []byte, addr net.Addr) (int, error) {
+	defer s.retries.sent(b)
+	return s.UDPConn.WriteTo(b, addr)
 }
 
 func (s *udpSocket) SyscallConn() (syscall.RawConn, error) {
@@ -49,7 +71,17 @@ func (s *udpSocket) SetWriteBuffer(bytes int) error {
 }
 
 // anySocket keeps its buffers.
-type anySocket struct{ net.PacketConn }
+type anySocket struct {
+	net.PacketConn
+	retries *retries // nil: not counted
+}
 
-func (anySocket) SetReadBuffer(int) error  { return nil }
-func (anySocket) SetWriteBuffer(int) error { return nil }
+func (s *anySocket) watch(r *retries) { s.retries = r }
+
+func (s *anySocket) WriteTo(b []byte, addr net.Addr) (int, error) {
+	defer s.retries.sent(b)
+	return s.PacketConn.WriteTo(b, addr)
+}
+
+func (*anySocket) SetReadBuffer(int) error  { return nil }
+func (*anySocket) SetWriteBuffer(int) error { return nil }
