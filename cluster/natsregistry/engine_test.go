@@ -77,7 +77,12 @@ type engine struct {
 
 func newEngine(t *testing.T) *engine {
 	t.Helper()
-	s := serve(t, server.Options{})
+	return newEngineOf(t, server.Options{})
+}
+
+func newEngineOf(t *testing.T, options server.Options) *engine {
+	t.Helper()
+	s := serve(t, options)
 	return &engine{Server: s, network: backdialtest.NewTCP(t, s.Addr().String(), 1)}
 }
 
