@@ -27,17 +27,22 @@
 //
 //	    service, or replica A                                 replica B
 //	┌──────────────────────────┐                        ┌──────────────────────┐
-//	│ Dial("123")              │ ── one session, TLS ─► │ has 123? authorized? │ ◄── 123
+//	│ Dial("123")              │ ─── sessions, TLS ───► │ has 123? authorized? │ ◄── 123
 //	│ 1 own clients            │ ◄─ open, or moved ──── │ joins both streams   │
 //	│ 2 who had it last        │                        └──────────────────────┘
 //	│ 3 registry: who has 123? │ ┄┄┄┄┄┄┄┄ engine ┄┄┄┄┄┄┄┄┄┄┄ 123 is here
 //	└──────────────────────────┘
 //
 // A cluster dials a client of its own process directly. For any other client, the registry
-// says which replica claims it. The cluster asks that replica, over one multiplexed session
+// says which replica claims it. The cluster asks that replica, over a multiplexed session
 // that it opens when it first needs it and closes when it is idle. The replica answers that
 // the connection is open, or that it no longer has the client; it never asks other replicas in
 // turn. Bytes do not travel through the registry's engine.
+//
+// When all sessions with a replica have four connections each, the cluster opens another, up to
+// one for each processor and four in all. New connections go to the session that has the
+// fewest. So several processors encrypt, and a lost packet holds up only some connections. If
+// another session cannot be opened, those that are open carry on.
 //
 // The [Registry] is a hint, and the replica that has the client the truth. A stale, forged or
 // duplicate entry costs a try, and never leads to another client. So nothing has to be agreed
@@ -96,8 +101,8 @@
 //
 // An ID is what [fleet.CheckID] accepts. A Dial asks the
 // replica that had the client last, and then at most three that claim it. A process remembers
-// where 65,536 clients were. It has sessions with at most 4,096 replicas; each costs some 36
-// KiB when it is idle. A connection through a replica costs two goroutines there.
+// where 65,536 clients were. It has at most 4,096 sessions with replicas; each costs some
+// 36 KiB when it is idle. A connection through a replica costs two goroutines there.
 //
 // [io.EOF]: https://pkg.go.dev/io#EOF
 package cluster

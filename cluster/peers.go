@@ -17,18 +17,19 @@ import (
 // maxPeers limits the cost of forged claims.
 const maxPeers = 4096
 
-// Peers are the sessions of this process with replicas. Each is opened when it is first used,
-// and closed when it is idle. close ends their goroutines.
+// Peers are the sessions of this process with replicas. The first with each is opened when it is
+// needed, others when there is much to do, and each is closed when it is idle. close ends their
+// goroutines.
 type peers struct {
 	config *config
 	late   error           // why to stop waiting for a replica
 	ctx    context.Context // ends with the cluster
 	wg     sync.WaitGroup  // a goroutine for each session
 
-	mu       sync.Mutex // guards below
-	sessions map[peerKey]*peer
-	all      map[*peer]struct{} // including those in use that open no more streams
-	closed   bool
+	mu     sync.Mutex // guards below
+	pairs  map[peerKey]*pair
+	all    map[*peer]struct{} // including those in use that open no more streams
+	closed bool
 }
 
 // A peerKey is a node with all its fields: a claim about a run says nothing about the claims
@@ -44,12 +45,12 @@ type peer struct {
 
 	// Guarded by peers.mu.
 	dialling int       // calls that dial now
-	used     time.Time // when the last call ended
+	used     time.Time // when the last call ended, or when it began to open
 }
 
 func newPeers(ctx context.Context, c *config) *peers {
 	return &peers{
-		config: c, ctx: ctx, sessions: make(map[peerKey]*peer), all: make(map[*peer]struct{}),
+		config: c, ctx: ctx, pairs: make(map[peerKey]*pair), all: make(map[*peer]struct{}),
 		late: fmt.Errorf("no answer in time: %v", c.tryTimeout),
 	}
 }
@@ -101,7 +102,7 @@ func (p *peers) openStream(ctx context.Context, node Node) (conn net.Conn, s *pe
 	return conn, s, fresh, err
 }
 
-// find returns the session with a node, and whether it is a new one. The caller must call
+// find returns a session with a node, and whether it is a new one. The caller must call
 // dialled when it has dialled.
 func (p *peers) find(node Node) (s *peer, fresh bool, err error) {
 	p.mu.Lock()
@@ -109,18 +110,31 @@ func (p *peers) find(node Node) (s *peer, fresh bool, err error) {
 	if p.closed {
 		return nil, false, errClosed
 	}
-	if s := p.sessions[node.key()]; s != nil {
+	if pair := p.pairs[node.key()]; pair != nil {
+		s, crowded := pair.best()
+		if crowded && len(p.all) < maxPeers {
+			p.startLocked(node, pair) // for later calls
+		}
 		s.dialling++
 		return s, false, nil
 	}
 	if len(p.all) >= maxPeers {
 		return nil, false, fmt.Errorf("too many sessions with replicas: the limit is %d", maxPeers)
 	}
-	s = &peer{node: node, opened: make(chan struct{}), dialling: 1}
-	p.sessions[node.key()] = s
+	pair := new(pair)
+	p.pairs[node.key()] = pair
+	s = p.startLocked(node, pair)
+	s.dialling++
+	return s, true, nil
+}
+
+// startLocked starts to open another session of a pair.
+func (p *peers) startLocked(node Node, pair *pair) *peer {
+	s := &peer{node: node, opened: make(chan struct{}), used: time.Now()}
+	pair.sessions = append(pair.sessions, s)
 	p.all[s] = struct{}{}
 	p.wg.Go(func() { p.run(s) })
-	return s, true, nil
+	return s
 }
 
 func (p *peers) dialled(s *peer) {
@@ -196,8 +210,8 @@ func (p *peers) forget(s *peer) {
 }
 
 func (p *peers) forgetLocked(s *peer) {
-	if p.sessions[s.node.key()] == s {
-		delete(p.sessions, s.node.key())
+	if pair := p.pairs[s.node.key()]; pair != nil && pair.remove(s) {
+		delete(p.pairs, s.node.key())
 	}
 }
 
@@ -217,6 +231,9 @@ func (p *peers) ended(s *peer) {
 	defer p.mu.Unlock()
 	p.forgetLocked(s)
 	delete(p.all, s)
+	if pair := p.pairs[s.node.key()]; pair != nil && s.err != nil {
+		pair.narrow = time.Now().Add(narrowness)
+	}
 }
 
 // isOver reports whether err says that a session opens no more streams.

@@ -9,8 +9,8 @@ import (
 func TestDiallingIsUse(t *testing.T) {
 	p := newPeers(t.Context(), &config{idle: 1})
 	s := &peer{dialling: 1, used: time.Now().Add(-time.Hour)}
-	p.sessions[s.node.key()] = s
-	if p.forgetIdle(s) || p.sessions[s.node.key()] != s {
+	p.pairs[s.node.key()] = &pair{sessions: []*peer{s}}
+	if p.forgetIdle(s) || p.pairs[s.node.key()] == nil {
 		t.Error("the session is idle")
 	}
 }

@@ -1,9 +1,13 @@
 package cluster_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -11,6 +15,7 @@ import (
 
 	"github.com/backdial/backdial/cluster"
 	"github.com/backdial/backdial/internal/test/await"
+	"github.com/backdial/backdial/internal/test/faultnet"
 	"github.com/backdial/backdial/transport"
 )
 
@@ -28,9 +33,12 @@ func (s *sessions) count() cluster.Option {
 // open is how many there are.
 func (s *sessions) open() int64 { return s.began.Load() - s.ended.Load() }
 
-// TestOneSession has many dials begin at once, and use one session, in which there is
-// room for more connections than a client may open.
-func TestOneSession(t *testing.T) {
+// most is how many sessions two replicas have at most.
+var most = min(runtime.GOMAXPROCS(0), 4)
+
+// TestFewSessions has many dials begin at once. They wait for one session, in which there is
+// room for more connections than a client may open, and not each for its own.
+func TestFewSessions(t *testing.T) {
 	const dials = 600
 	s := newSite(t)
 	var seen sessions
@@ -60,11 +68,11 @@ func TestOneSession(t *testing.T) {
 			t.Fatalf("reached %q, want x", got)
 		}
 	}
-	if got := seen.began.Load(); got != 1 {
-		t.Errorf("%d sessions, want one", got)
+	if got := seen.began.Load(); got < 1 || got > int64(most) {
+		t.Errorf("%d sessions, want %d at most", got, most)
 	}
-	if got, want := c.Stats(), (cluster.Stats{Peers: 1, Remote: dials}); got != want {
-		t.Errorf("who asks has %+v, want %+v", got, want)
+	if got := c.Stats(); got.Peers < 1 || got.Peers > most || got.Remote != dials {
+		t.Errorf("who asks has %+v, want %d dials and %d sessions at most", got, dials, most)
 	}
 	if got := a.Stats().Relayed; got != dials {
 		t.Errorf("%d connections are relayed, want %d", got, dials)
@@ -73,6 +81,96 @@ func TestOneSession(t *testing.T) {
 		conn.Close()
 	}
 	await.Until(t, "no connection is relayed", func() bool { return a.Stats().Relayed == 0 })
+}
+
+// A share counts the connections that each session has been asked for.
+type share struct {
+	mu     sync.Mutex // guards below
+	of     map[string]int
+	failed int // attempts to open a session
+}
+
+// count is an option of who asks.
+func (s *share) count() cluster.Option {
+	s.of = make(map[string]int)
+	return cluster.WithTransport(transport.WithTrace(transport.Trace{
+		StreamDialed: func(_ context.Context, info transport.Info, _ time.Duration, _ error) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.of[info.Session]++
+		},
+		DialFailed: func(string, error) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.failed++
+		},
+	}))
+}
+
+// size returns how many sessions were asked, and the least and the largest share.
+func (s *share) size() (sessions, least, largest int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	shares := slices.Sorted(maps.Values(s.of))
+	return len(shares), shares[0], shares[len(shares)-1]
+}
+
+// TestSeveralSessions opens so many connections through one replica that they share several
+// sessions. With fewer connections there are fewer sessions, and the oldest stays.
+func TestSeveralSessions(t *testing.T) {
+	s := newSite(t)
+	s.replica(t, "a").connect(t, "x", "x")
+	var shares share
+	c := s.service(t, "c", shares.count(), cluster.WithIdleTimeout(200*time.Millisecond))
+	first := dial(t, c, "x")
+	var others []net.Conn
+	await.Until(t, "each session has a connection", func() bool {
+		others = append(others, dial(t, c, "x"))
+		sessions, _, _ := shares.size()
+		return sessions == most
+	})
+	_, _, largest := shares.size()
+	for range most * largest {
+		others = append(others, dial(t, c, "x"))
+	}
+	if sessions, least, largest := shares.size(); sessions != most || largest-least > 1 {
+		t.Errorf("%d sessions have been asked for %d to %d connections each, want %d, and the same number", sessions, least, largest, most)
+	}
+	for _, conn := range others {
+		conn.Close()
+	}
+	await.Until(t, "only one session is left", func() bool { return c.Stats().Peers == 1 })
+	echoes(t, first, "still here")
+}
+
+// TestNoOtherSession has a network that lets no more connections pass than the first. All
+// dials use that, and it costs them no more than one attempt to have another.
+func TestNoOtherSession(t *testing.T) {
+	if most == 1 {
+		t.Skip("on one processor there is only one session")
+	}
+	s := newSite(t)
+	a, network := s.behind(t, "a")
+	a.connect(t, "x", "x")
+	var shares share
+	c := s.service(t, "c", shares.count())
+	dial(t, c, "x")
+	network.Set(faultnet.Conditions{Refuse: true})
+	await.Until(t, "another session has failed", func() bool {
+		dial(t, c, "x")
+		shares.mu.Lock()
+		defer shares.mu.Unlock()
+		return shares.failed > 0
+	})
+	for range 50 {
+		dial(t, c, "x")
+	}
+	if shares.failed != 1 {
+		t.Errorf("%d attempts to have another session, want one", shares.failed)
+	}
+	if got := c.Stats(); got.Peers != 1 || got.Failed != 0 {
+		t.Errorf("%+v, want one session, and that no dial fails", got)
+	}
 }
 
 // TestIdleSession has a session closed that nobody uses, and not one that is in use.
