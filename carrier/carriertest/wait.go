@@ -3,16 +3,16 @@ package carriertest
 import (
 	"testing"
 	"time"
+
+	"github.com/backdial/backdial/internal/test/suite"
 )
 
-const (
-	// patience bounds what must happen, on a loaded machine.
-	patience = 10 * time.Second
+// patience bounds what must happen, on a loaded machine.
+var patience = suite.Soon() / 2
 
-	// atOnce bounds what must not wait for anything. It is shorter than any timeout behind
-	// which a carrier might hide.
-	atOnce = 2 * time.Second
-)
+// atOnce bounds what must not wait for anything. It is shorter than any timeout behind
+// which a carrier might hide.
+const atOnce = 2 * time.Second
 
 // receive returns the value from c, and fails t if that takes too long.
 func receive[T any](t *testing.T, what string, c <-chan T) T {

@@ -1,10 +1,12 @@
 package hashicorpyamux_test
 
 import (
+	"os"
 	"testing"
 
 	"github.com/backdial/backdial/internal/test/doctable"
 	"github.com/backdial/backdial/internal/test/long"
+	"github.com/backdial/backdial/internal/test/suite"
 	"github.com/backdial/backdial/mux/hashicorpyamux"
 	"github.com/backdial/backdial/mux/muxtest"
 )
@@ -47,10 +49,12 @@ var deviations = []muxtest.Deviation{{
 	Because: "windows do not grow. A stream carries [mux.Config.Window] per round trip: 12 MB/s at 20 ms with the default.",
 }}
 
+func TestMain(m *testing.M) { os.Exit(suite.Main(m, 6)) }
+
 func TestContract(t *testing.T) {
 	long.Only(t)
 	undetected(t)
-	muxtest.Test(t, hashicorpyamux.New(), deviations...)
+	suite.Apart(t, func(t *testing.T) { muxtest.Test(t, hashicorpyamux.New(), deviations...) })
 }
 
 // TestDocumented compares the documentation with the deviations.

@@ -8,6 +8,7 @@ import (
 	"github.com/backdial/backdial/carrier/ws"
 	"github.com/backdial/backdial/internal/test/long"
 	"github.com/backdial/backdial/internal/test/mixed"
+	"github.com/backdial/backdial/internal/test/suite"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/hashicorpyamux"
 	"github.com/backdial/backdial/mux/muxtest"
@@ -34,13 +35,13 @@ var (
 func TestOursDials(t *testing.T) {
 	long.Only(t)
 	undetected(t)
-	muxtest.Test(t, oursDials, ofOursDials...)
+	suite.Apart(t, func(t *testing.T) { muxtest.Test(t, oursDials, ofOursDials...) })
 }
 
 func TestOursListens(t *testing.T) {
 	long.Only(t)
 	undetected(t)
-	muxtest.Test(t, oursListens, ofOursListens...)
+	suite.Apart(t, func(t *testing.T) { muxtest.Test(t, oursListens, ofOursListens...) })
 }
 
 // undetected skips a test under the race detector, which changes what deviations measure,
@@ -55,6 +56,7 @@ func undetected(t *testing.T) {
 func TestStack(t *testing.T) {
 	long.Only(t)
 	undetected(t)
+	t.Parallel()
 	for _, test := range []struct {
 		muxer      mux.Muxer
 		deviations []muxtest.Deviation
@@ -64,8 +66,10 @@ func TestStack(t *testing.T) {
 		{oursListens, ofOursListens},
 	} {
 		t.Run(test.muxer.Name(), func(t *testing.T) {
-			transporttest.Test(t, transporttest.Stack{Target: carriertest.Target{Carrier: ws.New()}, Muxer: test.muxer},
-				slices.DeleteFunc(slices.Clone(test.deviations), func(d muxtest.Deviation) bool { return d.Promise == muxtest.Distance })...)
+			suite.Apart(t, func(t *testing.T) {
+				transporttest.Test(t, transporttest.Stack{Target: carriertest.Target{Carrier: ws.New()}, Muxer: test.muxer},
+					slices.DeleteFunc(slices.Clone(test.deviations), func(d muxtest.Deviation) bool { return d.Promise == muxtest.Distance })...)
+			})
 		})
 	}
 }

@@ -1,26 +1,19 @@
 package muxtest_test
 
 import (
-	"flag"
 	"os"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/backdial/backdial/internal/test/long"
 	"github.com/backdial/backdial/internal/test/suite"
 	. "github.com/backdial/backdial/mux/muxtest"
 )
 
-// children is how many processes run at a time. They mostly wait.
-const children = "8"
-
-func TestMain(m *testing.M) {
-	flag.Parse()
-	flag.Set("test.parallel", children)
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { os.Exit(suite.Main(m, 8)) }
 
 // plantedEnv makes a test run the suite, which may fail, in a process of its own.
 const plantedEnv = "BACKDIAL_MUXTEST_PLANTED"
@@ -28,29 +21,24 @@ const plantedEnv = "BACKDIAL_MUXTEST_PLANTED"
 // planted reports whether this process runs the suite.
 func planted() bool { return os.Getenv(plantedEnv) != "" }
 
-// rerun runs the promises of t in a process of its own.
+// rerun runs the promises of t in a process of its own, or only one of them.
 func rerun(t *testing.T, only Promise, env ...string) (passed bool, output string) {
 	t.Helper()
-	env = append(env, plantedEnv+"=1")
-	if only == "" {
-		return suite.Rerun(t, env...)
-	}
-	t.Run(string(only), func(t *testing.T) { passed, output = suite.Rerun(t, env...) })
-	return passed, output
+	return suite.RerunPart(t, string(only), append(env, plantedEnv+"=1")...)
 }
 
 // soon shortens the time for which something blocks that would block forever, if a fault
 // does that.
-func (f fault) soon() string {
+func (f fault) soon() time.Duration {
 	switch {
 	case f.breaks == nil:
-		return suite.SoonEnv + "=20s"
+		return suite.Soon()
 	case f.only == ManyStreams: // which it takes to get to the 65,537th
-		return suite.SoonEnv + "=90s"
+		return 90 * time.Second
 	case slices.Contains(f.breaks, SteadyReaders): // of which even what passes takes several seconds
-		return suite.SoonEnv + "=8s"
+		return 8 * time.Second
 	}
-	return suite.SoonEnv + "=4s"
+	return 4 * time.Second
 }
 
 func TestFaults(t *testing.T) {
@@ -65,12 +53,9 @@ func TestFaults(t *testing.T) {
 				t.Skip("run it without the race detector")
 			}
 			t.Parallel() // with other processes, which do all the work
-			passed, out := rerun(t, f.only, f.soon())
-			if got, want := suite.Failed[Promise](t, out), slices.Sorted(slices.Values(f.breaks)); !slices.Equal(got, want) {
-				t.Errorf("the suite fails %q, want %q\n%s", got, want, out)
-			}
-			if sound := len(f.breaks) == 0; passed != sound || !strings.Contains(out, f.says) {
-				t.Errorf("the suite passes: %t, want %t and %q\n%s", passed, sound, f.says, out)
+			out := suite.ExpectBroken(t, f.breaks, f.soon(), func(env ...string) (bool, string) { return rerun(t, f.only, env...) })
+			if !strings.Contains(out, f.says) {
+				t.Errorf("the suite does not say %q\n%s", f.says, out)
 			}
 		})
 	}

@@ -35,13 +35,7 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	flag.Parse()
-	parallel := "8" // processes
-	if os.Getenv(stackEnv) != "" {
-		parallel = "8" // faults
-	}
-	flag.Set("test.parallel", parallel)
-	os.Exit(m.Run())
+	os.Exit(suite.Main(m, 8)) // and as many faults in each of them
 }
 
 // stacks are all combinations that have a network.

@@ -57,6 +57,7 @@ var faults = map[string]struct {
 // expects the subtests of the broken promises to fail, and no other.
 func TestFaults(t *testing.T) {
 	long.Only(t)
+	t.Parallel()
 	for name, fault := range faults {
 		t.Run(name, func(t *testing.T) {
 			if os.Getenv(faultEnv) == name {
@@ -64,33 +65,9 @@ func TestFaults(t *testing.T) {
 				return
 			}
 			t.Parallel()
-			passed, out := suite.Rerun(t, faultEnv+"="+name)
-			if passed {
-				t.Fatalf("the suite passes\n%s", out)
-			}
-			failed := make(map[string]bool)
-			for line := range strings.Lines(out) {
-				line, ok := strings.CutPrefix(strings.TrimSpace(line), "--- FAIL: "+t.Name()+"/")
-				if !ok {
-					continue
-				}
-				promise, _, _ := strings.Cut(line, " ")
-				if !strings.Contains(promise, "/") {
-					failed[promise] = true
-				}
-			}
-			for _, p := range fault.broken {
-				if !failed[string(p)] {
-					t.Errorf("%s does not fail", p)
-				}
-				delete(failed, string(p))
-			}
-			for p := range failed {
-				t.Errorf("%s fails too", p)
-			}
-			if t.Failed() {
-				t.Log(out)
-			}
+			suite.ExpectBroken(t, fault.broken, suite.Soon(), func(env ...string) (bool, string) {
+				return suite.Rerun(t, append(env, faultEnv+"="+name)...)
+			})
 		})
 	}
 }

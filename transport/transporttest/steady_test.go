@@ -21,6 +21,7 @@ import (
 	"github.com/backdial/backdial/carrier/ws"
 	"github.com/backdial/backdial/internal/test/leak"
 	"github.com/backdial/backdial/internal/test/long"
+	"github.com/backdial/backdial/internal/test/suite"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/nativemux"
 	"github.com/backdial/backdial/mux/qmux"
@@ -37,6 +38,9 @@ var heavy = flag.Bool("heavy", false, "run all rows of TestSteadyReaders, which 
 //
 //	go test ./transport/transporttest -run TestSteadyReaders/300_slow/ws-yamux -heavy -v
 func TestSteadyReaders(t *testing.T) {
+	if !*heavy {
+		t.Parallel() // processes of their own
+	}
 	for _, row := range []struct {
 		name  string
 		heavy bool
@@ -66,8 +70,15 @@ func TestSteadyReaders(t *testing.T) {
 			}
 			for _, stack := range steadyStacks() {
 				t.Run(stack.name, func(t *testing.T) {
-					leak.Check(t)
-					row.test(t, newSteadySession(t, stack))
+					run := func(t *testing.T) {
+						leak.Check(t)
+						row.test(t, newSteadySession(t, stack))
+					}
+					if *heavy { // which takes all processors
+						run(t)
+					} else {
+						suite.Apart(t, run)
+					}
 				})
 			}
 		})

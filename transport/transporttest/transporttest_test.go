@@ -28,23 +28,18 @@ var deviations = map[string][]transporttest.Deviation{
 	"smux":  {{Promise: muxtest.ResetWithCode, Because: "the protocol has no codes"}},
 }
 
-// stackEnv names the stack that a process of its own is to test.
-const stackEnv = "BACKDIAL_TRANSPORTTEST_STACK"
-
-// children is how many processes run at a time. Mostly they wait.
-const children = "4"
-
+// TestMain skips SteadyReaders under the race detector, where readers have too little time beside
+// other processes. The Makefile tests it there for each multiplexer alone.
 func TestMain(m *testing.M) {
-	flag.Parse()
-	flag.Set("test.parallel", children)
-	if raceDetector && os.Getenv(stackEnv) != "" { // a steady reader has no time to read, beside others; see the Makefile
+	if flag.Parse(); raceDetector && flag.Lookup("test.skip").Value.String() == "" {
 		flag.Set("test.skip", "Test(Stacks|Traced)/.*/"+string(muxtest.SteadyReaders))
 	}
-	os.Exit(m.Run())
+	os.Exit(suite.Main(m, 10))
 }
 
 // TestStacks tests every combination that exists.
 func TestStacks(t *testing.T) {
+	t.Parallel()
 	targets := map[string]carriertest.Target{
 		"mem": {Carrier: mem.New(), Scheme: "mem"},
 		"ws":  {Carrier: ws.New()},
@@ -66,6 +61,7 @@ func TestStacks(t *testing.T) {
 // TestTraced tests each kind of stream with a trace around it, which is to change nothing.
 func TestTraced(t *testing.T) {
 	long.Only(t)
+	t.Parallel()
 	traced := []transport.Option{transport.WithTrace(transport.Trace{
 		StreamMoved: func(transport.Info, int, int) {},
 	})}
@@ -80,21 +76,15 @@ func TestTraced(t *testing.T) {
 	}
 }
 
-// testStack tests a stack in a process of its own: that takes a while, and leaks of tests
-// beside each other cannot be told apart.
+// testStack tests a stack in a process of its own.
 func testStack(t *testing.T, name string, s transporttest.Stack) {
 	t.Run(name, func(t *testing.T) {
 		if name != "ws-qmux" && name != "webtransport-native" { // which are the fastest of each carrier
 			long.Only(t)
 		}
-		if os.Getenv(stackEnv) == name {
+		suite.Apart(t, func(t *testing.T) {
 			long.Shorten(t)
 			transporttest.Test(t, s, deviations[s.Muxer.Name()]...)
-			return
-		}
-		t.Parallel()
-		if passed, out := suite.Rerun(t, stackEnv+"="+name); !passed {
-			t.Error(out)
-		}
+		})
 	})
 }

@@ -25,10 +25,7 @@ type Deviation struct {
 
 // String is the name of what d excuses, as the testing package writes it.
 func (d Deviation) String() string {
-	if d.Part == "" {
-		return d.Promise
-	}
-	return d.Promise + "/" + strings.ReplaceAll(d.Part, " ", "_")
+	return joined(d.Promise, d.Part)
 }
 
 func checkDeviations(t *testing.T, promises []Promise, deviations []Deviation) {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // deviantEnv makes Run test what deviations excuse.
@@ -19,8 +20,22 @@ func isDeviant() bool { return os.Getenv(deviantEnv) != "" }
 // environment. It returns whether the test passed, and its output.
 func Rerun(t *testing.T, env ...string) (passed bool, output string) {
 	t.Helper()
-	passed, _, output = rerun(t, t.Name(), "", env...)
+	return RerunPart(t, "", env...)
+}
+
+// RerunPart is [Rerun] for one subtest of t. "" means all of t.
+func RerunPart(t *testing.T, part string, env ...string) (passed bool, output string) {
+	t.Helper()
+	passed, _, output = rerun(t, joined(t.Name(), part), "", env...)
 	return passed, output
+}
+
+// joined returns the name of a part of a test, as the testing package writes it.
+func joined(name, part string) string {
+	if part == "" {
+		return name
+	}
+	return name + "/" + strings.ReplaceAll(part, " ", "_")
 }
 
 // rerun runs the test called name, without the subtests that match skip. It also returns
@@ -61,6 +76,25 @@ func Failed[P ~string](t *testing.T, output string) []P {
 	}
 	slices.Sort(failed)
 	return slices.Compact(failed)
+}
+
+// ExpectBroken runs a suite of t with a planted fault, by rerun, and expects the promises in want to
+// fail, and no others. It returns the output. What would block for ever is given up after soon. If
+// that is not what happens, the machine may be too slow for soon, and ExpectBroken tries again with
+// more time.
+func ExpectBroken[P ~string](t *testing.T, want []P, soon time.Duration, rerun func(env ...string) (passed bool, output string)) (output string) {
+	t.Helper()
+	var passed bool
+	var got []P
+	for _, soon := range []time.Duration{soon, max(2*soon, Soon())} {
+		passed, output = rerun(SoonEnv + "=" + soon.String())
+		got = Failed[P](t, output)
+		if slices.Equal(got, slices.Sorted(slices.Values(want))) && passed == (len(want) == 0) {
+			return output
+		}
+	}
+	t.Errorf("the suite passes: %t, and fails %q, want %q\n%s", passed, got, want, output)
+	return output
 }
 
 // pattern returns the -test.run pattern that matches only the test called name.

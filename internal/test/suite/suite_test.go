@@ -1,9 +1,9 @@
 package suite_test
 
 import (
-	"flag"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -12,11 +12,7 @@ import (
 	"github.com/backdial/backdial/internal/test/suite"
 )
 
-func TestMain(m *testing.M) {
-	flag.Parse()
-	flag.Set("test.parallel", "24") // processes, which mostly wait
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { os.Exit(suite.Main(m, 24)) }
 
 // plantedEnv makes a test run a suite, which may fail, in a process of its own.
 const plantedEnv = "BACKDIAL_SUITE_PLANTED"
@@ -149,5 +145,74 @@ func TestHang(t *testing.T) {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q\n%s", want, out)
 		}
+	}
+}
+
+// TestApart expects tests to run in processes of their own, and to fail if they fail there.
+func TestApart(t *testing.T) {
+	const parentEnv = "BACKDIAL_SUITE_PARENT"
+	if os.Getenv(plantedEnv) == "" {
+		t.Parallel()
+		passed, out := suite.Rerun(t, plantedEnv+"=1")
+		if got, want := suite.Failed[string](t, out), []string{"Broken"}; passed || !slices.Equal(got, want) {
+			t.Errorf("the tests fail %q, want %q\n%s", got, want, out)
+		}
+		if !strings.Contains(out, "in another process") {
+			t.Errorf("the failure does not come from another process\n%s", out)
+		}
+		return
+	}
+	if os.Getenv(parentEnv) == "" {
+		os.Setenv(parentEnv, strconv.Itoa(os.Getpid()))
+	}
+	for _, name := range []string{"Kept", "Broken"} {
+		t.Run(name, func(t *testing.T) {
+			suite.Apart(t, func(t *testing.T) {
+				where := "in the same process"
+				if os.Getenv(parentEnv) != strconv.Itoa(os.Getpid()) {
+					where = "in another process"
+				}
+				if name == "Broken" {
+					t.Error("broken", where)
+				}
+			})
+		})
+	}
+}
+
+// TestExpectBroken has suites with a promise that needs more time than it is given at first.
+func TestExpectBroken(t *testing.T) {
+	const first = time.Second
+	late := func(t *testing.T, env ...string) (bool, string) {
+		out := "--- FAIL: " + t.Name() + "/Broken (1s)\n"
+		if slices.Contains(env, suite.SoonEnv+"="+first.String()) {
+			out += "--- FAIL: " + t.Name() + "/Late (1s)\n"
+		}
+		return false, out
+	}
+	kept := func(*testing.T, ...string) (bool, string) { return true, "" }
+	cases := []struct {
+		name  string
+		want  []string
+		suite func(*testing.T, ...string) (bool, string)
+	}{
+		{"found late", []string{"Broken"}, late},
+		{"sound", nil, kept},
+		{"missed", []string{"Broken"}, kept},
+		{"another", []string{"Another"}, late},
+		{"fails", nil, func(*testing.T, ...string) (bool, string) { return false, "" }},
+	}
+	if os.Getenv(plantedEnv) != "" {
+		for _, c := range cases {
+			t.Run(c.name, func(t *testing.T) {
+				suite.ExpectBroken(t, c.want, first, func(env ...string) (bool, string) { return c.suite(t, env...) })
+			})
+		}
+		return
+	}
+	t.Parallel()
+	_, out := suite.Rerun(t, plantedEnv+"=1")
+	if got, want := suite.Failed[string](t, out), []string{"another", "fails", "missed"}; !slices.Equal(got, want) {
+		t.Errorf("%q fail, want %q\n%s", got, want, out)
 	}
 }
