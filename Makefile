@@ -40,8 +40,9 @@ sbom:
 		go run $(CYCLONEDX) mod -json -type library -output bin/sbom/$$(basename "$$(cd $$m && go list -m)").json $$m || exit 1; \
 	done
 
+# The test command, as README.md has it.
 test:
-	go test -race -shuffle=on -timeout 20m ./...
+	@set -x; $$(grep -m 1 '^go test ' README.md)
 
 # What takes long: planted faults, every combination, proxies, browsers, and what the race
 # detector is too slow for. It leaves out packages that have no such tests. Mostly they wait, so
@@ -77,15 +78,14 @@ soak:
 
 # Each benchmark once, for it to be known to work. Its figures mean nothing.
 bench:
-	@for p in bench bench/peers bench/cluster; do \
-		(cd $$p && out=$$(go test -run '^$$' -bench . -benchtime 1x -short . 2>&1) || { echo "$$out"; exit 1; }) || exit 1; \
-		echo "every benchmark of $$p has run once"; \
-	done
+	@printf '%s\n' bench bench/peers bench/cluster | xargs -P 3 -I {} sh -c 'cd {} && \
+		{ out=$$(go test -run "^$$" -bench . -benchtime 1x -short . 2>&1) || { echo "$$out"; exit 1; }; } && \
+		echo "every benchmark of {} has run once"'
 
 platforms:
 	@packages=$$(go list -f '{{if .GoFiles}}{{.ImportPath}}{{end}}' ./...); for p in $(PLATFORMS); do \
 		echo "go build for $$p"; \
-		GOOS=$${p%/*} GOARCH=$${p#*/} CGO_ENABLED=0 go build $$packages || exit 1; \
+		GOOS=$${p%/*} GOARCH=$${p#*/} CGO_ENABLED=0 nice go build $$packages || exit 1; \
 	done
 
 # It takes a while, so it is not part of all.
