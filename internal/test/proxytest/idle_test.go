@@ -17,8 +17,8 @@ import (
 // to test.
 func TestIdle(t *testing.T) {
 	const (
-		timeout   = 2 * time.Second
-		keepAlive = timeout / 4
+		timeout   = 4 * time.Second
+		keepAlive = 3 * timeout / 8 // and as long for an answer, which a loaded machine needs
 		never     = -1
 	)
 	forEach(t, func(t *testing.T, k kind) {
