@@ -14,39 +14,39 @@ import (
 // deviations are the promises that the library breaks.
 var deviations = []muxtest.Deviation{{
 	Promise: muxtest.OpenIsImmediate,
-	Because: "Open waits until the connection has taken the frame that opens the stream. While it takes nothing, Open ends with its context.",
+	Because: "Open returns only when the connection has taken the frame that opens the stream. If it takes nothing, Open ends with its context.",
 }, {
 	Promise: muxtest.StreamLimits,
 	Part:    "MaxStreams",
-	Because: "streams are counted when they are accepted. Of 10 with a limit of 7, none is refused before somebody accepts it.",
+	Because: "the library counts a stream when it is accepted. With a limit of 7, it refuses none of 10 streams before that.",
 }, {
 	Promise: muxtest.SteadyReaders,
 	Part:    "abandoned",
-	Because: "no stream is reset for those beside it, as there is memory for all.",
+	Because: "the library never resets a stream to free memory for others. It has memory for all of them.",
 }, {
 	Promise: muxtest.SteadyReaders,
 	Part:    "memory",
-	Because: "the library knows no limit for all streams: each may hold a Window. Slow readers hold 89 MiB where 24 are the most.",
+	Because: "the library limits the memory of each stream to a Window, but not that of all streams. Slow readers hold 89 MiB, where 24 MiB are allowed.",
 }, {
 	Promise: muxtest.BoundedMemory,
-	Because: "the same. 16 streams that nobody reads hold 4.5 MiB where ReceiveBuffer is 1 MiB.",
+	Because: "for the same reason. 16 streams that nobody reads hold 4.5 MiB, where ReceiveBuffer is 1 MiB.",
 }, {
 	Promise: muxtest.CloseWakes,
 	Part:    "Session with a stuck carrier",
-	Because: "Open waits for the connection, as above. Close wakes it.",
+	Because: "Open waits for the connection, as above, until Close wakes it.",
 }, {
 	Promise: muxtest.ResetWithCode,
 	Because: "the protocol has no codes.",
 }, {
 	Promise: muxtest.WriteTo,
-	Because: "streams are no [mux.WriterTo]: io.Copy has a buffer of its own.",
+	Because: "streams do not implement [mux.WriterTo], so io.Copy allocates a buffer.",
 }, {
 	Promise: muxtest.Check,
-	Because: "streams are no [mux.Checker]: only Read tells that a stream was cut.",
+	Because: "streams do not implement [mux.Checker]. Only Read reports that a stream was reset.",
 }, {
 	Promise: muxtest.Distance,
 	Part:    "MaxWindow",
-	Because: "windows do not grow. A stream carries [mux.Config.Window] per round trip: 12 MB/s at 20 ms with the default.",
+	Because: "windows do not grow. A stream carries one [mux.Config.Window] per round trip: 12 MB/s at 20 ms by default.",
 }}
 
 func TestMain(m *testing.M) { os.Exit(suite.Main(m, 6)) }

@@ -12,21 +12,23 @@
 //
 // It breaks these promises of package mux:
 //
-//   - OpenIsImmediate: Open waits until the connection has taken the frame that opens the
-//     stream. While it takes nothing, Open ends with its context.
-//   - SteadyReaders/abandoned: no stream is reset for those beside it, as there is memory
-//     for all.
-//   - SteadyReaders/memory: the library has no limit for all streams that it lives with:
-//     each may hold a Window. Slow readers hold 90 MiB where 24 are the most.
-//   - BoundedMemory: the same. 16 streams that nobody reads hold 4.5 MiB where
-//     ReceiveBuffer is 1 MiB.
-//   - CloseWakes/Session with a stuck carrier: Open waits for the connection, as above.
-//     Close wakes it.
+//   - OpenIsImmediate: Open returns only when the connection has taken the frame that
+//     opens the stream. If it takes nothing, Open ends with its context.
+//   - SteadyReaders/abandoned: the library never resets a stream to free memory for
+//     others. It has memory for all of them.
+//   - SteadyReaders/memory: each stream may hold a Window. The library's limit for all
+//     streams is not used, because a session that reaches it stops. Slow readers hold 90
+//     MiB, where 24 MiB are allowed.
+//   - BoundedMemory: for the same reason. 16 streams that nobody reads hold 4.5 MiB,
+//     where ReceiveBuffer is 1 MiB.
+//   - CloseWakes/Session with a stuck carrier: Open waits for the connection, as above,
+//     until Close wakes it.
 //   - ResetWithCode: the protocol has no codes.
-//   - WriteTo: streams are no [mux.WriterTo]: io.Copy has a buffer of its own.
-//   - Check: streams are no [mux.Checker]: only Read tells that a stream was cut.
-//   - Distance/MaxWindow: windows do not grow. A stream carries [mux.Config.Window] per
-//     round trip: 12 MB/s at 20 ms with the default.
+//   - WriteTo: streams do not implement [mux.WriterTo], so io.Copy allocates a buffer.
+//   - Check: streams do not implement [mux.Checker]. Only Read reports that a stream was
+//     reset.
+//   - Distance/MaxWindow: windows do not grow. A stream carries one [mux.Config.Window]
+//     per round trip: 12 MB/s at 20 ms by default.
 //
 // [xtaci/smux]: https://github.com/xtaci/smux
 package xtacismux
