@@ -14,7 +14,7 @@ import (
 // countConnects counts attempts to connect. Call it after countSessions.
 func (c *Collector) countConnects() {
 	attempts := c.counters("connects_total",
-		"Attempts to connect that have ended, by carrier and result, and by status if they were rejected.", "carrier", "result", "code")
+		"Finished attempts to connect, by carrier and result, and by HTTP status if the server rejected them.", "carrier", "result", "code")
 	var mu sync.Mutex // guards below
 	known := make(map[string]map[answer]prometheus.Counter)
 	of := func(carrier string) map[answer]prometheus.Counter {
@@ -41,17 +41,17 @@ func (c *Collector) countConnects() {
 // countListeners counts listeners by state. A listener reports neither its first state, which
 // is connecting, nor who it is: so there is no count of those that connect.
 func (c *Collector) countListeners() {
-	now := c.gauges("listeners", "Listeners that are in a state now.", "state")
+	now := c.gauges("listeners", "Listeners now, by state.", "state")
 	listeners := make(map[transport.State]prometheus.Gauge)
 	for s := transport.StateConnected; s < transport.StateEnded; s++ {
 		listeners[s] = now.WithLabelValues(s.String())
 	}
-	entered := c.counters("states_entered_total", "States that listeners have entered.", "state")
+	entered := c.counters("states_entered_total", "Changes of a listener's state, by the new state.", "state")
 	states := make(map[transport.State]prometheus.Counter)
 	for s := transport.StateConnecting; s <= transport.StateEnded; s++ {
 		states[s] = entered.WithLabelValues(s.String())
 	}
-	moves := each(c.counters("moves_total", "Moves to another session that servers have asked for, by outcome.", "outcome"),
+	moves := each(c.counters("moves_total", "Moves to another session that a server asked for, by outcome.", "outcome"),
 		[]string{moved, stayed, lost})
 	c.trace.StateChanged = func(change transport.StateChange) {
 		if g := listeners[change.From]; g != nil {

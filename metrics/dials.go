@@ -10,8 +10,8 @@ import (
 
 // countDials counts calls of Dial.
 func (c *Collector) countDials() {
-	results := each(c.counters("dials_total", "Calls of Dial that have ended, by result.", "result"), outcome.OfDials())
-	took := c.histograms("dial_duration_seconds", "How long Dial took when it succeeded.", c.config.dialBuckets).WithLabelValues()
+	results := each(c.counters("dials_total", "Finished calls of Dial, by result.", "result"), outcome.OfDials())
+	took := c.histograms("dial_duration_seconds", "Duration of successful calls of Dial.", c.config.dialBuckets).WithLabelValues()
 	c.trace.StreamDialed = func(ctx context.Context, _ transport.Info, d time.Duration, err error) {
 		results[outcome.Dial(ctx, err)].Inc()
 		if err == nil {

@@ -17,10 +17,10 @@ func NewFleet(f *fleet.Fleet, opts ...Option) prometheus.Collector {
 	return &fleetCollector{
 		fleet:    f,
 		clients:  desc("clients", "Clients that can be dialled now."),
-		sessions: desc("sessions", "Sessions that the fleet has now."),
-		replaced: desc("sessions_replaced_total", "Sessions that were replaced by a newer one of the same client."),
-		rejected: desc("sessions_rejected_total", "Newcomers that were refused, because the client had a session."),
-		kicked:   desc("sessions_kicked_total", "Sessions that were kicked."),
+		sessions: desc("sessions", "Sessions in the fleet now."),
+		replaced: desc("sessions_replaced_total", "Sessions replaced by a newer one of the same client."),
+		rejected: desc("sessions_rejected_total", "Sessions refused because the client had one already."),
+		kicked:   desc("sessions_kicked_total", "Sessions closed by Kick."),
 	}
 }
 

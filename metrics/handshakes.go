@@ -11,7 +11,7 @@ import (
 // countHandshakes counts requests to servers that did not lead to a session.
 func (c *Collector) countHandshakes() {
 	failures := answers(c.counters("handshake_failures_total",
-		"Requests that did not lead to a session, by reason, and by status if they were rejected.", "reason", "code"), outcome.OfHandshakes())
+		"Requests that led to no session, by reason, and by HTTP status if the server rejected them.", "reason", "code"), outcome.OfHandshakes())
 	c.trace.HandshakeFailed = func(_ *http.Request, err error) {
 		reason, code := outcome.Handshake(err)
 		failures[answer{reason, code}].Inc()

@@ -20,14 +20,14 @@ var sessionBuckets = []float64{1, 10, 60, 600, 3600, 6 * 3600, 12 * 3600, 18 * 3
 func (c *Collector) countSessions() {
 	s := &sessions{
 		now:           c.gauges("sessions", "Sessions now.", "carrier", "mux"),
-		opened:        c.counters("sessions_opened_total", "Sessions that have begun.", "carrier", "mux"),
-		closed:        c.counters("sessions_closed_total", "Sessions that have ended, by reason.", "carrier", "mux", "reason"),
-		lasted:        c.histograms("session_duration_seconds", "How long sessions lasted that have ended.", sessionBuckets, "carrier", "mux"),
-		streams:       c.gauges("streams", "Streams in use now: dialled or accepted, and not closed by their user.", "carrier", "mux"),
-		streamsOpened: c.counters("streams_opened_total", "Streams that were dialled or accepted.", "carrier", "mux"),
-		failed:        c.counters("stream_errors_total", "Streams in which a Read or Write has failed, by reason.", "carrier", "mux", "reason"),
-		read:          c.counters("stream_read_bytes_total", "Bytes that were read from streams.", "carrier", "mux"),
-		written:       c.counters("stream_written_bytes_total", "Bytes that were written to streams.", "carrier", "mux"),
+		opened:        c.counters("sessions_opened_total", "Sessions opened.", "carrier", "mux"),
+		closed:        c.counters("sessions_closed_total", "Ended sessions, by reason.", "carrier", "mux", "reason"),
+		lasted:        c.histograms("session_duration_seconds", "Duration of ended sessions.", sessionBuckets, "carrier", "mux"),
+		streams:       c.gauges("streams", "Streams now: dialled or accepted, and not yet closed by the application.", "carrier", "mux"),
+		streamsOpened: c.counters("streams_opened_total", "Streams dialled or accepted.", "carrier", "mux"),
+		failed:        c.counters("stream_errors_total", "Streams with a failed Read or Write, by reason.", "carrier", "mux", "reason"),
+		read:          c.counters("stream_read_bytes_total", "Bytes read from streams.", "carrier", "mux"),
+		written:       c.counters("stream_written_bytes_total", "Bytes written to streams.", "carrier", "mux"),
 	}
 	s.known.Store(&map[stack]*series{})
 	c.trace.ClientConnected = func(i transport.Info) {
