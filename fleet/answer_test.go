@@ -68,8 +68,8 @@ func (f *front) hints(t *testing.T, target string) (hints []http.Header, answer 
 	return hints, answer
 }
 
-// TestProxyHintsAndTrailers has a device say in informational answers and trailers what it
-// may say in the header of an answer, and what is between it and the proxy alone.
+// In TestProxyHintsAndTrailers a device sends informational answers and trailers with fields
+// that a header may have, and fields that concern only the device and the proxy.
 func TestProxyHintsAndTrailers(t *testing.T) {
 	const fields = "Set-Cookie: a=1; Path=/devices/2/\r\nLocation: /devices/2/\r\n" +
 		"Connection: Keep-Alive, X-Hop\r\nKeep-Alive: timeout=5\r\nX-Hop: 1\r\nUpgrade: websocket\r\nX-Kept: 1\r\n"
@@ -96,8 +96,8 @@ func TestProxyHintsAndTrailers(t *testing.T) {
 	}
 }
 
-// TestProxyInFront has a device tell nginx and others, which may be in front of the proxy, to
-// serve something of theirs.
+// In TestProxyInFront a device tells nginx and others, which may be in front of the proxy, to
+// serve a file of theirs.
 func TestProxyInFront(t *testing.T) {
 	const fields = "x-accel-redirect: /internal\r\nX-Sendfile: /etc/passwd\r\nX-LIGHTTPD-send-file: /etc/passwd\r\n" +
 		"X-LIGHTTPD-send-tempfile: /etc/passwd\r\nX-REPROXY-FILE: /etc/passwd\r\nX-REPROXY-URL: http://internal/\r\nX-Accel-Buffering: no\r\n"
@@ -122,7 +122,7 @@ func TestProxyInFront(t *testing.T) {
 	}
 }
 
-// TestProxyStatus has a device answer with a status that net/http reads, and does not write.
+// In TestProxyStatus a device answers with a status that net/http reads but does not write.
 func TestProxyStatus(t *testing.T) {
 	for _, status := range []string{"000", "001", "099"} {
 		f := newFront(t, new(fleet.ReverseProxy))
@@ -133,8 +133,8 @@ func TestProxyStatus(t *testing.T) {
 	}
 }
 
-// TestProxyBoundsHints has a device never come to the answer, by each transport that a
-// proxy may have.
+// In TestProxyBoundsHints a device sends informational answers for ever. Each transport that a
+// proxy may have must stop that.
 func TestProxyBoundsHints(t *testing.T) {
 	for _, own := range []bool{true, false} {
 		t.Run(fmt.Sprintf("own transport: %v", own), func(t *testing.T) {
@@ -157,8 +157,8 @@ func TestProxyBoundsHints(t *testing.T) {
 	}
 }
 
-// TestProxyLog has a device and a user say what would be lines of a log, or change the
-// terminal that it is read on, and what is longer than anybody reads.
+// In TestProxyLog a device and a user send texts that look like lines of a log, that change a
+// terminal, or that are very long.
 func TestProxyLog(t *testing.T) {
 	const evil = "\x1b[2J\x9b31m\rroot logged in"
 	long := strings.Repeat("x", 60<<10)
@@ -186,8 +186,8 @@ func TestProxyLog(t *testing.T) {
 	}
 }
 
-// TestProxyLogsEndOfBody has a device end an answer with what is no trailer: the user has
-// the beginning of the answer, and the log is told by the library.
+// In TestProxyLogsEndOfBody a device ends an answer with an invalid trailer. The user gets the
+// beginning of the answer, and the library writes to the log.
 func TestProxyLogsEndOfBody(t *testing.T) {
 	var logged testlog.Log
 	p := new(fleet.ReverseProxy)

@@ -11,7 +11,8 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// TestDepartureMemory has clients come and go that are remembered.
+// TestDepartureMemory measures the memory of clients that come and go, which the fleet
+// remembers.
 func TestDepartureMemory(t *testing.T) {
 	leak.Check(t)
 	const clients, most = 2000, 2 << 10

@@ -52,7 +52,7 @@ func TestReplaceOlder(t *testing.T) {
 	})
 }
 
-// TestReplaceFrozen has a client whose network is gone, which the server does not know.
+// In TestReplaceFrozen a client's network is gone, and the server does not know.
 func TestReplaceFrozen(t *testing.T) {
 	for _, policy := range []fleet.Duplicates{fleet.ReplaceOlder, fleet.ReplaceDead} {
 		bubble(t, func(t *testing.T) {
@@ -95,8 +95,8 @@ func TestReplaceDead(t *testing.T) {
 	})
 }
 
-// TestReplaceDeadLate has handshakes that do not last as long as an older session has to
-// answer: it is not taken for dead before that, and the next attempt is let in.
+// In TestReplaceDeadLate handshakes end before an older session must have answered. The fleet
+// does not take the session for dead before that, and lets the next attempt in.
 func TestReplaceDeadLate(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSite(t, fleet.WithDuplicates(fleet.ReplaceDead))
@@ -137,8 +137,8 @@ func TestReplaceDeadLate(t *testing.T) {
 	})
 }
 
-// TestReplaceDeadOneByOne has a client whose session does not answer connect again and again:
-// it may not take all handshakes, which other clients need.
+// In TestReplaceDeadOneByOne a client whose session does not answer connects again and again.
+// It must not take all handshakes, which other clients need.
 func TestReplaceDeadOneByOne(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSite(t, fleet.WithDuplicates(fleet.ReplaceDead))
@@ -174,8 +174,8 @@ func TestReplaceDeadOneByOne(t *testing.T) {
 	})
 }
 
-// TestReplacedIsForgotten has a client whose network fails again and again: what it has
-// replaced is not kept in memory for as long as it is there.
+// In TestReplacedIsForgotten a client's network fails again and again. The fleet must not keep
+// the replaced sessions in memory while the client is there.
 func TestReplacedIsForgotten(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSite(t, fleet.WithDuplicates(fleet.ReplaceDead))
@@ -220,8 +220,8 @@ func TestRejectNewer(t *testing.T) {
 	})
 }
 
-// TestConflictWhileConnecting has two clients with one ID arrive at the same time, when
-// it is free: one of them stays.
+// In TestConflictWhileConnecting two clients with one ID arrive at the same time, when it is
+// free. One of them stays.
 func TestConflictWhileConnecting(t *testing.T) {
 	for _, policy := range []fleet.Duplicates{fleet.ReplaceOlder, fleet.ReplaceDead, fleet.RejectNewer} {
 		bubble(t, func(t *testing.T) {
@@ -400,8 +400,8 @@ func TestStays(t *testing.T) {
 	}
 }
 
-// TestLostRace has a client give up a session at once, as it does with that of a
-// carrier that was slower.
+// In TestLostRace a client closes a session at once, as it does with that of the slower
+// carrier.
 func TestLostRace(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSite(t)
@@ -420,7 +420,7 @@ func TestLostRace(t *testing.T) {
 	})
 }
 
-// TestLeavingNewcomer has one that answers pings, and is about to leave.
+// In TestLeavingNewcomer the newer session answers pings, and is about to leave.
 func TestLeavingNewcomer(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSite(t)
@@ -460,7 +460,7 @@ func TestLeavingNewcomer(t *testing.T) {
 	})
 }
 
-// TestOvertaken has a session answer when a newer one is in the fleet already.
+// In TestOvertaken a session answers when a newer one is in the fleet already.
 func TestOvertaken(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSite(t)
@@ -481,7 +481,7 @@ func TestOvertaken(t *testing.T) {
 	})
 }
 
-// TestSpeechless has a newcomer that answers no pings: it is let in after a while.
+// In TestSpeechless a newer session answers no pings. The fleet lets it in after a while.
 func TestSpeechless(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSite(t)
@@ -496,7 +496,7 @@ func TestSpeechless(t *testing.T) {
 	})
 }
 
-// TestSeveralServers has one fleet for the clients of two servers.
+// In TestSeveralServers one fleet holds the clients of two servers.
 func TestSeveralServers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSite(t)

@@ -55,8 +55,8 @@ func TestExhausting(t *testing.T) {
 	}
 }
 
-// TestExhausted has a client that does not come back: it is not dialled any more, and what
-// is open goes on.
+// In TestExhausted a client does not come back. The fleet does not dial it any more, and open
+// connections go on.
 func TestExhausted(t *testing.T) {
 	exhausts(t, 50, func(t *testing.T, s *site) {
 		running, _ := s.dial(t, "1")

@@ -18,8 +18,8 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// TestFlapping has thousands of clients, of which several have each ID, come and go
-// while they are dialled. When that is over, each ID is the client that came last.
+// In TestFlapping thousands of clients, several with each ID, come and go while others dial
+// them. In the end each ID belongs to the client that came last.
 func TestFlapping(t *testing.T) {
 	for name, policy := range map[string]fleet.Duplicates{
 		"ReplaceOlder": fleet.ReplaceOlder,

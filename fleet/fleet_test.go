@@ -78,7 +78,7 @@ func TestHTTP(t *testing.T) {
 	})
 }
 
-// TestErrors has clients that are not connected, for every reason there is.
+// TestErrors dials clients that are not connected, for every reason there is.
 func TestErrors(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSite(t)
@@ -144,7 +144,7 @@ func TestErrors(t *testing.T) {
 	})
 }
 
-// TestServerShutdown has the fleet know that its clients are to go elsewhere.
+// In TestServerShutdown the fleet knows that its clients have to go elsewhere.
 func TestServerShutdown(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSite(t)
@@ -165,8 +165,8 @@ func TestServerShutdown(t *testing.T) {
 	})
 }
 
-// TestServerShutdownSilent has a server shut down one of whose clients is not there any more: it
-// is silent, and not about to move.
+// In TestServerShutdownSilent a server shuts down after one of its clients has vanished. That
+// client is silent, and not about to move.
 func TestServerShutdownSilent(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSite(t)
@@ -198,8 +198,8 @@ func TestServerShutdownSilent(t *testing.T) {
 	})
 }
 
-// TestClosing has a session closed whose client does not take what was written: it is not
-// in the fleet while that is waited for.
+// In TestClosing a client does not take what was written while its session closes. The session
+// is not in the fleet during that wait.
 func TestClosing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSite(t, fleet.WithDuplicates(fleet.RejectNewer))
@@ -375,8 +375,8 @@ func TestKickDraining(t *testing.T) {
 	})
 }
 
-// TestLeavesAndStays has a client say that it leaves, keep a connection, and connect again: a
-// few of its sessions last, and the server keeps room for others.
+// In TestLeavesAndStays a client says that it leaves, keeps a connection, and connects again.
+// A few of its sessions last, and the server keeps room for others.
 func TestLeavesAndStays(t *testing.T) {
 	for policy, want := range map[fleet.Duplicates]int{fleet.ReplaceOlder: 16, fleet.RejectNewer: 16, fleet.KeepAll: 20} {
 		bubble(t, func(t *testing.T) {
@@ -463,7 +463,7 @@ func TestWaitForClient(t *testing.T) {
 	})
 }
 
-// TestDialEndsWithContext has a client that accepts nothing.
+// In TestDialEndsWithContext the client accepts nothing.
 func TestDialEndsWithContext(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSite(t)

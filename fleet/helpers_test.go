@@ -32,7 +32,7 @@ func newSite(t *testing.T, opts ...fleet.Option) *site {
 	return s
 }
 
-// serve has the fleet get the clients of another server.
+// serve gives the fleet the clients of another server.
 func (s *site) serve(t *testing.T, name string, opts ...transport.ServerOption) {
 	t.Helper()
 	s.server = transport.NewServer(s.Fleet, append([]transport.ServerOption{transport.WithCarriers(s.network)}, opts...)...)

@@ -86,7 +86,8 @@ func TestWithoutAuthorize(t *testing.T) {
 	})
 }
 
-// TestIdentifyByRequest has what an identity may be made of, with Authorize and without.
+// TestIdentifyByRequest makes identities of all parts of a request, with Authorize and
+// without.
 func TestIdentifyByRequest(t *testing.T) {
 	identify := func(r *http.Request) (string, error) {
 		if r.RemoteAddr == "" || r.Method == "" {
@@ -111,7 +112,7 @@ func TestIdentifyByRequest(t *testing.T) {
 	})
 }
 
-// TestFleetsInARow has one authorize after the other.
+// TestFleetsInARow chains the authorize functions of fleets.
 func TestFleetsInARow(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		byHeader, byPath := fleet.New(fleet.ByHeader("DeviceId")), fleet.New(func(r *http.Request) (string, error) { return r.URL.Path[1:], nil })

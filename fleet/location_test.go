@@ -10,8 +10,8 @@ import (
 	"github.com/backdial/backdial/fleet"
 )
 
-// TestProxyRedirectsStayBelow has a device redirect as if it were to itself, in ways in which
-// browsers read a URL and net/url does not.
+// In TestProxyRedirectsStayBelow a device redirects to what looks like itself, by URLs that
+// browsers read and net/url does not.
 func TestProxyRedirectsStayBelow(t *testing.T) {
 	f := newFront(t, new(fleet.ReverseProxy))
 	f.connectWeb(t, "123", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -59,7 +59,8 @@ func TestProxyRedirectsStayBelow(t *testing.T) {
 	}
 }
 
-// TestProxyOneRedirect has a device send several: which one a user follows is not known.
+// In TestProxyOneRedirect a device sends several redirects. Nobody knows which one a user
+// follows.
 func TestProxyOneRedirect(t *testing.T) {
 	for _, fields := range []string{"Location: /a\r\nLocation: /../456/\r\n", "Location:\r\nLocation: /456/\r\n"} {
 		f := newFront(t, new(fleet.ReverseProxy))
@@ -71,7 +72,7 @@ func TestProxyOneRedirect(t *testing.T) {
 	}
 }
 
-// FuzzProxyRedirects has a client of the standard library follow any redirect.
+// In FuzzProxyRedirects a client of the standard library follows any redirect.
 func FuzzProxyRedirects(f *testing.F) {
 	for _, to := range []string{"/../456/", "../../456", "/%2e./456", `\456`, "http:/456", "//devices.example/456"} {
 		f.Add(to)

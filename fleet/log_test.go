@@ -107,8 +107,8 @@ func (f *logged) connect(t *testing.T, addr, id string, opts ...transport.Client
 	return d
 }
 
-// TestLog has sessions end in every way, on each multiplexer: each line of the log tells of
-// which session, and of which client, and each end why.
+// TestLog ends sessions in every way, on each multiplexer. Each line of the log names the
+// session and the client, and each end has its reason.
 func TestLog(t *testing.T) {
 	for _, m := range []mux.Muxer{qmux.New(), yamuxmux.New(), smuxmux.New()} {
 		t.Run(m.Name(), func(t *testing.T) { testLog(t, m) })

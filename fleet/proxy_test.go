@@ -124,8 +124,8 @@ func TestProxyPaths(t *testing.T) {
 	}
 }
 
-// TestProxyPathsAsSent has requests as browsers, curl and proxies send them, which are
-// not escaped as net/http would.
+// TestProxyPathsAsSent sends requests as browsers, curl and proxies do, which net/http would
+// escape in another way.
 func TestProxyPathsAsSent(t *testing.T) {
 	f := newFront(t, new(fleet.ReverseProxy))
 	f.connectWeb(t, "123", http.HandlerFunc(shows))
@@ -183,7 +183,7 @@ func TestProxyDomain(t *testing.T) {
 	}
 }
 
-// TestProxyDomainWithoutPath has a request of a proxy that sends the whole URL.
+// TestProxyDomainWithoutPath sends the whole URL, as a client of a proxy does.
 func TestProxyDomainWithoutPath(t *testing.T) {
 	s := newSite(t)
 	s.connectWeb(t, "123", says("hello"))
@@ -195,7 +195,7 @@ func TestProxyDomainWithoutPath(t *testing.T) {
 	}
 }
 
-// TestProxyAnswers has a device speak of paths that are others for the user.
+// In TestProxyAnswers a device names paths that are others for the user.
 func TestProxyAnswers(t *testing.T) {
 	paths, hosts := newFront(t, new(fleet.ReverseProxy)), newFront(t, &fleet.ReverseProxy{Domain: "devices.example"})
 	redirects := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -244,8 +244,8 @@ func TestProxyAnswers(t *testing.T) {
 	}
 }
 
-// TestProxyCookies has a device set cookies that browsers accept, and net/http does not
-// or would change.
+// In TestProxyCookies a device sets cookies that browsers accept, and that net/http drops or
+// changes.
 func TestProxyCookies(t *testing.T) {
 	f := newFront(t, new(fleet.ReverseProxy))
 	f.connectWeb(t, "123", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Set-Cookie", r.Header.Get("Set")) }))
@@ -297,8 +297,8 @@ func TestProxyErrors(t *testing.T) {
 	}
 }
 
-// TestProxyLosesDevice has a device go away in the middle of an answer: the user does
-// not take the part for the whole.
+// In TestProxyLosesDevice a device vanishes in the middle of an answer. The user must see that
+// the answer is incomplete.
 func TestProxyLosesDevice(t *testing.T) {
 	f := newFront(t, new(fleet.ReverseProxy))
 	started := make(chan bool)
@@ -325,7 +325,7 @@ func TestProxyLosesDevice(t *testing.T) {
 	}
 }
 
-// TestProxyStreams has a user and a device talk while the request is not over.
+// In TestProxyStreams a user and a device talk before the request is complete.
 func TestProxyStreams(t *testing.T) {
 	f := newFront(t, new(fleet.ReverseProxy))
 	f.connectWeb(t, "1", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -356,7 +356,7 @@ func TestProxyStreams(t *testing.T) {
 	out.Close()
 }
 
-// TestProxyIsLeft has a user give up: nobody is told, and nothing is logged.
+// In TestProxyIsLeft a user gives up. The device learns of that, and the proxy logs nothing.
 func TestProxyIsLeft(t *testing.T) {
 	f := newFront(t, new(fleet.ReverseProxy))
 	asked, given := make(chan bool), make(chan bool)

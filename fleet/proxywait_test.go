@@ -12,7 +12,7 @@ import (
 	"github.com/backdial/backdial/internal/test/await"
 )
 
-// TestProxyWaits has a user ask for a device that is about to come back.
+// In TestProxyWaits a user asks for a device that is about to come back.
 func TestProxyWaits(t *testing.T) {
 	f := newFront(t, new(fleet.ReverseProxy), fleet.WithWaitForClient())
 	got := make(chan string)
@@ -27,8 +27,8 @@ func TestProxyWaits(t *testing.T) {
 	}
 }
 
-// TestProxyWaitEnds has a user ask for a device that does not come back: one that was
-// never there, and one that leaves at the last moment.
+// In TestProxyWaitEnds a user asks for a device that was never there, and for one that leaves
+// at the last moment.
 func TestProxyWaitEnds(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSite(t, fleet.WithWaitForClient())

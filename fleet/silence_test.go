@@ -29,8 +29,8 @@ const (
 	awayFor   = 30 * time.Second // by which one fails that waits for the client
 )
 
-// TestTransportSilent has a client fall silent: requests without a deadline end, whether
-// they are sent by then or not.
+// In TestTransportSilent a client falls silent. Requests without a deadline end, whether they
+// were sent before or not.
 func TestTransportSilent(t *testing.T) {
 	for _, test := range []struct {
 		name     string
@@ -74,7 +74,7 @@ func TestTransportSilent(t *testing.T) {
 	}
 }
 
-// TestProxySilent has a user ask for a client that falls silent.
+// In TestProxySilent a user asks for a client that falls silent.
 func TestProxySilent(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSite(t)
@@ -91,7 +91,7 @@ func TestProxySilent(t *testing.T) {
 	})
 }
 
-// TestTransportSilentInBody has a client fall silent in the middle of its answer, whose body
+// In TestTransportSilentInBody a client falls silent in the middle of its answer, whose body
 // ends with the session.
 func TestTransportSilentInBody(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -139,8 +139,8 @@ func (s *site) connectFrozen(t *testing.T, h http.Handler, keep time.Duration) *
 	return network
 }
 
-// TestTransportSlow has clients that are alive take their time: with the answer, with its
-// body, or with reading the request.
+// In TestTransportSlow clients are alive and slow: with the answer, with its body, or with
+// reading the request.
 func TestTransportSlow(t *testing.T) {
 	const long = 10 * time.Minute
 	for name, handle := range map[string]http.HandlerFunc{
@@ -180,8 +180,7 @@ func TestTransportSlow(t *testing.T) {
 	}
 }
 
-// TestTransportSlowAndMute has a client take its time that never answers pings, because its
-// library does not.
+// In TestTransportSlowAndMute a slow client never answers pings, because its library does not.
 func TestTransportSlowAndMute(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSite(t)
@@ -223,7 +222,7 @@ type smuxListener struct{ *smux.Session }
 func (l smuxListener) Accept() (net.Conn, error) { return l.AcceptStream() }
 func (l smuxListener) Addr() net.Addr            { return l.LocalAddr() }
 
-// TestTransportWaits has a request wait for a client for as long as its deadline says.
+// In TestTransportWaits a request waits for a client until its deadline.
 func TestTransportWaits(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSite(t, fleet.WithWaitForClient())

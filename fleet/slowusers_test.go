@@ -18,9 +18,8 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// TestSlowUsers has 300 users download from one device at a time, all on slow links. What
-// the proxy has got from the device and they have not taken is more than it may hold: the
-// device waits, and no download is cut.
+// In TestSlowUsers 300 users download from one device at a time, all on slow links. The proxy
+// may not hold all that they have yet to take, so the device waits, and no download is cut.
 func TestSlowUsers(t *testing.T) {
 	long.Only(t)
 	for name, m := range map[string]transport.Option{

@@ -163,8 +163,8 @@ func TestTransportMoves(t *testing.T) {
 	})
 }
 
-// TestTransportRetries has a session end while a connection of it is kept, which the
-// transport does not know yet: requests go to the next one, once.
+// In TestTransportRetries a session ends while the transport keeps a connection of it, and
+// does not know yet. Requests go to the next session, once.
 func TestTransportRetries(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -212,8 +212,8 @@ func TestTransportRetries(t *testing.T) {
 	}
 }
 
-// TestTransportBodyFails has the body of a request end with what another request failed
-// with: that is not about the client that it is sent to.
+// In TestTransportBodyFails the body of a request fails with another request's error. That
+// says nothing about the client.
 func TestTransportBodyFails(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSite(t)

@@ -44,7 +44,7 @@ func TestWatch(t *testing.T) {
 	})
 }
 
-// TestWatchIsNotWaitedFor has a loop that stands still while clients come and go.
+// In TestWatchIsNotWaitedFor a loop over Watch stands still while clients come and go.
 func TestWatchIsNotWaitedFor(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSite(t)

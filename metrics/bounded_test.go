@@ -17,8 +17,8 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// TestBounded has the first client make all the series there are: more of them, however
-// different and whatever goes wrong, make none.
+// In TestBounded the first client makes all the series there are. Further clients make none,
+// however different they are and whatever goes wrong.
 func TestBounded(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	s := newSite(t, transport.WithAuthorize(func(r *http.Request) error {

@@ -26,7 +26,7 @@ func newClient() (*prometheus.Registry, transport.ClientOption) {
 	return r, transport.WithTrace(c.Trace())
 }
 
-// TestClient has a client lose a session, move to another, and end.
+// In TestClient a client loses a session, moves to another, and ends.
 func TestClient(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	s := newSite(t)
@@ -70,7 +70,7 @@ func TestClient(t *testing.T) {
 		backdial_client_states_entered_total{state="waiting"} 1`)
 }
 
-// TestMoves has clients that are asked to move, and do not get far.
+// In TestMoves a server asks clients to move, and they cannot.
 func TestMoves(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	r, trace := newClient()
@@ -104,7 +104,7 @@ func TestMoves(t *testing.T) {
 	backdialtest.From(t, "end of Shutdown", shut)
 }
 
-// TestMovesEnd has sessions end while their clients wait to move.
+// In TestMovesEnd sessions end while their clients wait to move.
 func TestMovesEnd(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	s := newSite(t)
@@ -128,7 +128,7 @@ func TestMovesEnd(t *testing.T) {
 		backdial_client_states_entered_total{state="waiting"} 1`)
 }
 
-// TestConnects has attempts fail.
+// In TestConnects attempts fail.
 func TestConnects(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	s := newSite(t)

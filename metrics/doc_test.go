@@ -39,7 +39,7 @@ func gather(t *testing.T, r prometheus.Gatherer) []*dto.MetricFamily {
 	return families
 }
 
-// TestLint has names and units as Prometheus wants them.
+// TestLint expects names and units as Prometheus wants them.
 func TestLint(t *testing.T) {
 	problems, err := testutil.GatherAndLint(everything(t))
 	if err != nil {
@@ -110,8 +110,8 @@ func labelNames(f *dto.MetricFamily) (names []string) {
 	return names
 }
 
-// TestZero has series there before anything is counted, so that their first increase is
-// seen.
+// TestZero expects series before anything is counted. Otherwise their first increase would not
+// show.
 func TestZero(t *testing.T) {
 	r := prometheus.NewPedanticRegistry()
 	server, client := metrics.New(), metrics.NewClient()

@@ -96,7 +96,7 @@ func TestStreamErrors(t *testing.T) {
 		backdial_stream_errors_total{carrier="ws",mux="yamux",reason="session_ended"} 2`)
 }
 
-// TestSessions has them end in every way.
+// In TestSessions sessions end in every way.
 func TestSessions(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	s := newSite(t, transport.WithMuxes(yamuxmux.New(), smuxmux.New()))
@@ -127,7 +127,7 @@ func TestSessions(t *testing.T) {
 	has(t, s.registry, `backdial_sessions_closed_total{carrier="ws",mux="yamux",reason="silent"} 1`)
 }
 
-// TestDials has them end in every way.
+// In TestDials calls of Dial end in every way.
 func TestDials(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	s := newSite(t, transport.WithLimits(mux.Config{AcceptBacklog: 1}))
@@ -175,7 +175,7 @@ func TestDials(t *testing.T) {
 		backdial_dials_total{result="timeout"} 1`)
 }
 
-// TestHandshakes has them fail in every way.
+// In TestHandshakes handshakes fail in every way.
 func TestHandshakes(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	entered := make(chan struct{})

@@ -41,7 +41,7 @@ func TestURL(t *testing.T) {
 	}
 }
 
-// TestParse has what is wrong with a URL said without the URL.
+// TestParse expects errors about a URL not to contain the URL.
 func TestParse(t *testing.T) {
 	for from, why := range map[string]string{
 		"ws://secret:secret/secret@host": "invalid port",
@@ -112,7 +112,7 @@ func TestError(t *testing.T) {
 	}
 }
 
-// TestDial has a server repeat what is secret in the request.
+// In TestDial a server repeats the secrets of the request.
 func TestDial(t *testing.T) {
 	u, err := Parse("ws://device:TopSecret@host/path?key=TheQuery&n=1")
 	if err != nil {
@@ -127,7 +127,7 @@ func TestDial(t *testing.T) {
 	}
 }
 
-// FuzzText has a peer say anything: it takes one line of bounded length.
+// In FuzzText a peer says anything. It takes one line of bounded length.
 func FuzzText(f *testing.F) {
 	f.Add("a\n\x1b[2J\xff\u202e ws://user:secret@host/?token")
 	f.Fuzz(func(t *testing.T, said string) {
@@ -146,7 +146,7 @@ func FuzzText(f *testing.F) {
 	})
 }
 
-// TestLogger has a library log what its peer says, and a panic with its stack.
+// In TestLogger a library logs what its peer says, and a panic with its stack.
 func TestLogger(t *testing.T) {
 	var b bytes.Buffer
 	logger := slog.New(slog.NewJSONHandler(&b, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {

@@ -30,7 +30,7 @@ func forever(begin, repeated string) func() io.Reader {
 	return func() io.Reader { return io.MultiReader(strings.NewReader(begin), endless(repeated)) }
 }
 
-// saying has a device answer each connection with what it is given, whatever is asked.
+// saying is a device that answers each request with the same text.
 func saying(lis net.Listener, answer io.Reader) {
 	for {
 		conn, err := lis.Accept()
@@ -73,8 +73,8 @@ const (
 	hint = "HTTP/1.1 103 Early Hints\r\n"
 )
 
-// TestAnswerIsBounded has devices answer with more than anybody has use for. What it costs
-// is bounded, whether or not the request is traced.
+// In TestAnswerIsBounded devices send answers that are too large. Their cost is bounded, with
+// a trace of the request and without.
 func TestAnswerIsBounded(t *testing.T) {
 	const most = 4 << 20 // bytes of memory
 	for _, test := range []struct {
@@ -145,8 +145,7 @@ func costOf(t *testing.T, rt http.RoundTripper, url string, traced bool) (made i
 	return int64(after.TotalAlloc - before.TotalAlloc), err
 }
 
-// TestErrorsOfAnswers has devices say what would be lines of a log: in an answer, or at the
-// end of its body.
+// In TestErrorsOfAnswers devices send lines of a log: in an answer, or at the end of its body.
 func TestErrorsOfAnswers(t *testing.T) {
 	const forged = "\x1b[2J\x9b31m\rroot logged in"
 	long := strings.Repeat("x", 60<<10)

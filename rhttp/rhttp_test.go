@@ -116,7 +116,7 @@ var kinds = map[string]func(d *transport.Dialer, configure func(*http.Transport)
 	},
 }
 
-// TestTLS has TLS inside of the connection, and HTTP/2.
+// TestTLS uses TLS and HTTP/2 inside the connection.
 func TestTLS(t *testing.T) {
 	for name, newClient := range kinds {
 		t.Run(name, func(t *testing.T) {
@@ -146,8 +146,8 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// TestTransportOfWslis has the errors of the client that a ClientHandlerFunc gets, and its
-// idle connections, be those of a Transport.
+// TestTransportOfWslis expects the client of a ClientHandlerFunc to have the errors and idle
+// connections of a Transport.
 func TestTransportOfWslis(t *testing.T) {
 	leak.Check(t)
 	d := newDevice(t)
@@ -205,8 +205,8 @@ func TestUpgradeIsRefused(t *testing.T) {
 	}
 }
 
-// TestDraining has a session end while requests are sent: those that are under way are
-// finished, the next ones fail, and nothing holds up the end.
+// In TestDraining a session drains while requests are sent. Those under way are finished, the
+// next ones fail, and nothing delays the end.
 func TestDraining(t *testing.T) {
 	for name, newClient := range kinds {
 		drains(t, name+" http", "http", newClient)
@@ -280,7 +280,7 @@ func certified(t *testing.T) ([]tls.Certificate, *x509.CertPool) {
 	return srv.TLS.Certificates, roots
 }
 
-// TestGone has a client leave.
+// In TestGone a client leaves.
 func TestGone(t *testing.T) {
 	for name, newClient := range kinds {
 		t.Run(name, func(t *testing.T) { isGone(t, newClient) })
@@ -302,7 +302,7 @@ func isGone(t *testing.T, newClient func(*transport.Dialer, func(*http.Transport
 	})
 }
 
-// TestNoProxy has the environment name a proxy, which has no part in this.
+// In TestNoProxy the environment names a proxy, which must not be used.
 func TestNoProxy(t *testing.T) {
 	t.Setenv("HTTP_PROXY", "http://proxy.example")
 	rhttp.NewTransport(newDevice(t).Dialer, func(rt *http.Transport) {
@@ -315,7 +315,7 @@ func TestNoProxy(t *testing.T) {
 	})
 }
 
-// TestAcceptsNothing has a client that takes no connections: a request is given up.
+// In TestAcceptsNothing a client accepts no connections. A request fails after 30 s.
 func TestAcceptsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDevice(t)

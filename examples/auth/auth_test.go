@@ -63,7 +63,7 @@ func (w *world) device(id, secret string) *device {
 	return &device{url: w.URL, id: id, secret: secret, trust: w.trust}
 }
 
-// listen has an enrolled device connect and serve, until t is done.
+// listen connects an enrolled device, which serves until t is done.
 func (w *world) listen(t *testing.T, id string) *transport.Listener {
 	t.Helper()
 	d := w.device(id, w.enroll(id))
@@ -78,7 +78,7 @@ func (w *world) listen(t *testing.T, id string) *transport.Listener {
 	return lis
 }
 
-// try has a device connect with a header of its own making, once.
+// try connects a device once, with a header of its own.
 func (w *world) try(t *testing.T, header http.Header) error {
 	lis, err := transport.DialAndListenContext(t.Context(), w.URL+"/connect", header, transport.WithTLSConfig(w.trust))
 	if err == nil {
@@ -196,7 +196,7 @@ func TestServerIsAuthenticated(t *testing.T) {
 	}
 }
 
-// TestRenewal has a session replaced, with another token, and no request fail.
+// TestRenewal replaces a session, with another token. No request fails.
 func TestRenewal(t *testing.T) {
 	leak.Check(t)
 	w := newWorld(t, 5*time.Second)
@@ -213,7 +213,7 @@ func TestRenewal(t *testing.T) {
 	}
 }
 
-// TestExpiredToken has a device come back that was given one which has expired.
+// In TestExpiredToken a device has a token that has expired, and comes back.
 func TestExpiredToken(t *testing.T) {
 	leak.Check(t)
 	w := newWorld(t, time.Hour)
@@ -234,7 +234,7 @@ func TestExpiredToken(t *testing.T) {
 	}
 }
 
-// TestRevoked has a device lose its session, and be sent away for good.
+// In TestRevoked a device loses its session, and is sent away for good.
 func TestRevoked(t *testing.T) {
 	leak.Check(t)
 	w := newWorld(t, time.Hour)
@@ -267,7 +267,7 @@ func TestShow(t *testing.T) {
 	}
 }
 
-// TestProcesses has the server and a device in processes of their own.
+// TestProcesses runs the server and a device in processes of their own.
 func TestProcesses(t *testing.T) {
 	ca := testcert.NewCA(t)
 	cert, key := testcert.Files(t, ca.Issue(t, "127.0.0.1"))

@@ -16,8 +16,8 @@ import (
 	"github.com/backdial/backdial/mux/qmux"
 )
 
-// TestReset has a far end reset its stream, in the middle of what it writes, of what it
-// reads, of both, and while nothing moves.
+// In TestReset a far end resets its stream in the middle of what it writes, of what it reads,
+// of both, and while nothing moves.
 func TestReset(t *testing.T) {
 	leak.Check(t)
 	for name, writes := range map[string]struct{ own, peers bool }{
@@ -72,7 +72,7 @@ func underWay(t *testing.T, st, peer mux.Stream, own, peers bool) (end func() er
 	}
 }
 
-// TestResetAfterAnswer has a far end reset its stream of which the other has finished its
+// In TestResetAfterAnswer a far end resets its stream after the other has finished its
 // direction.
 func TestResetAfterAnswer(t *testing.T) {
 	leak.Check(t)
@@ -92,8 +92,7 @@ func TestResetAfterAnswer(t *testing.T) {
 	})
 }
 
-// TestResetStalled has a far end reset its stream, of which the other reads nothing and
-// writes nothing.
+// In TestResetStalled a far end resets its stream while the other neither reads nor writes.
 func TestResetStalled(t *testing.T) {
 	each(t, func(t *testing.T, near, far mux.Muxer) {
 		for _, side := range sides {
@@ -144,8 +143,8 @@ func TestResetCode(t *testing.T) {
 	})
 }
 
-// TestSessionLost has the carrier of a far end cut or closed, or its session closed, in
-// the middle of a transfer.
+// TestSessionLost cuts or closes a far end's carrier, or closes its session, in the middle of
+// a transfer.
 func TestSessionLost(t *testing.T) {
 	leak.Check(t)
 	for name, lose := range map[string]func(h *hop, side string){

@@ -17,8 +17,8 @@ import (
 	"github.com/backdial/backdial/mux/qmux"
 )
 
-// TestClosedReader has a far end answer and close its stream, while the other writes on.
-// That one gets the whole answer, and its writes fail.
+// In TestClosedReader a far end answers and closes its stream, while the other writes on. The
+// other gets the whole answer, and its writes fail.
 func TestClosedReader(t *testing.T) {
 	leak.Check(t)
 	eachSide(t, func(t *testing.T, h *hop, side string) {
@@ -79,7 +79,7 @@ func TestClosedReaderFirst(t *testing.T) {
 	})
 }
 
-// TestClosedIdle has a far end close its stream before the other writes.
+// In TestClosedIdle a far end closes its stream before the other writes.
 func TestClosedIdle(t *testing.T) {
 	leak.Check(t)
 	eachSide(t, func(t *testing.T, h *hop, side string) {
@@ -97,7 +97,7 @@ func TestClosedIdle(t *testing.T) {
 	})
 }
 
-// TestClosedTogether has both far ends write and close, so that nobody reads anything.
+// In TestClosedTogether both far ends write and close, so that nobody reads anything.
 func TestClosedTogether(t *testing.T) {
 	leak.Check(t)
 	each(t, func(t *testing.T, near, far mux.Muxer) {
@@ -120,8 +120,8 @@ func TestClosedTogether(t *testing.T) {
 	})
 }
 
-// TestStandstill has a far end that writes and does not read, to one that has closed its
-// stream. Its writes fail, after a while, and it does not take for all what it has.
+// In TestStandstill a far end writes and does not read, to one that has closed its stream. Its
+// writes fail after a while, and it does not take what it has read for all.
 func TestStandstill(t *testing.T) {
 	each(t, func(t *testing.T, near, far mux.Muxer) {
 		for _, side := range sides {
@@ -156,8 +156,8 @@ func TestStandstill(t *testing.T) {
 	})
 }
 
-// TestAnyPace has a far end that reads nothing for a long time, while nobody has closed
-// anything. That is its right.
+// In TestAnyPace a far end reads nothing for a long time, while nobody has closed anything. It
+// may do that.
 func TestAnyPace(t *testing.T) {
 	each(t, func(t *testing.T, near, far mux.Muxer) {
 		leak.Check(t)
@@ -199,8 +199,8 @@ func (st trickle) Write(p []byte) (int, error) {
 	return n, os.ErrDeadlineExceeded
 }
 
-// TestTrickle has a far end read an answer as slowly as that, after it could not send any
-// more.
+// In TestTrickle a far end reads an answer as slowly as is allowed, after it could not send
+// any more.
 func TestTrickle(t *testing.T) {
 	leak.Check(t)
 	synctest.Test(t, func(t *testing.T) {

@@ -32,7 +32,7 @@ func TestNetConn(t *testing.T) {
 	})
 }
 
-// TestHalfClose has a direction end, and the other go on.
+// In TestHalfClose one direction ends, and the other goes on.
 func TestHalfClose(t *testing.T) {
 	leak.Check(t)
 	eachSide(t, func(t *testing.T, h *hop, side string) {
@@ -58,8 +58,8 @@ func TestHalfClose(t *testing.T) {
 	})
 }
 
-// TestWrittenArrives has a far end close its stream right after it has written, and the
-// other read slowly.
+// In TestWrittenArrives a far end closes its stream right after it has written, and the other
+// reads slowly.
 func TestWrittenArrives(t *testing.T) {
 	leak.Check(t)
 	eachSide(t, func(t *testing.T, h *hop, side string) {
@@ -89,8 +89,8 @@ func TestWrittenArrives(t *testing.T) {
 	})
 }
 
-// TestBackPressure has a far end that does not read stop the one that writes, and then
-// read everything. Both directions are full at the same time.
+// In TestBackPressure a far end does not read, which stops the one that writes, and then reads
+// everything. Both directions are full at the same time.
 func TestBackPressure(t *testing.T) {
 	leak.Check(t)
 	each(t, func(t *testing.T, near, far mux.Muxer) {

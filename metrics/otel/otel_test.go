@@ -115,7 +115,7 @@ func of(i transport.Info, more ...attribute.KeyValue) []attribute.KeyValue {
 func end(how string) attribute.KeyValue    { return attribute.String("backdial.session.end", how) }
 func failed(how string) attribute.KeyValue { return attribute.String("error.type", how) }
 
-// TestDial has it succeed and fail, in the course of something else.
+// In TestDial calls of Dial succeed and fail, within another span.
 func TestDial(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	s := newSite(t)
@@ -196,7 +196,7 @@ func TestSession(t *testing.T) {
 	}
 }
 
-// TestOtherAddresses has some that are no IP address and port, and no protocol.
+// In TestOtherAddresses some addresses are no IP address and port, and there is no protocol.
 func TestOtherAddresses(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	exporter := tracetest.NewInMemoryExporter()

@@ -146,7 +146,7 @@ func dial(t *testing.T, dialer interface{ Dial() (net.Conn, error) }) transport.
 	return conn.(transport.Conn)
 }
 
-// echo has the client send back a line and data, until its end.
+// echo makes the client send back a line and data, until its end.
 func echo(conn io.ReadWriter, closeWrite func() error, data []byte) error {
 	sent := append([]byte("echo\n"), data...)
 	written := make(chan error, 1)
@@ -167,7 +167,7 @@ func random(n int) []byte {
 	return data
 }
 
-// TestPythonIsDialled has a client serve many streams at a time, some of which are larger than
+// In TestPythonIsDialled a client serves many streams at a time, some of which are larger than
 // their windows.
 func TestPythonIsDialled(t *testing.T) {
 	leak.Check(t)
@@ -219,7 +219,7 @@ func TestPythonIsDialled(t *testing.T) {
 	all.Wait()
 }
 
-// TestPythonAccepts has more connections at a time than may wait to be accepted.
+// TestPythonAccepts opens more connections at a time than may wait to be accepted.
 func TestPythonAccepts(t *testing.T) {
 	leak.Check(t)
 	f, _ := newFront(t)
@@ -236,7 +236,7 @@ func TestPythonAccepts(t *testing.T) {
 	}
 }
 
-// TestPythonLetsOthersPass has a stream that the client cannot write, as nobody reads it.
+// In TestPythonLetsOthersPass the client cannot write on one stream, because nobody reads it.
 func TestPythonLetsOthersPass(t *testing.T) {
 	leak.Check(t)
 	f, _ := newFront(t)
@@ -253,7 +253,7 @@ func TestPythonLetsOthersPass(t *testing.T) {
 	}
 }
 
-// TestPythonResets has either end give streams up, and the session go on.
+// In TestPythonResets either end resets streams, and the session goes on.
 func TestPythonResets(t *testing.T) {
 	leak.Check(t)
 	f, _ := newFront(t)
@@ -284,7 +284,7 @@ func TestPythonResets(t *testing.T) {
 	}
 }
 
-// TestPythonMoves has a server shut down while a stream is in use.
+// In TestPythonMoves a server shuts down while a stream is in use.
 func TestPythonMoves(t *testing.T) {
 	leak.Check(t)
 	f, server := newFront(t)
@@ -331,7 +331,8 @@ func TestPythonMoves(t *testing.T) {
 	p.says(t, "ended: closed")
 }
 
-// TestPythonStays has a server ask a client to move that is sent away for good meanwhile.
+// In TestPythonStays a server asks a client to move, and meanwhile the client is sent away for
+// good.
 func TestPythonStays(t *testing.T) {
 	leak.Check(t)
 	f, _ := newFront(t)
@@ -353,8 +354,8 @@ func TestPythonStays(t *testing.T) {
 	p.says(t, "gone")
 }
 
-// TestPythonFindsNoOther has a server shut down beside which there is none, of which the client
-// tells it.
+// In TestPythonFindsNoOther the only server shuts down, and the client tells it that there is
+// no other.
 func TestPythonFindsNoOther(t *testing.T) {
 	long.Only(t)
 	leak.Check(t)
@@ -419,7 +420,7 @@ func TestPythonIsRefused(t *testing.T) {
 	p.says(t, "gone")
 }
 
-// TestPythonLeaves has the client take its leave, and finish what it has begun.
+// In TestPythonLeaves the client says that it leaves, and finishes what it has begun.
 func TestPythonLeaves(t *testing.T) {
 	leak.Check(t)
 	f, _ := newFront(t)
@@ -456,7 +457,7 @@ func TestPythonIsKilled(t *testing.T) {
 	}
 }
 
-// TestPythonMeetsYamux has the client speak with the library of yamux, and a server that
+// In TestPythonMeetsYamux the client speaks with the library of yamux, and with a server that
 // negotiates nothing.
 func TestPythonMeetsYamux(t *testing.T) {
 	leak.Check(t)
