@@ -98,7 +98,8 @@ func welcome(t *testing.T, conn net.Conn) net.Conn {
 	return conn
 }
 
-// TestUnfinishedQuestion has who asks not get to the end, who is not waited for.
+// In TestUnfinishedQuestion an asker never completes its question, and the replica does not
+// wait for it.
 func TestUnfinishedQuestion(t *testing.T) {
 	long.Only(t)
 	s := newSite(t)
@@ -124,8 +125,8 @@ func TestUnfinishedQuestion(t *testing.T) {
 	await.Until(t, "nobody is waited for", func() bool { return !running("answer") })
 }
 
-// TestManyQuestions has thousands of connections that ask nothing, and of questions for a
-// client that accepts nothing. Others are served, and with the session all of it ends.
+// TestManyQuestions opens thousands of connections that ask nothing, or that ask for a client
+// that accepts nothing. The replica serves others, and with the session all of them end.
 func TestManyQuestions(t *testing.T) {
 	const flood = 2000
 	for name, text := range map[string]string{"none": "", "held": ask("full")} {
@@ -156,7 +157,7 @@ func TestManyQuestions(t *testing.T) {
 	}
 }
 
-// TestTooManyQuestions has more connections than a replica takes from another.
+// TestTooManyQuestions opens more connections than a replica takes from another.
 func TestTooManyQuestions(t *testing.T) {
 	long.Only(t) // it opens 16,384 connections
 	s := newSite(t)
@@ -189,7 +190,7 @@ func TestTooManyQuestions(t *testing.T) {
 	reachesNow(t, s.service(t, "c"), "x", "x")
 }
 
-// TestTalkWhileHeld has who asks say something before the connection is open.
+// In TestTalkWhileHeld the asker sends data before the connection is open.
 func TestTalkWhileHeld(t *testing.T) {
 	s := newSite(t)
 	a := s.replica(t, "a")

@@ -14,7 +14,7 @@ import (
 	"github.com/backdial/backdial/internal/test/testlog"
 )
 
-// TestAuthorize has a replica decide who dials which client, by certificate and ID.
+// In TestAuthorize a replica decides by certificate and ID who may dial which client.
 func TestAuthorize(t *testing.T) {
 	const secret = "because of the moon"
 	s := newSite(t)
@@ -47,7 +47,8 @@ func TestAuthorize(t *testing.T) {
 	}
 }
 
-// TestAuthorizePanics has the user's function panic, which refuses, and cuts nothing.
+// In TestAuthorizePanics the application's function panics. That refuses the dial, and cuts
+// nothing.
 func TestAuthorizePanics(t *testing.T) {
 	s := newSite(t)
 	var logged testlog.Log
@@ -71,8 +72,8 @@ func TestAuthorizePanics(t *testing.T) {
 	}
 }
 
-// TestAuthorizeBlocks has the user's function take its time, and notice that nobody waits
-// for it any more.
+// In TestAuthorizeBlocks the application's function blocks, and learns that nobody waits for
+// it any more.
 func TestAuthorizeBlocks(t *testing.T) {
 	s := newSite(t)
 	asked, ended := make(chan string, 1), make(chan error, 1)

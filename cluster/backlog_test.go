@@ -33,8 +33,8 @@ func (m slowMember) Attach(c cluster.Claim) {
 	m.Member.Attach(c)
 }
 
-// TestGoneMeanwhile has a client come back, and go for good, before the registry is told of
-// that, because it is being told of another. Nothing says for ever that the client is here.
+// In TestGoneMeanwhile a client comes back and leaves for good while the registry still hears
+// of another client. In the end the registry must not say that the client is here.
 func TestGoneMeanwhile(t *testing.T) {
 	s := newSite(t)
 	heard := s.hearsay()

@@ -12,9 +12,8 @@ import (
 	"github.com/backdial/backdial/internal/test/await"
 )
 
-// TestCloseDuringEverything has replicas and a service close in all ways, several at a
-// time, while each dials, waits and is dialled, by who has no limit of time. Nobody is
-// left waiting.
+// In TestCloseDuringEverything replicas and a service close in all ways, several at a time,
+// while each dials, waits and is dialled without a time limit. Every call returns.
 func TestCloseDuringEverything(t *testing.T) {
 	for round := range 10 {
 		t.Run(strconv.Itoa(round), testCloseDuringEverything)

@@ -10,8 +10,8 @@ import (
 	"github.com/backdial/backdial/fleet"
 )
 
-// TestAnyReplicaDialsAnyClient has each of three replicas, and a service, dial a client of
-// each.
+// In TestAnyReplicaDialsAnyClient each of three replicas, and a service, dial a client of each
+// replica.
 func TestAnyReplicaDialsAnyClient(t *testing.T) {
 	s := newSite(t)
 	var all []*cluster.Cluster

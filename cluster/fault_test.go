@@ -27,8 +27,8 @@ func (s *site) behind(t *testing.T, name string, opts ...cluster.Option) (*repli
 // tryTimeout is that of tests in which it passes: long enough for a replica that lives.
 const tryTimeout = time.Second
 
-// TestFrozenReplica has the replica that claims a client hang, before there is a session
-// with it and after that. The error tells which it is, and is not ctx's.
+// In TestFrozenReplica the replica that claims a client hangs, before there is a session with
+// it and after that. The error names the replica, and is not ctx's.
 func TestFrozenReplica(t *testing.T) {
 	t.Parallel()
 	for _, known := range []bool{false, true} {
@@ -65,7 +65,7 @@ func TestFrozenReplica(t *testing.T) {
 	}
 }
 
-// TestOtherClaim has a client that two replicas claim, of which the preferred one hangs.
+// In TestOtherClaim two replicas claim a client, and the preferred one hangs.
 func TestOtherClaim(t *testing.T) {
 	long.Only(t)
 	s := newSite(t)
@@ -90,8 +90,8 @@ func TestOtherClaim(t *testing.T) {
 	}
 }
 
-// TestFrozenOwnerIsForgotten has a client find another replica after the one that had it
-// has not answered: that is not asked first again.
+// In TestFrozenOwnerIsForgotten a client's replica does not answer, and a dial finds the
+// client at another. The next dial does not ask the first one first again.
 func TestFrozenOwnerIsForgotten(t *testing.T) {
 	long.Only(t)
 	s := newSite(t)
@@ -116,8 +116,8 @@ func TestFrozenOwnerIsForgotten(t *testing.T) {
 	reachesSoon(t, c, "x", "back")
 }
 
-// TestLostSession has the connection between replicas cut in all ways. Those in use fail,
-// not as if they were complete, and the next dial does not notice.
+// TestLostSession cuts the connection between replicas in all ways. Streams in use fail and do
+// not look complete, and the next dial succeeds.
 func TestLostSession(t *testing.T) {
 	t.Parallel()
 	for name, how := range map[string]faultnet.Cut{"reset": faultnet.Reset, "finish": faultnet.Finish, "reset of the asker": faultnet.ResetClient} {
@@ -139,7 +139,7 @@ func TestLostSession(t *testing.T) {
 	}
 }
 
-// TestDeadSession has a session cut just before a dial, so often that some find it so.
+// TestDeadSession cuts a session just before a dial, so often that some dials use a dead one.
 func TestDeadSession(t *testing.T) {
 	s := newSite(t)
 	a, network := s.behind(t, "a")
@@ -152,7 +152,7 @@ func TestDeadSession(t *testing.T) {
 	}
 }
 
-// TestRefusingReplica has a replica whose host refuses connections.
+// In TestRefusingReplica a replica's host refuses connections.
 func TestRefusingReplica(t *testing.T) {
 	s := newSite(t)
 	a, network := s.behind(t, "a")
@@ -168,7 +168,7 @@ func TestRefusingReplica(t *testing.T) {
 	reachesNow(t, c, "x", "x")
 }
 
-// TestReplicaRestarts has a replica come back at the same URL, with the same client.
+// In TestReplicaRestarts a replica comes back at the same URL, with the same client.
 func TestReplicaRestarts(t *testing.T) {
 	s := newSite(t)
 	ln := listen(t)

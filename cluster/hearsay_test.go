@@ -89,7 +89,7 @@ func (h *hearsay) Watch(ctx context.Context, id string) (<-chan cluster.Claim, e
 	return h.Registry.Watch(ctx, id)
 }
 
-// claims has a node claim each client, whatever is so.
+// claims makes a node claim each client, true or not.
 func (h *hearsay) claims(node cluster.Node) {
 	h.say(func(_ context.Context, id string, _ ...string) (cluster.Claim, error) {
 		return cluster.Claim{ID: id, Node: node}, nil

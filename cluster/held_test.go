@@ -79,7 +79,7 @@ func TestHeldUntilCtxEnds(t *testing.T) {
 	}
 }
 
-// TestHeldUntilAccepted has the client accept connections in the end.
+// In TestHeldUntilAccepted the client accepts connections in the end.
 func TestHeldUntilAccepted(t *testing.T) {
 	s := newSiteBeside(t)
 	a := s.replica(t, "a")
@@ -113,7 +113,7 @@ func TestHeldUntilAccepted(t *testing.T) {
 	echoes(t, conn, "both ways")
 }
 
-// TestHeldClientGoes has the client leave while it is dialled, or its replica.
+// In TestHeldClientGoes the client or its replica leaves during a dial.
 func TestHeldClientGoes(t *testing.T) {
 	for _, what := range []string{"gone", "elsewhere", "replica closed"} {
 		t.Run(what, func(t *testing.T) {

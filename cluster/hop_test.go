@@ -129,7 +129,7 @@ func eachStack(t *testing.T, test func(t *testing.T, s *site, h *hop, stack clus
 	}
 }
 
-// TestCertificatesOfStacks has who asks show a certificate of another authority, and none.
+// In TestCertificatesOfStacks the asker shows a certificate of another authority, and none.
 func TestCertificatesOfStacks(t *testing.T) {
 	others := testcert.NewCA(t)
 	eachStack(t, func(t *testing.T, s *site, h *hop, stack cluster.Option) {
@@ -141,7 +141,7 @@ func TestCertificatesOfStacks(t *testing.T) {
 	})
 }
 
-// TestNetConn has a connection across replicas be like any other.
+// TestNetConn expects a connection across replicas to be like any other.
 func TestNetConn(t *testing.T) {
 	eachStack(t, func(t *testing.T, _ *site, h *hop, _ cluster.Option) {
 		nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
@@ -181,8 +181,8 @@ func ends(t *testing.T, from, to transport.Conn) {
 	}
 }
 
-// TestReset has each end of a connection give it up, the client lose its session, and the
-// owner its session with the asker: nobody takes that for the end.
+// In TestReset each end resets a connection, the client loses its session, and the owner loses
+// its session with the asker. Nobody takes that for the end of the stream.
 func TestReset(t *testing.T) {
 	eachStack(t, func(t *testing.T, _ *site, h *hop, _ cluster.Option) {
 		here, there := h.dial(t)
@@ -236,7 +236,7 @@ func TestTransfer(t *testing.T) {
 	})
 }
 
-// TestSlowReader has a client not read: who writes has to wait, and nothing is lost.
+// In TestSlowReader a client does not read. The writer has to wait, and nothing is lost.
 func TestSlowReader(t *testing.T) {
 	long.Only(t)
 	eachStack(t, func(t *testing.T, _ *site, h *hop, _ cluster.Option) {

@@ -63,8 +63,8 @@ func (i imposture) serve(t *testing.T, s *site) cluster.Node {
 	return cluster.Node{Name: "evil", Run: "evil", URL: "https://" + ln.Addr().String()}
 }
 
-// TestHostileAnswer has a replica answer in ways in which none does. The error names it,
-// comes in time, and is of no harm to others.
+// In TestHostileAnswer a replica sends answers that no sound replica sends. The error names it
+// and comes in time, and others are not harmed.
 func TestHostileAnswer(t *testing.T) {
 	long.Only(t)
 	s := newSite(t)
@@ -124,7 +124,7 @@ func TestHostileAnswer(t *testing.T) {
 	}
 }
 
-// TestHostileHold has a replica that says for ever that it dials the client.
+// In TestHostileHold a replica says for ever that it dials the client.
 func TestHostileHold(t *testing.T) {
 	long.Only(t)
 	s := newSite(t)
@@ -150,7 +150,7 @@ func TestHostileHold(t *testing.T) {
 	}
 }
 
-// TestHostileStreams has a replica open connections to who asks it, who takes none.
+// In TestHostileStreams a replica opens connections to an asker, which accepts none.
 func TestHostileStreams(t *testing.T) {
 	s := newSite(t)
 	s.replica(t, "a").connect(t, "y", "y")

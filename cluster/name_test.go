@@ -9,8 +9,8 @@ import (
 	"github.com/backdial/backdial/internal/test/testlog"
 )
 
-// TestWrongName has a replica be told that its certificate is for another, which only those
-// that dial it would see otherwise.
+// In TestWrongName a replica learns that its certificate has another's name. Otherwise only
+// those that dial it would see that.
 func TestWrongName(t *testing.T) {
 	ca := testcert.NewCA(t)
 	for name, want := range map[string]bool{"a": false, "b": true} {

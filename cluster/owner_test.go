@@ -15,8 +15,8 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// TestClientHasMoved has a client leave one replica for another, of which a third is not
-// told: it asks the one that had it, and then the registry.
+// In TestClientHasMoved a client leaves one replica for another, and a third does not hear of
+// it. The third asks the replica that had the client, and then the registry.
 func TestClientHasMoved(t *testing.T) {
 	s := newSite(t)
 	a, b, said := s.replica(t, "a"), s.replica(t, "b"), s.hearsay()
@@ -53,7 +53,7 @@ func TestClientHasMoved(t *testing.T) {
 	}
 }
 
-// TestClientHasComeHere has a client that was elsewhere connect to who asks, and leave.
+// In TestClientHasComeHere a client that was elsewhere connects to the asker, and leaves.
 func TestClientHasComeHere(t *testing.T) {
 	s := newSite(t)
 	a, b := s.replica(t, "a"), s.replica(t, "b")
@@ -74,8 +74,8 @@ func TestClientHasComeHere(t *testing.T) {
 	}
 }
 
-// TestClientIsBack has a client leave a replica, and come back to it after that has said so:
-// it is asked again.
+// In TestClientIsBack a client leaves a replica, which says so, and comes back to it. A dial
+// asks that replica again.
 func TestClientIsBack(t *testing.T) {
 	s := newSite(t)
 	a, said := s.replica(t, "a"), s.hearsay()
@@ -96,8 +96,8 @@ func TestClientIsBack(t *testing.T) {
 	}
 }
 
-// TestRegistryLies has a registry say what is not so, once and for ever. It costs a try,
-// and leads to the client, or to an error that tells which replica was tried.
+// In TestRegistryLies a registry says something wrong, once and for ever. That costs a try,
+// and leads to the client, or to an error that names the replica.
 func TestRegistryLies(t *testing.T) {
 	long.Only(t)
 	s := newSite(t)
@@ -177,7 +177,7 @@ func TestRegistryLies(t *testing.T) {
 	}
 }
 
-// TestRegistryMixesUpClients has a registry answer for another client.
+// In TestRegistryMixesUpClients a registry answers for another client.
 func TestRegistryMixesUpClients(t *testing.T) {
 	s := newSite(t)
 	a, b, said := s.replica(t, "a"), s.replica(t, "b"), s.hearsay()
@@ -217,7 +217,7 @@ func TestOneHop(t *testing.T) {
 	}
 }
 
-// TestComesWhileLocated has a client come here while the registry is asked for it.
+// In TestComesWhileLocated a client comes here during a request to the registry.
 func TestComesWhileLocated(t *testing.T) {
 	s := newSite(t)
 	said := s.hearsay()
@@ -233,8 +233,8 @@ func TestComesWhileLocated(t *testing.T) {
 	}
 }
 
-// TestOwnClaimIsStale has the registry send a replica to itself, for a client that it has
-// no more or whose connections it cannot open.
+// In TestOwnClaimIsStale the registry sends a replica to itself, for a client that it no
+// longer has or cannot dial.
 func TestOwnClaimIsStale(t *testing.T) {
 	s := newSite(t)
 	said := s.hearsay()

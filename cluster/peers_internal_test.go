@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// TestDiallingIsUse has a session looked at that somebody has found and is about to dial.
+// In TestDiallingIsUse the check for idle sessions sees one that somebody is about to dial on.
 func TestDiallingIsUse(t *testing.T) {
 	p := newPeers(t.Context(), &config{idle: 1})
 	s := &peer{dialling: 1, used: time.Now().Add(-time.Hour)}

@@ -13,7 +13,7 @@ import (
 	"github.com/backdial/backdial/fleet"
 )
 
-// TestReverseProxy has one replica serve the pages of clients of both.
+// In TestReverseProxy one replica serves the pages of clients of both.
 func TestReverseProxy(t *testing.T) {
 	s := newSite(t)
 	a, b := s.replica(t, "a"), s.replica(t, "b")
@@ -56,8 +56,8 @@ func (r *replica) serves(t *testing.T, id, page string) {
 	go http.Serve(lis, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, page) }))
 }
 
-// TestReverseProxyBoundsAnswers has clients of both replicas never come to an end of what
-// precedes an answer's body.
+// In TestReverseProxyBoundsAnswers clients of both replicas send endless headers before an
+// answer's body.
 func TestReverseProxyBoundsAnswers(t *testing.T) {
 	s := newSite(t)
 	a, b := s.replica(t, "a"), s.replica(t, "b")

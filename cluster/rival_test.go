@@ -37,7 +37,7 @@ func claimOf(t *testing.T, h cluster.Holder, id string) cluster.Claim {
 	return claim
 }
 
-// TestNewestIsPreferred has a client connected to two replicas at once, and stay with both.
+// In TestNewestIsPreferred a client connects to two replicas at once, and stays with both.
 func TestNewestIsPreferred(t *testing.T) {
 	s := newSite(t)
 	heard := s.hearsay()
@@ -56,8 +56,8 @@ func TestNewestIsPreferred(t *testing.T) {
 	reaches(t, c, "x", "of-a")
 }
 
-// TestDeadRival has a client lose its path, and come back at another replica: the first
-// one finds out that its session is dead, and does not say yes to a dial until then.
+// In TestDeadRival a client loses its path, and comes back at another replica. The first
+// replica finds out that its session is dead, and accepts no dial before that.
 func TestDeadRival(t *testing.T) {
 	long.Only(t)
 	s := newSite(t)
@@ -89,8 +89,8 @@ func TestDeadRival(t *testing.T) {
 	reachesNow(t, a.Cluster, "x", "back")
 }
 
-// TestLiveRival has a client that is slow to give a sign of life: a dial waits for that,
-// and reaches it.
+// In TestLiveRival a client gives its sign of life slowly. A dial waits for that, and reaches
+// the client.
 func TestLiveRival(t *testing.T) {
 	s := newSite(t)
 	heard, said := s.hearsay(), s.hearsay()
@@ -127,8 +127,8 @@ func TestLiveRival(t *testing.T) {
 	}
 }
 
-// TestForgedRival has a registry make up rivals: that costs the client a ping a second,
-// and no more.
+// In TestForgedRival a registry makes up rivals. That costs the client a ping a second, and no
+// more.
 func TestForgedRival(t *testing.T) {
 	s := newSiteBeside(t)
 	heard := s.hearsay()
@@ -164,7 +164,7 @@ func TestForgedRival(t *testing.T) {
 	}
 }
 
-// TestRivalsEnd has rivals told while a cluster is closed.
+// In TestRivalsEnd rivals are reported while a cluster closes.
 func TestRivalsEnd(t *testing.T) {
 	s := newSite(t)
 	for range 20 {
@@ -189,8 +189,8 @@ func TestRivalsEnd(t *testing.T) {
 	}
 }
 
-// TestRivalOfOneFleet has two sessions of a client on the same replica, which is for its
-// fleet to sort out.
+// In TestRivalOfOneFleet a client has two sessions with the same replica, whose fleet decides
+// between them.
 func TestRivalOfOneFleet(t *testing.T) {
 	s := newSite(t)
 	heard := s.hearsay()

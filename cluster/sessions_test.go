@@ -173,7 +173,8 @@ func TestNoOtherSession(t *testing.T) {
 	}
 }
 
-// TestIdleSession has a session closed that nobody uses, and not one that is in use.
+// In TestIdleSession a replica closes a session that nobody uses, and keeps one that is in
+// use.
 func TestIdleSession(t *testing.T) {
 	s := newSite(t)
 	var ofUsed, ofIdle sessions
@@ -196,8 +197,8 @@ func TestIdleSession(t *testing.T) {
 	reachesNow(t, c, "x", "x")
 }
 
-// TestNoIdleTimeout has the shortest one that there is: each dial has a session all the
-// same, also if it gets to it a little later than others.
+// TestNoIdleTimeout uses the shortest timeout there is. Each dial still has a session, even if
+// it gets to it a little later than others.
 func TestNoIdleTimeout(t *testing.T) {
 	s := newSite(t)
 	s.replica(t, "a").connect(t, "x", "x")
@@ -282,7 +283,7 @@ func TestClosed(t *testing.T) {
 	}
 }
 
-// TestCloseWhileConnecting has a cluster closed that waits for a replica which says nothing.
+// TestCloseWhileConnecting closes a cluster that waits for a silent replica.
 func TestCloseWhileConnecting(t *testing.T) {
 	s := newSite(t)
 	said := s.hearsay()

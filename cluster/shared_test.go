@@ -6,7 +6,7 @@ import (
 	"github.com/backdial/backdial/internal/test/testcert"
 )
 
-// TestSharedRegistry has two clusters share a registry by mistake, with clients of the same
+// In TestSharedRegistry two clusters share a registry by mistake, with clients of the same
 // IDs. Each reaches its own.
 func TestSharedRegistry(t *testing.T) {
 	one := newSite(t)

@@ -14,7 +14,7 @@ import (
 	"github.com/backdial/backdial/internal/test/await"
 )
 
-// TestShutdownWaits has each end of a connection shut down while it is in use.
+// In TestShutdownWaits each end of a connection shuts down while it is in use.
 func TestShutdownWaits(t *testing.T) {
 	for _, end := range []string{"asker", "owner"} {
 		t.Run(end, func(t *testing.T) {
@@ -50,7 +50,7 @@ func TestShutdownWaits(t *testing.T) {
 	}
 }
 
-// TestShutdownEnds has the ctx of a Shutdown end while a connection is in use.
+// In TestShutdownEnds the ctx of a Shutdown ends while a connection is in use.
 func TestShutdownEnds(t *testing.T) {
 	for _, end := range []string{"asker", "owner"} {
 		t.Run(end, func(t *testing.T) {
@@ -76,8 +76,8 @@ func TestShutdownEnds(t *testing.T) {
 	}
 }
 
-// TestRegistryIsTold has clients come and go, also before the cluster is there, and then
-// the cluster itself.
+// In TestRegistryIsTold clients come and go, also before the cluster is there, and then the
+// cluster itself goes. The registry hears of all.
 func TestRegistryIsTold(t *testing.T) {
 	for name, leave := range map[string]func(*cluster.Cluster) error{
 		"Close":    (*cluster.Cluster).Close,
@@ -118,7 +118,7 @@ func TestRegistryIsTold(t *testing.T) {
 	}
 }
 
-// TestCloseWhileOwnerLeaves has who asks close, while it uses a session that opens no more
+// In TestCloseWhileOwnerLeaves the asker closes while it uses a session that opens no more
 // connections.
 func TestCloseWhileOwnerLeaves(t *testing.T) {
 	s := newSite(t)

@@ -28,8 +28,8 @@ func (h skewedHolder) Claim(id string) (cluster.Claim, bool) {
 	return c, ok
 }
 
-// TestSkewedClocks has a client be lost by a replica whose clock is hours ahead, or behind,
-// and come back to another: that is where it is dialled.
+// In TestSkewedClocks a replica whose clock is hours ahead, or behind, loses a client, which
+// comes back to another. Dials reach it there.
 func TestSkewedClocks(t *testing.T) {
 	for _, by := range []time.Duration{5 * time.Hour, -5 * time.Hour} {
 		t.Run(by.String(), func(t *testing.T) {

@@ -64,7 +64,7 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// TestCertificates has replicas and services show certificates that are of no use.
+// In TestCertificates replicas and services show useless certificates.
 func TestCertificates(t *testing.T) {
 	s := newSite(t)
 	honest := s.replica(t, "honest")
@@ -110,7 +110,7 @@ func (s *site) anonymous(t *testing.T) *tls.Config {
 	return config
 }
 
-// TestOldTLS has each end speak a version that is not the current one.
+// In TestOldTLS each end speaks an older version.
 func TestOldTLS(t *testing.T) {
 	s := newSite(t)
 	s.replica(t, "a").connect(t, "x", "x")
@@ -148,7 +148,7 @@ func dialsOr(t *testing.T, c *cluster.Cluster, id, wrong string) {
 	}
 }
 
-// TestKeyPin has a replica tell its key, and another with the same name take its place.
+// In TestKeyPin a replica announces its key, and another with the same name takes its place.
 func TestKeyPin(t *testing.T) {
 	s := newSite(t)
 	a := s.replica(t, "a", cluster.WithKeyPin())
@@ -169,7 +169,8 @@ func TestKeyPin(t *testing.T) {
 	dialsOr(t, c, "y", "pinned")
 }
 
-// TestPinKeepsCheck has the user's own check of certificates made beside that of a pin.
+// TestPinKeepsCheck expects the application's own check of certificates to run beside that of
+// a pin.
 func TestPinKeepsCheck(t *testing.T) {
 	s := newSite(t)
 	s.replica(t, "a", cluster.WithKeyPin()).connect(t, "x", "x")
@@ -179,7 +180,7 @@ func TestPinKeepsCheck(t *testing.T) {
 	dialsOr(t, s.service(t, "c", cluster.WithTLSConfig(config)), "x", "revoked")
 }
 
-// TestMounted has replicas served by an HTTP server of the user's.
+// TestMounted serves replicas by an HTTP server of the application's.
 func TestMounted(t *testing.T) {
 	s := newSite(t)
 	others := testcert.NewCA(t)

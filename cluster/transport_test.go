@@ -124,7 +124,7 @@ func (b *tracked) Close() error {
 	return nil
 }
 
-// TestTransportFollows has a client move from here to there and on between requests.
+// In TestTransportFollows a client moves from here to there and on between requests.
 func TestTransportFollows(t *testing.T) {
 	s := newSite(t)
 	here, there, yonder := s.replica(t, "here"), s.replica(t, "there"), s.replica(t, "yonder")
@@ -147,8 +147,8 @@ func TestTransportFollows(t *testing.T) {
 	}
 }
 
-// TestTransportGivesUp has a connection to a client of another replica kept for a short
-// time: a client that drains is not held up by it.
+// In TestTransportGivesUp the transport keeps a connection to a client of another replica for
+// a short time only, so that it does not delay a client that drains.
 func TestTransportGivesUp(t *testing.T) {
 	s := newSite(t)
 	a := s.replica(t, "a")
@@ -159,7 +159,8 @@ func TestTransportGivesUp(t *testing.T) {
 	await.Until(t, "the connection is given up", func() bool { return a.Stats().Relayed == 0 })
 }
 
-// TestTransportKeeps has no connection kept for longer than the move of a client may take.
+// TestTransportKeeps expects no connection to be kept for longer than the move of a client may
+// take.
 func TestTransportKeeps(t *testing.T) {
 	for set, want := range map[time.Duration]time.Duration{0: 5 * time.Second, time.Second: time.Second, time.Hour: 5 * time.Second, -1: 5 * time.Second} {
 		c := newSite(t).service(t, "c")
@@ -169,8 +170,8 @@ func TestTransportKeeps(t *testing.T) {
 	}
 }
 
-// TestTransportRenews has a connection to a client elsewhere be used no longer than the move
-// of that client may take, although there is always something to ask.
+// TestTransportRenews sends requests all the time to a client elsewhere. No connection is used
+// for longer than the move of that client may take.
 func TestTransportRenews(t *testing.T) {
 	long.Only(t)
 	s := newSite(t)
@@ -195,8 +196,8 @@ func TestTransportRenews(t *testing.T) {
 	await.Until(t, "both are given up", func() bool { return a.Stats().Relayed == 0 })
 }
 
-// TestTransportWaitsElsewhere has the fleet of a replica wait for its clients, and not for
-// those that are elsewhere.
+// In TestTransportWaitsElsewhere the fleet of a replica waits for its own clients, and not for
+// those elsewhere.
 func TestTransportWaitsElsewhere(t *testing.T) {
 	s := newSite(t)
 	clients := fleet.New(fleet.ByHeader("DeviceId"), fleet.WithWaitForClient())
@@ -221,8 +222,8 @@ func TestTransportWaitsElsewhere(t *testing.T) {
 	browse(t, c).says(t, "http://x/", "away: GET / ")
 }
 
-// TestTransportReplays has the session of a client here end while a request is about to be
-// sent, and the client be elsewhere: a request whose body can be sent again reaches it.
+// In TestTransportReplays the session of a client here ends just before a request is sent, and
+// the client is elsewhere then. A request whose body can be sent again reaches it.
 func TestTransportReplays(t *testing.T) {
 	s := newSite(t)
 	here, there := s.replica(t, "here"), s.replica(t, "there")
@@ -263,7 +264,7 @@ func TestTransportReplays(t *testing.T) {
 	}
 }
 
-// TestTransportBounds has a request to a client that accepts nothing end with its ctx.
+// In TestTransportBounds a request to a client that accepts nothing ends with its ctx.
 func TestTransportBounds(t *testing.T) {
 	s := newSite(t)
 	a := s.replica(t, "a")

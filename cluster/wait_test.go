@@ -41,7 +41,7 @@ func (w waiter) begin(t *testing.T, ctx context.Context, c *cluster.Cluster, ask
 	return done
 }
 
-// TestWait has a client come while it is waited for.
+// In TestWait a client comes while a caller waits for it.
 func TestWait(t *testing.T) {
 	long.Only(t)
 	comes := map[string]func(t *testing.T, s *site, said *hearsay, here, there *replica){
@@ -87,7 +87,7 @@ func (m mute) Watch(context.Context, string) (<-chan cluster.Claim, error) {
 	return claims, nil
 }
 
-// TestWaitUnheard has the registry not tell that the client comes.
+// In TestWaitUnheard the registry does not report that the client comes.
 func TestWaitUnheard(t *testing.T) {
 	long.Only(t)
 	for how, wait := range waiters {
@@ -110,8 +110,8 @@ func TestWaitUnheard(t *testing.T) {
 	}
 }
 
-// TestWaitIsPrompt has the client come here, which needs no registry, and elsewhere. That
-// is heard of, and not found by asking now and then.
+// In TestWaitIsPrompt the client comes here, which needs no registry, and elsewhere. The
+// waiter hears of that, and does not poll.
 func TestWaitIsPrompt(t *testing.T) {
 	s := newSite(t)
 	for _, where := range []string{"here", "there"} {
@@ -179,8 +179,8 @@ func TestWaitEnds(t *testing.T) {
 	}
 }
 
-// TestWaitForMove has the replica of a client hang, and the client find another, while it
-// is dialled.
+// In TestWaitForMove the replica of a client hangs during a dial, and the client finds
+// another.
 func TestWaitForMove(t *testing.T) {
 	s := newSiteBeside(t)
 	said := s.hearsay()

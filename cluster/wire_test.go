@@ -75,7 +75,7 @@ func TestAnswer(t *testing.T) {
 	}
 }
 
-// FuzzQuestion has questions be read as they are written, and others not be believed.
+// FuzzQuestion expects questions to be read as they were written, and others to be refused.
 func FuzzQuestion(f *testing.F) {
 	f.Add(appendQuestion(nil, "x"))
 	f.Add([]byte{0, 6, 1, 0, 1, 'x', 'm', 'r'})
@@ -96,7 +96,7 @@ func FuzzQuestion(f *testing.F) {
 	})
 }
 
-// FuzzAnswer has answers be read as they are written.
+// FuzzAnswer expects answers to be read as they were written.
 func FuzzAnswer(f *testing.F) {
 	f.Add(appendAnswer(nil, answerOpen, ""))
 	f.Add(appendAnswer(nil, answerFailed, "because"))

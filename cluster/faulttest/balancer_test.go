@@ -60,7 +60,7 @@ func (b *balancer) add(r *replica) {
 	b.backends = append(b.backends, r)
 }
 
-// remove has a replica get no more connections. Those that there are go on.
+// remove gives a replica no more connections. The existing ones go on.
 func (b *balancer) remove(r *replica) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

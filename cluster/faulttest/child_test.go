@@ -71,7 +71,7 @@ func (p *process) signal(sig os.Signal) {
 	}
 }
 
-// stop has the process stand still, as one that hangs does, and waits until it does.
+// stop freezes the process, as if it hung, and waits until it stands still.
 func (p *process) stop() {
 	p.site.t.Helper()
 	p.signal(syscall.SIGSTOP)
@@ -95,7 +95,7 @@ func (p *process) kill() {
 	<-p.ended
 }
 
-// drain has the process shut down, and waits until it has.
+// drain makes the process shut down, and waits until it has.
 func (p *process) drain() {
 	p.site.t.Helper()
 	p.site.leaves(p.replica)

@@ -14,7 +14,7 @@ import (
 // failoverTrials is how often the time is measured until a client is reached elsewhere.
 const failoverTrials = 20
 
-// TestReplicaKilled has a replica be killed that has a client.
+// TestReplicaKilled kills a replica that has a client.
 func TestReplicaKilled(t *testing.T) {
 	s := newSite(t)
 	a, b := s.replica("a"), s.replica("b")

@@ -7,8 +7,8 @@ import (
 	"github.com/backdial/backdial/cluster"
 )
 
-// TestReplicaCutFromEngine has a replica that has clients be away from the engine, and
-// nobody else.
+// TestReplicaCutFromEngine cuts a replica with clients off from the engine, and from nobody
+// else.
 func TestReplicaCutFromEngine(t *testing.T) {
 	eachWay(t, func(t *testing.T, fail func(...*backdialtest.TCP)) {
 		s, a, b, c := around(t)
@@ -50,8 +50,8 @@ func TestReplicaCutFromEngine(t *testing.T) {
 	})
 }
 
-// TestReplicasCutFromEachOther has two replicas not reach each other, and a third and the
-// engine both.
+// TestReplicasCutFromEachOther cuts two replicas off from each other. A third and the engine
+// reach both.
 func TestReplicasCutFromEachOther(t *testing.T) {
 	eachWay(t, func(t *testing.T, fail func(...*backdialtest.TCP)) {
 		s, a, b, c := three(t)

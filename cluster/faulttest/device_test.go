@@ -109,7 +109,7 @@ func (d *device) next(context.Context) (url string, err error) {
 	return url, nil
 }
 
-// moves has the device lose its session, and connect to another replica.
+// moves makes the device lose its session, and connect to another replica.
 func (d *device) moves(to *replica) {
 	d.site.t.Helper()
 	addr := d.link(to).Addr()

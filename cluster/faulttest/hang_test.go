@@ -11,8 +11,7 @@ import (
 	"github.com/backdial/backdial/cluster"
 )
 
-// TestReplicaHangs has a replica be stopped that has a client, and continue when others
-// have it.
+// TestReplicaHangs freezes a replica that has a client, until another replica has the client.
 func TestReplicaHangs(t *testing.T) {
 	s := newSite(t)
 	a, b := s.replica("a"), s.replica("b")

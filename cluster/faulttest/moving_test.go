@@ -12,7 +12,7 @@ import (
 	"github.com/backdial/backdial/cluster"
 )
 
-// TestClientMovesWhileDialled has replicas, and a service that waits for clients, dial one
+// In TestClientMovesWhileDialled replicas, and a service that waits for clients, dial a client
 // that hops from one replica to the next.
 func TestClientMovesWhileDialled(t *testing.T) {
 	s, a, b, c := three(t)
@@ -123,8 +123,8 @@ func kindOf(err error) string {
 	return other
 }
 
-// TestLocateIsLost has a request for a client be sent to a replica that does not hear it
-// any more, as one that has just crashed does not.
+// In TestLocateIsLost a request for a client goes to a replica that no longer hears it,
+// because it has just crashed.
 func TestLocateIsLost(t *testing.T) {
 	s, a, b, c := around(t)
 	d := s.device("1", "one", c)

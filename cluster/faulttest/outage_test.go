@@ -9,7 +9,7 @@ import (
 	"github.com/backdial/backdial/cluster"
 )
 
-// TestEngineSplit has one of three engines be away from the other two.
+// In TestEngineSplit one of three engines is cut off from the other two.
 func TestEngineSplit(t *testing.T) {
 	eachWay(t, func(t *testing.T, fail func(...*backdialtest.TCP)) {
 		s, a, b, c := three(t)
@@ -49,7 +49,7 @@ func TestEngineSplit(t *testing.T) {
 	})
 }
 
-// TestEngineDown has the engine of all be away, and come back empty.
+// In TestEngineDown the only engine goes away, and comes back empty.
 func TestEngineDown(t *testing.T) {
 	s, a, b, c := around(t)
 	mine, known, cold := s.device("mine", "mine-1", a), s.device("known", "known-1", b), s.device("cold", "cold-1", c)

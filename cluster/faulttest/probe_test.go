@@ -26,7 +26,7 @@ func (r *replica) call(ctx context.Context, id string) (*call, error) {
 	return greet(ctx, conn)
 }
 
-// greet has a device say who it is.
+// greet asks a device who it is.
 func greet(ctx context.Context, conn net.Conn) (*call, error) {
 	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
 	c := &call{Conn: conn}

@@ -51,7 +51,7 @@ type instance struct {
 	serving  sync.WaitGroup
 }
 
-// prepare has a replica listen. Nothing is served before start.
+// prepare makes a replica listen. It serves nothing before start.
 func prepare(s setup, log io.Writer) (*instance, error) {
 	i := &instance{name: s.Name, log: slog.New(slog.NewTextHandler(log, nil)).With("replica", s.Name)}
 	if err := i.prepare(s); err != nil {

@@ -7,7 +7,7 @@ import (
 	"github.com/backdial/backdial/cluster"
 )
 
-// TestSameIDOnTwoReplicas has two clients with one ID, and then one of them be lost.
+// In TestSameIDOnTwoReplicas two clients have one ID, and then one of them is lost.
 func TestSameIDOnTwoReplicas(t *testing.T) {
 	s, a, b, c := three(t)
 	older := s.device("twin", "older", b)
@@ -42,8 +42,8 @@ func TestSameIDOnTwoReplicas(t *testing.T) {
 	}
 }
 
-// TestClientComesBackElsewhere has a client's path be dead, and its replica not know that
-// when it connects to another.
+// In TestClientComesBackElsewhere a client's path is dead. Its replica does not know that when
+// the client connects to another.
 func TestClientComesBackElsewhere(t *testing.T) {
 	s, a, b, c := three(t)
 	d := s.device("1", "one", b)

@@ -191,14 +191,14 @@ func (r *replica) waiting() *cluster.Cluster {
 	return c
 }
 
-// hold has networks deliver nothing, and lose nothing, until heal.
+// hold makes networks deliver nothing, and lose nothing, until heal.
 func hold(networks ...*backdialtest.TCP) {
 	for _, n := range networks {
 		n.Freeze()
 	}
 }
 
-// cut has networks reset what there is, and what comes, until heal.
+// cut makes networks reset old connections and new ones, until heal.
 func cut(networks ...*backdialtest.TCP) {
 	for _, n := range networks {
 		n.Set(backdialtest.Conditions{Refuse: true})
@@ -222,7 +222,7 @@ func (s *site) await(what string, done func() bool) {
 	}
 }
 
-// leaves has a replica be none of those that later ones join.
+// leaves removes a replica from those that later ones join.
 func (s *site) leaves(r *replica) {
 	s.replicas = slices.DeleteFunc(s.replicas, func(other *replica) bool { return other == r })
 }

@@ -76,7 +76,7 @@ func (s *site) stalls(f *flow) int64 {
 	return before
 }
 
-// TestSlowReader has the other end of a connection through a replica not read.
+// In TestSlowReader the other end of a connection through a replica does not read.
 func TestSlowReader(t *testing.T) {
 	s := newSite(t)
 	a := s.replica("a")
@@ -95,7 +95,7 @@ func (s *site) in(t *testing.T) *site {
 	return &of
 }
 
-// slowDialler has a client write more than who has dialled it reads.
+// slowDialler makes a client write more than the dialler reads.
 func (s *site) slowDialler(a *replica, c *process, other *device) {
 	t, sent, got := s.t, newFlow(), newFlow()
 	wrote := make(chan error, 1)
@@ -122,7 +122,7 @@ func (s *site) slowDialler(a *replica, c *process, other *device) {
 	s.checkSame(sent, got)
 }
 
-// slowClient has a client not read what who has dialled it writes.
+// slowClient makes a client read nothing of what the dialler writes.
 func (s *site) slowClient(a *replica, c *process, other *device) {
 	t, sent, got := s.t, newFlow(), newFlow()
 	most, read := make(chan int64), make(chan error, 1)

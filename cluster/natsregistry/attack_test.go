@@ -18,7 +18,8 @@ import (
 
 func encoded(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
 
-// TestForbidden has the service that may only dial try all that the engine has to refuse.
+// In TestForbidden the service that may only dial tries everything that the engine has to
+// refuse.
 func TestForbidden(t *testing.T) {
 	for name, open := range sites {
 		t.Run(name, func(t *testing.T) {
@@ -62,8 +63,8 @@ func TestForbidden(t *testing.T) {
 	}
 }
 
-// TestForeignReply has the service ask replicas, and the engine, to send what it may not
-// send. The observer sees all that is sent.
+// In TestForeignReply the service asks replicas, and the engine, to send what it may not send
+// itself. The observer sees everything that is sent.
 func TestForeignReply(t *testing.T) {
 	for name, open := range sites {
 		t.Run(name, func(t *testing.T) {
@@ -167,8 +168,8 @@ func (s site) observe(t *testing.T) (seen func() []string) {
 	}
 }
 
-// TestFlood has the service ask for a client as fast as it can. Others find it all the same,
-// and a replica hears what other replicas tell it.
+// In TestFlood the service asks for a client as fast as it can. Others still find the client,
+// and a replica hears what other replicas announce.
 func TestFlood(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	s := documented(t)
@@ -211,7 +212,7 @@ func TestFlood(t *testing.T) {
 	}
 }
 
-// TestLargeQuestion has the service fill the memory of a replica with what it asks.
+// In TestLargeQuestion the service fills the memory of a replica with questions.
 func TestLargeQuestion(t *testing.T) {
 	for name, open := range sites {
 		t.Run(name, func(t *testing.T) {

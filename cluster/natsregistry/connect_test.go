@@ -20,7 +20,7 @@ import (
 	"github.com/backdial/backdial/cluster/natsregistry"
 )
 
-// TestExternal has an engine of three servers, which has TLS, and users by password and by
+// TestExternal uses an engine of three servers, with TLS, and with users by password and by
 // key.
 func TestExternal(t *testing.T) {
 	backdialtest.CheckLeaks(t)
@@ -81,7 +81,7 @@ func TestExternal(t *testing.T) {
 	}
 }
 
-// TestInProcess has a server in the program that does not listen.
+// TestInProcess uses a server in the program that does not listen.
 func TestInProcess(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	s, err := server.NewServer(&server.Options{DontListen: true, NoSigs: true, NoLog: true})
@@ -98,7 +98,7 @@ func TestInProcess(t *testing.T) {
 	found(t, second, "client0", a)
 }
 
-// TestLateEngine has an engine that starts later than who uses it.
+// In TestLateEngine the engine starts later than its users.
 func TestLateEngine(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	e := newEngine(t)
@@ -123,7 +123,7 @@ func (o *testOptions) options() []nats.Option {
 	return []nats.Option{nats.ConnectHandler(func(*nats.Conn) { o.connected <- struct{}{} })}
 }
 
-// TestSeveralJoins has several nodes join one registry.
+// In TestSeveralJoins several nodes join one registry.
 func TestSeveralJoins(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	e := newEngine(t)
@@ -193,8 +193,8 @@ func TestCloseAsking(t *testing.T) {
 	<-located
 }
 
-// TestManyJoins has nodes join a registry and leave it, one after the other. Nothing is left
-// of them.
+// In TestManyJoins nodes join a registry and leave it, one after the other. Nothing remains of
+// them.
 func TestManyJoins(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	e := newEngine(t)
@@ -212,7 +212,7 @@ func TestManyJoins(t *testing.T) {
 	})
 }
 
-// TestNamespaces has clusters share an engine.
+// In TestNamespaces clusters share an engine.
 func TestNamespaces(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	e := newEngine(t)
@@ -228,7 +228,7 @@ func TestNamespaces(t *testing.T) {
 	nobody(t, other, "client0")
 }
 
-// TestLongest has all be as long as it may be that is in a line of the protocol.
+// In TestLongest everything in a line of the protocol is as long as it may be.
 func TestLongest(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	e := newEngine(t)
@@ -261,8 +261,8 @@ func TestLongest(t *testing.T) {
 	}
 }
 
-// TestShortLines has an engine end the connection because of a line that is too long for it:
-// that does not look like an outage, which passes.
+// In TestShortLines an engine ends the connection because of a line that is too long for it.
+// That must not look like an outage, which passes.
 func TestShortLines(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	s := serve(t, server.Options{MaxControlLine: 160})
@@ -275,7 +275,7 @@ func TestShortLines(t *testing.T) {
 	}
 }
 
-// TestRefusals has what cannot be meant be refused.
+// TestRefusals expects nonsense to be refused.
 func TestRefusals(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	e := newEngine(t)
@@ -309,8 +309,8 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestConnectShowsNoSecret has the URLs of an engine be wrong, with a token or a password in
-// them.
+// In TestConnectShowsNoSecret the URLs of an engine are wrong, and contain a token or a
+// password.
 func TestConnectShowsNoSecret(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	for _, urls := range []string{

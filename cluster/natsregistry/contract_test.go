@@ -7,7 +7,7 @@ import (
 	"github.com/backdial/backdial/cluster/clustertest"
 )
 
-// TestContract has an engine for each promise.
+// TestContract makes an engine for each promise.
 func TestContract(t *testing.T) {
 	engines := make(map[*testing.T]*engine)
 	of := func(t *testing.T) *engine {

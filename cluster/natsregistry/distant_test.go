@@ -7,8 +7,8 @@ import (
 	"github.com/backdial/backdial/backdialtest"
 )
 
-// TestDistant has a client that a near replica claims, which cannot be reached, and one on
-// another continent: that is found, however soon the near one has answered.
+// In TestDistant a near replica that cannot be reached claims a client, and so does one on
+// another continent. A dial finds the distant one, however soon the near one has answered.
 func TestDistant(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	e := newEngine(t)

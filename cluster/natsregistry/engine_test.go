@@ -96,7 +96,7 @@ func (e *engine) connect(t *testing.T) *natsregistry.Registry {
 	return r
 }
 
-// down has the engine be away, and all registries know that.
+// down stops the engine, and waits until all registries know.
 func (e *engine) down(t *testing.T) (restore func()) {
 	t.Helper()
 	port := e.Addr().(*net.TCPAddr).Port
@@ -107,7 +107,7 @@ func (e *engine) down(t *testing.T) (restore func()) {
 	return func() { e.Server = serve(t, server.Options{Port: port}) }
 }
 
-// freeze has the engine not answer.
+// freeze makes the engine answer nothing.
 func (e *engine) freeze() (thaw func()) {
 	e.network.Freeze()
 	return func() { e.network.Set(backdialtest.Conditions{}) }

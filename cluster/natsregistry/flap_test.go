@@ -14,8 +14,8 @@ import (
 	"github.com/backdial/backdial/cluster"
 )
 
-// TestFlapping has many clients come and go while the connection to the engine is cut
-// again and again. In the end those that stay are found, and nothing is left of others.
+// In TestFlapping many clients come and go while the connection to the engine is cut again and
+// again. In the end the registry finds those that stay, and nothing of the others.
 func TestFlapping(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	const clients, others = 2000, 3 // two inboxes, and what is for the replica itself

@@ -36,8 +36,8 @@ func (h strict) check(id string) {
 	}
 }
 
-// FuzzHostile has a registry, and a member of it, take messages from anybody. There is no
-// connection for them to answer by.
+// In FuzzHostile a registry, and a member of it, get messages from anybody. They have no
+// connection to answer by.
 func FuzzHostile(f *testing.F) {
 	self, other := cluster.Node{Name: "a", Run: "run-a", URL: "wss://a"}, cluster.Node{Name: "b", Run: "run-b", Pin: make([]byte, pinSize)}
 	claim := cluster.Claim{ID: "client", Since: time.UnixMicro(1), Doubtful: true}
@@ -76,7 +76,7 @@ func FuzzHostile(f *testing.F) {
 	})
 }
 
-// FuzzMessage has what was read be read again, when it was written.
+// FuzzMessage expects a message to be read as it was written.
 func FuzzMessage(f *testing.F) {
 	f.Add(of(cluster.Node{Run: "x"}).claim(cluster.Claim{Since: time.Now()}).about("\x00\xff").encode())
 	f.Add([]byte(`{"v":2,"run":"x"}`))

@@ -24,7 +24,7 @@ type holder struct {
 	rivals chan cluster.Claim
 }
 
-// join has another node join a registry.
+// join adds another node to a registry.
 func join(t *testing.T, r *natsregistry.Registry) *holder {
 	t.Helper()
 	h := newHolder(rand.Text())

@@ -13,7 +13,7 @@ import (
 	"github.com/backdial/backdial/cluster"
 )
 
-// TestHostileAnswers has a replica answer what cannot be meant, before another one does.
+// In TestHostileAnswers a replica answers nonsense, before another one answers.
 func TestHostileAnswers(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	e := newEngine(t)

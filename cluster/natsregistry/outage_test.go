@@ -13,7 +13,7 @@ import (
 	"github.com/backdial/backdial/cluster"
 )
 
-// TestManyReturn has an engine come back empty, to a replica with many clients.
+// In TestManyReturn an engine comes back empty, to a replica with many clients.
 func TestManyReturn(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	const clients, others = 10_000, 3 // two inboxes, and what is for the replica itself
@@ -35,7 +35,7 @@ func TestManyReturn(t *testing.T) {
 	backdialtest.Until(t, "no subscriptions", func() bool { return e.NumSubscriptions() == own+others })
 }
 
-// TestReturnRival has a replica lose a client while it is cut off from the engine.
+// In TestReturnRival a replica loses a client while it is cut off from the engine.
 func TestReturnRival(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	e := newEngine(t)
@@ -86,7 +86,7 @@ func TestReturnUnsettled(t *testing.T) {
 	}
 }
 
-// TestLostRequest has a replica crash, with its connection still there, and another one get
+// In TestLostRequest a replica crashes, with its connection still there, and another one gets
 // its client.
 func TestLostRequest(t *testing.T) {
 	backdialtest.CheckLeaks(t)
@@ -117,7 +117,7 @@ func TestLostRequest(t *testing.T) {
 	}
 }
 
-// TestLease has a replica hang: what it has announced goes with its connection.
+// In TestLease a replica hangs. What it has announced goes with its connection.
 func TestLease(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	s := serve(t, server.Options{PingInterval: 200 * time.Millisecond, MaxPingsOut: 2})

@@ -14,7 +14,7 @@ import (
 	"github.com/backdial/backdial/cluster/natsregistry"
 )
 
-// TestPermissions has replicas, and a service that may only dial, do what they may.
+// In TestPermissions replicas, and a service that may only dial, do what they may.
 func TestPermissions(t *testing.T) {
 	for name, open := range sites {
 		t.Run(name, func(t *testing.T) {
@@ -46,7 +46,7 @@ func receive(t *testing.T, what string, claims <-chan cluster.Claim) {
 	}
 }
 
-// TestImpersonation has a service that may only dial try to hold a client.
+// In TestImpersonation a service that may only dial tries to hold a client.
 func TestImpersonation(t *testing.T) {
 	for name, open := range sites {
 		t.Run(name, func(t *testing.T) {
@@ -68,8 +68,7 @@ func TestImpersonation(t *testing.T) {
 	}
 }
 
-// TestWrongUser has a service that has not said which User it is, and may not read
-// answers.
+// In TestWrongUser a service has not set its User, and may not read answers.
 func TestWrongUser(t *testing.T) {
 	for name, open := range sites {
 		t.Run(name, func(t *testing.T) {
@@ -87,7 +86,7 @@ func TestWrongUser(t *testing.T) {
 	}
 }
 
-// TestAnonymous has someone connect whom the engine does not know.
+// In TestAnonymous somebody connects whom the engine does not know.
 func TestAnonymous(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	r := connect(t, documented(t).url)

@@ -15,8 +15,8 @@ import (
 	"github.com/backdial/backdial/cluster/natsregistry"
 )
 
-// TestResend has requests arrive where nobody answers them, as while a replica crashes:
-// they are repeated, and no less often the longer that takes.
+// In TestResend nobody answers requests, as while a replica crashes. They are repeated, and
+// not less often as time passes.
 func TestResend(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	s := serve(t, server.Options{})

@@ -15,7 +15,7 @@ import (
 	"github.com/backdial/backdial/cluster/natsserver"
 )
 
-// TestInProcess has a client in the program, of a server that does not listen.
+// In TestInProcess a client in the program uses a server that does not listen.
 func TestInProcess(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	s := start(t, natsserver.Config{Name: "a"})
@@ -36,7 +36,7 @@ func TestInProcess(t *testing.T) {
 	}
 }
 
-// TestClients has clients elsewhere, which have to say who they are.
+// In TestClients clients elsewhere have to authenticate.
 func TestClients(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	ca := backdialtest.NewCA(t)
@@ -66,7 +66,7 @@ func TestClients(t *testing.T) {
 	}
 }
 
-// TestConfigErrors has servers that are not safe not start.
+// TestConfigErrors expects servers that are not safe not to start.
 func TestConfigErrors(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	taken, err := net.Listen("tcp", anywhere)
@@ -127,7 +127,7 @@ func TestConfigErrors(t *testing.T) {
 	}
 }
 
-// TestOneAuthority has a configuration that names it once.
+// In TestOneAuthority a configuration names the authority once.
 func TestOneAuthority(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	ca := backdialtest.NewCA(t)

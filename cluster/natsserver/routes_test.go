@@ -12,7 +12,7 @@ import (
 	"github.com/backdial/backdial/cluster/natsserver"
 )
 
-// TestJoin has servers find each other of which none names all.
+// In TestJoin servers find each other, though none names all.
 func TestJoin(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	ca := backdialtest.NewCA(t)
@@ -26,7 +26,7 @@ func TestJoin(t *testing.T) {
 	}
 }
 
-// TestJoinLate has servers start before those that they join, and come back.
+// In TestJoinLate servers start before those that they join, and come back.
 func TestJoinLate(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	config := backdialtest.NewCA(t).Mutual(t, "127.0.0.1")
@@ -42,7 +42,7 @@ func TestJoinLate(t *testing.T) {
 	}
 }
 
-// TestNames has servers that have heard of each other expect the names that are documented.
+// In TestNames servers that have heard of each other expect the documented names.
 func TestNames(t *testing.T) {
 	ca := backdialtest.NewCA(t)
 	for _, test := range []struct {
@@ -83,7 +83,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestStrangers has servers join whose certificates are not good enough.
+// In TestStrangers servers join with insufficient certificates.
 func TestStrangers(t *testing.T) {
 	ca := backdialtest.NewCA(t)
 	other := backdialtest.NewCA(t)
@@ -121,8 +121,8 @@ func TestStrangers(t *testing.T) {
 	}
 }
 
-// TestNoCertificate has something dial the address of routes that has no certificate, or
-// speaks an older version.
+// TestNoCertificate dials the address of routes without a certificate, or with an older
+// version of TLS.
 func TestNoCertificate(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	ca := backdialtest.NewCA(t)
@@ -141,7 +141,7 @@ func TestNoCertificate(t *testing.T) {
 	}
 }
 
-// TestHangs has a server not answer any more, without its connections being closed.
+// In TestHangs a server no longer answers, and its connections stay open.
 func TestHangs(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	config := backdialtest.NewCA(t).Mutual(t, "127.0.0.1")
@@ -153,7 +153,7 @@ func TestHangs(t *testing.T) {
 	backdialtest.Until(t, "the end of the route", func() bool { return a.Routes() == 0 && b.Routes() == 0 })
 }
 
-// TestSubscriptions has a server know of what is announced at another.
+// TestSubscriptions expects a server to know the subscriptions at another.
 func TestSubscriptions(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	config := backdialtest.NewCA(t).Mutual(t, "127.0.0.1")
