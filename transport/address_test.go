@@ -12,8 +12,7 @@ import (
 	"github.com/backdial/backdial/redact"
 )
 
-// FuzzURL has a user dial anything. Whatever it is, no text shows what is secret in
-// it.
+// FuzzURL dials any URL. No text may show its secrets.
 func FuzzURL(f *testing.F) {
 	f.Fuzz(func(t *testing.T, address string) {
 		u, err := parseURL(address)
@@ -63,8 +62,8 @@ func withOtherSecrets(u *url.URL) *url.URL {
 	return &other
 }
 
-// FuzzListenAddress has a user listen on anything, which gets the port of what was
-// bound to it if it leaves that open, and nothing else changes.
+// FuzzListenAddress listens on any address. It gets the port of the first socket if it leaves
+// the port open, and nothing else changes.
 func FuzzListenAddress(f *testing.F) {
 	f.Fuzz(func(t *testing.T, addr string, port uint16) {
 		host, _, err := net.SplitHostPort(addr)

@@ -69,7 +69,7 @@ func (d *doorway) refuses(t *testing.T, status int) (*carrier.RejectedError, err
 	return rejected, <-d.refused
 }
 
-// TestAuthorize has the error choose the answer.
+// In TestAuthorize the error determines the answer.
 func TestAuthorize(t *testing.T) {
 	reason := errors.New("a secret reason")
 	for _, test := range []struct {
@@ -130,7 +130,7 @@ func TestAuthorize(t *testing.T) {
 
 type whoKey struct{}
 
-// TestAuthorizeAdds has what authorize finds out arrive at the handler.
+// TestAuthorizeAdds expects what authorize finds out to arrive at the handler.
 func TestAuthorizeAdds(t *testing.T) {
 	leak.Check(t)
 	d := newDoorway(t, transport.WithAuthorize(func(r *http.Request) error {
@@ -145,7 +145,7 @@ func TestAuthorizeAdds(t *testing.T) {
 	}
 }
 
-// TestAuthorizeReplaces has authorize know better than what is in front of it.
+// In TestAuthorizeReplaces authorize overrides what a middleware has found out.
 func TestAuthorizeReplaces(t *testing.T) {
 	leak.Check(t)
 	dialers := make(chan *transport.Dialer, 1)
@@ -174,7 +174,7 @@ func TestAuthorizeReplaces(t *testing.T) {
 	}
 }
 
-// TestAuthorizePanics has one client refused, and the program go on.
+// In TestAuthorizePanics the server refuses one client, and the program goes on.
 func TestAuthorizePanics(t *testing.T) {
 	leak.Check(t)
 	var log syncBuffer
@@ -193,8 +193,7 @@ func TestAuthorizePanics(t *testing.T) {
 	}
 }
 
-// TestAuthorizeBlocks has a function that never returns cost no more than places
-// for handshakes.
+// In TestAuthorizeBlocks a function never returns. That costs only places for handshakes.
 func TestAuthorizeBlocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
@@ -224,7 +223,7 @@ func TestAuthorizeBlocks(t *testing.T) {
 	})
 }
 
-// TestAuthorizeTooLate has the answer arrive, however late.
+// TestAuthorizeTooLate expects the answer to arrive, however late.
 func TestAuthorizeTooLate(t *testing.T) {
 	leak.Check(t)
 	release := make(chan struct{})
@@ -276,7 +275,7 @@ func TestHandshakeWhileShuttingDown(t *testing.T) {
 	}
 }
 
-// TestPanicsFreeHandshakes has a function panic that nobody recovers but net/http.
+// In TestPanicsFreeHandshakes a function panics, and only net/http recovers it.
 func TestPanicsFreeHandshakes(t *testing.T) {
 	leak.Check(t)
 	srv := httptest.NewUnstartedServer(serverFunc(t, nil, transport.WithMaxHandshakes(1),
@@ -332,7 +331,7 @@ func TestMaxHandshakes(t *testing.T) {
 	})
 }
 
-// TestMaxSessions has so many clients at a time.
+// TestMaxSessions expects at most so many clients at a time.
 func TestMaxSessions(t *testing.T) {
 	leak.Check(t)
 	d := newDoorway(t, transport.WithMaxSessions(2))
@@ -358,7 +357,7 @@ func TestMaxSessions(t *testing.T) {
 	}
 }
 
-// TestCheckOrigin has the server decide about pages, whatever the carrier thinks.
+// In TestCheckOrigin the server decides about pages, whatever the carrier does.
 func TestCheckOrigin(t *testing.T) {
 	certFile, keyFile, roots := certificate(t)
 	for _, c := range []carrier.Carrier{ws.New(), webtransport.New()} {
@@ -412,8 +411,8 @@ func TestCheckOrigin(t *testing.T) {
 	}
 }
 
-// TestShutdownRefuses has a server that shuts down answer newcomers, and go on
-// listening so that it can.
+// In TestShutdownRefuses a server that shuts down answers new clients. For that it goes on
+// listening.
 func TestShutdownRefuses(t *testing.T) {
 	leak.Check(t)
 	dialers := make(chan *transport.Dialer, 1)

@@ -34,8 +34,8 @@ func (s *generous) Accept(ctx context.Context) (st mux.Stream, err error) {
 
 func (s *generous) Context() context.Context { return context.Background() }
 
-// TestArrivalsTogether has streams arrive in several sessions at the same time: none
-// is lost, and whoever waits for one gets it.
+// In TestArrivalsTogether streams arrive in several sessions at the same time. None is lost,
+// and each waiting Accept gets one.
 func TestArrivalsTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const sessions = 5

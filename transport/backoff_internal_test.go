@@ -38,7 +38,7 @@ func TestBackoffBound(t *testing.T) {
 	}
 }
 
-// TestRefusedByAnybody has a refusal ask for more time than a correction may take. The
+// In TestRefusedByAnybody a refusal asks for a longer wait than a correction may take. The
 // answer may be somebody else's.
 func TestRefusedByAnybody(t *testing.T) {
 	b := Backoff{}.withDefaults()

@@ -251,7 +251,7 @@ func upgrade(protocol string) http.Header {
 	}
 }
 
-// TestHostilePeers has WebSocket peers that break off, in various ways.
+// In TestHostilePeers WebSocket peers break off in various ways.
 func TestHostilePeers(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -336,7 +336,7 @@ func (m greetedMux) ListenSide(conn net.Conn, config mux.Config) (mux.Session, e
 	return m.Muxer.ListenSide(conn, config)
 }
 
-// TestSilentGreeting has a multiplexer wait for a server that says nothing.
+// In TestSilentGreeting a multiplexer waits for a silent server.
 func TestSilentGreeting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network, _ := inMemory(t)

@@ -21,7 +21,7 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// TestRace has virtual time, in which connecting takes none.
+// TestRace uses virtual time, in which connecting takes none.
 func TestRace(t *testing.T) {
 	const second = time.Second
 	for _, test := range []struct {
@@ -163,7 +163,7 @@ func TestNoHeadStart(t *testing.T) {
 	})
 }
 
-// TestLateLoser has a carrier that connects after another won.
+// In TestLateLoser a carrier connects after another won.
 func TestLateLoser(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network, server := inMemory(t)

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// TestControlMessages has each as the package documentation has it.
+// TestControlMessages expects each message to be as the package documentation says.
 func TestControlMessages(t *testing.T) {
 	for _, test := range []struct {
 		message controlMessage
@@ -72,7 +72,7 @@ func FuzzControlMessage(f *testing.F) {
 	})
 }
 
-// TestControlIsBounded has a peer talk before anybody listens, and for ever.
+// In TestControlIsBounded a peer sends before anybody listens, and for ever.
 func TestControlIsBounded(t *testing.T) {
 	var c control
 	for range 1000 {

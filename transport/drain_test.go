@@ -15,8 +15,7 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// TestDialWhileDrained has a Dial wait for the client to accept when the drain
-// begins.
+// In TestDialWhileDrained a Dial waits for the client to accept when the drain begins.
 func TestDialWhileDrained(t *testing.T) {
 	reconnects(t, func(t *testing.T, s *site) {
 		s.listen(t, transport.Backoff{})
@@ -37,8 +36,8 @@ func TestDialWhileDrained(t *testing.T) {
 	})
 }
 
-// TestDialUntilMoved has a client be dialled all the time while its server shuts down: in
-// one session or the other.
+// In TestDialUntilMoved the server dials a client all the time while it shuts down. Each Dial
+// succeeds, in one session or the other.
 func TestDialUntilMoved(t *testing.T) {
 	reconnects(t, func(t *testing.T, s *site) {
 		s.deploy(t, transport.WithDrainSpread(time.Minute))
@@ -105,7 +104,7 @@ func TestDialerShutdown(t *testing.T) {
 	})
 }
 
-// TestListenerLeaves has the client shut down: the server knows.
+// In TestListenerLeaves the client shuts down, and the server knows.
 func TestListenerLeaves(t *testing.T) {
 	for _, m := range []mux.Muxer{yamuxmux.New(), smuxmux.New(), qmux.New()} {
 		t.Run(m.Name(), func(t *testing.T) {

@@ -7,8 +7,8 @@ import (
 	"github.com/backdial/backdial/carrier/mem"
 )
 
-// TestToldReasons has servers say why they end sessions. What is not for a server to say, or is
-// unknown, is ignored.
+// In TestToldReasons servers send reasons. The client ignores unknown ones, and those that a
+// server may not give.
 func TestToldReasons(t *testing.T) {
 	for said, want := range map[string]EndReason{
 		"kicked": EndKicked, "too_old": EndTooOld,

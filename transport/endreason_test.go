@@ -64,7 +64,8 @@ func TestEndReasonOf(t *testing.T) {
 	}
 }
 
-// TestEndOfListener has one with WithReconnect end, whose sessions may have ended otherwise.
+// In TestEndOfListener a listener with WithReconnect ends after its sessions ended for other
+// reasons.
 func TestEndOfListener(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -91,7 +92,7 @@ func TestEndOfListener(t *testing.T) {
 	}
 }
 
-// TestEndTexts has errors of this end tell who has closed what, and why.
+// TestEndTexts expects errors of this end to say who has closed what, and why.
 func TestEndTexts(t *testing.T) {
 	reconnects(t, func(t *testing.T, s *site) {
 		lis, err := transport.DialAndListen("mem://server", nil, transport.WithCarriers(s.network))
@@ -119,9 +120,9 @@ func TestEndTexts(t *testing.T) {
 	})
 }
 
-// TestSilentWhileAsked has a client that is asked to move, or to go because it is too old,
-// and is not there any more: that is what is said of it, and not that it drains. One that
-// cannot move for the time being is another matter.
+// In TestSilentWhileAsked a server asks a client that has vanished to move, or to go because
+// it is too old. The reason is that the client is silent, not that it drains. A client that
+// cannot move for now is another matter.
 func TestSilentWhileAsked(t *testing.T) {
 	leave := func(t *testing.T, d *transport.Dialer) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -217,8 +218,8 @@ func (c *stoppingConn) Close() error {
 	return c.Conn.Close()
 }
 
-// TestIdleTimeoutIsSilence has a carrier notice that the other end is gone before the
-// keepalive does.
+// In TestIdleTimeoutIsSilence a carrier notices before the keepalive that the other end is
+// gone.
 func TestIdleTimeoutIsSilence(t *testing.T) {
 	leak.Parallel(t)
 	by := webtransport.New(webtransport.WithIdleTimeout(500*time.Millisecond), webtransport.WithKeepAlive(100*time.Millisecond))

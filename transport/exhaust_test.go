@@ -30,7 +30,7 @@ func exhausts(t *testing.T, test func(*testing.T, *site, transport.Option)) {
 	}
 }
 
-// TestExhausting has a client move before the stream ids of its session are used up.
+// In TestExhausting a client moves before the stream IDs of its session are used up.
 func TestExhausting(t *testing.T) {
 	exhausts(t, func(t *testing.T, s *site, muxes transport.Option) {
 		lis, _ := s.listen(t, transport.Backoff{}, muxes)
@@ -66,8 +66,8 @@ func TestExhausting(t *testing.T) {
 	})
 }
 
-// TestExhaustingWhileAway has the client find no other server for a while: it is dialled in
-// the meantime.
+// In TestExhaustingWhileAway the client finds no other server for a while. The server can dial
+// it meanwhile.
 func TestExhaustingWhileAway(t *testing.T) {
 	exhausts(t, func(t *testing.T, s *site, muxes transport.Option) {
 		lis, _ := s.listen(t, transport.Backoff{}, muxes)
@@ -91,8 +91,8 @@ func TestExhaustingWhileAway(t *testing.T) {
 	})
 }
 
-// TestExhaustingStays has a client that cannot move: it is dialled until the ids are used
-// up, and its session ends when its connections have.
+// In TestExhaustingStays a client cannot move. The server dials it until the IDs are used up,
+// and the session ends after its connections.
 func TestExhaustingStays(t *testing.T) {
 	exhausts(t, func(t *testing.T, s *site, muxes transport.Option) {
 		lis, err := transport.DialAndListenContext(t.Context(), "mem://server", nil, transport.WithCarriers(s.network), muxes)

@@ -263,7 +263,7 @@ func exitWebSocket(t *testing.T, test func(t *testing.T, mux string, dialers <-c
 	})
 }
 
-// TestClientOfWslisExits has a client whose server is one of wslis.
+// In TestClientOfWslisExits the server is one of wslis.
 func TestClientOfWslisExits(t *testing.T) {
 	leak.Check(t)
 	sessions := make(chan *yamux.Session, 1)
@@ -277,8 +277,8 @@ func TestClientOfWslisExits(t *testing.T) {
 	})
 }
 
-// TestWebTransportClientExits has clients whose carrier keeps in memory what the server has
-// not acknowledged. They close the listener, which waits for that.
+// In TestWebTransportClientExits the clients' carrier keeps in memory what the server has not
+// acknowledged. They close the listener, which waits for that.
 func TestWebTransportClientExits(t *testing.T) {
 	exitWebTransport(t, func(t *testing.T, mux string, dialers <-chan *transport.Dialer, env ...string) {
 		eachExit(t, func(t *testing.T, end string) {

@@ -31,7 +31,7 @@ func exitingWeb(c carrier.Carrier) {
 	mustExit(<-stopped)
 }
 
-// TestWebExits has programs stop while they serve a request: it is answered.
+// In TestWebExits programs stop while they serve a request. The request is answered.
 func TestWebExits(t *testing.T) {
 	exitWebSocket(t, func(t *testing.T, mux string, dialers <-chan *transport.Dialer, env ...string) {
 		for range exitRuns() {

@@ -70,7 +70,7 @@ func TestMoveInVain(t *testing.T) {
 	}
 }
 
-// TestMoveInVainCutsNothing has a connection be in use when nobody can move.
+// In TestMoveInVainCutsNothing a connection is in use when nobody can move.
 func TestMoveInVainCutsNothing(t *testing.T) {
 	reconnects(t, func(t *testing.T, s *site) {
 		lis, _ := s.listen(t, transport.Backoff{})

@@ -24,7 +24,7 @@ func echo(_ *transport.Dialer, c net.Conn) {
 	c.Close()
 }
 
-// TestClientDialsUnasked has clients open connections that nobody wants.
+// In TestClientDialsUnasked clients open connections that the server does not accept.
 func TestClientDialsUnasked(t *testing.T) {
 	reconnects(t, func(t *testing.T, s *site) {
 		lis, _ := s.listen(t, transport.Backoff{})
@@ -93,7 +93,7 @@ func TestClientDialsWhileServerLeaves(t *testing.T) {
 	})
 }
 
-// TestClientDialsWithoutReconnect has the session gone.
+// In TestClientDialsWithoutReconnect the session is gone.
 func TestClientDialsWithoutReconnect(t *testing.T) {
 	reconnects(t, func(t *testing.T, s *site) {
 		s.deploy(t, transport.WithAcceptFromClient(echo))
@@ -110,7 +110,7 @@ func TestClientDialsWithoutReconnect(t *testing.T) {
 	})
 }
 
-// TestClientDialsTooOften has no more than so many connections at a time.
+// TestClientDialsTooOften expects a limit on the connections at a time.
 func TestClientDialsTooOften(t *testing.T) {
 	reconnects(t, func(t *testing.T, s *site) {
 		s.deploy(t, transport.WithAcceptFromClient(echo), transport.WithLimits(mux.Config{MaxStreams: 2}))

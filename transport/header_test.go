@@ -46,8 +46,8 @@ func manyFields(n int) string {
 	return b.String()
 }
 
-// TestHeaderTooLarge has a server refuse what its Dialer would have to keep, mounted in
-// an http.Server that has accepted it.
+// In TestHeaderTooLarge a server refuses a header that its Dialer would have to keep, although
+// the http.Server around it has accepted the header.
 func TestHeaderTooLarge(t *testing.T) {
 	leak.Check(t)
 	told := make(chan error, 1)
@@ -83,7 +83,7 @@ func TestHeaderTooLarge(t *testing.T) {
 	}
 }
 
-// TestHeaderMemory has what a Dialer keeps of a request cost no more than 64 KiB.
+// TestHeaderMemory expects a Dialer to keep at most 64 KiB of a request in memory.
 func TestHeaderMemory(t *testing.T) {
 	leak.Check(t)
 	const clients = 50
@@ -132,8 +132,8 @@ func TestHeaderMemory(t *testing.T) {
 	}
 }
 
-// TestHalfHeaders has strangers send headers that do not end to a server that listens by
-// itself: as much as it reads, and more.
+// In TestHalfHeaders unknown clients send endless headers to a server that listens by itself:
+// as much as it reads, and more.
 func TestHalfHeaders(t *testing.T) {
 	leak.Check(t)
 	server := serverFunc(t, nil)

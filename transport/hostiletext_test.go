@@ -139,7 +139,7 @@ func listenUDP(t *testing.T, certificate tls.Certificate, h http.Handler) string
 // quicConn is the key of the connection that a request has come by.
 type quicConn struct{}
 
-// TestHostileServer has a client dial servers that are hostile, with secrets.
+// In TestHostileServer a client dials hostile servers, with secrets.
 func TestHostileServer(t *testing.T) {
 	echo := func(status int) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
@@ -269,8 +269,7 @@ func TestHostileServerInHandshake(t *testing.T) {
 	}
 }
 
-// TestHostileServerInCertificate has a server show a certificate for names that are lines of
-// a log.
+// In TestHostileServerInCertificate the names in a certificate look like lines of a log.
 func TestHostileServerInCertificate(t *testing.T) {
 	for _, p := range spots {
 		t.Run(p.by.Name(), func(t *testing.T) {
@@ -283,7 +282,7 @@ func TestHostileServerInCertificate(t *testing.T) {
 	}
 }
 
-// TestHostileClient has hostile clients dial a server, whose authorize repeats what they say.
+// In TestHostileClient hostile clients dial a server whose authorize repeats what they say.
 func TestHostileClient(t *testing.T) {
 	repeat := func(r *http.Request) string {
 		return fmt.Sprint(r.URL.Path, r.URL.RawQuery, r.Header.Get("X-Header"), r.Host)
@@ -347,7 +346,7 @@ func visitPath(t *testing.T, trust *tls.Config, addr, path string) {
 	}
 }
 
-// TestHostileClientAtItsEnd has clients that are connected end that with a reason.
+// In TestHostileClientAtItsEnd connected clients end their sessions with a reason.
 func TestHostileClientAtItsEnd(t *testing.T) {
 	for _, by := range []*ws.Carrier{ws.New(), ws.New(ws.WithGorillaFraming())} {
 		leak.Check(t)

@@ -7,8 +7,8 @@ import (
 	"github.com/backdial/backdial/carrier/mem"
 )
 
-// TestLifecycleForgets has a listener lose a hundred sessions: it keeps nothing of
-// them, or of a few if nobody accepts.
+// In TestLifecycleForgets a listener loses a hundred sessions. It keeps nothing of them, or of
+// a few if nobody accepts.
 func TestLifecycleForgets(t *testing.T) {
 	t.Run("accepting", func(t *testing.T) { forgets(t, true, 1) })
 	t.Run("not accepting", func(t *testing.T) { forgets(t, false, maxLeft+1) })

@@ -146,7 +146,7 @@ func TestIdleSessionCost(t *testing.T) {
 	})
 }
 
-// TestWindowOfStream has a stream that nobody reads take its window, and no more.
+// In TestWindowOfStream nobody reads a stream, which takes its window and no more.
 func TestWindowOfStream(t *testing.T) {
 	eachDocumented(t, func(t *testing.T, s documented) {
 		d, _ := s.serve(t).connect(t)
@@ -207,7 +207,7 @@ func TestUnreadMemory(t *testing.T) {
 	})
 }
 
-// TestBacklog has a client accept nothing for a while.
+// In TestBacklog a client accepts nothing for a while.
 func TestBacklog(t *testing.T) {
 	eachDocumented(t, func(t *testing.T, s documented) {
 		const backlog = 256
@@ -272,7 +272,7 @@ func TestMaxStreams(t *testing.T) {
 	})
 }
 
-// TestUnwantedStreams has a client open connections that nobody wants.
+// In TestUnwantedStreams a client opens connections that nobody accepts.
 func TestUnwantedStreams(t *testing.T) {
 	eachDocumented(t, func(t *testing.T, s documented) {
 		d, lis := s.serve(t).connect(t)
@@ -305,7 +305,7 @@ func openByClient(t *testing.T, lis *transport.Listener, wait time.Duration) err
 	return err
 }
 
-// TestConnectionsFromClient has a client open as many as it may.
+// In TestConnectionsFromClient a client opens as many connections as it may.
 func TestConnectionsFromClient(t *testing.T) {
 	eachDocumented(t, func(t *testing.T, s documented) {
 		stay := make(chan struct{})
@@ -326,7 +326,7 @@ func TestConnectionsFromClient(t *testing.T) {
 	})
 }
 
-// TestManyHandshakes has clients wait to be authorized, as many as there may be.
+// In TestManyHandshakes as many clients wait to be authorized as there may be.
 func TestManyHandshakes(t *testing.T) {
 	leak.Check(t)
 	const most = 1024
@@ -358,7 +358,7 @@ func TestManyHandshakes(t *testing.T) {
 	goOn()
 }
 
-// TestSlowHandshakes has strangers begin a handshake by each carrier, and not go on.
+// In TestSlowHandshakes unknown clients begin a handshake by each carrier, and do not go on.
 func TestSlowHandshakes(t *testing.T) {
 	long.Only(t)
 	leak.Check(t)

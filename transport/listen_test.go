@@ -94,7 +94,7 @@ type advertisedEndpoint struct {
 
 func (e advertisedEndpoint) AltSvc() string { return e.altSvc }
 
-// TestOneAddress has three endpoints, and asks the one that speaks HTTP.
+// TestOneAddress makes three endpoints, and asks the one that speaks HTTP.
 func TestOneAddress(t *testing.T) {
 	for _, addr := range []string{"127.0.0.1:0", ""} {
 		t.Run("Addr="+addr, func(t *testing.T) {
@@ -162,7 +162,7 @@ func isFree(t *testing.T, addr string) {
 	}
 }
 
-// TestPortTaken has ports that are free for TCP alone.
+// In TestPortTaken ports are free for TCP only.
 func TestPortTaken(t *testing.T) {
 	leak.Check(t)
 	c := newListening("quic")
@@ -222,7 +222,7 @@ func TestListenFails(t *testing.T) {
 	}
 }
 
-// TestListenByName has a carrier whose addresses have no port, and no other.
+// In TestListenByName the only carrier has addresses without a port.
 func TestListenByName(t *testing.T) {
 	leak.Check(t)
 	c := newListening("quic") // two without TCP share the port as well

@@ -53,8 +53,8 @@ func TestLogOfPanic(t *testing.T) {
 	})
 }
 
-// TestLogOfClient has a client be moved, with attempts in vain, and lose its session: lines of
-// the log count attempts since there was a session, and never have an error that is none.
+// In TestLogOfClient a client tries in vain to move, moves, and loses its session. Lines of
+// the log count attempts since the last session, and never have an error without a failure.
 func TestLogOfClient(t *testing.T) {
 	reconnects(t, func(t *testing.T, s *site) {
 		var log testlog.Log

@@ -43,7 +43,7 @@ func accepted(t *testing.T, lis net.Listener, text string) net.Conn {
 	return c
 }
 
-// shutdown has a server shut down, and returns where its error will be.
+// shutdown shuts a server down, and returns a channel for its error.
 func shutdown(ctx context.Context, s *transport.Server) <-chan error {
 	done := make(chan error, 1)
 	go func() { done <- s.Shutdown(ctx) }()
@@ -131,8 +131,7 @@ func TestMove(t *testing.T) {
 	}
 }
 
-// TestMoveAcceptsAll has many connections wait in two sessions: Accept returns each
-// of them.
+// In TestMoveAcceptsAll many connections wait in two sessions. Accept returns each of them.
 func TestMoveAcceptsAll(t *testing.T) {
 	reconnects(t, func(t *testing.T, s *site) {
 		const each = 100
@@ -266,8 +265,8 @@ func TestMoveIsNotWaitedFor(t *testing.T) {
 	})
 }
 
-// TestMoveAgainAndAgain has servers that send their clients away at once: they
-// come less and less often, and never have too many sessions.
+// In TestMoveAgainAndAgain servers send their clients away at once. The clients come less and
+// less often, and never have too many sessions.
 func TestMoveAgainAndAgain(t *testing.T) {
 	reconnects(t, func(t *testing.T, s *site) {
 		s.listen(t, transport.Backoff{})
@@ -295,8 +294,8 @@ func TestMoveAgainAndAgain(t *testing.T) {
 	})
 }
 
-// TestMoveAfterOutage has a server shut down soon after its client has been waiting
-// for it for long: that it did is no reason to be late now.
+// In TestMoveAfterOutage a server shuts down soon after a client has waited long for it. The
+// client must not wait long now.
 func TestMoveAfterOutage(t *testing.T) {
 	reconnects(t, func(t *testing.T, s *site) {
 		for range 20 {
@@ -341,8 +340,8 @@ func TestMoveAskedEarly(t *testing.T) {
 	})
 }
 
-// TestAcceptOfOldSessions has a connection wait in a session that goes on, while
-// others come and go.
+// In TestAcceptOfOldSessions a connection waits in a session that goes on, while others come
+// and go.
 func TestAcceptOfOldSessions(t *testing.T) {
 	reconnects(t, func(t *testing.T, s *site) {
 		lis, _ := s.listen(t, transport.Backoff{Stable: time.Second})
@@ -361,8 +360,8 @@ func TestAcceptOfOldSessions(t *testing.T) {
 	})
 }
 
-// TestEndWithOldSession has the listener told that it is not wanted, while an older
-// session goes on: Accept does not wait for that.
+// In TestEndWithOldSession a server sends the listener away for good, while an older session
+// goes on. Accept does not wait for that session.
 func TestEndWithOldSession(t *testing.T) {
 	reconnects(t, func(t *testing.T, s *site) {
 		lis, _ := s.listen(t, transport.Backoff{Stable: time.Second})

@@ -14,7 +14,7 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// TestMoveFails has the next server not want the client.
+// In TestMoveFails the next server refuses the client.
 func TestMoveFails(t *testing.T) {
 	reconnects(t, func(t *testing.T, s *site) {
 		lis, told := s.listen(t, transport.Backoff{Stable: time.Second})
@@ -46,8 +46,7 @@ func TestMoveFails(t *testing.T) {
 	})
 }
 
-// TestMoveFailsAndEnds has the session end at the moment when the listener has
-// given up to move from it, and knows of nothing better.
+// In TestMoveFailsAndEnds the session ends just when the listener has given up the move.
 func TestMoveFailsAndEnds(t *testing.T) {
 	reconnects(t, func(t *testing.T, s *site) {
 		slow := transport.Trace{StateChanged: func(c transport.StateChange) {
@@ -73,7 +72,7 @@ func TestMoveFailsAndEnds(t *testing.T) {
 	})
 }
 
-// TestMoveLate has the next server not there yet: the client goes on trying.
+// In TestMoveLate the next server is not there yet, and the client goes on trying.
 func TestMoveLate(t *testing.T) {
 	reconnects(t, func(t *testing.T, s *site) {
 		lis, told := s.listen(t, transport.Backoff{Stable: time.Second})
@@ -105,9 +104,9 @@ func TestMoveLate(t *testing.T) {
 	})
 }
 
-// TestMoveIsSentBack has the server that shuts down be one of several that a proxy asks
-// by turns: a client that it sends there again, even three times, still has a session
-// when it gets to another.
+// In TestMoveIsSentBack a proxy asks several servers by turns, and one of them shuts down. A
+// client that the proxy sends back there, even three times, still has a session when it gets
+// to another.
 func TestMoveIsSentBack(t *testing.T) {
 	for range 20 { // waits are random
 		reconnects(t, func(t *testing.T, s *site) {
@@ -136,7 +135,7 @@ func TestMoveIsSentBack(t *testing.T) {
 	}
 }
 
-// TestMoveLosesSession has the session end that is to be left.
+// In TestMoveLosesSession the old session ends before the client has moved.
 func TestMoveLosesSession(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -179,8 +178,8 @@ func TestMoveLosesSession(t *testing.T) {
 	}
 }
 
-// TestMoveIsSeenToFail has the session end that a client cannot move from: it has
-// none, and says so.
+// In TestMoveIsSeenToFail the session ends, and the client cannot move. It has no session, and
+// says so.
 func TestMoveIsSeenToFail(t *testing.T) {
 	reconnects(t, func(t *testing.T, s *site) {
 		_, told := s.listen(t, transport.Backoff{Stable: time.Second})

@@ -22,8 +22,8 @@ import (
 // long as this in characters, and each of them is escaped.
 const maxNegotiationText = 500 + redact.MaxText
 
-// FuzzNegotiation has a client offer anything, or a server pick it, by any carrier
-// to any set of multiplexers. offers are separated by line ends.
+// In FuzzNegotiation a client offers anything, or a server picks anything, by any carrier and
+// with any set of multiplexers. offers are separated by line ends.
 func FuzzNegotiation(f *testing.F) {
 	carriers := []carrier.Carrier{ws.New(), mem.New(), webtransport.New()}
 	known := []mux.Muxer{yamuxmux.New(), smuxmux.New(), nativemux.New(), qmux.New()}

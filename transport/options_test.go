@@ -32,7 +32,7 @@ func (m configured) ListenSide(conn net.Conn, config mux.Config) (mux.Session, e
 	return m.Muxer.ListenSide(conn, config)
 }
 
-// TestLimits has options arrive at the sessions, in either order.
+// TestLimits expects options to arrive at the sessions, in either order.
 func TestLimits(t *testing.T) {
 	const interval, timeout = 7 * time.Second, 3 * time.Second
 	limits := transport.WithLimits(mux.Config{Window: 1 << 20, KeepAlive: time.Hour})
@@ -69,7 +69,7 @@ func clientOptions(opts []transport.Option) (all []transport.ClientOption) {
 	return all
 }
 
-// TestNoLimits has sessions work whose limits are all switched off.
+// TestNoLimits uses sessions whose limits are all switched off.
 func TestNoLimits(t *testing.T) {
 	for _, m := range []mux.Muxer{qmux.New(), yamuxmux.New(), smuxmux.New()} {
 		t.Run(m.Name(), func(t *testing.T) {

@@ -13,8 +13,8 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// TestBackAfterOutage has a server of 20 clients be away: when it is there again, they come
-// within as long as it was away, and Backoff.Min, or Backoff.Max if that is less.
+// In TestBackAfterOutage a server of 20 clients goes away. When it is back, they come within
+// the time that it was away, plus Backoff.Min, or within Backoff.Max if that is less.
 func TestBackAfterOutage(t *testing.T) {
 	const clients, rounds = 20, 10 // waits are random
 	for _, test := range []struct{ away, within time.Duration }{
@@ -52,8 +52,8 @@ func TestBackAfterOutage(t *testing.T) {
 	}
 }
 
-// TestBackAfterOutages has a server be away for 5 s a few times in a row, before its sessions are
-// stable: its clients come as soon as after the first time.
+// In TestBackAfterOutages a server goes away for 5 s a few times in a row, before its sessions
+// are stable. Its clients come back as soon as after the first time.
 func TestBackAfterOutages(t *testing.T) {
 	const clients, outages = 20, 3 // with more, sessions that are short count
 	reconnects(t, func(t *testing.T, s *site) {

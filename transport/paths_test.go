@@ -32,7 +32,7 @@ func connectOnce(t *testing.T, client *transport.Client) transport.Info {
 	return lis.Info()
 }
 
-// TestBrokenPath has a carrier that does not work for days, and then does.
+// In TestBrokenPath a carrier does not work for days, and then works.
 func TestBrokenPath(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network, _ := inMemory(t)
@@ -141,7 +141,7 @@ func TestBlame(t *testing.T) {
 	}
 }
 
-// TestHosts has a carrier that does not work for one host.
+// In TestHosts a carrier does not work for one host.
 func TestHosts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network, _ := inMemory(t)
@@ -192,7 +192,7 @@ func (m *fading) ListenSide(conn net.Conn, config mux.Config) (mux.Session, erro
 	return fadingSession{s, ctx}, nil
 }
 
-// TestSilentSession has a path that lets handshakes pass, and nothing else.
+// In TestSilentSession a path lets handshakes pass, and nothing else.
 func TestSilentSession(t *testing.T) {
 	silent := fmt.Errorf("%w: %w", mux.ErrSessionEnded, mux.ErrSilent)
 	for _, test := range []struct {

@@ -10,7 +10,7 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// TestCloseWithReason has the client know why, and connect again all the same.
+// In TestCloseWithReason the client knows why, and still connects again.
 func TestCloseWithReason(t *testing.T) {
 	reconnects(t, func(t *testing.T, s *site) {
 		lis, changes := s.listen(t, transport.Backoff{})
@@ -30,7 +30,7 @@ func TestCloseWithReason(t *testing.T) {
 	})
 }
 
-// TestCloseWithReasonEnds has a client that does not come back.
+// In TestCloseWithReasonEnds the client does not come back.
 func TestCloseWithReasonEnds(t *testing.T) {
 	reconnects(t, func(t *testing.T, s *site) {
 		stays := func(err error) bool {

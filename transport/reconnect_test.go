@@ -89,8 +89,8 @@ func TestWithoutReconnect(t *testing.T) {
 	})
 }
 
-// TestBackoff has a server refuse for a while: waits are random, up to a bound that
-// doubles, and begin anew only after a session that was stable.
+// In TestBackoff a server refuses for a while. Waits are random, up to a bound that doubles,
+// and start again only after a stable session.
 func TestBackoff(t *testing.T) {
 	reconnects(t, func(t *testing.T, s *site) {
 		b := transport.Backoff{Min: time.Second, Max: 8 * time.Second, Stable: time.Minute}
@@ -128,7 +128,7 @@ func TestBackoff(t *testing.T) {
 	})
 }
 
-// TestJitter has many clients lose their server: they come back spread out.
+// In TestJitter many clients lose their server. They come back spread out.
 func TestJitter(t *testing.T) {
 	reconnects(t, func(t *testing.T, s *site) {
 		const clients, parts = 100, 4
@@ -152,7 +152,7 @@ func TestJitter(t *testing.T) {
 	})
 }
 
-// TestRetryAfter has a server say when to come again.
+// In TestRetryAfter a server says when to come again.
 func TestRetryAfter(t *testing.T) {
 	for _, test := range []struct {
 		name     string
@@ -185,8 +185,8 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-// TestRetryAfterOfAnotherClock has a server whose clock is wrong say after which date to
-// come again: its Date tells how long that is.
+// In TestRetryAfterOfAnotherClock a server's clock is wrong, and its Retry-After is a date.
+// The answer's Date tells how long that is.
 func TestRetryAfterOfAnotherClock(t *testing.T) {
 	for name, date := range map[string]func(now time.Time) string{
 		"right":       func(now time.Time) string { return now.UTC().Format(http.TimeFormat) },
@@ -324,7 +324,7 @@ func (c *tardyCarrier) Dial(ctx context.Context, r *carrier.Request) (carrier.Co
 	return c.Carrier.Dial(context.WithoutCancel(ctx), r)
 }
 
-// TestSessionAfterClose has a session made after Close was called.
+// TestSessionAfterClose makes a session after Close was called.
 func TestSessionAfterClose(t *testing.T) {
 	reconnects(t, func(t *testing.T, s *site) {
 		lis, told := s.listen(t, transport.Backoff{}, transport.WithCarriers(&tardyCarrier{Carrier: s.network}))

@@ -45,7 +45,7 @@ func balances(t *testing.T, test func(*testing.T, *balancer)) {
 	})
 }
 
-// add has another server asked, after all others.
+// add appends a server to those that are asked.
 func (b *balancer) add(t *testing.T, id string, opts ...transport.ServerOption) *replica {
 	r := newReplica(t, id, append(opts, transport.WithCarriers(b.site.network))...)
 	b.mu.Lock()
@@ -54,14 +54,14 @@ func (b *balancer) add(t *testing.T, id string, opts ...transport.ServerOption) 
 	return r
 }
 
-// lead has the servers asked that are named, by turns from the first.
+// lead asks the named servers, by turns from the first.
 func (b *balancer) lead(servers ...*replica) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.servers, b.next = servers, 0
 }
 
-// through has what around returns asked instead of the servers.
+// through asks what around returns instead of the servers.
 func (b *balancer) through(around func(http.Handler) http.Handler) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -25,8 +25,8 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// TestRetryable has something answer once with any status, as what is on the way does, or
-// the server itself: only that ends the listener.
+// In TestRetryable a proxy or the server answers once with any status. Only the server can end
+// the listener.
 func TestRetryable(t *testing.T) {
 	for _, code := range []int{200, 204, 301, 302, 303, 304, 307, 308, 400, 401, 402, 403, 404, 405, 407, 408, 409, 410, 413,
 		421, 425, 426, 429, 451, 495, 499, 500, 501, 502, 503, 505, 511, 530} {
@@ -62,7 +62,7 @@ func TestRetryable(t *testing.T) {
 	}
 }
 
-// TestRetryableWithCarriers has one carrier refused, and another not get there.
+// In TestRetryableWithCarriers one carrier is refused, and another does not get through.
 func TestRetryableWithCarriers(t *testing.T) {
 	for name, test := range map[string]struct {
 		answer http.HandlerFunc
@@ -98,8 +98,8 @@ func TestRetryableWithCarriers(t *testing.T) {
 	}
 }
 
-// TestRefusedWaits has a client be refused for a day: it comes back more and more seldom,
-// and is there within five minutes when it is let in.
+// In TestRefusedWaits a client is refused for a day. It comes back less and less often, and
+// within five minutes of being let in again.
 func TestRefusedWaits(t *testing.T) {
 	reconnects(t, func(t *testing.T, s *site) {
 		var log syncBuffer
@@ -140,8 +140,8 @@ func TestRefusedWaits(t *testing.T) {
 	})
 }
 
-// TestRefusedOptions has the waits be those of the options, and something else happen in
-// between, which does not make refusals any fewer.
+// In TestRefusedOptions the waits follow the options. Another failure in between does not
+// reset the count of refusals.
 func TestRefusedOptions(t *testing.T) {
 	reconnects(t, func(t *testing.T, s *site) {
 		_, told := s.listen(t, transport.Backoff{Min: time.Second, Max: time.Second, MaxRefused: 6 * time.Second})
@@ -164,7 +164,7 @@ func TestRefusedOptions(t *testing.T) {
 	})
 }
 
-// TestRefusedAtBoot has the first attempts of a client be refused.
+// In TestRefusedAtBoot the first attempts of a client are refused.
 func TestRefusedAtBoot(t *testing.T) {
 	for _, code := range []int{200, 302, 400, 403, 404, 426} {
 		reconnects(t, func(t *testing.T, s *site) {
@@ -198,7 +198,7 @@ func TestRefusedAtBoot(t *testing.T) {
 	}
 }
 
-// TestHopeless has a client that no server can do anything for.
+// In TestHopeless a client can use no server.
 func TestHopeless(t *testing.T) {
 	for name, test := range map[string]struct {
 		url  string
@@ -232,7 +232,7 @@ func TestHopeless(t *testing.T) {
 	}
 }
 
-// TestNoCommonMuxOnce has a server be of another version for a while.
+// In TestNoCommonMuxOnce a server has another version for a while.
 func TestNoCommonMuxOnce(t *testing.T) {
 	reconnects(t, func(t *testing.T, s *site) {
 		s.listen(t, transport.Backoff{})
@@ -248,8 +248,8 @@ func TestNoCommonMuxOnce(t *testing.T) {
 	})
 }
 
-// TestAuthorizeFails has what authorize asks be away for a moment: the client is told to
-// come back, and that is all.
+// In TestAuthorizeFails a service that authorize needs is away for a moment. The client only
+// has to come back.
 func TestAuthorizeFails(t *testing.T) {
 	for name, failure := range map[string]func() error{
 		"an error":         func() error { return errors.New("dial tcp 10.0.0.5:5432: connect: connection refused") },
@@ -281,7 +281,7 @@ func TestAuthorizeFails(t *testing.T) {
 	}
 }
 
-// TestVerdict has a server send a client away for good, over the networks that there are.
+// In TestVerdict a server sends a client away for good, over every network.
 func TestVerdict(t *testing.T) {
 	leak.Check(t)
 	var refusal atomic.Pointer[error]
@@ -324,7 +324,7 @@ func TestVerdict(t *testing.T) {
 	await.From(t, "end of ListenAndServeTLS", served)
 }
 
-// TestVerdictIsLogged has a client be sent away for good while it has another session.
+// In TestVerdictIsLogged a client is sent away for good while it has another session.
 func TestVerdictIsLogged(t *testing.T) {
 	balances(t, func(t *testing.T, b *balancer) {
 		var log syncBuffer
@@ -346,7 +346,7 @@ func TestVerdictIsLogged(t *testing.T) {
 	})
 }
 
-// TestUnmarkedOverWebSocket has what is in front of a server answer in its place.
+// In TestUnmarkedOverWebSocket a proxy in front of a server answers in its place.
 func TestUnmarkedOverWebSocket(t *testing.T) {
 	leak.Check(t)
 	dialers := make(chan *transport.Dialer, 1)

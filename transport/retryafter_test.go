@@ -9,8 +9,8 @@ import (
 	"github.com/backdial/backdial/carrier"
 )
 
-// FuzzRetryAfter has two servers ask for any time, of which the client heeds the
-// longer one, within reason.
+// In FuzzRetryAfter two servers ask for any wait. The client obeys the longer one, within
+// reason.
 func FuzzRetryAfter(f *testing.F) {
 	f.Fuzz(func(t *testing.T, one, other string, unix int64) {
 		now := time.Unix(unix, 0)

@@ -25,8 +25,8 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// TestMixedClients has clients of all muxes, with several orders of preference,
-// and one that uses wslis, on one server at the same time.
+// In TestMixedClients clients of all muxes, with several orders of preference, and one of
+// wslis use a server at the same time.
 func TestMixedClients(t *testing.T) {
 	leak.Check(t)
 	dialers := make(chan *transport.Dialer, 10)
@@ -73,8 +73,8 @@ func TestMixedClients(t *testing.T) {
 	}
 }
 
-// TestDefaultMuxes has clients and servers that name no multiplexer, and such as have only
-// yamux, as they all had before qmux.
+// In TestDefaultMuxes some clients and servers name no multiplexer, and some have only yamux,
+// as all had before qmux.
 func TestDefaultMuxes(t *testing.T) {
 	old := transport.WithMuxes(yamuxmux.New())
 	for _, test := range []struct {
@@ -298,7 +298,7 @@ func TestAbortInHandler(t *testing.T) {
 	}
 }
 
-// TestShutdownWaitsForHandlers has a handler that takes its time.
+// In TestShutdownWaitsForHandlers a handler is slow.
 func TestShutdownWaitsForHandlers(t *testing.T) {
 	leak.Check(t)
 	entered, leave := make(chan struct{}), make(chan struct{})
@@ -328,8 +328,8 @@ func TestShutdownWaitsForHandlers(t *testing.T) {
 	}
 }
 
-// TestListenerShutdown has an http.Server on the device, with a request under
-// way. http.Serve closes its listener as soon as Accept fails.
+// In TestListenerShutdown the device is an http.Server with a request under way. http.Serve
+// closes its listener as soon as Accept fails.
 func TestListenerShutdown(t *testing.T) {
 	leak.Check(t)
 	dialers := make(chan *transport.Dialer, 1)

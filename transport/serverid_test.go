@@ -9,8 +9,7 @@ import (
 	"github.com/backdial/backdial/carrier/mem"
 )
 
-// TestServerSays has servers say all sorts of things about who they are: the first that
-// is an ID counts.
+// In TestServerSays servers send all sorts of IDs. The first valid one counts.
 func TestServerSays(t *testing.T) {
 	for _, test := range []struct {
 		name string

@@ -20,8 +20,8 @@ type endedMux struct {
 
 func (m endedMux) Context() context.Context { return m.ctx }
 
-// TestErrOfForeignSession has a carrier or a multiplexer of the user's end a session with an
-// error that repeats what the peer says.
+// In TestErrOfForeignSession an application's own carrier or multiplexer ends a session with
+// an error that repeats what the peer says.
 func TestErrOfForeignSession(t *testing.T) {
 	ctx, end := context.WithCancelCause(t.Context())
 	end(errors.Join(net.ErrClosed, errors.New("\x1b[2J\nroot logged in")))
@@ -31,8 +31,8 @@ func TestErrOfForeignSession(t *testing.T) {
 	}
 }
 
-// TestHeardBeforeGone has a session end before it begins: what the peer said last, such as why
-// it closes the session, is heard before that the session is gone.
+// In TestHeardBeforeGone a session ends before it begins. The client hears the peer's last
+// message, such as why it closes the session, before it learns that the session is gone.
 func TestHeardBeforeGone(t *testing.T) {
 	ctx, end := context.WithCancel(t.Context())
 	end()

@@ -15,8 +15,8 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// TestSessionsSpread has three servers: a client has a session to each. One that finds
-// itself connected refuses before it asks who the client is, and the client goes on.
+// In TestSessionsSpread a client has a session to each of three servers. A server that has one
+// already refuses before it asks who the client is, and the client goes on.
 func TestSessionsSpread(t *testing.T) {
 	balances(t, func(t *testing.T, b *balancer) {
 		var asked, refused atomic.Int64
@@ -52,8 +52,8 @@ func TestSessionsSpread(t *testing.T) {
 	})
 }
 
-// TestSessionsAskOthers has the client say which servers it has sessions to, beside what
-// the user says, and say nothing when it has none.
+// In TestSessionsAskOthers the client names the servers of its sessions, beside the
+// application's header, and sends nothing when it has none.
 func TestSessionsAskOthers(t *testing.T) {
 	balances(t, func(t *testing.T, b *balancer) {
 		var lists []string
@@ -82,8 +82,8 @@ func TestSessionsAskOthers(t *testing.T) {
 	})
 }
 
-// TestSessionsNeedID has servers that do not say who they are, or one of them: the
-// client makes no session beside one to such a server.
+// In TestSessionsNeedID some servers, or all, have no ID. A client with a session to such a
+// server makes no other.
 func TestSessionsNeedID(t *testing.T) {
 	t.Run("none has one", func(t *testing.T) {
 		balances(t, func(t *testing.T, b *balancer) {
@@ -205,8 +205,8 @@ func TestSessionsAllLost(t *testing.T) {
 	})
 }
 
-// TestSessionsTurn has the first attempt fail in a way that has its session wait for long:
-// the other does not wait for that.
+// In TestSessionsTurn the first attempt fails so that its session waits for long. The other
+// session does not wait for that.
 func TestSessionsTurn(t *testing.T) {
 	balances(t, func(t *testing.T, b *balancer) {
 		one, two := b.add(t, "one"), b.add(t, "two")
@@ -231,7 +231,7 @@ func TestSessionsTurn(t *testing.T) {
 	})
 }
 
-// TestSessionsRefused has one server not want the client: its session is given up, and
+// In TestSessionsRefused one server refuses the client. The client gives that session up, and
 // the listener ends when there is no other.
 func TestSessionsRefused(t *testing.T) {
 	balances(t, func(t *testing.T, b *balancer) {
@@ -259,8 +259,8 @@ func TestSessionsRefused(t *testing.T) {
 	})
 }
 
-// TestSessionsRefusedWhileAway has one session be refused for good when there is no
-// other: the listener does not end, because another is still tried.
+// In TestSessionsRefusedWhileAway one session is refused for good when there is no other. The
+// listener does not end, because another is still tried.
 func TestSessionsRefusedWhileAway(t *testing.T) {
 	balances(t, func(t *testing.T, b *balancer) {
 		one, two := b.add(t, "one"), b.add(t, "two")
@@ -287,9 +287,9 @@ func TestSessionsRefusedWhileAway(t *testing.T) {
 	})
 }
 
-// TestSessionsTwice has what the client says get lost on the way, so that it has two
-// sessions to one server: it gives up the second, and tries again more and more seldom,
-// because the server may take that for its return. It has two when there are two servers.
+// In TestSessionsTwice a proxy loses what the client says about its sessions, so that it has
+// two to one server. It gives the second up, and tries again less and less often, because the
+// server may take that for its return. It has two sessions when there are two servers.
 func TestSessionsTwice(t *testing.T) {
 	balances(t, func(t *testing.T, b *balancer) {
 		b.through(func(server http.Handler) http.Handler {

@@ -103,9 +103,8 @@ func TestSessionsDrainNowhere(t *testing.T) {
 	})
 }
 
-// TestSessionsMoveInPlace has a server ask the client to move that goes on itself, as
-// for its age: the client may come back to it, and not to the one where it has its other
-// session.
+// In TestSessionsMoveInPlace a server goes on, and asks the client to move for its age. The
+// client may come back to it, but not to the server of its other session.
 func TestSessionsMoveInPlace(t *testing.T) {
 	balances(t, func(t *testing.T, b *balancer) {
 		one, two := b.add(t, "one"), b.add(t, "two")
@@ -126,8 +125,8 @@ func TestSessionsMoveInPlace(t *testing.T) {
 	})
 }
 
-// TestSessionsMoveAgainAndAgain has one server send the client away all the time, and
-// not let go: that costs the session to the other nothing.
+// In TestSessionsMoveAgainAndAgain one server sends the client away all the time, and never
+// closes. That does not affect the session to the other.
 func TestSessionsMoveAgainAndAgain(t *testing.T) {
 	balances(t, func(t *testing.T, b *balancer) {
 		one, two := b.add(t, "one"), b.add(t, "two")
@@ -155,8 +154,8 @@ func TestSessionsMoveAgainAndAgain(t *testing.T) {
 	})
 }
 
-// TestSessionsMoving has all servers ask the client to move, and then has one session be
-// lost: the listener's state is that of the best.
+// In TestSessionsMoving all servers ask the client to move, and then one session is lost. The
+// listener's state is that of the best session.
 func TestSessionsMoving(t *testing.T) {
 	balances(t, func(t *testing.T, b *balancer) {
 		one, two := b.add(t, "one"), b.add(t, "two")

@@ -82,7 +82,7 @@ type netReplica struct {
 	network *faultnet.TCP
 }
 
-// add has another server asked, after all others.
+// add appends a server to those that are asked.
 func (b *tcpBalancer) add(t *testing.T, id string) netReplica {
 	r := newReplica(t, id, transport.WithDrainSpread(-1))
 	around := httptest.NewUnstartedServer(r)
@@ -240,7 +240,7 @@ func TestSessionsOfRollingDeploy(t *testing.T) {
 	}
 }
 
-// TestSessionsToWslis has one session to such a server, which cannot say who it is.
+// In TestSessionsToWslis one session goes to a server of wslis, which has no ID.
 func TestSessionsToWslis(t *testing.T) {
 	leak.Check(t)
 	sessions := make(chan *yamux.Session, 10)

@@ -43,7 +43,7 @@ func TestSourceOf(t *testing.T) {
 	}
 }
 
-// TestUsageIsForgotten has nothing stay of clients that are gone.
+// TestUsageIsForgotten expects nothing to remain of clients that are gone.
 func TestUsageIsForgotten(t *testing.T) {
 	s := NewServer(nil)
 	s.init()

@@ -25,8 +25,8 @@ func is429(err error, retryAfter string) bool {
 
 var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 
-// TestSessionsOfAddress has one address take no more sessions than it may, and leave
-// room for others.
+// In TestSessionsOfAddress one address gets no more sessions than it may, and leaves room for
+// others.
 func TestSessionsOfAddress(t *testing.T) {
 	leak.Check(t)
 	dialers := make(chan *transport.Dialer, 10)
@@ -61,7 +61,7 @@ func TestSessionsOfAddress(t *testing.T) {
 	})
 }
 
-// TestHandshakesOfAddress has one address take no more handshakes than it may.
+// In TestHandshakesOfAddress one address gets no more handshakes than it may.
 func TestHandshakesOfAddress(t *testing.T) {
 	leak.Check(t)
 	asked, decide := make(chan struct{}, 10), make(chan struct{})

@@ -103,8 +103,8 @@ func TestStrippedProtocol(t *testing.T) {
 	}
 }
 
-// TestStrippedChoice has a client live behind such a proxy: after one session that fails
-// it is served, and goes on being.
+// In TestStrippedChoice a client is behind such a proxy. After one session that fails it gets
+// sessions that work.
 func TestStrippedChoice(t *testing.T) {
 	for name, muxes := range map[string][]mux.Muxer{
 		"qmux":  {qmux.New(), yamuxmux.New()},
@@ -150,8 +150,8 @@ func TestStrippedChoice(t *testing.T) {
 	}
 }
 
-// TestStrippedAndRefused has the client or the server demand negotiation behind such a
-// proxy: the client comes back seldom, and offers again what it has.
+// In TestStrippedAndRefused the client or the server demands negotiation behind such a proxy.
+// The client comes back seldom, and offers its protocols again.
 func TestStrippedAndRefused(t *testing.T) {
 	leak.Check(t)
 	for name, opts := range map[string]struct {
@@ -208,8 +208,8 @@ func garbled(offers chan<- string) http.Handler {
 	})
 }
 
-// TestNothingOffered has a server that speaks what it likes although nothing was offered
-// to it: the client offers again, and does both more and more seldom.
+// In TestNothingOffered the client offers nothing, and the server speaks another protocol. The
+// client offers again, and does both less and less often.
 func TestNothingOffered(t *testing.T) {
 	leak.Check(t)
 	offers := make(chan string, 100)

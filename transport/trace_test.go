@@ -101,7 +101,7 @@ func TestTrace(t *testing.T) {
 	client.expect(t, "client", "dial started ws", "dial failed ws")
 }
 
-// TestTraceOfReset has the end of a stream told once, however it is repeated.
+// TestTraceOfReset expects the end of a stream to be reported once, however often it is reset.
 func TestTraceOfReset(t *testing.T) {
 	t.Run("yamux", func(t *testing.T) {
 		traceOfReset(t, yamuxmux.New(), transport.Conn.Reset)
@@ -162,7 +162,7 @@ func traceOfReset(t *testing.T, m mux.Muxer, how func(transport.Conn) error) (to
 	return told
 }
 
-// TestTraces has two of them, of which each is told what it asks for.
+// In TestTraces each of two traces gets the calls that it asks for.
 func TestTraces(t *testing.T) {
 	leak.Check(t)
 	told := make(events, 100)

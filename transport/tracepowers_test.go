@@ -108,8 +108,8 @@ func openOver(t *testing.T, target carriertest.Target, m mux.Muxer, opts ...tran
 	return ends
 }
 
-// TestTraceKeepsInterfaces has a traced stream of each multiplexer implement what one that is
-// not traced does: nothing is lost, and nothing is claimed.
+// TestTraceKeepsInterfaces expects a traced stream of each multiplexer to implement exactly
+// the interfaces of one without a trace.
 func TestTraceKeepsInterfaces(t *testing.T) {
 	overWS := carriertest.Target{Carrier: ws.New()}
 	for _, stack := range []struct {
@@ -138,8 +138,7 @@ func TestTraceKeepsInterfaces(t *testing.T) {
 	}
 }
 
-// TestTraceKeepsPowers has a trace around streams with each combination of optional
-// interfaces.
+// TestTraceKeepsPowers traces streams with each combination of optional interfaces.
 func TestTraceKeepsPowers(t *testing.T) {
 	for chosen := range 1 << 3 {
 		writes, checks, codes := chosen&1 != 0, chosen&2 != 0, chosen&4 != 0

@@ -80,7 +80,7 @@ func TestWebTransport(t *testing.T) {
 	}
 }
 
-// TestFallback has a network fail for UDP in each of the ways that there are.
+// In TestFallback a network fails for UDP in each possible way.
 func TestFallback(t *testing.T) {
 	t.Parallel()
 	const headStart = 300 * time.Millisecond
@@ -208,7 +208,7 @@ func tcpOnly(t *testing.T, addr string) string {
 	return network.Addr()
 }
 
-// TestStrangersByUDP has clients that ask for nothing meet the server's own limits.
+// In TestStrangersByUDP clients that send no request meet the server's own limits.
 func TestStrangersByUDP(t *testing.T) {
 	leak.Check(t)
 	certFile, keyFile, roots := certificate(t)

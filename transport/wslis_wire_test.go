@@ -189,8 +189,7 @@ func TestWslisClientIsNotAsked(t *testing.T) {
 	}
 }
 
-// TestWslisClientLeaves has one that takes no more streams, which it cannot say but by
-// yamux.
+// In TestWslisClientLeaves a client takes no more streams, and only yamux can say so.
 func TestWslisClientLeaves(t *testing.T) {
 	leak.Check(t)
 	dialers := make(chan *transport.Dialer, 1)
