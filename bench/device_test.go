@@ -12,7 +12,7 @@ import (
 	"github.com/backdial/backdial/mux/yamuxmux"
 )
 
-// BenchmarkDevice has programs that a device would run.
+// BenchmarkDevice builds and runs programs that a device would run.
 func BenchmarkDevice(b *testing.B) {
 	harness.Devices(b, []harness.Device{
 		{Name: "carrier=tcp/mux=none", Package: "./device/tcp", Listen: listenBare},
@@ -24,7 +24,7 @@ func BenchmarkDevice(b *testing.B) {
 	})
 }
 
-// listenBare has a connection for a session, and for its only stream.
+// listenBare uses one connection for a session, and for its only stream.
 func listenBare(t harness.TB) (addr string, accept func() (*harness.Server, error)) {
 	ln := harness.Listen(t)
 	return t.Reach("tcp", ln.Addr().String()), func() (*harness.Server, error) {

@@ -65,7 +65,7 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	server.ServeHTTP(w, r)
 }
 
-// answer has requests answered by refuse, or by the server again if that is nil.
+// answer lets refuse answer requests, or the server again if refuse is nil.
 func (s *site) answer(refuse http.HandlerFunc) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -86,8 +86,8 @@ type load struct {
 	slowest time.Duration
 }
 
-// request has a client say something for a while. By a service, which does not wait for
-// clients, it may not be reached.
+// request exchanges data with a client for a while. A service does not wait for clients, so it
+// may not reach the client.
 func (l *load) request(service bool) {
 	d := l.devices[rand.N(len(l.devices))]
 	ctx, cancel := l.site.within(patience)

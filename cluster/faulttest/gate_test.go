@@ -87,7 +87,7 @@ func (g *gate) listen() (err error) {
 	return err
 }
 
-// serve has connections dial by one of two clusters.
+// serve makes connections dial by one of two clusters.
 func (g *gate) serve(replica, service *cluster.Cluster) {
 	g.replica, g.service = replica, service
 	g.open.Go(func() {

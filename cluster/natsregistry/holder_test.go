@@ -59,7 +59,7 @@ func (h *holder) Rival(c cluster.Claim) {
 	}
 }
 
-// attach has clients of a name, and of numbers below n, come.
+// attach adds clients whose names are name and a number below n.
 func (h *holder) attach(name string, n int) {
 	for i := range n {
 		h.Attach(cluster.Claim{ID: fmt.Sprint(name, i), Node: h.node})

@@ -86,8 +86,8 @@ func ping(t *testing.T, connect Connect) {
 	}
 }
 
-// deafPeer has a peer that stops reading but goes on sending: the callback to which it
-// hands a message does not return.
+// deafPeer makes a peer stop reading and go on sending: the callback that gets its messages
+// does not return.
 func deafPeer(t *testing.T, connect Connect) {
 	const interval = 250 * time.Millisecond
 	asks := mux.Config{KeepAlive: interval}

@@ -115,8 +115,8 @@ func TestSilentPeerClosesNothing(t *testing.T) {
 	}
 }
 
-// TestPeerExits has a client say that it closes the session, and then nothing, as when its
-// program has ended before its last packet was sent.
+// In TestPeerExits a client says that it closes the session, and then nothing, as if its
+// program had ended before it sent the last packet.
 func TestPeerExits(t *testing.T) {
 	server, client, _ := connection(t)
 	s, err := nativemux.New().DialSide(server, mux.Config{KeepAlive: -1})

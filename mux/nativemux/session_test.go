@@ -52,7 +52,7 @@ func awaitEnd(t *testing.T, s mux.Session) error {
 	return context.Cause(s.Context())
 }
 
-// TestHostileControl has clients say on the control stream what they must not.
+// In TestHostileControl clients send invalid data on the control stream.
 func TestHostileControl(t *testing.T) {
 	message := func(values ...uint64) (b []byte) {
 		for _, v := range values {

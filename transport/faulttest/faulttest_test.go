@@ -88,7 +88,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// TestIdleTimeout has QUIC notice what multiplexers do otherwise.
+// In TestIdleTimeout QUIC notices what multiplexers notice otherwise.
 func TestIdleTimeout(t *testing.T) {
 	const name = "idle"
 	if os.Getenv(stackEnv) != name {

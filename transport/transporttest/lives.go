@@ -126,7 +126,7 @@ func clientDials(t *testing.T, s Stack) {
 	}
 }
 
-// clientMayNotDial has a server refuse connections of a client, at first without ending its
+// In clientMayNotDial a server refuses connections of a client, at first without ending its
 // session.
 func clientMayNotDial(t *testing.T, s Stack) {
 	made := s.start(t, nil, nil, nil)

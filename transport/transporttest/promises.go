@@ -203,7 +203,7 @@ func serverDrains(t *testing.T, s Stack) {
 	await(t, "end of the session", made.listener.Done())
 }
 
-// brokenCarrier has a client that agrees on the protocol and then does not follow it.
+// In brokenCarrier a client agrees on the protocol and then does not follow it.
 func brokenCarrier(t *testing.T, s Stack) {
 	dialers := make(chan *transport.Dialer, 1)
 	address, tls, stop := s.Serve(t, s.newServer(t, dialers))

@@ -159,7 +159,7 @@ func (s *steadySession) open(t *testing.T) (server, device net.Conn) {
 	return server, device
 }
 
-// ping has the device echo something on the stream that it serves.
+// ping makes the device echo something on the stream that it serves.
 func (s *steadySession) ping() (time.Duration, error) {
 	begun := time.Now()
 	s.echo.SetDeadline(begun.Add(steadyPatience))
@@ -339,8 +339,8 @@ func echoes(n int, size int64) func(t *testing.T, s *steadySession) {
 	}
 }
 
-// bothEndsFull has 300 streams on which each end writes a window before it reads one: more
-// than either end holds, but not much more, so most have been written soon, and are read.
+// bothEndsFull uses 300 streams on which each end writes a window before it reads one. That is
+// more than either end holds, but not much more, so that most have soon written, and are read.
 func bothEndsFull(t *testing.T, s *steadySession) {
 	const n = 300
 	data := make([]byte, steadyWindow)
@@ -363,8 +363,8 @@ func bothEndsFull(t *testing.T, s *steadySession) {
 	streams.wait(t, 2*n)
 }
 
-// abandoned has n streams on which the device sends, and that nobody reads. Another goes
-// on within most.
+// abandoned uses n streams on which the device sends and nobody reads. Another stream goes on
+// within most.
 func abandoned(n int, most time.Duration) func(t *testing.T, s *steadySession) {
 	return func(t *testing.T, s *steadySession) {
 		s.stall(t, n)
@@ -394,7 +394,7 @@ func abandoned(n int, most time.Duration) func(t *testing.T, s *steadySession) {
 	}
 }
 
-// stall has n streams hold a window each, as far as there is room.
+// stall fills a window on each of n streams, as far as there is room.
 func (s *steadySession) stall(t *testing.T, n int) {
 	data := make([]byte, steadyWindow)
 	var writing sync.WaitGroup
@@ -406,7 +406,7 @@ func (s *steadySession) stall(t *testing.T, n int) {
 	writing.Wait()
 }
 
-// trickles has 400 streams of which 2 KiB/s are read. Another goes on within a second.
+// trickles reads 2 KiB/s from each of 400 streams. Another stream goes on within a second.
 func trickles(t *testing.T, s *steadySession) {
 	const n = 400
 	ctx, cancel := context.WithCancel(t.Context())

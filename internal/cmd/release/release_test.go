@@ -279,7 +279,7 @@ func state(t *testing.T, dir string) string {
 		do(t, dir, "status", "--porcelain", "--untracked-files=normal") + do(t, dir, "show-ref")
 }
 
-// hook has git run a script.
+// hook makes git run a script.
 func hook(t *testing.T, dir, name, script string) {
 	t.Helper()
 	name = filepath.Join(".git/hooks", name)

@@ -75,7 +75,7 @@ func expect(t *testing.T, out string, lines ...string) {
 	}
 }
 
-// TestAPI has what two modules export change after a release.
+// TestAPI changes what two modules export, after a release.
 func TestAPI(t *testing.T) {
 	long.Only(t)
 	dir := cloned(t)
@@ -103,7 +103,7 @@ func TestAPI(t *testing.T) {
 		"api: github.com/backdial/backdial/metrics since v0.1.0: Compatible changes:\n- Comes: added")
 }
 
-// TestVuln has a database with a vulnerability, one without, and none.
+// TestVuln uses a database with a vulnerability, one without, and none.
 func TestVuln(t *testing.T) {
 	long.Only(t)
 	database := func(t *testing.T, fixed string) {

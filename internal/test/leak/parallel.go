@@ -22,9 +22,9 @@ func Main(m *testing.M) (code int) {
 	return m.Run()
 }
 
-// Parallel has t run beside the others that call it, and looks for leaks as [Own] does. The
-// last of them that ends looks for all other goroutines too, so no test may run beside them
-// that does not call Parallel. Call it first.
+// Parallel makes t run beside the others that call it, and looks for leaks as [Own] does. The
+// last of them to end looks for all other goroutines too, so no test may run beside them
+// without calling Parallel. Call it first.
 func Parallel(t *testing.T) {
 	t.Helper()
 	t.Parallel()

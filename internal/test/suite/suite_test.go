@@ -180,7 +180,7 @@ func TestApart(t *testing.T) {
 	}
 }
 
-// TestExpectBroken has suites with a promise that needs more time than it is given at first.
+// TestExpectBroken uses suites with a promise that needs more time than it gets at first.
 func TestExpectBroken(t *testing.T) {
 	const first = time.Second
 	late := func(t *testing.T, env ...string) (bool, string) {
