@@ -8,7 +8,7 @@ import (
 	"github.com/backdial/backdial/internal/test/await"
 )
 
-// A slow registry takes its time to be told of one client.
+// A slow registry takes long to hear of one client.
 type slow struct {
 	cluster.Registry
 	id            string
@@ -44,7 +44,7 @@ func TestGoneMeanwhile(t *testing.T) {
 	first := r.connect(t, "x", "first")
 	heard.wasTold(t, "+x")
 
-	// What there is to be told: that the first has gone, another client, that the second
+	// The registry has to hear that the first has gone, of another client, and that the second
 	// has come.
 	another := r.connect(t, "slow", "slow")
 	await.From(t, "the other client", registry.begun)

@@ -19,10 +19,10 @@ type hearsay struct {
 	locates atomic.Int64
 	says    atomic.Pointer[saying] // instead of the registry, or nil
 	away    atomic.Bool            // the engine is, and tells nothing
-	holder  cluster.Holder         // who has joined
+	holder  cluster.Holder         // of the node that has joined
 
 	mu   sync.Mutex
-	told []string // by who has joined: "+" and "-" and an ID, and "close"
+	told []string // by the node that has joined: "+" and "-" and an ID, and "close"
 }
 
 type saying func(ctx context.Context, id string, except ...string) (cluster.Claim, error)

@@ -46,7 +46,7 @@ func running(function string) bool {
 	return strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), "cluster.(*Cluster)."+function+"(")
 }
 
-// TestHeldUntilCtxEnds dials a client that accepts no connections: who asks waits beyond
+// TestHeldUntilCtxEnds dials a client that accepts no connections: the asker waits beyond
 // the time for a replica that hangs, and when it does not wait any more, nor does the owner.
 func TestHeldUntilCtxEnds(t *testing.T) {
 	s := newSiteBeside(t)

@@ -221,8 +221,8 @@ func TestNoIdleTimeout(t *testing.T) {
 	}
 }
 
-// TestCloseCuts closes each end of a connection across replicas: whoever uses it gets an
-// error, and nobody is disconnected.
+// TestCloseCuts closes each end of a connection across replicas. Its users get an error, and no
+// client is disconnected.
 func TestCloseCuts(t *testing.T) {
 	for _, end := range []string{"asker", "owner"} {
 		t.Run(end, func(t *testing.T) {

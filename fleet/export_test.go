@@ -30,7 +30,7 @@ func (f *Fleet) LookupAfter(id string, happens func()) (found bool, err error) {
 	return f.pickLocked(id) != nil, f.notConnectedLocked(id)
 }
 
-// Watching returns how many changes the watchers have yet to be told.
+// Watching returns the number of watchers, and of changes that they have yet to receive.
 func (f *Fleet) Watching() (watchers, pending int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -105,7 +105,7 @@ func (s *site) flap(t *testing.T, id, times int) {
 	}
 }
 
-// dialAtRandom expects to reach who it dials, or to be told that it is not there.
+// dialAtRandom expects to reach the client that it dials, or an error that says that it is not there.
 func (s *site) dialAtRandom(t *testing.T, ids int, stop <-chan bool) {
 	for {
 		select {

@@ -130,7 +130,7 @@ func TestIdleSessionCost(t *testing.T) {
 	eachDocumented(t, func(t *testing.T, s documented) {
 		const sessions = 100
 		l := s.serve(t)
-		l.connect(t) // what there is once
+		l.connect(t) // so that what is made once is there
 		goroutines, memory := runtime.NumGoroutine(), held()
 		for range sessions {
 			l.connect(t)

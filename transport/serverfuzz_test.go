@@ -77,12 +77,12 @@ const (
 	maxLeftMemory     = 160 << 20
 )
 
-// FuzzServer has hostile clients attack a server, by every carrier and with every
-// multiplexer, before a session and in it. Their sessions end, the server goes on
-// to serve others, and it keeps nothing of what is over.
+// In FuzzServer hostile clients attack a server, by every carrier and with every
+// multiplexer, before a session and in it. Their sessions end, the server still
+// serves others, and it keeps nothing of what has ended.
 //
-// There is one server in a process, which starts with the first input. One for
-// each would cost more than the attacks, and could not be worn down by them.
+// A process has one server, which starts with the first input. One server for
+// each input would cost more than the attacks, and would not show what adds up.
 func FuzzServer(f *testing.F) {
 	leak.Check(f)
 	s := new(siege)

@@ -47,8 +47,8 @@ func TestReplicaKilled(t *testing.T) {
 	}
 	a.finds(moves, b)
 	b.finds(moves, b)
-	// Those that cannot connect elsewhere are not there. Nobody knew of the replica's end,
-	// and so nobody may name it for longer than it takes the engine to notice.
+	// Clients that cannot connect elsewhere are gone. The replica ended without a word, so others
+	// may name it until the engine notices, and no longer.
 	for _, r := range []*replica{a, b} {
 		s.await("the client that is gone is not connected", func() bool {
 			took, err := r.fails("stays")

@@ -22,7 +22,7 @@ func TestReplicaCutFromEngine(t *testing.T) {
 		calls := []*call{c.connects(own, c), a.connects(known, c), c.connects(near, a)}
 
 		fail(c.engine)
-		// Before it is noticed: who asks waits for that, and no longer.
+		// The engine has yet to notice. The asker waits for that, and no longer.
 		a.wants("cold", cluster.ErrNotConnected, lease) // which is wrong, as documented
 		s.await("the replica notices", func() bool { return !c.registry.Connected() })
 		check := func() {

@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	// flood is how much is sent to who reads slowly, in bytes.
+	// flood is how much a slow reader is sent, in bytes.
 	flood = 48 << 20
 
 	// stalled is what may be under way to who does not read: the window of each hop,
@@ -201,7 +201,7 @@ func (s *site) opens(a *replica, id string) transport.Conn {
 	return conn.(transport.Conn)
 }
 
-// checkStall waits until who writes is stopped, and expects that not much is under way.
+// checkStall waits until the writer is stopped, and expects that not much is under way.
 func (s *site) checkStall(sent, got *flow, c *process, before int64) {
 	s.t.Helper()
 	n := s.stalls(sent) - got.n.Load()

@@ -68,7 +68,7 @@ func connected(t *testing.T, url string, options ...nats.Option) *natsregistry.R
 	return r
 }
 
-// An engine is one NATS server, and the network between it and who uses it.
+// An engine is one NATS server, and the network between it and its users.
 type engine struct {
 	*server.Server
 	network *backdialtest.TCP

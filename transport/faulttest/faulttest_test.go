@@ -64,8 +64,7 @@ func stacks() map[string]faulttest.Stack {
 	return all
 }
 
-// TestFaults tests every combination in a process of its own, for leaks to be told
-// apart.
+// TestFaults tests every combination in a process of its own, which shows whose leak it is.
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	for name, stack := range stacks() {

@@ -23,8 +23,8 @@ import (
 // faultEnv names the fault that a process of its own is to test.
 const faultEnv = "BACKDIAL_TRANSPORTTEST_FAULT"
 
-// faults are stacks with a fault, and the promises that they break. What is
-// wrong with a multiplexer alone is the business of muxtest.
+// faults are stacks with a fault, and the promises that they break. Faults
+// of a multiplexer alone are in muxtest.
 var faults = map[string]struct {
 	stack  transporttest.Stack
 	broken []transporttest.Promise

@@ -73,7 +73,7 @@ func TestLinkKeepsPowers(t *testing.T) {
 	}
 }
 
-// checkPowers calls what there is of p, and expects that it goes through the link or not.
+// checkPowers calls each power that p has, and expects the call to go through the link or not.
 func checkPowers(t *testing.T, when string, p powers.Conn, through bool) {
 	t.Helper()
 	check := func(what string, went bool) {
