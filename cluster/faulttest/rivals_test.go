@@ -73,8 +73,8 @@ func TestClientComesBackElsewhere(t *testing.T) {
 	s.allFind(map[*device]*replica{again: c})
 }
 
-// meets dials a client as who has never dialled it before and finds it as r does, and has it
-// say who it is.
+// meets dials a client by a service that finds it as r does and has never dialled it, and asks it
+// who it is.
 func (r *replica) meets(id string, within time.Duration) (*call, error) {
 	r.site.t.Helper()
 	service := r.forgetful()

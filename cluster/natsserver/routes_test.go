@@ -94,7 +94,7 @@ func TestStrangers(t *testing.T) {
 	for _, test := range []struct {
 		name     string
 		stranger *tls.Config
-		joined   string // the uses of the certificate of the server that is joined
+		joined   string // the host in the certificate of the server that is joined
 		says     string // either of them
 	}{
 		{"another authority", other.Mutual(t, "127.0.0.1"), "127.0.0.1", "unknown authority"},
