@@ -35,7 +35,7 @@ func acceptFor(key string) string {
 // open connects to target and opens a WebSocket. Its error matches
 // [websocket.ErrBadHandshake] if the server has answered otherwise.
 func (h *handshake) open(ctx context.Context, target *url.URL, r *carrier.Request) (answer *http.Response, err error) {
-	request, err := openingFor(target, r)
+	request, key, err := openingFor(target, r)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func (h *handshake) open(ctx context.Context, target *url.URL, r *carrier.Reques
 		trace.GotConn(httptrace.GotConnInfo{Conn: conn})
 	}
 	answer, err = exchange(conn, request)
-	if err == nil && !accepted(answer, request) {
+	if err == nil && !accepted(answer, key) {
 		err = websocket.ErrBadHandshake
 	}
 	if err != nil {
@@ -64,15 +64,16 @@ func (h *handshake) open(ctx context.Context, target *url.URL, r *carrier.Reques
 	return answer, err
 }
 
-// openingFor returns the request that opens a WebSocket.
-func openingFor(target *url.URL, r *carrier.Request) (*http.Request, error) {
+// openingFor returns the request that opens a WebSocket, and its key.
+func openingFor(target *url.URL, r *carrier.Request) (request *http.Request, key string, err error) {
 	var random [16]byte
 	rand.Read(random[:]) // never fails
+	key = base64.StdEncoding.EncodeToString(random[:])
 	// Some servers depend on the capitalization of the RFC's examples.
 	header := http.Header{
 		"Upgrade":               {"websocket"},
 		"Connection":            {"Upgrade"},
-		"Sec-WebSocket-Key":     {base64.StdEncoding.EncodeToString(random[:])},
+		"Sec-WebSocket-Key":     {key},
 		"Sec-WebSocket-Version": {"13"},
 	}
 	if len(r.Protocols) > 0 {
@@ -86,17 +87,17 @@ func openingFor(target *url.URL, r *carrier.Request) (*http.Request, error) {
 				host = values[0]
 			}
 		case "Upgrade", "Connection", "Sec-Websocket-Key", "Sec-Websocket-Version", "Sec-Websocket-Extensions":
-			return nil, fmt.Errorf("header %s belongs to the handshake", name)
+			return nil, "", fmt.Errorf("header %s belongs to the handshake", name)
 		case "Sec-Websocket-Protocol":
 			if len(r.Protocols) > 0 {
-				return nil, fmt.Errorf("header %s belongs to the handshake", name)
+				return nil, "", fmt.Errorf("header %s belongs to the handshake", name)
 			}
 			header["Sec-WebSocket-Protocol"] = values
 		default:
 			header[name] = values
 		}
 	}
-	return &http.Request{Method: http.MethodGet, URL: target, Host: host, Header: header}, nil
+	return &http.Request{Method: http.MethodGet, URL: target, Host: host, Header: header}, key, nil
 }
 
 // exchange sends request, and returns the answer, with at most 1 KiB of its body. What follows
@@ -134,11 +135,11 @@ type exchanging struct {
 
 var exchanges = sync.Pool{New: func() any { return &exchanging{in: bufio.NewReader(nil)} }}
 
-// accepted reports whether answer opens the WebSocket that request asked for.
-func accepted(answer *http.Response, request *http.Request) bool {
+// accepted reports whether answer opens the WebSocket that a request with that key asked for.
+func accepted(answer *http.Response, key string) bool {
 	h := answer.Header
 	return answer.StatusCode == http.StatusSwitchingProtocols &&
 		hasToken(h["Upgrade"], "websocket") &&
 		hasToken(h["Connection"], "upgrade") &&
-		h.Get("Sec-Websocket-Accept") == acceptFor(request.Header["Sec-WebSocket-Key"][0])
+		h.Get("Sec-Websocket-Accept") == acceptFor(key)
 }

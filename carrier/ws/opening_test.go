@@ -36,7 +36,7 @@ func TestOpening(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			leak.Check(t)
-			request, err := openingFor(target, &carrier.Request{URL: target, Header: test.header, Protocols: test.protocols})
+			request, _, err := openingFor(target, &carrier.Request{URL: target, Header: test.header, Protocols: test.protocols})
 			if err != nil || test.err != "" {
 				if err == nil || err.Error() != test.err {
 					t.Errorf("error %v, want %s", err, test.err)

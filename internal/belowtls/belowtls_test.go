@@ -7,8 +7,10 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"os"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/backdial/backdial/internal/test/await"
 	"github.com/backdial/backdial/internal/test/leak"
@@ -264,4 +266,33 @@ func TestUnasked(t *testing.T) {
 	if err := c.flush(true); err != errUnread {
 		t.Errorf("then %v, want %v", err, errUnread)
 	}
+}
+
+// TestDeadline interrupts a Read in the middle of a record: the next one must go on.
+func TestDeadline(t *testing.T) {
+	client, server := pair(t, tls.VersionTLS13, asIs)
+	var record bytes.Buffer
+	socket := client.below.Conn
+	client.below.Conn, client.below.socket = writesTo{socket, &record}, nil
+	p, want := make([]byte, 100), []byte("all of a record")
+	if _, err := client.Write(want); err != nil {
+		t.Fatal(err)
+	}
+	reading := make(chan error, 1)
+	for range 3 {
+		if _, err := socket.Write(record.Next(8)); err != nil {
+			t.Fatal(err)
+		}
+		go func() { _, err := server.Read(p); reading <- err }()
+		server.SetReadDeadline(time.Unix(1, 0)) // long ago
+		if err := await.From(t, "Read", reading); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("Read in the middle of a record: %v", err)
+		}
+		server.SetReadDeadline(time.Time{})
+	}
+	socket.Write(record.Bytes())
+	if n, err := server.Read(p); !bytes.Equal(p[:n], want) || err != nil {
+		t.Errorf("%q, %v", p[:n], err)
+	}
+	idle(t, server)
 }
