@@ -29,7 +29,7 @@ type Keepalive struct {
 	stopped bool
 	asked   time.Time // when the last question was sent, or the start
 	turn    bool      // this end has yet to ask, or the peer has asked since
-	waits   bool      // an answer is due when the timer fires
+	waits   bool      // nothing was heard since, as far as is known
 	heard   uint64    // Session.Heard at the question
 
 	// How much earlier than the interval this end asks: in its turn, and otherwise. Both are
@@ -99,6 +99,10 @@ func (k *Keepalive) step() error {
 	}
 	times, last := k.session.Heard()
 	if k.waits && times == k.heard {
+		if rest := time.Until(k.asked.Add(k.timeout)); rest > 0 {
+			k.timer.Reset(rest)
+			return nil
+		}
 		return fmt.Errorf("%w: nothing heard for %v after a ping", mux.ErrSilent, k.timeout)
 	}
 	k.waits = false
@@ -111,7 +115,7 @@ func (k *Keepalive) step() error {
 	if err := k.session.Ask(); err != nil {
 		return err
 	}
-	k.timer.Reset(k.timeout)
+	k.timer.Reset(min(k.timeout, k.interval-k.late)) // when an answer is due, or perhaps the next question
 	return nil
 }
 
