@@ -20,9 +20,9 @@ import (
 // longer, and one that ends a session without credit. A Read of a stream may do the
 // reader's work: see [recv.Role].
 //
-// The reader waits for nobody, so two ends cannot block each other. It writes only once:
-// when it meets its peer, it writes as much as there is room for. All else that it has to
-// say is noted in its place and becomes frames when a batch is taken, so there is never
+// The reader waits for nobody, so two ends cannot block each other. It writes only when it
+// meets its peer and when it answers a ping, as much as there is room for. All else that it
+// has to say is noted in its place and becomes frames when a batch is taken, so there is never
 // more of it than there are streams.
 type session struct {
 	life.Session[*stream]
