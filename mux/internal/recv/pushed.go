@@ -19,7 +19,8 @@ type Pushed struct {
 	into   []byte
 	filled int32
 
-	accounted int32 // memory of the buffer that is in budget
+	number    uint32 // of this half, for the role; not 0
+	accounted int32  // memory of the buffer that is in budget
 }
 
 // An Owner is the stream of a [Pushed]: what differs between protocols.
@@ -38,6 +39,7 @@ func (h *Pushed) Init(budget *Budget, owner Owner) {
 	h.Half.Init()
 	h.budget, h.owner = budget, owner
 	h.role = &budget.Role
+	h.number = h.role.numbers.Add(1)
 	h.window = budget.Windows.New()
 	h.allowed = h.window.Size
 }

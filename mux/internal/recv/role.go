@@ -1,6 +1,7 @@
 package recv
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,9 +15,9 @@ import (
 // So the keeper lends the role, and the next Read of any stream drives: it reads the
 // carrier itself, also for all others.
 //
-//	      ┌──────┐   a message was for the only    ┌──────┐   a Read waits    ┌────────┐
+//	      ┌──────┐   several messages were for     ┌──────┐   a Read waits    ┌────────┐
 //	────► │ kept ├────────────────────────────────►│ lent ├──────────────────►│ driven │
-//	      └──────┘   Read that waited              └──┬───┘                   └─┬────┬─┘
+//	      └──────┘   the only Read that waited     └──┬───┘                   └─┬────┬─┘
 //	         ▲                                        │  ▲  it has its bytes,   │    │
 //	         │ no Read came for a moment,             │  └──────────────────────┘    │
 //	         │ or somebody needs the keeper           │     or need not wait         │
@@ -26,7 +27,7 @@ import (
 // A Read that drives never waits in the middle of a message, so it can always stop at
 // once: when it has its bytes, when its deadline passes, and when its stream is closed.
 // What arrives while the role is lent waits for the next Read, or for the keeper, who is
-// back within 2 ms. That happens seldom: each time makes it twice as long until the keeper
+// back within 4 ms. That happens seldom: each time makes it twice as long until the keeper
 // lends the role again.
 //
 // The zero value is always kept.
@@ -37,9 +38,12 @@ type Role struct {
 	lent    atomic.Bool  // state is lent
 	waiting atomic.Int32 // calls that wait for whoever has the role
 
+	numbers atomic.Uint32 // of the halves so far
+
 	// For whoever has the role.
-	fed  bool // a Read that waited has got bytes since Lend
-	lone int  // so many messages have been for a lone Read, one after the other
+	fed  uint32 // the half whose Read, which waited, has got bytes since Lend; or 0
+	last uint32 // the same before Lend
+	lone int    // so many messages, one after the other, have been for one Read alone
 
 	mu    sync.Mutex // guards below; no other lock is taken while it is held
 	state roleState
@@ -71,7 +75,7 @@ const (
 const (
 	// idle is how long the role may lie idle before the keeper takes it back, at least; at
 	// most it is twice that.
-	idle = 500 * time.Microsecond
+	idle = 2 * time.Millisecond
 
 	leastPrice = 8
 	mostPrice  = 4096
@@ -127,9 +131,9 @@ func (r *Role) disappointLocked() { r.price = min(2*r.price, mostPrice) }
 // Lend is called by the keeper between messages. It lends the role if that promises
 // something, and then waits until it has it back. small says that the last message was.
 func (r *Role) Lend(small bool) {
-	fed := r.fed
-	r.fed = false
-	if !fed || !small || r.waiting.Load() > 0 {
+	fed, last := r.fed, r.last
+	r.fed, r.last = 0, fed
+	if fed == 0 || fed == several || fed != last || !small || r.waiting.Load() > 0 {
 		r.lone = 0
 		return
 	}
@@ -145,6 +149,18 @@ func (r *Role) Lend(small bool) {
 		r.back.Wait()
 	}
 }
+
+// feed notes that half number gets bytes for which a Read waits.
+func (r *Role) feed(number uint32) {
+	if r.fed != 0 && r.fed != number {
+		number = several
+	}
+	r.fed = number
+}
+
+// several stands for more than one half. It is no half's number before there have been as
+// many.
+const several = math.MaxUint32
 
 // lendLocked lends the role, unless somebody waits for what arrives.
 func (r *Role) lendLocked() {

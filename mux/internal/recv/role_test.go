@@ -112,7 +112,7 @@ func lending(t *testing.T, f func(t *testing.T, w *wire, a, b *testStream)) {
 		a, b := s.open(), s.open()
 		var all sync.WaitGroup
 		all.Go(w.keep)
-		for range leastPrice {
+		for range leastPrice + 1 {
 			if w.ask(t, a); w.taken() > 0 {
 				t.Fatal("a Read drives before the keeper knows that it pays")
 			}
@@ -304,6 +304,21 @@ func TestDrivingHoldsUpNobody(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { lending(t, f) })
 	}
+}
+
+// TestOnlyOneReadDrives asks on two streams in turn: the keeper must not lend the role,
+// because whoever drove would have to wake the other.
+func TestOnlyOneReadDrives(t *testing.T) {
+	lending(t, func(t *testing.T, w *wire, a, b *testStream) {
+		time.Sleep(3 * idle) // the keeper takes the role back
+		for range 100 {
+			w.ask(t, a)
+			w.ask(t, b)
+		}
+		if n := w.taken(); n > 0 {
+			t.Errorf("the Reads took %d messages", n)
+		}
+	})
 }
 
 // TestLendingPays expects the keeper to lend the role ever more seldom if nobody takes it.
