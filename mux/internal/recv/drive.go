@@ -3,18 +3,18 @@ package recv
 // awaitLocked waits, with h unlocked, until something may have happened that concerns a
 // Read. If the role of the session's reader is lent, it takes it meanwhile.
 func (h *Pushed) awaitLocked() {
-	if h.role.conn == nil {
+	if h.budget.Role.conn == nil {
 		h.WaitLocked()
 		return
 	}
 	h.waits++
-	h.role.waiting.Add(1)
-	if !h.role.take() {
+	h.budget.Role.waiting.Add(1)
+	if !h.budget.Role.take() {
 		h.WaitLocked()
 		return
 	}
 	h.waits--
-	h.role.waiting.Add(-1)
+	h.budget.Role.waiting.Add(-1)
 	h.driveLocked()
 }
 
@@ -25,27 +25,27 @@ func (h *Pushed) driveLocked() {
 		arrived := h.arriveLocked()
 		if !arrived && h.drives {
 			h.drives = false
-			h.role.giveBack(true)
+			h.budget.Role.giveBack(true)
 			return
 		}
 		interrupted := !h.drives
 		h.drives = false
 		if arrived {
 			h.mu.Unlock()
-			all := h.role.takeArrived()
+			all := h.budget.Role.takeArrived()
 			h.mu.Lock()
 			if !all {
-				h.role.giveBack(true)
+				h.budget.Role.giveBack(true)
 				return
 			}
 		}
 		ready, err := h.readyLocked(1)
 		switch {
 		case err != nil && h.state != Open: // no other Read will follow
-			h.role.giveBack(false)
+			h.budget.Role.giveBack(false)
 			return
 		case ready, h.filled > 0, interrupted, err != nil:
-			h.role.leave()
+			h.budget.Role.leave()
 			return
 		}
 	}
@@ -57,7 +57,7 @@ func (h *Pushed) arriveLocked() bool {
 	h.drives = true
 	h.mu.Unlock()
 	defer h.mu.Lock()
-	return h.role.conn.Arrive(true)
+	return h.budget.Role.conn.Arrive(true)
 }
 
 // takeArrived takes the message that has arrived, and all that have arrived with it. It

@@ -16,7 +16,7 @@ type Source interface {
 func (h *Pushed) FillLocked(r Source, n int) (left int, err error) {
 	for n > 0 && err == nil && h.state != Discarding {
 		if h.waits > 0 {
-			h.role.feed(h.number)
+			h.budget.Role.feed(h.number)
 		}
 		if m := h.handOverLocked(r, n); m > 0 {
 			n -= m

@@ -31,13 +31,14 @@ import (
 // Only one goroutine at a time may put bytes into its buffer. Methods whose names end in
 // Locked are called with the half locked. Its lock is taken before that of the session.
 type Half struct {
+	budget *Budget // of a Pushed; otherwise nil
+
 	mu       sync.Mutex // guards below
 	state    State
+	drives   bool      // a call that has the reader's role waits for a message
+	waits    int32     // calls that wait for whoever has the role
 	err      error     // what Read returns, if state is Failed or Discarding
 	readable sync.Cond // wakes Read
-	role     *Role     // of the session's reader; or nil
-	waits    int32     // calls that wait for whoever has the role
-	drives   bool      // a call that reads the carrier waits for a message
 	deadline deadline.Deadline
 	buffer   readbuf.Buffer // unread bytes
 }
@@ -68,11 +69,11 @@ func (h *Half) WaitLocked() { h.readable.Wait() }
 func (h *Half) WakeLocked() {
 	h.readable.Broadcast()
 	if h.waits > 0 {
-		h.role.waiting.Add(-h.waits)
+		h.budget.Role.waiting.Add(-h.waits)
 		h.waits = 0
 	}
 	if h.drives {
-		h.role.conn.Interrupt()
+		h.budget.Role.conn.Interrupt()
 		h.drives = false
 	}
 }

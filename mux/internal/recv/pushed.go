@@ -7,8 +7,7 @@ import "github.com/backdial/backdial/mux/internal/window"
 // are the stream's.
 type Pushed struct {
 	Half
-	budget *Budget
-	owner  Owner
+	owner Owner
 
 	// Guarded by the half's lock.
 	window   window.Window // how far ahead of the reader the peer may send
@@ -19,7 +18,7 @@ type Pushed struct {
 	into   []byte
 	filled int32
 
-	number    uint32 // of this half, for the role; not 0
+	number    uint32 // of this half, for the role; constant
 	accounted int32  // memory of the buffer that is in budget
 }
 
@@ -38,8 +37,7 @@ type Owner interface {
 func (h *Pushed) Init(budget *Budget, owner Owner) {
 	h.Half.Init()
 	h.budget, h.owner = budget, owner
-	h.role = &budget.Role
-	h.number = h.role.numbers.Add(1)
+	h.number = h.budget.Role.numbers.Add(1)
 	h.window = budget.Windows.New()
 	h.allowed = h.window.Size
 }
@@ -51,7 +49,7 @@ func (h *Pushed) EndLocked(as State, err error) {
 	if as == Discarding {
 		h.accountLocked()
 		h.budget.wake() // the session's reader may wait to fill h
-		h.role.Recall()
+		h.budget.Role.Recall()
 	}
 }
 
