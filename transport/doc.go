@@ -210,7 +210,7 @@
 // long and the reader fast. A server may have 16,384 streams open to a client, of which 256 may
 // wait to be accepted; beyond that [Dialer.DialContext] waits too.
 //
-// With the native multiplexer a window is 512 KiB, and grows up to 2 MiB. Unread data stays in
+// With the native multiplexer a window is 512 KiB, and grows up to 6 MiB. Unread data stays in
 // the packets in which it arrived, which take up to twice the memory.
 //
 // A client may open no streams: the server refuses them, and at the 101st try the client loses

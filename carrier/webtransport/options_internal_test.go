@@ -30,7 +30,7 @@ func TestSettings(t *testing.T) {
 			t.Errorf("with %d: %d streams of a server, and %d of a client, want %v", n, c.clientStreams, c.serverStreams, want)
 		}
 	}
-	for n, want := range map[int][3]int{0: {512 << 10, 2 << 20, 96 << 20}, 7: {7, 7, 7}, -1: {512 << 10, 2 << 20, 96 << 20}} {
+	for n, want := range map[int][3]int{0: {512 << 10, 6 << 20, 96 << 20}, 7: {7, 7, 7}, -1: {512 << 10, 6 << 20, 96 << 20}} {
 		if c := New(WithWindows(n, n, n)); [3]int{c.streamWindow, c.maxStreamWindow, c.connWindow} != want {
 			t.Errorf("with %d: windows of %d, %d and %d, want %v", n, c.streamWindow, c.maxStreamWindow, c.connWindow, want)
 		}

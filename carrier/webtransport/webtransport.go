@@ -93,7 +93,7 @@ func New(opts ...Option) *Carrier {
 		keepAlive:       defaultKeepAlive,
 		idleTimeout:     defaultIdleTimeout,
 		streamWindow:    512 << 10,
-		maxStreamWindow: 2 << 20,
+		maxStreamWindow: 6 << 20,
 		connWindow:      96 << 20,
 		clientStreams:   defaultClientStreams,
 		serverStreams:   defaultServerStreams,
