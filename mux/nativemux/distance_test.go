@@ -5,6 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/backdial/backdial/internal/test/long"
 	"github.com/backdial/backdial/mux"
 )
 
@@ -26,6 +27,7 @@ func narrow(rate int) conditions {
 
 // TestWindowFollowsPath fills a distant stream. Its first window would carry 5 MB/s.
 func TestWindowFollowsPath(t *testing.T) {
+	long.OnlyWithRace(t)
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t, narrow(100e6))
 		d := n.sessions(t, mux.Config{})
