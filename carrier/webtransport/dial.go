@@ -160,6 +160,12 @@ func request(ctx context.Context, qconn *quic.Conn, target string, h http.Header
 		return nil, nil, handshakeError(err)
 	}
 	answer, session, err := client.Dial(ctx, target, h)
+	if answer != nil && fieldsSize(answer.Header) > maxAnswer {
+		if session != nil {
+			session.CloseWithError(0, "")
+		}
+		return nil, nil, fmt.Errorf("server answered %d with a header of more than %d KiB", answer.StatusCode, maxAnswer>>10)
+	}
 	switch {
 	case answer != nil && answer.StatusCode/100 != 2:
 		defer answer.Body.Close()
@@ -174,6 +180,20 @@ func request(ctx context.Context, qconn *quic.Conn, target string, h http.Header
 		return nil, nil, fmt.Errorf("not a WebTransport endpoint: %w", rejected)
 	}
 	return session, answer.Header, nil
+}
+
+// maxAnswer bounds the header of an answer, which errors keep. quic-go reads up to 10 MB of
+// it, and webtransport-go cannot change that.
+const maxAnswer = 128 << 10
+
+// fieldsSize is the size of a header as RFC 9114, section 4.2.2, counts it.
+func fieldsSize(h http.Header) (size int) {
+	for name, values := range h {
+		for _, value := range values {
+			size += len(name) + len(value) + 32
+		}
+	}
+	return size
 }
 
 // isPage reports whether a successful answer comes from a handler that does not know

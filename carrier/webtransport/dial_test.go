@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -280,5 +281,32 @@ func TestListenPacket(t *testing.T) {
 	}))
 	if _, err := dial(t, c, s.url, nil, s.tls); !errors.Is(err, broken) {
 		t.Error("dial:", err)
+	}
+}
+
+// TestAnswerTooLarge dials servers that answer with a large header. Errors live long, and must
+// not keep it.
+func TestAnswerTooLarge(t *testing.T) {
+	leak.Check(t)
+	c := webtransport.New()
+	for _, test := range []struct{ fields, status int }{{100, 404}, {10_000, 404}, {10_000, 200}} {
+		s := listen(t, c, func(w http.ResponseWriter, r *http.Request) {
+			for i := range test.fields {
+				w.Header()["X-"+strconv.Itoa(i)] = []string{"value"}
+			}
+			if test.status == http.StatusOK {
+				c.Upgrade(w, r, "")
+				return
+			}
+			w.WriteHeader(test.status)
+		})
+		_, err := dial(t, c, s.url, nil, s.tls)
+		if err == nil {
+			t.Errorf("%+v: Dial succeeds", test)
+			continue
+		}
+		if kept := isA[*carrier.RejectedError](err); kept != (test.fields == 100) {
+			t.Errorf("%+v: Dial returned %v", test, err)
+		}
 	}
 }
