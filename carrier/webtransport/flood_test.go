@@ -213,13 +213,18 @@ func TestEveryInitialIsChallenged(t *testing.T) {
 	s := run(t, e, client)
 	packets := s.initials(t, unverified+burst*bursts)
 	attacker := newMouthpiece(t, len(packets))
+	began := time.Now()
 	for i, packet := range packets {
 		attacker.WriteTo(packet, s.Addr())
 		if sent := i + 1; sent%burst == 0 { // more could overflow the socket
-			await.Until(t, "the server has answered every client", func() bool {
-				return int(slow.answers.Load()) >= sent && int(slow.retries.Load()) >= sent-unverified
-			})
+			await.Until(t, "the server has answered every client", func() bool { return int(slow.answers.Load()) >= sent })
 		}
+	}
+	if time.Since(began) > 4*time.Second {
+		t.Skip("this machine is so busy that the first clients make room for others")
+	}
+	if got := slow.retries.Load(); got != burst*bursts {
+		t.Errorf("%d of %d clients are challenged", got, burst*bursts)
 	}
 }
 

@@ -16,7 +16,7 @@ const (
 
 	// retryPatience is how long [retries.begin] waits for room. Sending a packet takes
 	// microseconds, unless the kernel does not run this process.
-	retryPatience = 100 * time.Millisecond
+	retryPatience = 500 * time.Millisecond
 )
 
 // retries count the Retry packets (RFC 9000, section 17.2.5) that quic-go has decided to
