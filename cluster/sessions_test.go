@@ -126,6 +126,9 @@ func TestSeveralSessions(t *testing.T) {
 	var others []net.Conn
 	await.Until(t, "each session has a connection", func() bool {
 		others = append(others, dial(t, c, "x"))
+		if len(others) > 1000 {
+			t.Fatal("some sessions get none of 1,000 connections")
+		}
 		sessions, _, _ := shares.size()
 		return sessions == most
 	})
