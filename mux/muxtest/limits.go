@@ -26,7 +26,7 @@ func stall(t *testing.T, p Pair, n int) []stalledStream {
 		writer, reader := p.open(t)
 		streams[i].Stream = reader
 		writing[i] = startValue(func() (int, error) {
-			writer.SetWriteDeadline(time.Now().Add(500 * time.Millisecond))
+			writer.SetWriteDeadline(time.Now().Add(slowdown * 500 * time.Millisecond))
 			return writer.Write(data)
 		})
 	}

@@ -33,7 +33,8 @@ func measures(t *testing.T, connect Connect, config mux.Config) error {
 	for _, s := range []mux.Session{p.Dial, p.Listen} {
 		for s.RoundTrip() == 0 {
 			if s.Context().Err() != nil {
-				return fmt.Errorf("an idle session ended: %w", context.Cause(s.Context()))
+				// One end may have closed it, because of the other's silence.
+				return fmt.Errorf("an idle session ended: %w", errors.Join(context.Cause(p.Dial.Context()), context.Cause(p.Listen.Context())))
 			}
 			if time.Since(began) > soon {
 				return fmt.Errorf("nothing is known of the round trip after %v", soon)

@@ -388,7 +388,7 @@ func TestSilentPeer(t *testing.T) {
 // TestDropByDrop uses a peer that takes forever to send a record.
 func TestDropByDrop(t *testing.T) {
 	leak.Check(t)
-	s, peer := meet(t, listenSide, mux.Config{KeepAlive: 20 * time.Millisecond}, greetings())
+	s, peer := meet(t, listenSide, mux.Config{KeepAlive: 200 * time.Millisecond}, greetings())
 	go io.Copy(io.Discard, peer.conn) // ends with the connection
 	peer.write(appendVarint(nil, 60_000))
 	peer.write(streamFrame(1, 0, make([]byte, 50_000))[:10])

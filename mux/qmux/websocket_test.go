@@ -221,7 +221,7 @@ func TestWebSocketViolations(t *testing.T) {
 // TestMessageDropByDrop uses a peer that takes forever to send a message.
 func TestMessageDropByDrop(t *testing.T) {
 	leak.Check(t)
-	s, page := visit(t, mux.Config{KeepAlive: 20 * time.Millisecond})
+	s, page := visit(t, mux.Config{KeepAlive: 200 * time.Millisecond})
 	page.say(defaults)
 	heard := make(chan struct{})
 	go func() {
