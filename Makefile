@@ -11,11 +11,13 @@ FUZZTIME ?= 30s
 # Tests that import it have parts that wait for BACKDIAL_LONG.
 LONG = github.com/backdial/backdial/internal/test/long
 
-# What runs on a device.
-PRODUCT = ./carrier/mem ./carrier/ws ./carrier/webtransport ./mux/internal/... ./mux/nativemux ./mux/qmux ./mux/smuxmux ./mux/yamuxmux ./rhttp ./transport
+MUXES = ./mux/nativemux ./mux/qmux ./mux/smuxmux ./mux/yamuxmux
 
-.PHONY: all lint api vuln sbom test long contracts small modules quickstart soak bench platforms fuzz docs
-all: lint api vuln test long contracts small modules quickstart soak bench platforms
+# What runs on a device.
+PRODUCT = ./carrier/mem ./carrier/ws ./carrier/webtransport ./mux/internal/... $(MUXES) ./rhttp ./transport
+
+.PHONY: all lint api vuln sbom test long contracts steady small modules quickstart soak bench platforms fuzz docs
+all: lint api vuln test long contracts steady small modules quickstart soak bench platforms
 
 # A workspace of all modules, for one call of each tool.
 lint:
@@ -53,9 +55,12 @@ long:
 # What make test has shortened of the contracts, under the race detector: all that a multiplexer
 # promises, and the combinations that are not the fastest.
 contracts:
-	BACKDIAL_LONG=1 go test -race -timeout 20m -p 4 -run 'TestContract|TestStacks|TestFaults' -skip '/(ws-qmux|webtransport-native)$$' \
-		./mux/nativemux ./mux/qmux ./mux/smuxmux ./mux/yamuxmux ./transport/transporttest ./transport/faulttest
-	BACKDIAL_LONG=1 go test -race -timeout 20m -run 'TestSteadyReaders|TestBursts|TestAbandoned|TestTrickle|TestBothWays' ./mux/nativemux
+	BACKDIAL_LONG=1 go test -race -timeout 20m -p 4 -run 'TestContract|TestStacks|TestFaults' -skip '/(ws-qmux|webtransport-native|SteadyReaders)$$' \
+		$(MUXES) ./transport/transporttest ./transport/faulttest
+
+# Slow readers under the race detector. They would be too slow beside other tests.
+steady:
+	BACKDIAL_LONG=1 go test -race -timeout 20m -p 4 -run 'TestContract/SteadyReaders|TestSteadyReaders|TestBursts|TestAbandoned|TestTrickle|TestBothWays' $(MUXES)
 
 # On a small machine: one processor, 256 descriptors, 32 bits. Only what a device or a server
 # runs, and not the tests of tests.
