@@ -36,7 +36,13 @@ func (r *replica) wants(id string, kind error, within time.Duration) {
 // wantsPeer expects an error that names a replica.
 func (r *replica) wantsPeer(id string, named *replica) {
 	r.site.t.Helper()
-	if took, err := r.fails(id); !names(err, named) || took > try {
+	took, err := r.fails(id)
+	for range 2 { // a loaded machine may take longer now and then
+		if took > try && names(err, named) {
+			took, err = r.fails(id)
+		}
+	}
+	if !names(err, named) || took > try {
 		r.site.t.Errorf("%s dials %s: %v after %v, want one that names %s within %v", r.name, id, err, took, named.name, try)
 	}
 }
