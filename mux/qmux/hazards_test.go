@@ -340,7 +340,7 @@ func TestUnreadStreams(t *testing.T) {
 
 // TestCreditIsReturnedOnReceipt expects that also for data that is dropped.
 func TestCreditIsReturnedOnReceipt(t *testing.T) {
-	const window, all = 256 << 10, 384 << 10
+	const window, all = 256 << 10, 512 << 10
 	for name, prepare := range map[string]func(s *session, st *stream){
 		"not read": func(*session, *stream) {},
 		"closed":   func(_ *session, st *stream) { st.Close() },
@@ -352,8 +352,10 @@ func TestCreditIsReturnedOnReceipt(t *testing.T) {
 			peer.say(streamFrame(1, 0, []byte("x")))
 			prepare(s, accept(t, s))
 			offset := uint64(1)
-			for ; offset < all/4; offset += 16 << 10 {
-				peer.say(streamFrame(1, offset, make([]byte, 16<<10)))
+			for offset < all/2 {
+				n := min(16<<10, all/2-offset)
+				peer.say(streamFrame(1, offset, make([]byte, n)))
+				offset += n
 			}
 			for f := (frame{}); f.typ != frameMaxData; {
 				if f, _ = peer.hear(); f.typ == frameMaxData && f.max != offset+all {
@@ -362,7 +364,7 @@ func TestCreditIsReturnedOnReceipt(t *testing.T) {
 			}
 			// What a reset says will never come comes back as well.
 			peer.say(encode(frame{typ: frameResetStream, id: 1, offset: window}))
-			peer.say(encode(frame{typ: frameResetStream, id: 5, offset: window / 4}))
+			peer.say(encode(frame{typ: frameResetStream, id: 5, offset: window}))
 			for f := (frame{}); f.typ != frameMaxData; {
 				if f, _ = peer.hear(); f.typ == frameMaxData && f.max < window*2 {
 					t.Errorf("%d bytes may be sent after the reset, want %d at least", f.max, window*2)

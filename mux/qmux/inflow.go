@@ -28,8 +28,8 @@ type inflow struct {
 }
 
 // init sizes the window so that a single stream never waits for it. Credit is returned
-// when a quarter of the window has been used, so the window is half as large again as the
-// stream's, initially and at most.
+// when half of the window has been used, at the latest, so the window is twice as large as
+// the stream's, initially and at most.
 func (f *inflow) init(c *mux.Config, budget *recv.Budget) {
 	f.budget = budget
 	f.most = beside(uint64(c.MaxWindow))
@@ -39,7 +39,7 @@ func (f *inflow) init(c *mux.Config, budget *recv.Budget) {
 }
 
 // beside is the connection's window beside a stream's.
-func beside(stream uint64) uint64 { return stream / 2 * 3 }
+func beside(stream uint64) uint64 { return 2 * stream }
 
 // widen notes that a stream's window has grown, to this size. If each waited for the other to
 // show that it is used up, both would grow at half the speed.

@@ -31,11 +31,11 @@ func TestInflow(t *testing.T) {
 		window uint64 // at first
 		room   uint64 // while that is held
 	}{
-		{"default", mux.Config{}, 10 * mib, 384 * kib, 384 * kib},
-		{"default, nearly full", mux.Config{}, 56*mib - 512*kib, 384 * kib, 256 * kib},
-		{"default, full", mux.Config{}, 56 * mib, 384 * kib, 0},
-		{"large windows", mux.Config{Window: 4 * mib}, 50 * mib, 6 * mib, 3 * mib},
-		{"small buffer", mux.Config{ReceiveBuffer: mib}, 700 * kib, 384 * kib, 98 * kib},
+		{"default", mux.Config{}, 10 * mib, 512 * kib, 512 * kib},
+		{"default, nearly full", mux.Config{}, 56*mib - 512*kib, 512 * kib, 256 * kib},
+		{"default, full", mux.Config{}, 56 * mib, 512 * kib, 0},
+		{"large windows", mux.Config{Window: 4 * mib}, 50 * mib, 8 * mib, 3 * mib},
+		{"small buffer", mux.Config{ReceiveBuffer: mib}, 700 * kib, 448 * kib, 98 * kib},
 		{"tiny buffer", mux.Config{ReceiveBuffer: 10}, 0, 16 * kib, 16 * kib},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -73,11 +73,11 @@ func TestInflowFollowsPath(t *testing.T) {
 		roundTrip time.Duration
 		want      uint64 // of a peer that sends as much as it may
 	}{
-		{"unknown", mux.Config{}, 0, 384 * kib},
-		{"short", mux.Config{}, window.Worthwhile - 1, 384 * kib},
-		{"long", mux.Config{}, 20 * time.Millisecond, 24 * mib},
-		{"bounded", mux.Config{MaxWindow: mib}, 20 * time.Millisecond, 3 * mib / 2},
-		{"windows that do not grow", mux.Config{MaxWindow: 1}, 20 * time.Millisecond, 384 * kib},
+		{"unknown", mux.Config{}, 0, 512 * kib},
+		{"short", mux.Config{}, window.Worthwhile - 1, 512 * kib},
+		{"long", mux.Config{}, 20 * time.Millisecond, 32 * mib},
+		{"bounded", mux.Config{MaxWindow: mib}, 20 * time.Millisecond, 2 * mib},
+		{"windows that do not grow", mux.Config{MaxWindow: 1}, 20 * time.Millisecond, 512 * kib},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -47,13 +47,13 @@
 // # Flow control
 //
 // A stream begins with a window of [mux.Config.Window], which grows with the path up to
-// MaxWindow. The window of the whole connection is half as large again and grows too. Its
-// credit is returned on receipt and not on Read, so unread streams do not stop others: it
-// bounds what all streams together have on their way, and so how long a small write waits
-// behind large ones. [mux.Config.ReceiveBuffer] bounds unread data: credit is returned
-// only while there is memory, of which an eighth is reserved for buffers that are partly
-// filled. Without memory the peer waits for readers. A peer with another policy may stop
-// all streams when some are not read.
+// MaxWindow. The window of the whole connection is twice as large and grows too. Its credit
+// is returned on receipt and not on Read, so unread streams do not stop others: it bounds
+// what all streams together have on their way, and so how long a small write waits behind
+// large ones. [mux.Config.ReceiveBuffer] bounds unread data: credit is returned only while
+// there is memory, of which an eighth is reserved for buffers that are partly filled.
+// Without memory the peer waits for readers. A peer with another policy may stop all
+// streams when some are not read.
 //
 // # Peers that lose credit
 //

@@ -27,13 +27,21 @@ import (
 // carries 2 Gbit/s.
 const Worthwhile = time.Millisecond
 
-// Worth is how much of a window must be free to be worth a frame: a quarter, so that the
-// peer gets it while it still has something to do. On a long path it takes more.
+// near is the round trip below which a peer has sent less than half a window before it
+// hears of the other half, at a few Gbit/s.
+const near = 200 * time.Microsecond
+
+// Worth is how much of a window must be free to be worth a frame. The peer should get it
+// while it still has something to do, and sooner the longer the path is. But each frame
+// wakes the peer and those of its writers that wait for it, who then send only as much.
 func Worth(size uint64, roundTrip time.Duration) uint64 {
-	if roundTrip >= Worthwhile {
+	switch {
+	case roundTrip >= Worthwhile:
 		return size / 8
+	case roundTrip >= near:
+		return size / 4
 	}
-	return size / 4
+	return size / 2
 }
 
 // A Window is how far the peer may send ahead of the reader. Callers of its methods, and
