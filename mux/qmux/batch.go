@@ -1,6 +1,10 @@
 package qmux
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/backdial/backdial/mux/internal/writeloop"
+)
 
 // A batch holds records that are sent together, laid out as the connection needs them.
 type batch struct {
@@ -39,7 +43,7 @@ func (b *batch) Messages() [][]byte {
 // Release returns b to the pool. A batch that has grown too large is left to the
 // collector.
 func (b *batch) Release() {
-	if cap(b.buf) > 2*maxQueue {
+	if cap(b.buf) > writeloop.MostBuffer {
 		return
 	}
 	clear(b.records)

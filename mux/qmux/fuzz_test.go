@@ -18,6 +18,7 @@ import (
 	"github.com/backdial/backdial/internal/test/testnet"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/internal/life"
+	"github.com/backdial/backdial/mux/internal/writeloop"
 )
 
 // The habits of the two ends of a session, beside what the peer sends. They are the bits
@@ -251,7 +252,7 @@ func (v *victim) checkLimits() {
 	}
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
-	if queued := s.out.queuedLocked(); queued > maxBatch+maxQueue {
+	if queued := s.out.queuedLocked(); queued > maxBatch+writeloop.MostRoom {
 		v.t.Errorf("%d bytes wait for the peer to read", queued)
 	}
 	if open, waiting := s.FromPeerLocked(); open > max(v.limits.MaxStreams, 0) || waiting > v.limits.AcceptBacklog {

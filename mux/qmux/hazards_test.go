@@ -15,6 +15,7 @@ import (
 	"github.com/backdial/backdial/internal/chaff"
 	"github.com/backdial/backdial/internal/test/leak"
 	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/mux/internal/writeloop"
 )
 
 // heap is how many bytes are in use.
@@ -73,7 +74,7 @@ func TestPeerThatDoesNotRead(t *testing.T) {
 		t.Errorf("the heap has grown by %d KiB", grown>>10)
 	}
 	s.Mu.Lock()
-	if queued := s.out.queuedLocked(); queued > maxBatch+maxQueue {
+	if queued := s.out.queuedLocked(); queued > maxBatch+writeloop.MostRoom {
 		t.Errorf("%d bytes are queued", queued)
 	}
 	s.Mu.Unlock()

@@ -27,7 +27,7 @@ type out struct {
 
 // maxBatch is the size of a batch from which on frames without data wait for the next
 // one.
-const maxBatch = 2 * maxQueue
+const maxBatch = 2 * writeloop.LeastRoom
 
 // meetLocked applies the peer's parameters to what is sent.
 func (o *out) meetLocked(p *parameters) {
@@ -65,7 +65,7 @@ func (o *out) roomLocked(most int) uint64 {
 func (s *session) fillLocked() {
 	o := &s.out
 	o.waiting.Serve(func() bool {
-		return o.roomLocked(maxQueue) >= minPayload && o.sent < o.maxData && s.ErrLocked() == nil && !s.writer.Muted()
+		return o.roomLocked(s.writer.Room()) >= minPayload && o.sent < o.maxData && s.ErrLocked() == nil && !s.writer.Muted()
 	}, func(st *stream) bool {
 		return s.sendFrameLocked(st) && (st.early != nil || len(st.unsent) > 0)
 	})

@@ -82,8 +82,9 @@
 //
 // # Memory
 //
-// At most 65 KiB of data wait for the carrier, plus 16 KiB if they are small writes, and
-// the latest value of each control frame.
+// At most 65 KiB of data wait for the carrier, and 257 KiB while it takes 64 KiB in 0.1 ms
+// and nobody writes less than 1 KiB at a time. There is room for 16 KiB more of small writes,
+// and for the latest value of each control frame.
 package qmux
 
 import (

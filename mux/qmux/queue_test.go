@@ -5,6 +5,7 @@ import (
 
 	"github.com/backdial/backdial/internal/test/leak"
 	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/mux/internal/writeloop"
 )
 
 // TestSmallWritesAreBounded makes many streams write a little at a time to a peer that
@@ -37,8 +38,8 @@ func TestSmallWritesAreBounded(t *testing.T) {
 		return waiting == streams && s.writer.Stuck() > 0
 	})
 	s.Mu.Lock()
-	if queued := s.out.queuedLocked(); queued > maxQueue+roomForSmall {
-		t.Errorf("%d bytes are queued, want %d at most", queued, maxQueue+roomForSmall)
+	if queued := s.out.queuedLocked(); queued > writeloop.LeastRoom+roomForSmall {
+		t.Errorf("%d bytes are queued, want %d at most", queued, writeloop.LeastRoom+roomForSmall)
 	}
 	s.Mu.Unlock()
 	peer.conn.Close()

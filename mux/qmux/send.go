@@ -10,13 +10,8 @@ const (
 	// which takes one round trip on a new session. A request fits.
 	maxEarly = 4 << 10
 
-	// maxQueue is how much data may wait for the carrier. A write under way holds twice
-	// that in memory, an idle session nothing. A larger queue makes small writes wait
-	// longer behind bulk transfers; a smaller one costs more system calls. This is a frame
-	// of maxPayload and its headers.
-	maxQueue = maxPayload + 1<<10
-
-	// maxPayload is the largest payload of one frame. It lets streams take turns.
+	// maxPayload is the largest payload of one frame. It lets streams take turns. One frame
+	// of it fits into [writeloop.LeastRoom].
 	maxPayload = 64 << 10
 
 	// minPayload is the least room in the queue that is worth a frame.
@@ -50,6 +45,7 @@ func (st *stream) Write(p []byte) (n int, err error) {
 		st.writable.Broadcast()
 	}()
 	first := s.writer.Sent(s.out.data)
+	s.writer.Writes(len(p))
 	for {
 		if err := st.writeErrLocked(); err != nil {
 			return len(p) - len(st.unsent), err
@@ -154,7 +150,7 @@ func (s *session) sendDataLocked(st *stream, p []byte) int {
 		s.watchCreditLocked()
 		return 0
 	}
-	most := maxQueue
+	most := s.writer.Room()
 	if len(p) <= smallWrite {
 		most += roomForSmall
 	}
@@ -168,7 +164,9 @@ func (s *session) sendDataLocked(st *stream, p []byte) int {
 		return 0
 	}
 	s.announceLocked(st)
-	s.batchLocked().data(st, frame{typ: frameStream, id: st.id, offset: st.sent, length: int(n)}, p[:n])
+	b := s.batchLocked()
+	b.buf = s.writer.Reserve(b.buf, maxStreamHeader+sizeLen+int(n))
+	b.data(st, frame{typ: frameStream, id: st.id, offset: st.sent, length: int(n)}, p[:n])
 	st.sent += n
 	o.sent += n
 	s.departLocked(st, n)

@@ -12,6 +12,7 @@ import (
 	"github.com/backdial/backdial/internal/test/testnet"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/internal/life"
+	"github.com/backdial/backdial/mux/internal/writeloop"
 )
 
 // pair makes a session between two of ours.
@@ -132,7 +133,7 @@ func TestStopSendingWakesWrite(t *testing.T) {
 			until(t, "Write waits", func() bool {
 				s.Mu.Lock()
 				defer s.Mu.Unlock()
-				return st.sent == 10 || s.writer.Stuck() > 0 && s.out.queuedLocked() > maxQueue/2
+				return st.sent == 10 || s.writer.Stuck() > 0 && s.out.queuedLocked() > writeloop.LeastRoom/2
 			})
 			peer.say(encode(frame{typ: frameStopSending, id: 1, code: 55}))
 			wantReset(t, "Write", await(t, "Write", writing), 55)

@@ -78,7 +78,7 @@ const (
 	arriving = 32 << 10
 
 	// maxQueued bounds what waits for a peer that does not read.
-	maxQueued = 256 << 10
+	maxQueued = 448 << 10
 
 	// maxGoroutines is more than a session has, and the users of its streams, by what
 	// the runtime miscounts while it puts away those that have ended.

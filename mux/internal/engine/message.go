@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/mux/internal/writeloop"
 )
 
 // maxMessages is how many bytes of messages may wait for the carrier beside the data, so
@@ -21,7 +22,7 @@ func (s *session) Send(message []byte) error {
 	switch {
 	case s.writer.Muted():
 		return s.lost(errMuted)
-	case s.queuedLocked() >= maxQueue+maxMessages:
+	case s.queuedLocked() >= writeloop.MostRoom+maxMessages:
 		return fmt.Errorf("%s: send: %d bytes wait for the peer to take them", s.wire.Name(), s.queuedLocked())
 	}
 	before := s.queuedLocked()

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -10,12 +11,6 @@ import (
 )
 
 const (
-	// maxQueue is how much data may wait for the carrier. A write under way holds twice
-	// that in memory, an idle session nothing. A larger queue makes small writes wait
-	// longer behind bulk transfers; a smaller one costs more system calls. This is two
-	// frames of maxFrame and their headers.
-	maxQueue = 2*maxFrame + 1<<10
-
 	// maxFrame is the largest payload of one frame. It lets streams take turns.
 	maxFrame = 32 << 10
 
@@ -29,24 +24,30 @@ const (
 
 // queue holds frames that are sent together.
 type queue struct {
-	buf []byte
-	one [1][]byte // memory for Messages
+	buf    []byte
+	pieces [][]byte // memory for Messages
+	most   int      // bytes of a message
 }
 
+// maxMessageSize is the largest message of a carrier that has messages. Most queues fit.
+// Larger messages may not get through proxies.
+const maxMessageSize = 68 << 10
+
 // queues are shared by the sessions that have something to write.
-var queues = sync.Pool{New: func() any { return &queue{buf: make([]byte, 0, maxQueue+minFrame)} }}
+var queues = sync.Pool{New: func() any { return &queue{buf: make([]byte, 0, writeloop.LeastRoom+minFrame)} }}
 
 // Messages implements [writeloop.Batch].
 func (q *queue) Messages() [][]byte {
-	q.one[0] = q.buf
-	return q.one[:]
+	q.pieces = slices.AppendSeq(q.pieces, slices.Chunk(q.buf, q.most))
+	return q.pieces
 }
 
 // Release returns q to the pool. A queue that has grown too large is left to the
 // collector.
 func (q *queue) Release() {
-	if cap(q.buf) <= 2*maxQueue {
-		q.buf, q.one[0] = q.buf[:0], nil
+	if cap(q.buf) <= writeloop.MostBuffer {
+		clear(q.pieces)
+		q.buf, q.pieces = q.buf[:0], q.pieces[:0]
 		queues.Put(q)
 	}
 }
@@ -58,6 +59,7 @@ func (s *session) appendLocked(f Frame) {
 	}
 	if s.queue == nil {
 		s.queue = queues.Get().(*queue)
+		s.queue.most = s.maxMessage
 	}
 	s.queue.buf = s.wire.Append(s.queue.buf, f)
 	if len(s.queue.buf) == 0 { // the protocol has no such frame
@@ -127,15 +129,19 @@ func (s *session) appendDataLocked(id uint32, p []byte) int {
 		return 0
 	}
 	n := min(len(p), maxFrame)
-	if room := maxQueue - s.queuedLocked(); room < n {
+	if room := s.writer.Room() - s.queuedLocked(); room < n {
 		if n = room; n < minFrame {
 			return 0
 		}
 	}
 	s.appendLocked(Frame{ID: id, Length: n})
+	s.queue.buf = s.writer.Reserve(s.queue.buf, n)
 	s.queue.buf = append(s.queue.buf, p[:n]...)
 	return n
 }
+
+// hasRoomLocked reports whether the queue has room for data.
+func (s *session) hasRoomLocked() bool { return s.writer.Room()-s.queuedLocked() >= minFrame }
 
 // queuedLocked is the number of bytes in the queue.
 func (s *session) queuedLocked() int {
@@ -157,7 +163,7 @@ func (s written) Take() (writeloop.Batch, bool) {
 		return nil, false
 	}
 	s.queue, s.replies, s.strays = nil, 0, nil
-	s.waiting.Serve(func() bool { return maxQueue-s.queuedLocked() >= minFrame }, s.sendFrameLocked)
+	s.waiting.Serve(s.hasRoomLocked, s.sendFrameLocked)
 	s.WakeOpenLocked()
 	s.WakeAcceptLocked()
 	s.taken.Broadcast()

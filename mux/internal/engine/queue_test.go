@@ -2,11 +2,14 @@ package engine
 
 import (
 	"bufio"
+	"bytes"
+	"math"
 	"net"
 	"testing"
 
 	"github.com/backdial/backdial/internal/test/leak"
 	"github.com/backdial/backdial/mux"
+	"github.com/backdial/backdial/mux/internal/writeloop"
 )
 
 // A terseWire is a protocol with frames for strays at most.
@@ -61,5 +64,26 @@ func TestStraysAreForgotten(t *testing.T) {
 		s.Mu.Unlock()
 		peer.Close()
 		s.Close()
+	}
+}
+
+// TestMessageSize expects a queue in one piece on a byte stream, and in messages that get
+// through proxies on a carrier that has messages.
+func TestMessageSize(t *testing.T) {
+	large := make([]byte, writeloop.MostRoom)
+	for i := range large {
+		large[i] = byte(i)
+	}
+	for _, test := range []struct{ size, most, want int }{
+		{maxMessageSize, maxMessageSize, 1},
+		{maxMessageSize + 1, maxMessageSize, 2},
+		{len(large), maxMessageSize, 4},
+		{len(large), math.MaxInt, 1},
+	} {
+		q := &queue{buf: large[:test.size], most: test.most}
+		got := q.Messages()
+		if len(got) != test.want || !bytes.Equal(bytes.Join(got, nil), large[:test.size]) {
+			t.Errorf("%d bytes become %d messages, want %d with the same bytes", test.size, len(got), test.want)
+		}
 	}
 }

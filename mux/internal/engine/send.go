@@ -26,6 +26,7 @@ func (st *stream) Write(p []byte) (n int, err error) {
 		st.writable.Broadcast()
 	}()
 	first := s.writer.Sent(s.data)
+	s.writer.Writes(len(p))
 	for {
 		if err := st.writeErrLocked(); err != nil {
 			return len(p) - len(st.unsent), err

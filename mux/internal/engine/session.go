@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"sync"
 
+	"github.com/backdial/backdial/internal/powers"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/internal/life"
 	"github.com/backdial/backdial/mux/internal/recv"
@@ -34,6 +36,8 @@ type session struct {
 	side   Side
 	budget recv.Budget
 	read   chan struct{} // closed when the reader has returned
+
+	maxMessage int // bytes that a message of conn should have
 
 	// Guarded by Mu, like the sending halves of streams.
 
@@ -65,6 +69,11 @@ func New(wire Wire, conn net.Conn, side Side, config mux.Config) mux.Session {
 		read:    make(chan struct{}),
 		streams: make(map[uint32]*stream),
 		nextID:  uint32(side),
+
+		maxMessage: math.MaxInt,
+	}
+	if powers.OfConn(conn).Messenger != nil {
+		s.maxMessage = maxMessageSize
 	}
 	s.Init(wire.Name(), protocol{s}, config)
 	s.flushed.L, s.taken.L = &s.Mu, &s.Mu
@@ -94,7 +103,7 @@ func (s protocol) MayOpenLocked() (bool, error) {
 	if s.nextID > maxID {
 		return false, s.OpenErr(exhaustedError{})
 	}
-	return s.unaccepted < s.Config.AcceptBacklog && s.queuedLocked() < maxQueue, nil
+	return s.unaccepted < s.Config.AcceptBacklog && s.queuedLocked() < s.writer.Room(), nil
 }
 
 func (s protocol) OpenLocked(context.Context) (*stream, error) {
@@ -113,7 +122,7 @@ func (s *session) firstCredit() Credit {
 
 // MayAcceptLocked returns false while the peer does not read: accepting would send it
 // more.
-func (s protocol) MayAcceptLocked() bool { return s.queuedLocked() < maxQueue }
+func (s protocol) MayAcceptLocked() bool { return s.queuedLocked() < s.writer.Room() }
 
 func (s protocol) AcceptedLocked(st *stream) {
 	s.appendLocked(Frame{Flags: Ack, ID: st.id, Credit: s.firstCredit()})

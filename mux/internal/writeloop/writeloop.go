@@ -76,6 +76,7 @@ type Loop struct {
 	start      time.Time   // of the write under way; zero for none
 	mute       bool        // nothing more may be written
 
+	room       room
 	departures departures
 }
 
@@ -263,30 +264,37 @@ func (l *Loop) writeAll() {
 		l.kept = false
 		l.start = time.Now()
 		l.mu.Unlock()
-		err := l.write(b)
+		n, err := l.write(b)
 		l.mu.Lock()
 		if err == nil {
-			l.session.Took(l.Stuck())
+			after := l.Stuck()
+			l.room.took(n, after)
+			l.session.Took(after)
 		}
 		l.start = time.Time{}
 		l.written(err)
 	}
 }
 
-func (l *Loop) write(b Batch) error {
+// write writes b, or what the carrier has kept, and returns the size of b.
+func (l *Loop) write(b Batch) (n int, err error) {
 	if b == nil {
-		return l.prompt.Flush()
+		return 0, l.prompt.Flush()
 	}
 	defer b.Release()
-	if l.messages != nil {
-		return l.messages.WriteMessages(b.Messages()...)
+	messages := b.Messages()
+	for _, m := range messages {
+		n += len(m)
 	}
-	for _, m := range b.Messages() {
+	if l.messages != nil {
+		return n, l.messages.WriteMessages(messages...)
+	}
+	for _, m := range messages {
 		if _, err := l.conn.Write(m); err != nil {
-			return err
+			return n, err
 		}
 	}
-	return nil
+	return n, nil
 }
 
 // take returns the next batch.
