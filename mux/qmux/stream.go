@@ -107,7 +107,7 @@ func (st *stream) CloseWrite() error {
 		s.finishLocked(st)
 		st.writeErr = errStreamHalfClosed
 		st.writable.Broadcast()
-		s.writer.Release()
+		s.writer.ReleaseLate()
 	}
 	return s.awaitEndLocked(st)
 }
@@ -150,7 +150,7 @@ func (st *stream) endUse(err error, await bool, tellLocked func()) error {
 	}
 	st.s.Mu.Lock()
 	defer st.s.Mu.Unlock()
-	st.s.writer.Release()
+	st.s.writer.ReleaseLate()
 	return st.s.awaitEndLocked(st)
 }
 

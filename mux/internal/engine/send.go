@@ -106,7 +106,7 @@ func (st *stream) CloseWrite() error {
 		s.appendLocked(Frame{Flags: Fin, ID: st.id})
 		st.writeErr = errStreamHalfClosed
 		st.writable.Broadcast()
-		s.writer.Release()
+		s.writer.ReleaseLate()
 	}
 	return st.awaitEndLocked()
 }

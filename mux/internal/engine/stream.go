@@ -105,7 +105,7 @@ func (st *stream) endUse(err error, tell func(), await bool) error {
 	}
 	st.s.Mu.Lock()
 	defer st.s.Mu.Unlock()
-	st.s.writer.Release()
+	st.s.writer.ReleaseLate()
 	return st.awaitEndLocked()
 }
 

@@ -66,6 +66,8 @@ type Loop struct {
 	more    bool   // Flush was called meanwhile
 	heard   uint64 // Session.Heard when a caller last wrote
 
+	yielding int // calls of ReleaseLate that let others go first
+
 	flushing   bool        // the goroutine is writing, or about to
 	running    bool        // the goroutine exists
 	busy       bool        // it has had work since retire last looked
@@ -92,7 +94,10 @@ func (l *Loop) Init(session Session, mu *sync.Mutex, wg *sync.WaitGroup, conn ne
 
 // Busy reports whether something is about to be written: now, or in the Release that
 // follows.
-func (l *Loop) Busy() bool { return l.flushing || l.writing || l.pending }
+func (l *Loop) Busy() bool { return l.taken() || l.yielding > 0 }
+
+// taken reports whether somebody is writing, or will.
+func (l *Loop) taken() bool { return l.flushing || l.writing || l.pending }
 
 // Stuck is for how long the carrier has not taken the write under way.
 func (l *Loop) Stuck() time.Duration {
@@ -160,7 +165,7 @@ func (l *Loop) Release() (unlocked bool) {
 	case l.mute || l.session.Over(): // the output is lost, and a call may wait for it
 		l.session.Flushed()
 		return false
-	case l.prompt == nil || l.Busy():
+	case l.prompt == nil || l.taken():
 		l.Flush()
 		return false
 	}
@@ -181,6 +186,23 @@ func (l *Loop) Release() (unlocked bool) {
 		l.session.Flushed()
 	}
 	return true
+}
+
+// ReleaseLate is Release for output that nobody is in a hurry to get, such as the end of a
+// stream. Whoever is about to write may do so first, and then takes that output along.
+func (l *Loop) ReleaseLate() {
+	if l.pending && l.prompt != nil && !l.flushing && !l.writing {
+		l.held, l.pending = false, false
+		l.yielding++
+		l.mu.Unlock()
+		runtime.Gosched()
+		l.mu.Lock()
+		l.yielding--
+		if l.pending = l.departures.more; !l.pending && !l.Busy() { // it has been taken along
+			l.session.Flushed()
+		}
+	}
+	l.Release()
 }
 
 // writeNow writes as much as there is room for.
