@@ -43,7 +43,7 @@
 //   - Open and Accept return when their ctx ends, even if the peer does nothing.
 //   - Streams that nobody reads do not slow down the others, and memory stays below
 //     [Config.ReceiveBuffer]. A small Write waits behind at most one large Write's worth
-//     of other streams' data.
+//     of other streams' data, or behind what the connection takes within a millisecond.
 //   - A stream that is being read is not reset for lack of memory, however slow its
 //     reader, if that reader would take what the stream holds within 10 s. While memory
 //     is full the peer waits, and the session lives on. Only streams that are not read,
