@@ -34,7 +34,11 @@ func TestMain(m *testing.M) {
 	if flag.Parse(); raceDetector && flag.Lookup("test.skip").Value.String() == "" {
 		flag.Set("test.skip", "Test(Stacks|Traced)/.*/"+string(muxtest.SteadyReaders))
 	}
-	os.Exit(suite.Main(m, 10))
+	processes := 10 // which mostly wait
+	if raceDetector {
+		processes = 4
+	}
+	os.Exit(suite.Main(m, processes))
 }
 
 // TestStacks tests every combination that exists.
