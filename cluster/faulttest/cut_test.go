@@ -1,10 +1,12 @@
 package faulttest
 
 import (
+	"sync/atomic"
 	"testing"
 
 	"github.com/backdial/backdial/backdialtest"
 	"github.com/backdial/backdial/cluster"
+	"github.com/backdial/backdial/transport"
 )
 
 // TestReplicaCutFromEngine cuts a replica with clients off from the engine, and from nobody
@@ -61,7 +63,10 @@ func TestReplicasCutFromEachOther(t *testing.T) {
 		s.allFind(map[*device]*replica{own: c, known: c, mine: a, moves: c, third: b})
 		local := []*call{a.connects(mine, a), c.connects(own, c), a.connects(third, b), c.connects(third, b)}
 		between := a.connects(known, c)
-		waiting := a.waiting()
+		var tries atomic.Int32 // to connect to a replica
+		waiting := a.waiting(cluster.WithTransport(transport.WithTrace(transport.Trace{
+			DialStarted: func(string) { tries.Add(1) },
+		})))
 
 		fail(a.others, c.others)
 		for range 2 {
@@ -93,7 +98,7 @@ func TestReplicasCutFromEachOther(t *testing.T) {
 			}
 			found <- err
 		}()
-		s.await("somebody tries", func() bool { return waiting.Stats().Failed+uint64(waiting.Stats().Peers) > 0 })
+		s.await("somebody tries", func() bool { return tries.Load() > 0 })
 
 		heal(a.others, c.others)
 		s.allFind(map[*device]*replica{own: c, known: c, cold: c, mine: a, moves: b, third: b})

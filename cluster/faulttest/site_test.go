@@ -181,9 +181,9 @@ func (r *replica) dial(ctx context.Context, id string) (net.Conn, error) {
 }
 
 // waiting returns a service that waits for clients, and finds them as r does.
-func (r *replica) waiting() *cluster.Cluster {
+func (r *replica) waiting(opts ...cluster.Option) *cluster.Cluster {
 	r.site.t.Helper()
-	c, err := r.service(cluster.WithWaitForClient())
+	c, err := r.service(append(opts, cluster.WithWaitForClient())...)
 	if err != nil {
 		r.site.t.Fatal(err)
 	}
