@@ -79,10 +79,10 @@ func quicConfig() *quic.Config {
 	return &quic.Config{
 		MaxIncomingStreams:               1 << 16,
 		InitialStreamReceiveWindow:       512 << 10,
-		MaxStreamReceiveWindow:           2 << 20,
+		MaxStreamReceiveWindow:           6 << 20,
 		InitialConnectionReceiveWindow:   96 << 20,
 		MaxConnectionReceiveWindow:       96 << 20,
-		KeepAlivePeriod:                  10 * time.Second,
+		KeepAlivePeriod:                  20 * time.Second,
 		EnableDatagrams:                  true,
 		EnableStreamResetPartialDelivery: true,
 	}
