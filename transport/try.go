@@ -61,17 +61,18 @@ func (t *try) dial(ctx context.Context) error {
 	if err != nil {
 		return t.failure(err)
 	}
+	request := t.request // failures show the user's, from other goroutines too
 	if !t.mute {
-		t.request.Protocols = muxes.protocols()
-		t.request.Header = withTerms(t.request.Header, muxes, &t.config.session)
+		request.Protocols = muxes.protocols()
+		request.Header = withTerms(request.Header, muxes, &t.config.session)
 	}
 	var answer http.Header
-	t.request.Answered = func(h http.Header) { answer = h }
-	conn, err := t.by.Dial(ctx, &t.request)
+	request.Answered = func(h http.Header) { answer = h }
+	conn, err := t.by.Dial(ctx, &request)
 	if err != nil {
 		return err
 	}
-	m, err := t.config.agreed(t.by, muxes, t.request.Protocols, conn.Protocol())
+	m, err := t.config.agreed(t.by, muxes, request.Protocols, conn.Protocol())
 	if err != nil {
 		conn.Close()
 		return t.failure(err)
