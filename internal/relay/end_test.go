@@ -50,33 +50,50 @@ func TestClosedReader(t *testing.T) {
 
 // TestClosedReaderFirst is TestClosedReader with a far end that reads when it has written.
 func TestClosedReaderFirst(t *testing.T) {
-	leak.Check(t)
-	eachSide(t, func(t *testing.T, h *hop, side string) {
-		st, peer, joined := h.ends(t, side)
-		answer := bytes.Repeat([]byte("0123456789"), 100_000) // more than it gets rid of before it is read
-		answering := start(func() (int, error) {
-			defer peer.Close()
-			return peer.Write(answer)
-		})
-		writing := start(func() (int, error) { return st.Write(make([]byte, 400_000)) })
-		io.CopyN(io.Discard, st, 600_000) // so that the rest of the answer is on its way
-		await.From(t, "Write of the answer", answering)
-		if r := await.From(t, "Write", writing); r.err != nil {
-			t.Error("write:", r.err)
+	each(t, func(t *testing.T, near, far mux.Muxer) {
+		for _, side := range sides {
+			t.Run(side, func(t *testing.T) {
+				leak.Check(t)
+				synctest.Test(t, func(t *testing.T) {
+					h := newHop(t, near, far, fixed, testnet.MemPair)
+					defer h.close()
+					closedReaderFirst(t, h, side)
+				})
+			})
 		}
-		if r := await.From(t, "Write", start(func() (int, error) { return st.Write(make([]byte, 4_000_000)) })); r.err != nil {
-			t.Errorf("write, before the answer has been read: error %v", r.err)
-		}
-		if r := await.From(t, "Read", readAll(st)); !bytes.Equal(r.value, answer[600_000:]) || r.err != nil {
-			t.Errorf("rest of the answer: %d of %d bytes, %v", len(r.value), len(answer)-600_000, r.err)
-		}
-		if r := await.From(t, "Write", writeOn(st)); !errors.Is(r.err, mux.ErrReset) {
-			t.Errorf("write: error %v, want mux.ErrReset", r.err)
-		}
-		await.From(t, "Join", joined)
-		h.checkGone(t)
-		st.Close()
 	})
+}
+
+func closedReaderFirst(t *testing.T, h *hop, side string) {
+	st, peer, joined := h.ends(t, side)
+	answer := bytes.Repeat([]byte("0123456789"), 100_000) // more than it gets rid of before it is read
+	answering := start(func() (int, error) {
+		defer peer.Close()
+		return peer.Write(answer)
+	})
+	writing := start(func() (int, error) { return st.Write(make([]byte, 400_000)) })
+	rest := answer
+	for len(answering) == 0 && len(rest) > 0 { // until the rest of the answer is on its way
+		io.CopyN(io.Discard, st, 10_000)
+		rest = rest[10_000:]
+		synctest.Wait()
+	}
+	await.From(t, "Write of the answer", answering)
+	if r := await.From(t, "Write", writing); r.err != nil {
+		t.Error("write:", r.err)
+	}
+	if r := await.From(t, "Write", start(func() (int, error) { return st.Write(make([]byte, 4_000_000)) })); r.err != nil {
+		t.Errorf("write, before the answer has been read: error %v", r.err)
+	}
+	if r := await.From(t, "Read", readAll(st)); !bytes.Equal(r.value, rest) || r.err != nil {
+		t.Errorf("rest of the answer: %d of %d bytes, %v", len(r.value), len(rest), r.err)
+	}
+	if r := await.From(t, "Write", writeOn(st)); !errors.Is(r.err, mux.ErrReset) {
+		t.Errorf("write: error %v, want mux.ErrReset", r.err)
+	}
+	await.From(t, "Join", joined)
+	h.checkGone(t)
+	st.Close()
 }
 
 // In TestClosedIdle a far end closes its stream before the other writes.

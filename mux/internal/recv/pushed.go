@@ -94,7 +94,7 @@ func (h *Pushed) accountLocked() {
 // extendLocked lets the peer send more once that is worth a frame.
 func (h *Pushed) extendLocked() {
 	roundTrip := h.budget.session.Shortest()
-	if h.state != Open || h.unextendedLocked() < window.Worth(h.window.Size, roundTrip) {
+	if h.state != Open || !h.budget.Windows.IsWorth(&h.window, h.unextendedLocked(), roundTrip) {
 		return
 	}
 	grown := h.budget.Windows.Extend(&h.window, h.ConsumedLocked(), roundTrip, h.reclaim)

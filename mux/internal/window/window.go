@@ -119,6 +119,13 @@ const never = -time.Hour
 // New returns the window of a new stream.
 func (p *Pool) New() Window { return Window{Size: p.least, extended: never} }
 
+// IsWorth reports whether so many bytes of w are worth a frame: as many as [Worth] says, or a
+// quarter of the window if the peer has not heard for a while that somebody reads.
+func (p *Pool) IsWorth(w *Window, unextended uint64, roundTrip time.Duration) bool {
+	return unextended >= Worth(w.Size, roundTrip) ||
+		unextended >= w.Size/4 && time.Since(p.began)-w.extended > lately
+}
+
 // Extended returns when w was last extended, if ever.
 func (p *Pool) Extended(w *Window) (at time.Time, ever bool) {
 	return p.began.Add(w.extended), w.extended != never
