@@ -1,25 +1,19 @@
 package transport_test
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net"
 	"os"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/backdial/backdial/internal/test/await"
-	"github.com/backdial/backdial/internal/test/faultnet"
-	"github.com/backdial/backdial/internal/test/leak"
 	"github.com/backdial/backdial/internal/test/testnet"
 	"github.com/backdial/backdial/mux"
 	"github.com/backdial/backdial/mux/qmux"
 	"github.com/backdial/backdial/mux/smuxmux"
 	"github.com/backdial/backdial/mux/yamuxmux"
-	"github.com/backdial/backdial/transport"
 )
 
 // grown has r read what w sends until it has read most bytes, and then no more. It returns
@@ -93,38 +87,5 @@ func TestWindowGrows(t *testing.T) {
 				w.Reset()
 			})
 		})
-	}
-}
-
-// TestWindowGrowsNative is TestWindowGrows for streams of WebTransport, over UDP.
-func TestWindowGrowsNative(t *testing.T) {
-	leak.Check(t)
-	for _, s := range documentedStacks {
-		if !strings.HasSuffix(s.name, "native") {
-			continue
-		}
-		l := s.serve(t)
-		network, err := faultnet.ListenUDP(l.addr, 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { network.Close() })
-		network.Set(faultnet.Both(faultnet.Way{Delay: 10 * time.Millisecond}))
-		l.url = strings.Replace(l.url, l.addr, network.Addr(), 1)
-		d, lis := l.connect(t)
-		w, err := d.DialContext(context.Background(), "", "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		accepted := make(chan net.Conn, 1)
-		go func() {
-			r, err := lis.Accept()
-			if err != nil {
-				t.Error(err)
-			}
-			accepted <- r
-		}()
-		checkWindow(t, grown(t, w, await.From(t, "Accept", accepted), 8<<20), 2)
-		w.(transport.Conn).Reset() // Close would wait for its reader
 	}
 }
