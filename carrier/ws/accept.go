@@ -82,7 +82,7 @@ func appendAnswer(b []byte, key, protocol string, header http.Header) []byte {
 func appendField(b []byte, name, value string) []byte {
 	b = append(append(b, name...), ": "...)
 	for _, c := range []byte(value) {
-		if c < ' ' {
+		if c < ' ' && c != '\t' { // a tab may be in a protocol that the client has offered
 			c = ' '
 		}
 		b = append(b, c)
