@@ -354,6 +354,7 @@ func TestMaxSessions(t *testing.T) {
 		if time.Since(began) > patience {
 			t.Fatal("once there is room:", err)
 		}
+		<-d.refused
 	}
 }
 
