@@ -18,14 +18,14 @@ func (c promptConn) Arrive(wait bool) (whole bool) {
 		if r.buf == nil {
 			r.buf = make([]byte, smallRead)
 		}
-		n, err := c.arrival.await(r.buf)
+		n, err := c.arrival.await(r.conn, r.buf)
 		r.rest, r.err = r.buf[:n], err
 	}
 	return r.holdsMessage()
 }
 
 // Interrupt implements [carrier.PromptReader].
-func (c promptConn) Interrupt() { c.arrival.interrupt() }
+func (c promptConn) Interrupt() { c.arrival.interrupt(c.r.conn) }
 
 // holdsMessage reports whether the next frame is a message, and has been read from the
 // connection.
@@ -45,20 +45,18 @@ func (r *reader) holdsMessage() bool {
 // else that reads the connection must not be, so the deadline that interrupts never outlives
 // the read. TLS keeps a part of a record that has arrived before a deadline.
 type arrival struct {
-	conn net.Conn
-
 	mu      sync.Mutex // guards below
 	waiting bool
 	asked   bool // interrupt was called
 }
 
 // await is Read, which returns nothing if it is interrupted.
-func (a *arrival) await(p []byte) (n int, err error) {
+func (a *arrival) await(conn net.Conn, p []byte) (n int, err error) {
 	if !a.begin() {
 		return 0, nil
 	}
-	n, err = a.conn.Read(p)
-	if a.end() && errors.Is(err, os.ErrDeadlineExceeded) {
+	n, err = conn.Read(p)
+	if a.end(conn) && errors.Is(err, os.ErrDeadlineExceeded) {
 		err = nil
 	}
 	return n, err
@@ -77,22 +75,22 @@ func (a *arrival) begin() bool {
 }
 
 // end reports whether the read was interrupted.
-func (a *arrival) end() bool {
+func (a *arrival) end(conn net.Conn) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	interrupted := a.asked
 	a.waiting, a.asked = false, false
 	if interrupted {
-		a.conn.SetReadDeadline(time.Time{})
+		conn.SetReadDeadline(time.Time{})
 	}
 	return interrupted
 }
 
-func (a *arrival) interrupt() {
+func (a *arrival) interrupt(conn net.Conn) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.waiting && !a.asked {
-		a.conn.SetReadDeadline(time.Unix(1, 0)) // long ago
+		conn.SetReadDeadline(time.Unix(1, 0)) // long ago
 	}
 	a.asked = true
 }

@@ -27,8 +27,6 @@ var (
 type conn struct {
 	noDeadlines
 	raw      net.Conn // the socket; closing it never waits
-	net      net.Conn // carries the frames: raw, or TLS over it
-	prompt   prompter // of net; nil if every call may wait
 	protocol string
 	closed   atomic.Bool
 	tooLarge atomic.Bool // a message was too large
@@ -44,12 +42,11 @@ type conn struct {
 	chaff    chaff.Counter
 }
 
-// newConn returns the connection of a client or a server. early has been read from inner
-// already.
+// newConn returns the connection of a client or a server. Frames travel over inner, which is
+// raw, or TLS over it. early has been read from inner already.
 func newConn(inner, raw net.Conn, protocol string, isClient bool, early []byte) *conn {
 	return &conn{
 		raw:      raw,
-		net:      inner,
 		protocol: protocol,
 		w:        writer{conn: inner, masks: isClient, turn: make(chan struct{}, 1)},
 		r:        reader{conn: inner, masked: !isClient, rest: early, fin: true},
@@ -57,8 +54,8 @@ func newConn(inner, raw net.Conn, protocol string, isClient bool, early []byte) 
 }
 
 func (c *conn) Protocol() string     { return c.protocol }
-func (c *conn) LocalAddr() net.Addr  { return c.net.LocalAddr() }
-func (c *conn) RemoteAddr() net.Addr { return c.net.RemoteAddr() }
+func (c *conn) LocalAddr() net.Addr  { return c.raw.LocalAddr() }
+func (c *conn) RemoteAddr() net.Addr { return c.raw.RemoteAddr() }
 
 func (c *conn) Read(p []byte) (int, error) {
 	if err := c.unreadable(); err != nil {

@@ -37,21 +37,19 @@ type prompter interface {
 // TLS can be both only on a connection that is made for it: by itself it waits until it
 // has written what it has encrypted.
 func prompted(c *conn) carrier.Conn {
-	switch inner := c.net.(type) {
+	switch inner := c.r.conn.(type) {
 	case *net.TCPConn:
 		if socket := nowait.New(inner); socket != nil {
-			c.prompt = plain{socket}
+			c.w.prompt = plain{socket}
 		}
 	case *belowtls.TLS:
 		if inner.IsPrompt() {
-			c.prompt = secured{inner}
+			c.w.prompt = secured{inner}
 		}
 	}
-	if c.prompt == nil {
+	if c.w.prompt == nil {
 		return c
 	}
-	c.w.prompt = c.prompt
-	c.arrival.conn = c.net
 	return promptConn{c}
 }
 
@@ -98,5 +96,5 @@ func (c promptConn) ReadNow(p []byte) (n int) {
 		n, _ = c.whole.Read(p)
 		return n
 	}
-	return c.r.payloadNow(p, c.prompt)
+	return c.r.payloadNow(p, c.w.prompt)
 }

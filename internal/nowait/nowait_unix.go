@@ -58,7 +58,7 @@ type reading struct {
 	p    []byte
 	more Spill
 	wait bool
-	both [2][]byte
+	both *[2][]byte // p and what more takes; made by the first Spill
 	n    int
 	err  error
 }
@@ -72,23 +72,22 @@ func (r *reading) init(raw syscall.RawConn) {
 }
 
 func (r *reading) once(fd int) {
-	pieces := r.both[:1]
-	pieces[0] = r.p
-	if r.more != nil {
-		pieces = append(pieces, r.more.Take())
-	}
 	r.err = unix.EINTR
-	for r.err == unix.EINTR {
-		if len(pieces) == 1 { // cheaper
+	if r.more == nil { // cheaper
+		for r.err == unix.EINTR {
 			r.n, r.err = unix.Read(fd, r.p)
-		} else {
-			r.n, r.err = unix.Readv(fd, pieces)
 		}
+		return
+	}
+	if r.both == nil {
+		r.both = new([2][]byte)
+	}
+	*r.both = [2][]byte{r.p, r.more.Take()}
+	for r.err == unix.EINTR {
+		r.n, r.err = unix.Readv(fd, r.both[:])
 	}
 	clear(r.both[:])
-	if r.more != nil {
-		r.more.Done(max(r.n-len(r.p), 0))
-	}
+	r.more.Done(max(r.n-len(r.p), 0))
 }
 
 func (r *reading) read(p []byte, more Spill, wait bool) (n int, err error) {
