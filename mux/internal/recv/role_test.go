@@ -140,6 +140,7 @@ func (w *wire) ask(t *testing.T, st *testStream) {
 	if err := <-read; err != nil {
 		t.Fatal("Read:", err)
 	}
+	synctest.Wait() // the keeper has noticed that nobody else waits
 }
 
 // start starts a Read of one byte.
