@@ -29,12 +29,23 @@ func roundTripKnown(t *testing.T, connect Connect) {
 func measures(t *testing.T, connect Connect, config mux.Config) error {
 	began := time.Now()
 	p := connect.pair(t, config, config)
-	p.open(t)
+	// One end may have closed the session, because of the other's silence.
+	ended := func() error {
+		return errors.Join(context.Cause(p.Dial.Context()), context.Cause(p.Listen.Context()))
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+	_, err := p.Dial.Open(ctx)
+	if err == nil {
+		_, err = p.Listen.Accept(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("open a stream: %w", errors.Join(err, ended()))
+	}
 	for _, s := range []mux.Session{p.Dial, p.Listen} {
 		for s.RoundTrip() == 0 {
 			if s.Context().Err() != nil {
-				// One end may have closed it, because of the other's silence.
-				return fmt.Errorf("an idle session ended: %w", errors.Join(context.Cause(p.Dial.Context()), context.Cause(p.Listen.Context())))
+				return fmt.Errorf("an idle session ended: %w", ended())
 			}
 			if time.Since(began) > soon {
 				return fmt.Errorf("nothing is known of the round trip after %v", soon)
