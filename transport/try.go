@@ -159,11 +159,11 @@ func (t *try) endLocked(err error) {
 }
 
 // broken reports whether the end of t, when a later carrier has won, means that its path is
-// broken. A carrier that was under way for less than a head start may have been as good as the
-// winner.
+// broken. A carrier that was under way for less than a head start, or that has begun late on a
+// busy machine, may have been as good as the winner.
 func (t *try) broken() bool {
 	if errors.Is(t.err, ErrLostRace) {
-		return t.took >= t.config.patience()
+		return t.took >= t.config.patience()*9/10
 	}
 	return t.err != nil && isBrokenPath(t.err)
 }
