@@ -42,7 +42,7 @@
 // When all sessions with a replica have four connections each, the cluster opens another, up to
 // one for each processor and four in all. New connections go to the session that has the
 // fewest. So several processors encrypt, and a lost packet holds up only some connections. If
-// another session cannot be opened, those that are open carry on.
+// another session cannot be opened, the open ones stay in use.
 //
 // The [Registry] is a hint, and the replica that has the client the truth. A stale, forged or
 // duplicate entry costs a try, and never leads to another client. So nothing has to be agreed

@@ -10,7 +10,7 @@ import (
 )
 
 // In TestWrongName a replica learns that its certificate has another's name. Otherwise only
-// those that dial it would see that.
+// the replicas that dial it would see that.
 func TestWrongName(t *testing.T) {
 	ca := testcert.NewCA(t)
 	for name, want := range map[string]bool{"a": false, "b": true} {

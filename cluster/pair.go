@@ -29,8 +29,8 @@ type pair struct {
 	narrow   time.Time // until when it gets no other session
 }
 
-// best returns the session to use, and whether the pair should get another. While none is open
-// it is the oldest of those that are being opened.
+// best returns the session to use, and whether the pair should get another. While no session is
+// open, best returns the oldest that is being opened.
 func (p *pair) best() (best *peer, crowded bool) {
 	least, opening := 0, false
 	for _, s := range p.sessions {

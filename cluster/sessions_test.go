@@ -90,7 +90,7 @@ type share struct {
 	failed int // attempts to open a session
 }
 
-// count is an option of who asks.
+// count returns the option with which the replica that asks counts into s.
 func (s *share) count() cluster.Option {
 	s.of = make(map[string]int)
 	return cluster.WithTransport(transport.WithTrace(transport.Trace{

@@ -401,8 +401,8 @@ func TestStays(t *testing.T) {
 	}
 }
 
-// In TestLostRace a client closes a session at once, as it does with that of the slower
-// carrier.
+// In TestLostRace a client closes a session at once. It does so with the slower carrier's
+// session.
 func TestLostRace(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSite(t)

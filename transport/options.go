@@ -240,8 +240,8 @@ func WithCheckOrigin(check func(*http.Request) bool) ServerOption {
 }
 
 // WithAllowedOrigins lets pages of these origins connect too, such as
-// "https://app.example:8443", in addition to those that [WithCheckOrigin]'s default accepts.
-// Origins must match exactly: there are no wildcards.
+// "https://app.example:8443". The default rule of [WithCheckOrigin] still accepts the others that
+// it accepts. Origins must match exactly: there are no wildcards.
 func WithAllowedOrigins(origins ...string) ServerOption {
 	return WithCheckOrigin(origin.Among(origins))
 }

@@ -19,8 +19,8 @@ const (
 	// change its argument.
 	CarriesRequest Promise = "CarriesRequest"
 
-	// CarriesAnswer: the header that the ResponseWriter has when the server calls Upgrade
-	// is that of the answer, and the request's Answered gets it before Dial returns.
+	// CarriesAnswer: the answer has the header that the ResponseWriter has when the server
+	// calls Upgrade, and Dial calls the request's Answered with it before it returns.
 	CarriesAnswer Promise = "CarriesAnswer"
 
 	// VerifiesServer: Dial fails with a *tls.CertificateVerificationError, before it sends

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxTrain is the largest size of a train: that of an IP packet.
+// maxTrain is the largest size of a train, which is the largest size of an IP packet.
 const maxTrain = 1 << 16
 
 // trainBuffers pools the buffers of trains, so that a socket that waits has none.

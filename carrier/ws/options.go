@@ -31,8 +31,8 @@ func WithCheckOrigin(check func(*http.Request) bool) Option {
 }
 
 // WithAllowedOrigins makes Upgrade accept requests from pages of these origins too, such
-// as "https://app.example:8443", in addition to those that [WithCheckOrigin]'s default
-// accepts. Origins must match exactly: there are no wildcards.
+// as "https://app.example:8443". The default rule of [WithCheckOrigin] still accepts the
+// others that it accepts. Origins must match exactly: there are no wildcards.
 func WithAllowedOrigins(origins ...string) Option {
 	return WithCheckOrigin(origin.Among(origins))
 }

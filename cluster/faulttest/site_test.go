@@ -222,7 +222,7 @@ func (s *site) await(what string, done func() bool) {
 	}
 }
 
-// leaves removes a replica from those that later ones join.
+// leaves removes a replica from the list that later replicas join.
 func (s *site) leaves(r *replica) {
 	s.replicas = slices.DeleteFunc(s.replicas, func(other *replica) bool { return other == r })
 }

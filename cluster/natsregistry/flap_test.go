@@ -15,7 +15,7 @@ import (
 )
 
 // In TestFlapping many clients come and go while the connection to the engine is cut again and
-// again. In the end the registry finds those that stay, and nothing of the others.
+// again. In the end the registry finds the clients that stay, and no others.
 func TestFlapping(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	const clients, others = 2000, 3 // two inboxes, and what is for the replica itself

@@ -26,7 +26,7 @@ func TestJoin(t *testing.T) {
 	}
 }
 
-// In TestJoinLate servers start before those that they join, and come back.
+// In TestJoinLate a server starts before the servers that it joins, and comes back.
 func TestJoinLate(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	config := backdialtest.NewCA(t).Mutual(t, "127.0.0.1")

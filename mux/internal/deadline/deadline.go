@@ -14,7 +14,7 @@ type Waiters interface {
 	WakeLocked()
 }
 
-// OnCond returns those that wait for c.
+// OnCond returns the calls that wait for c.
 func OnCond(c *sync.Cond) Waiters { return onCond{c} }
 
 type onCond struct{ *sync.Cond }
