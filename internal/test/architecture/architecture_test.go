@@ -60,7 +60,7 @@ func forbidden(file, pkg string) string {
 	case in("transport/") && !strings.HasPrefix(file, "transport/defaults") && isImplementation(pkg):
 		return "only the defaults name an implementation"
 	case (in("fleet/") || in("rhttp/") || in("cluster/") || in("metrics/")) && isImplementation(pkg):
-		return "what stands on package transport has its user choose"
+		return "packages on top of transport let their users choose"
 	case (in("mux/") || in("carrier/") || in("transport/")) && (is("fleet") || is("rhttp") || is("cluster") || is("metrics")),
 		(in("fleet/") || in("rhttp/")) && is("cluster"),
 		(in("mux/") || in("carrier/")) && is("transport"):
@@ -74,10 +74,10 @@ func forbidden(file, pkg string) string {
 	case strings.HasPrefix(pkg, "github.com/prometheus/") && !in("metrics/"),
 		strings.HasPrefix(pkg, "github.com/prometheus/") && in("metrics/otel/"),
 		strings.HasPrefix(pkg, "go.opentelemetry.io/") && !in("metrics/otel/"):
-		return "who does not want metrics or traces is not to carry their libraries"
+		return "a program without metrics or traces must not link their libraries"
 	case strings.HasPrefix(pkg, "github.com/nats-io/nats-server/") && !in("cluster/natsserver/") && !in("examples/cluster/") && !in("bench/"),
 		strings.HasPrefix(pkg, "github.com/nats-io/") && !in("cluster/nats") && !in("examples/cluster/") && !in("bench/"):
-		return "who does not want many servers, or has an engine beside them, is not to carry its libraries"
+		return "a program with one server, or with a separate engine, must not link the libraries of an engine"
 	case strings.HasSuffix(pkg, "/pkg/errors"), pkg == "math/rand", strings.Contains(pkg, "stretchr/testify"):
 		return "the standard library has it"
 	}

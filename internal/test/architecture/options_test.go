@@ -15,10 +15,10 @@ var settings = map[string][]string{
 	"transport": {"AddressLimits", "Backoff"},
 }
 
-// TestOptionsRule expects of every option that sets a number or a time, and of every such field of
-// settings, that its documentation says what 0 and what a negative value means. The rule is that 0
+// TestOptionsRule expects the documentation of every option that sets a number or a time, and
+// of every such field of settings, to say what 0 and a negative value mean. The rule is that 0
 // means the default, and a negative value that there is no limit, or that something does not
-// happen. Each package has a test with a table of what its own do.
+// happen. Each package tests its own options with a table.
 func TestOptionsRule(t *testing.T) {
 	options := 0
 	expect := func(name, what string, docs ...*ast.CommentGroup) {
@@ -69,7 +69,7 @@ func isNumber(f *ast.Field) bool {
 	return false
 }
 
-// unsaid returns the values of which docs do not say what they mean.
+// unsaid returns the values whose meaning docs do not say.
 func unsaid(docs ...*ast.CommentGroup) string {
 	text := ""
 	for _, d := range docs {

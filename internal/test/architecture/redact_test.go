@@ -76,7 +76,7 @@ func mayShow(file, what string) bool {
 	switch {
 	case strings.HasPrefix(file, "redact/"), strings.HasPrefix(file, "examples/"), isForTests(file):
 		return true
-	case what == "Parse", what == "ParseRequestURI": // for errors that nobody is told
+	case what == "Parse", what == "ParseRequestURI": // for errors that nobody sees
 		return file == "fleet/target.go" || file == "fleet/location.go" || file == "internal/origin/origin.go" || file == "carrier/mem/dial.go"
 	}
 	return false
@@ -87,7 +87,7 @@ func TestRedacted(t *testing.T) {
 	eachFile(t, func(name string, file *ast.File) {
 		for _, what := range unredacted(file) {
 			if !mayShow(name, what) {
-				t.Errorf("%s: %s becomes a part of an error or a log: have package redact show it", name, what)
+				t.Errorf("%s: %s becomes a part of an error or a log: show it with package redact", name, what)
 			}
 		}
 	})

@@ -149,8 +149,8 @@ var tool = regexp.MustCompile(`([a-z0-9-]+\.[a-z]+/[\w./-]+)@([\w.-]*)`)
 // release matches the version of a release, or of a commit.
 var release = regexp.MustCompile(`^v\d+\.\d+\.\d+(-\d{14}-[0-9a-f]{12})?$`)
 
-// TestPinned expects that each tool which CI gets has a version: so a run of tomorrow is the run of
-// today, and CONTRIBUTING.md has the list.
+// TestPinned expects each tool that CI gets to have a version, so that tomorrow's run equals
+// today's, and to be in the list of CONTRIBUTING.md.
 func TestPinned(t *testing.T) {
 	contributing := read(t, "CONTRIBUTING.md")
 	tools := 0

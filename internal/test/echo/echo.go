@@ -69,7 +69,7 @@ func (u *User) echo(st mux.Stream) {
 		err = st.CloseWrite()
 	}
 	if err != nil {
-		st.Reset() // the peer must not take what it has for everything
+		st.Reset() // the peer must not take this for the end
 	}
 	u.check("echo", err)
 }

@@ -30,7 +30,7 @@ type Conditions struct {
 	Up   Way // from clients to the server
 	Down Way // from the server to clients
 
-	// Refuse resets new TCP connections, as a host does on which nothing listens.
+	// Refuse resets new TCP connections, like a host on which nothing listens.
 	Refuse bool
 }
 

@@ -66,7 +66,7 @@ func (u *UDP) Close() error {
 	return nil
 }
 
-// Rebind gives each client another source address at the server, as a NAT does that has
+// Rebind gives each client another source address at the server, like a NAT that has
 // forgotten its clients. What the server sends to the old address is lost.
 func (u *UDP) Rebind() error {
 	u.flowsMu.Lock()
@@ -79,8 +79,8 @@ func (u *UDP) Rebind() error {
 	return nil
 }
 
-// Forget gives up the clients that have sent nothing for the time silent, as a NAT does.
-// If such a client sends again, it gets another source address at the server.
+// Forget gives up the clients that have sent nothing for the time silent, like a NAT. If
+// such a client sends again, it gets another source address at the server.
 func (u *UDP) Forget(silent time.Duration) {
 	u.flowsMu.Lock()
 	defer u.flowsMu.Unlock()

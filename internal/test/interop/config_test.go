@@ -12,7 +12,7 @@ import (
 	"github.com/backdial/backdial/internal/test/long"
 )
 
-// TestManyStreamsAtATime uses a client that allows as many.
+// TestManyStreamsAtATime uses a client that allows that many.
 func TestManyStreamsAtATime(t *testing.T) {
 	everywhere(t, func(t *testing.T, k kind) {
 		leak.Check(t)
@@ -54,7 +54,7 @@ func TestStreamsThatAreNotRead(t *testing.T) {
 			}
 			defer conn.Close()
 			conn.SetDeadline(time.Now().Add(patience))
-			// What the client takes of a stream: the line is read.
+			// The client reads only the line.
 			if _, err := conn.Write(append([]byte("hold\n"), make([]byte, 250_000)...)); err != nil {
 				t.Error("write:", err)
 			}

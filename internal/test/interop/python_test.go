@@ -343,7 +343,7 @@ func TestPythonStays(t *testing.T) {
 	if err := d.Shutdown(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if took := time.Since(began); took >= 10*time.Second { // after which it waits no more
+	if took := time.Since(began); took >= 10*time.Second { // then it no longer waits
 		t.Errorf("the client has not said within %v that it stays", took)
 	}
 	p.says(t, "refused 403", "for good")
@@ -367,13 +367,13 @@ func TestPythonFindsNoOther(t *testing.T) {
 	if err := server.Shutdown(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if took := time.Since(began); took >= 10*time.Second { // after which it waits no more
+	if took := time.Since(began); took >= 10*time.Second { // then it no longer waits
 		t.Errorf("the server has waited for %v", took)
 	}
 	p.says(t, "ended: closed", "word 'shutdown'")
 }
 
-// TestPythonIsTold why its session ends, and comes back.
+// TestPythonIsTold ends sessions of the client. It learns why, and comes back.
 func TestPythonIsTold(t *testing.T) {
 	leak.Check(t)
 	f, _ := newFront(t)
@@ -398,7 +398,7 @@ func TestPythonIsTold(t *testing.T) {
 	}
 }
 
-// TestPythonIsRefused until it is let in, and then for good.
+// TestPythonIsRefused refuses the client for a while, and later for good.
 func TestPythonIsRefused(t *testing.T) {
 	leak.Check(t)
 	var answers atomic.Int32
@@ -444,7 +444,7 @@ func TestPythonLeaves(t *testing.T) {
 	p.says(t, "gone")
 }
 
-// TestPythonIsKilled and says nothing.
+// TestPythonIsKilled kills the client, which then cannot say goodbye.
 func TestPythonIsKilled(t *testing.T) {
 	leak.Check(t)
 	f, _ := newFront(t)

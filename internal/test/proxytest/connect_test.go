@@ -16,8 +16,8 @@ import (
 
 type hostKey struct{}
 
-// authorize refuses clients that want that, and makes the Dialer of others tell which
-// host they have asked for.
+// authorize refuses clients that ask for it. The Dialer of any other client says which
+// host the client has asked for.
 func authorize(r *http.Request) error {
 	switch r.Header.Get("Refuse") {
 	case "401":
@@ -87,7 +87,7 @@ func TestConnect(t *testing.T) {
 				}
 			})
 		}
-		// It offers HTTP/2 to others: that nobody takes it from there is up to clients.
+		// The proxy offers HTTP/2 to others. Clients of this library must not accept it.
 		config := p.trust.Clone()
 		config.NextProtos = []string{"h2", "http/1.1"}
 		conn, err := tls.Dial("tcp", p.secure, config)

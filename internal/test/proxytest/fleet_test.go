@@ -23,7 +23,7 @@ type fleet struct {
 	workload.Dialers
 	t       *testing.T
 	devices []*device
-	stop    context.CancelFunc // lets no more exchanges begin
+	stop    context.CancelFunc // after it no exchange begins
 	asking  sync.WaitGroup
 }
 

@@ -24,12 +24,12 @@ type kind struct {
 	start  []string // arguments to start it, besides
 	reload func(*proxy) error
 
-	// idle has connections cut that are idle for so long. It is nil if the program
-	// has no such thing.
+	// idle returns the edit that makes the program cut connections after they were idle
+	// for a time. It is nil if the program never does.
 	idle func(time.Duration) edit
 
-	// drain has the sessions of before a reload cut after so long. It is nil if the
-	// program cuts them at once.
+	// drain returns the edit that makes the program cut older sessions a time after a
+	// reload. It is nil if the program cuts them at once.
 	drain func(time.Duration) edit
 
 	// garbles is whether it writes a close frame into the middle of other frames.
@@ -38,7 +38,8 @@ type kind struct {
 	// asksOther is whether it asks another server when one answers 503.
 	asksOther bool
 
-	// servers has it ask the servers at these addresses, by turns or at random.
+	// servers returns the edit that makes it ask the servers at these addresses, in turn
+	// or at random.
 	servers func(addrs ...string) edit
 }
 
@@ -116,7 +117,7 @@ func forEach(t *testing.T, test func(*testing.T, kind)) {
 func (k kind) find(t *testing.T) string {
 	t.Helper()
 	long.Only(t)
-	// Debian has some of them where only root looks.
+	// Debian installs some of them in a folder that is only in root's PATH.
 	for _, name := range []string{k.name, filepath.Join("/usr/sbin", k.name)} {
 		if path, err := exec.LookPath(name); err == nil {
 			return path

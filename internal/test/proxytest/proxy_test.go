@@ -27,7 +27,7 @@ const (
 	// patience bounds every wait, on a loaded machine under the race detector.
 	patience = time.Minute
 
-	// tick is how often conditions are looked at.
+	// tick is the interval between two looks at a condition.
 	tick = 10 * time.Millisecond
 )
 
@@ -66,7 +66,7 @@ func startProxy(t *testing.T, k kind, servers edit, edits ...edit) *proxy {
 		if p.start() {
 			return p
 		}
-		// Somebody else has got the port meanwhile, it may be.
+		// Somebody else may have got the port meanwhile.
 	}
 	t.Fatalf("%s does not start", k.name)
 	return nil

@@ -95,7 +95,7 @@ func ways() (all []way) {
 	return all
 }
 
-// host is where clients connect that go this way.
+// host is where clients that go this way connect.
 func (p *proxy) host(w way) string {
 	if w.scheme == "wss" {
 		return p.secure

@@ -78,10 +78,10 @@ func Failed[P ~string](t *testing.T, output string) []P {
 	return slices.Compact(failed)
 }
 
-// ExpectBroken runs a suite of t with a planted fault, by rerun, and expects the promises in want to
-// fail, and no others. It returns the output. What would block for ever is given up after soon. If
-// that is not what happens, the machine may be too slow for soon, and ExpectBroken tries again with
-// more time.
+// ExpectBroken runs a suite of t with a planted fault, by rerun, and expects the promises in
+// want to fail, and no others. It returns the output. What would block for ever fails after
+// soon. If other promises fail than expected, the machine may be too slow for soon, and
+// ExpectBroken tries again with more time.
 func ExpectBroken[P ~string](t *testing.T, want []P, soon time.Duration, rerun func(env ...string) (passed bool, output string)) (output string) {
 	t.Helper()
 	var passed bool

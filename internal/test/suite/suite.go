@@ -56,7 +56,7 @@ func (r *runner) run(t *testing.T, p Promise) {
 		switch {
 		case p.Waits:
 			leak.Own(t)
-		case !r.hangs(): // otherwise it cannot be told whose goroutines are left
+		case !r.hangs(): // otherwise the goroutines that are left may be another's
 			leak.Check(t)
 		}
 		p.Test(t)

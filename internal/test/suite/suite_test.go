@@ -129,8 +129,8 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// A promise that hangs fails with the stacks of its goroutines. Those after it are
-// tested, except for what cannot be told from it.
+// A promise that hangs fails with the stacks of its goroutines. Promises after it are
+// tested, but not for leaks, which might be its own.
 func TestHang(t *testing.T) {
 	if os.Getenv(plantedEnv) != "" {
 		suite.Run(t, named("Kept", "Broken", "Hangs", "Leaks", "Waits", "WaitsAndHangs", "WaitsAndLeaks"), nil)

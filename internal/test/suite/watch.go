@@ -28,7 +28,7 @@ func Soon() time.Duration {
 	return 20 * time.Second
 }
 
-// Limit bounds a promise. It is several times what a promise takes that is kept.
+// Limit bounds a promise. It is several times what a kept promise takes.
 func Limit() time.Duration { return 3 * Soon() }
 
 // watch runs test in a subtest of t. If the subtest is not done within the limit, watch

@@ -78,8 +78,8 @@ func TestSources(t *testing.T) {
 	}
 }
 
-// TestCached expects of the go command that it runs these tests again if there is another tag, or
-// if the peers are made of something else.
+// TestCached expects the go command to run these tests again after a new tag, and after a
+// change of a file that the peers are made of.
 func TestCached(t *testing.T) {
 	long.Only(t)
 	if _, err := os.Stat(filepath.Join(root, ".git")); err != nil {
@@ -133,12 +133,13 @@ func lastVersion(t *testing.T) string {
 	return tag
 }
 
-// dependsOn tells the go command that the result of a test depends on files below root, which only
-// commands read that the test runs: go test repeats a result until something has changed that the
-// test itself has looked at. Where .git is elsewhere, as in a linked worktree, it takes -count=1.
+// dependsOn makes the result of a test depend on files below root that only the test's
+// commands read. Without it the go command would not notice a change: it repeats a cached
+// result until a file changes that the test itself has looked at. In a linked worktree, whose
+// .git is elsewhere, run the tests with -count=1.
 func dependsOn(files ...string) {
 	for _, name := range files {
-		os.Stat(filepath.Join(root, name)) // that there is none is a result too
+		os.Stat(filepath.Join(root, name)) // a missing file counts, too
 	}
 }
 

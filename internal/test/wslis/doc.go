@@ -1,3 +1,3 @@
-// Package wslis tests that a program which was written for wslis becomes one of this library
-// by the command in docs/wslis.md.
+// Package wslis tests that the command in docs/wslis.md turns a program for wslis into one
+// for this library.
 package wslis

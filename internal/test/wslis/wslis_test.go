@@ -64,7 +64,7 @@ func port(t *testing.T) (program string) {
 	return program
 }
 
-// TestPrograms does what users do who come from wslis.
+// TestPrograms does what users who come from wslis do.
 func TestPrograms(t *testing.T) {
 	program := port(t)
 	dir := t.TempDir()

@@ -1,5 +1,5 @@
-// Program does what programs do that were written for wslis: its server dials a device, by
-// itself or with an HTTP client, in plain text and with TLS. It prints what the device says.
+// Program does what programs for wslis do: its server dials a device, by itself or with an
+// HTTP client, in plain text and with TLS. It prints what the device says.
 package main
 
 import (
