@@ -67,8 +67,8 @@ func arrives(t *testing.T, target Target) {
 	eachWay(t, target, arrivesWhileInterrupted)
 }
 
-// arrivesWhileInterrupted has messages of all sizes arrive while Arrive is interrupted
-// again and again: none may be lost, and one that Arrive reports must be there.
+// arrivesWhileInterrupted sends messages of all sizes, and interrupts Arrive again and
+// again. No message may be lost, and each that Arrive reports must be there.
 func arrivesWhileInterrupted(t *testing.T, end, peer carrier.Conn) {
 	conn, messages := promptReader(t, end), messageConn(t, end)
 	const count = 300

@@ -90,8 +90,8 @@ func dialHalf(t *testing.T, s *server) {
 	half := *s
 	half.addr = network.Addr()
 	dialled := start(func() error { return half.tryUnbounded(t.Context()) })
-	// The second packet is sent because nothing answered the first, so the server had time
-	// to see that.
+	// The client sends a second packet because nothing answered the first. By then the
+	// server has had time to see the first.
 	await.Until(t, "the client's packets to reach the server", func() bool { return network.Delivered() >= 2 })
 	t.Cleanup(func() { receive(t, "Dial with a context that has ended", dialled) })
 }

@@ -26,7 +26,7 @@ const (
 	writeBuffer = 64 << 10
 )
 
-// What peers send that do not finish a handshake.
+// What a peer sends instead of finishing a handshake.
 const (
 	answerHead    = "HTTP/1.1 101 Switching Protocols\r\n"
 	requestHead   = "GET / HTTP/1.1\r\nHost: server\r\n"

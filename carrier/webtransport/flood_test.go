@@ -194,8 +194,8 @@ func (s *slowSocket) WriteTo(p []byte, to net.Addr) (int, error) {
 	return s.PacketConn.WriteTo(p, to)
 }
 
-// TestEveryInitialIsChallenged has first packets come faster than Retry packets go. None
-// may be dropped: an honest client's may be among them.
+// TestEveryInitialIsChallenged sends first packets faster than the server sends Retry
+// packets. The server may drop none: an honest client's may be among them.
 func TestEveryInitialIsChallenged(t *testing.T) {
 	leak.Check(t)
 	const unverified, burst, bursts = 64, 32, 5
@@ -229,8 +229,7 @@ func TestEveryInitialIsChallenged(t *testing.T) {
 }
 
 // TestHalfHellos uses clients that stop in the middle of the first message of their
-// handshake, in all places that there are. Others must get in when half of these have had
-// their time.
+// handshake, and take all places. Others must get in well within the handshake timeout.
 func TestHalfHellos(t *testing.T) {
 	leak.Check(t)
 	const places, soon = 20, 4 * time.Second

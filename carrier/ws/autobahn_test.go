@@ -16,9 +16,9 @@ import (
 	"github.com/backdial/backdial/internal/test/long"
 )
 
-// The cases of the Autobahn test suite, by their numbers, as far as they concern what
-// this package does. It refuses text messages, so the cases about text say that, and
-// where text is only what something else is tried with, it is binary here.
+// The cases of the Autobahn test suite that concern this package, by their numbers. The
+// package refuses text messages: the cases about text expect that, and the other cases
+// use binary messages instead of text.
 
 // An autobahn case is what a peer sends to an end that echoes messages.
 type autobahn struct {

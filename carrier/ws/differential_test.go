@@ -70,7 +70,7 @@ const messagesEachWay = 150
 func exchange(t *testing.T, foreign *websocket.Conn, own carrier.MessageConn, seed uint64, plain bool) {
 	random := func(stream uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, stream)) }
 	up, down := randomMessages(random(1)), randomMessages(random(2))
-	var lastPong string // which only the one who reads foreign changes
+	var lastPong string // only the goroutine that reads foreign changes it
 	foreign.SetPongHandler(func(s string) error { lastPong = s; return nil })
 	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
 	defer cancel()

@@ -14,7 +14,7 @@ import (
 
 // A capture keeps what is written to it, and counts the writes.
 type capture struct {
-	net.Conn // nil: what is not needed
+	net.Conn // nil: not used
 	bytes.Buffer
 	writes int
 }

@@ -22,10 +22,10 @@ import (
 	"github.com/backdial/backdial/carrier/ws"
 )
 
-// A script is a connection whose peer sends what was written down, a chunk at a time, and
+// A script is a connection whose peer sends a prepared input, a chunk at a time, and
 // hangs up.
 type script struct {
-	net.Conn // nil: what is not needed
+	net.Conn // nil: not used
 	rest     []byte
 	chunk    int
 
@@ -55,7 +55,7 @@ func (*script) SetDeadline(time.Time) error      { return nil }
 func (*script) SetWriteDeadline(time.Time) error { return nil }
 
 // gorillaOn performs gorilla/websocket's handshake with a script, whose peer then sends
-// what is written down.
+// its input.
 func gorillaOn(t *testing.T, s *script, isClient bool) *websocket.Conn {
 	t.Helper()
 	says := s.rest

@@ -11,7 +11,7 @@ import (
 
 // A pieceConn returns its content in pieces of a given size.
 type pieceConn struct {
-	net.Conn // nil: what is not needed
+	net.Conn // nil: not used
 	rest     string
 	size     int
 }

@@ -66,7 +66,7 @@ func TestIdleMemory(t *testing.T) {
 		runtime.ReadMemStats(&m)
 		return m.HeapAlloc
 	}
-	connect() // what there is once
+	connect() // pays the fixed cost
 	before := heap()
 	for range pairs {
 		connect()

@@ -26,7 +26,7 @@ func TestPingBesideKept(t *testing.T) {
 			if err != nil {
 				t.Fatal("WriteNow: ", err)
 			}
-			clear(message) // which is not the connection's any more
+			clear(message) // it is the caller's again
 			return kept
 		}
 		for !write() {

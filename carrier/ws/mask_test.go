@@ -17,7 +17,7 @@ func TestMask(t *testing.T) {
 	src := make([]byte, 20_000)
 	rand.NewChaCha8([32]byte{1}).Read(src)
 	for _, size := range []int{0, 1, 3, 7, 8, 9, minPattern - 1, minPattern, minPattern + 1, patternSize, patternSize + 5, len(src)} {
-		for offset := range 9 { // of the memory, to what the processor likes
+		for offset := range 9 { // from an aligned address
 			src := src[min(offset, len(src)-size):][:size]
 			want := bytes.Clone(src)
 			for i := range want {

@@ -91,7 +91,7 @@ func (c *writeCounter) Write(p []byte) (int, error) {
 // net/http and the sockets.
 func TestOpeningAllocations(t *testing.T) {
 	if PoolsForget() {
-		t.Skip("pools forget what they are given, as the race detector has them do")
+		t.Skip("under the race detector, pools forget what they are given")
 	}
 	leak.Check(t)
 	c := New(WithProxy(nil))

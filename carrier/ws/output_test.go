@@ -146,7 +146,7 @@ func TestKeysChange(t *testing.T) {
 // TestAllocations writes and reads messages.
 func TestAllocations(t *testing.T) {
 	if PoolsForget() {
-		t.Skip("pools forget what they are given, as the race detector has them do")
+		t.Skip("under the race detector, pools forget what they are given")
 	}
 	a, b := testnet.Pair(t)
 	client, server := NewConn(a, true), NewConn(b, false)

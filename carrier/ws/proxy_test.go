@@ -70,8 +70,8 @@ func httpProxy(client net.Conn) {
 	splice(client, server)
 }
 
-// socksProxy speaks SOCKS5, RFC 1928, as far as clients need it that have no password and
-// connect to a host name.
+// socksProxy speaks SOCKS5, RFC 1928, for clients that have no password and connect to a
+// host name.
 func socksProxy(client net.Conn) {
 	const hello, request = 3, 5
 	head := make([]byte, hello+request)

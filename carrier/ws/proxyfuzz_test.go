@@ -56,7 +56,7 @@ func checkRequest(t *testing.T, heard io.Reader, addr string) {
 
 // A proxyConn is a connection to a proxy with a prepared answer.
 type proxyConn struct {
-	net.Conn // nil: what is not needed
+	net.Conn // nil: not used
 	answer   []byte
 	endless  bool // it is repeated
 	said     int

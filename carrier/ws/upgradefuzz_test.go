@@ -150,7 +150,7 @@ func (w *hijackable) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 
 // A deafConn keeps what is written to it. Its peer sends nothing.
 type deafConn struct {
-	net.Conn // nil: what is not needed
+	net.Conn // nil: not used
 	written  bytes.Buffer
 }
 
