@@ -31,8 +31,9 @@ func TestNative(t *testing.T) {
 	checkLeaks(t)
 	var slow []string
 	if raceDetector {
-		// The test opens 50,000 streams and does not close them, of which native looks at
-		// each ten times a second. That takes 5 s, but a minute under the race detector.
+		// The test opens 50,000 streams and does not close them, and native looks at each
+		// of them ten times a second. The test takes 5 s, but a minute under the race
+		// detector.
 		slow = []string{"SubtestStreamOpenStress"}
 	}
 	testAll(t, newOverWebTransport(t, nativemux.New()), slow)

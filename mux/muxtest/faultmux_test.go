@@ -134,8 +134,8 @@ type halfCloser interface {
 	CloseWrite() error
 }
 
-// bare plants the fault in what wrap returns for a stream, which is all there is of the
-// stream.
+// bare plants the fault in what wrap returns for a stream. The suite sees nothing else of
+// the stream.
 func bare(wrap func(mux.Stream) mux.Stream) faulty {
 	return sessions(func(s mux.Session) mux.Session { return baring{s, wrap} })
 }

@@ -21,7 +21,7 @@ type credited struct {
 	// sheds chooses a stream to be reset while the buffer is full, or none.
 	sheds func([]*held) *held
 
-	keepsClosed bool // what a stream held that was closed counts for ever
+	keepsClosed bool // what a closed stream held counts for ever
 	unlimited   bool // the buffer is never full
 }
 

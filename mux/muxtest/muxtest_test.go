@@ -33,9 +33,9 @@ func (f fault) soon() time.Duration {
 	switch {
 	case f.breaks == nil:
 		return suite.Soon()
-	case f.only == ManyStreams: // which it takes to get to the 65,537th
+	case f.only == ManyStreams: // it takes that long to open 65,537 streams
 		return 90 * time.Second
-	case slices.Contains(f.breaks, SteadyReaders): // of which even what passes takes several seconds
+	case slices.Contains(f.breaks, SteadyReaders): // even a sound one takes several seconds
 		return 8 * time.Second
 	}
 	return 4 * time.Second

@@ -22,8 +22,8 @@ func writeTo(t *testing.T, connect Connect) {
 		"until a cut":           writeToCut,
 		"until a deadline":      writeToDeadline,
 		"until Close":           writeToClose,
-		"to who fails":          writeToFailing,
-		"to who waits":          writeToWaiting,
+		"to a failing writer":   writeToFailing,
+		"to a waiting writer":   writeToWaiting,
 		"beside Read":           writeToBesideRead,
 	} {
 		parts[name] = func(t *testing.T) {

@@ -70,13 +70,13 @@ const (
 	// read are found neglected meanwhile.
 	away = neglect / 4
 
-	// arriving is what the pumps of streams hold at most, before it is known
+	// arriving is what the pumps of streams hold at most, before the session knows
 	// whether there is room.
 	arriving = enough + largeFetch
 
-	// maxGoroutines is more than a session has, and the users of its streams, by what
-	// the runtime miscounts while it puts away those that have ended. The peer has one
-	// more for each stream of its own.
+	// maxGoroutines is how many goroutines a session and the users of its streams have,
+	// plus those that have ended and the runtime still counts. The peer has one more for
+	// each stream of its own.
 	maxGoroutines = 50 + 64
 )
 

@@ -9,7 +9,7 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// A distant peer does what it is told to streams, and returns credit when half of a
+// A distant peer does to streams what they tell it, and returns credit when half of a
 // window has been used, as @moq/qmux does. What it sends takes a while to arrive. It
 // works in a bubble, and reads until the session ends.
 type distant struct {

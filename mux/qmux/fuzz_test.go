@@ -95,12 +95,12 @@ const (
 	// away is how long a piece takes from a peer that is far: windows grow then.
 	away = 5 * time.Millisecond
 
-	// arriving is what the payload of a frame under way occupies at most, before it is
-	// known whether there is room.
+	// arriving is what the payload of a frame under way occupies at most, before the
+	// session knows whether there is room.
 	arriving = 32 << 10
 
-	// maxGoroutines is more than a session has, and the users of its streams, by what
-	// the runtime miscounts while it puts away those that have ended.
+	// maxGoroutines is how many goroutines a session and the users of its streams have,
+	// plus those that have ended and the runtime still counts.
 	maxGoroutines = 30 + 64
 )
 

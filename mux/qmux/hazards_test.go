@@ -339,7 +339,8 @@ func TestUnreadStreams(t *testing.T) {
 	peer.conn.Close()
 }
 
-// TestCreditIsReturnedOnReceipt expects that also for data that is dropped.
+// TestCreditIsReturnedOnReceipt expects credit back for data that has arrived, even if it
+// is dropped.
 func TestCreditIsReturnedOnReceipt(t *testing.T) {
 	const window, all = 256 << 10, 512 << 10
 	for name, prepare := range map[string]func(s *session, st *stream){

@@ -234,8 +234,8 @@ func TestUnknownPeer(t *testing.T) {
 	next()
 	accept(t, s)
 	accept(t, s)
-	// There are as many as there may be. One that is over makes room for another, and
-	// is not before both ends have said so.
+	// The limit is reached. A stream that is over makes room for another, and it is over
+	// only when both ends have said so.
 	first.Close()
 	peer.wants(frame{typ: frameStream, id: 1, fin: true})
 	second.Close()

@@ -156,7 +156,7 @@ func TestWriteErrorKeepsInput(t *testing.T) {
 // A stuckConn takes no writes, and ends its input when told to. Its CloseWrite waits for
 // its Close.
 type stuckConn struct {
-	net.Conn // nil: what is not needed
+	net.Conn // nil: not used
 
 	eof, closed chan struct{}
 	once        sync.Once

@@ -102,8 +102,8 @@ func (w *wire) taken() int {
 	return w.driven
 }
 
-// lending runs f with a session whose keeper has lent the role to the streams' reads. f's
-// streams have nobody who reads them yet.
+// lending runs f with a session whose keeper has lent the role to the streams' reads.
+// Nobody reads f's streams yet.
 func lending(t *testing.T, f func(t *testing.T, w *wire, a, b *testStream)) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(64*mib, false)

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// TestPatience reads a stream once, and then no more.
+// TestPatience reads a stream once, and then never again.
 func TestPatience(t *testing.T) {
 	for patience, want := range map[time.Duration]time.Duration{0: readPatience, 5 * time.Second: 5 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {

@@ -50,7 +50,7 @@ func TestAwait(t *testing.T) {
 		conn.blocked = make(chan struct{})
 		s.sayNow("fghi") // of which the carrier keeps a part
 		var all sync.WaitGroup
-		for range 3 { // whose words leave after that, and together
+		for range 3 { // what they say leaves after that, and together
 			all.Go(func() {
 				if took, err := s.leave("j", never); err != nil || took != time.Second {
 					t.Errorf("%v after %v, want nil after a second", err, took)

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// TestRoom has the room grow while the carrier takes large writes quickly, and only then.
+// TestRoom expects the room to grow while the carrier takes large writes quickly, and
+// only then.
 func TestRoom(t *testing.T) {
 	large := func(l *Loop, n int, after time.Duration) {
 		for range n {
