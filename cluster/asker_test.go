@@ -39,7 +39,7 @@ func say(t *testing.T, to *transport.Listener, text string) transport.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	io.WriteString(conn, text) // or else it is refused already
+	io.WriteString(conn, text) // fails if the replica has refused already
 	return conn.(transport.Conn)
 }
 
@@ -54,7 +54,8 @@ func hears(t *testing.T, conn net.Conn) string {
 	return string(text)
 }
 
-// TestHostileQuestion asks what nobody asks. It is refused, and costs no other connection.
+// TestHostileQuestion asks invalid questions. The replica refuses them, and no other
+// connection suffers.
 func TestHostileQuestion(t *testing.T) {
 	s := newSite(t)
 	a := s.replica(t, "a")
@@ -67,7 +68,7 @@ func TestHostileQuestion(t *testing.T) {
 	const refused = "\x05" // the kind of answer
 	for name, question := range map[string]struct{ says, want string }{
 		"another client":      {ask("y"), moved},
-		"an ID that is none":  {ask("../x y"), refused},
+		"an invalid ID":       {ask("../x y"), refused},
 		"no ID":               {ask(""), refused},
 		"an ID too long":      {ask(strings.Repeat("x", 129)), refused},
 		"the longest ID":      {ask(strings.Repeat("x", 128)), moved},
@@ -122,7 +123,7 @@ func TestUnfinishedQuestion(t *testing.T) {
 		t.Errorf("half a question: the answer is %q", got)
 	}
 	asking.Wait()
-	await.Until(t, "nobody is waited for", func() bool { return !running("answer") })
+	await.Until(t, "the replica waits for nobody", func() bool { return !running("answer") })
 }
 
 // TestManyQuestions opens thousands of connections that ask nothing, or that ask for a client
@@ -151,7 +152,7 @@ func TestManyQuestions(t *testing.T) {
 				t.Errorf("a question after the flood reaches %q", got)
 			}
 			evil.Close()
-			await.Until(t, "nobody is waited for", func() bool { return !running("answer") })
+			await.Until(t, "the replica waits for nobody", func() bool { return !running("answer") })
 			reachesNow(t, c, "x", "x")
 		})
 	}

@@ -56,7 +56,7 @@ func TestGoneMeanwhile(t *testing.T) {
 	await.From(t, "the other client again", registry.begun)
 	r.disconnect(t, "x", second)
 	registry.finish <- true
-	await.Until(t, "it is taken back that the client is here", func() bool {
+	await.Until(t, "the registry takes back that the client is here", func() bool {
 		heard.mu.Lock()
 		defer heard.mu.Unlock()
 		return slices.Index(heard.told, "-x") > slices.Index(heard.told, "+x")

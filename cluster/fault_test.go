@@ -24,7 +24,7 @@ func (s *site) behind(t *testing.T, name string, opts ...cluster.Option) (*repli
 	return r, network
 }
 
-// tryTimeout is that of tests in which it passes: long enough for a replica that lives.
+// tryTimeout is for tests that let it pass: long enough for a live replica.
 const tryTimeout = time.Second
 
 // In TestFrozenReplica the replica that claims a client hangs, before there is a session with
@@ -128,7 +128,7 @@ func TestLostSession(t *testing.T) {
 			said := s.hearsay()
 			c := s.service(t, "c", cluster.WithRegistry(said))
 			conn := dial(t, c, "x")
-			said.away.Store(true) // where it is needs to be asked no more
+			said.away.Store(true) // the registry need not be asked again
 			network.Cut(how)
 			isCut(t, conn)
 			reachesNow(t, c, "x", "x")
@@ -184,7 +184,7 @@ func TestReplicaRestarts(t *testing.T) {
 	after.connect(t, "x", "after")
 	s.located(t, "x", "a")
 	said.away.Store(true)
-	reachesNow(t, c.Cluster, "x", "after") // whatever run it was: what it says is the truth
+	reachesNow(t, c.Cluster, "x", "after") // the answer counts, whichever run it is from
 	said.away.Store(false)
 	reachesNow(t, c.Cluster, "x", "after")
 }

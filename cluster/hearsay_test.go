@@ -13,7 +13,7 @@ import (
 	"github.com/backdial/backdial/internal/test/await"
 )
 
-// A hearsay is a registry that counts what it is asked, and may say what is not so.
+// A hearsay is a registry that counts what it is asked, and may say something wrong.
 type hearsay struct {
 	cluster.Registry
 	locates atomic.Int64
@@ -81,7 +81,7 @@ func (h *hearsay) Locate(ctx context.Context, id string, except ...string) (clus
 	return h.Registry.Locate(ctx, id, except...)
 }
 
-// Watch loses what it is to tell if the engine is away when it is called.
+// Watch reports nothing if the engine is away when it is called.
 func (h *hearsay) Watch(ctx context.Context, id string) (<-chan cluster.Claim, error) {
 	if h.away.Load() {
 		return nil, fmt.Errorf("watch %q: %w", id, cluster.ErrUnavailable)

@@ -46,8 +46,8 @@ func running(function string) bool {
 	return strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), "cluster.(*Cluster)."+function+"(")
 }
 
-// TestHeldUntilCtxEnds dials a client that accepts no connections: the asker waits beyond
-// the time for a replica that hangs, and when it does not wait any more, nor does the owner.
+// TestHeldUntilCtxEnds dials a client that accepts no connections: the asker waits longer
+// than for a replica that hangs, and when it stops waiting, so does the owner.
 func TestHeldUntilCtxEnds(t *testing.T) {
 	s := newSiteBeside(t)
 	a := s.replica(t, "a")
@@ -65,7 +65,7 @@ func TestHeldUntilCtxEnds(t *testing.T) {
 		done <- err
 	}()
 	await.Until(t, "the owner waits", func() bool { return running("dialSlowly") })
-	reachesSoon(t, c, "y", "y") // nobody else has to
+	reachesSoon(t, c, "y", "y") // nobody else has to wait
 	err := await.From(t, "the dial", done)
 	if _, isPeer := errors.AsType[*cluster.PeerError](err); isPeer || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), `"a"`) {
 		t.Errorf("%v, want the error of ctx, and the replica's name", err)

@@ -107,7 +107,7 @@ func (s *site) replica(t *testing.T, name string, opts ...cluster.Option) *repli
 	return s.replicaAt(t, name, ln, "https://"+ln.Addr().String(), opts...)
 }
 
-// replicaAt starts a replica that others reach at url, from which ln has its connections.
+// replicaAt starts a replica that others reach at url. Connections to url arrive at ln.
 func (s *site) replicaAt(t *testing.T, name string, ln net.Listener, url string, opts ...cluster.Option) *replica {
 	t.Helper()
 	r := &replica{site: s, name: name, clients: fleet.New(fleet.ByHeader("DeviceId"))}
@@ -138,7 +138,7 @@ func (s *site) replicaAt(t *testing.T, name string, ln net.Listener, url string,
 	return r
 }
 
-// service returns what only dials. It is closed when t is done.
+// service returns a cluster that only dials. It is closed when t is done.
 func (s *site) service(t *testing.T, name string, opts ...cluster.Option) *cluster.Cluster {
 	t.Helper()
 	opts = append([]cluster.Option{
@@ -163,7 +163,7 @@ func (r *replica) connect(t *testing.T, id, name string, opts ...transport.Clien
 	return lis
 }
 
-// listens is connect without anybody who accepts.
+// listens is connect for a client that accepts nothing.
 func (r *replica) listens(t *testing.T, id string, opts ...transport.ClientOption) *transport.Listener {
 	t.Helper()
 	before, _ := r.site.registry.count(r.name, id)
@@ -205,7 +205,7 @@ func reaches(t *testing.T, c *cluster.Cluster, id, name string) {
 	reachesNow(t, c, id, name)
 }
 
-// reachesNow is reaches of a client that does not have to be waited for.
+// reachesNow is reaches for a client that is already there.
 func reachesNow(t *testing.T, c *cluster.Cluster, id, name string) {
 	t.Helper()
 	conn, err := c.Dial(t.Context(), id)
@@ -218,7 +218,7 @@ func reachesNow(t *testing.T, c *cluster.Cluster, id, name string) {
 	}
 }
 
-// reachesSoon is reaches of a client, for a cluster that may not be patient enough.
+// reachesSoon is reaches for a cluster that may give up too soon: it tries again.
 func reachesSoon(t *testing.T, c *cluster.Cluster, id, name string) {
 	t.Helper()
 	var conn net.Conn

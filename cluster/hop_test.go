@@ -254,10 +254,10 @@ func TestSlowReader(t *testing.T) {
 				t.Fatal(err)
 			}
 			if sent > 64<<20 {
-				t.Fatal("64 MiB were written to who does not read")
+				t.Fatal("64 MiB were written to an end that does not read")
 			}
 		}
-		other, _ := h.dial(t) // is not held up
+		other, _ := h.dial(t) // does not wait
 		other.Close()
 		here.CloseWrite()
 		there.SetReadDeadline(time.Now().Add(20 * time.Second))

@@ -33,7 +33,7 @@ func ask(id string) string {
 	return string(b) + id
 }
 
-// An imposture is a server with the certificate of a replica, which is not one.
+// An imposture is a server that has the certificate of a replica, but is none.
 type imposture struct {
 	endpoint func(*transport.Dialer)           // or nil
 	answer   func(*transport.Dialer, net.Conn) // to questions
@@ -146,7 +146,7 @@ func TestHostileHold(t *testing.T) {
 		t.Errorf("%v, want the error of ctx, and the replica's name", err)
 	}
 	if err := await.From(t, "the end of the question", ended); err == nil || err == io.EOF {
-		t.Errorf("%v, want that who asks has given it up", err)
+		t.Errorf("%v, want that the asker has given up", err)
 	}
 }
 
@@ -168,7 +168,7 @@ func TestHostileStreams(t *testing.T) {
 				}
 				conn.SetDeadline(time.Now().Add(tryTimeout))
 				conn.Write(make([]byte, 1<<10))
-				conn.Read(make([]byte, 1)) // until it is refused: what is opened meanwhile tells nothing
+				conn.Read(make([]byte, 1)) // until the refusal: otherwise opened says nothing about the limit
 				conn.Close()
 			}
 		},
@@ -182,7 +182,7 @@ func TestHostileStreams(t *testing.T) {
 		t.Errorf("%v, want an error", conn)
 	}
 	if opened := await.From(t, "the end of the flood", ended); opened > 110 {
-		t.Errorf("%d connections were opened to who asks, want little more than 100", opened)
+		t.Errorf("%d connections were opened to the asker, want little more than 100", opened)
 	}
 	said.says.Store(nil)
 	reachesNow(t, c, "y", "y")

@@ -134,7 +134,7 @@ func TestRegistryLies(t *testing.T) {
 		"an empty pin":           {changed(func(n *cluster.Node) { n.Pin = []byte{} }), "pinned"},
 		"a name that is garbage": {changed(func(n *cluster.Node) { n.Name = "\x00\n" }), `"\x00\n"`},
 		"a URL that is garbage":  {at("https://\x7f%zz:999999"), "URL"},
-		"a port that is none":    {at("https://127.0.0.1:999999"), "999999"},
+		"an invalid port":        {at("https://127.0.0.1:999999"), "999999"},
 		"a path that is odd":     {at("https://" + host + "/%00?#"), ""}, // which reaches it
 		"nothing":                {cluster.Node{}, `""`},
 		"the server of clients":  {at(a.url), "want https://"},
@@ -265,7 +265,7 @@ func closedAddr(t *testing.T) string {
 	return ln.Addr().String()
 }
 
-// silentAddr is an address at which somebody listens who says nothing.
+// silentAddr is the address of a listener that says nothing.
 func silentAddr(t *testing.T) string {
 	t.Helper()
 	return listen(t).Addr().String()

@@ -82,7 +82,7 @@ func TestReverseProxyBoundsAnswers(t *testing.T) {
 	}
 }
 
-// answers connects a client that answers the first request as it is told, and then nothing.
+// answers connects a client that answers the first request with a text, and then nothing.
 func (r *replica) answers(t *testing.T, id, answer string) {
 	t.Helper()
 	lis := r.listens(t, id)

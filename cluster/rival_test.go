@@ -127,8 +127,8 @@ func TestLiveRival(t *testing.T) {
 	}
 }
 
-// In TestForgedRival a registry makes up rivals. That costs the client a ping a second, and no
-// more.
+// In TestForgedRival a registry makes up rivals. That costs the client a ping a second at
+// most.
 func TestForgedRival(t *testing.T) {
 	s := newSiteBeside(t)
 	heard := s.hearsay()

@@ -22,7 +22,7 @@ import (
 // Sessions count those that a replica has with others, as one end sees them.
 type sessions struct{ began, ended atomic.Int64 }
 
-// count is an option of whom they are counted.
+// count returns the option that makes an end count its sessions.
 func (s *sessions) count() cluster.Option {
 	return cluster.WithTransport(transport.WithTrace(transport.Trace{
 		ClientConnected: func(transport.Info) { s.began.Add(1) },
@@ -36,8 +36,8 @@ func (s *sessions) open() int64 { return s.began.Load() - s.ended.Load() }
 // most is how many sessions two replicas have at most.
 var most = min(runtime.GOMAXPROCS(0), 4)
 
-// TestFewSessions has many dials begin at once. They wait for one session, in which there is
-// room for more connections than a client may open, and not each for its own.
+// TestFewSessions begins many dials at once. They wait for one session, and not each for its
+// own: it has room for more connections than a client may open.
 func TestFewSessions(t *testing.T) {
 	const dials = 600
 	s := newSite(t)
@@ -72,7 +72,7 @@ func TestFewSessions(t *testing.T) {
 		t.Errorf("%d sessions, want %d at most", got, most)
 	}
 	if got := c.Stats(); got.Peers < 1 || got.Peers > most || got.Remote != dials {
-		t.Errorf("who asks has %+v, want %d dials and %d sessions at most", got, dials, most)
+		t.Errorf("the asker has %+v, want %d dials and %d sessions at most", got, dials, most)
 	}
 	if got := a.Stats().Relayed; got != dials {
 		t.Errorf("%d connections are relayed, want %d", got, dials)
@@ -90,7 +90,7 @@ type share struct {
 	failed int // attempts to open a session
 }
 
-// count returns the option with which the replica that asks counts into s.
+// count returns the option that makes the asker count into s.
 func (s *share) count() cluster.Option {
 	s.of = make(map[string]int)
 	return cluster.WithTransport(transport.WithTrace(transport.Trace{
@@ -146,8 +146,8 @@ func TestSeveralSessions(t *testing.T) {
 	echoes(t, first, "still here")
 }
 
-// TestNoOtherSession has a network that lets no more connections pass than the first. All
-// dials use that, and it costs them no more than one attempt to have another.
+// TestNoOtherSession uses a network that lets only the first connection pass. All dials
+// use that one, and together they try once to make another.
 func TestNoOtherSession(t *testing.T) {
 	if most == 1 {
 		t.Skip("on one processor there is only one session")

@@ -7,7 +7,7 @@ import (
 	"github.com/backdial/backdial/cluster"
 )
 
-// A skewed registry has who joins by it be of a clock that is wrong.
+// A skewed registry makes its members look as if their clocks were wrong.
 type skewed struct {
 	cluster.Registry
 	by time.Duration

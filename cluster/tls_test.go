@@ -99,7 +99,7 @@ func TestCertificates(t *testing.T) {
 	})
 }
 
-// anonymous is the configuration of who shows no certificate.
+// anonymous is the configuration of a client that shows no certificate.
 func (s *site) anonymous(t *testing.T) *tls.Config {
 	t.Helper()
 	config := s.ca.Mutual(t)
@@ -134,8 +134,8 @@ func TestOldTLS(t *testing.T) {
 	dialsOr(t, s.service(t, "c", cluster.WithRegistry(said)), "x", "version")
 }
 
-// dialsOr expects that a client can be dialled, or if something is wrong, a PeerError
-// that tells it.
+// dialsOr expects a dial to succeed, or if wrong is not "", to fail with a PeerError that
+// contains it.
 func dialsOr(t *testing.T, c *cluster.Cluster, id, wrong string) {
 	t.Helper()
 	if wrong == "" {
@@ -186,7 +186,7 @@ func TestMounted(t *testing.T) {
 	others := testcert.NewCA(t)
 	for name, front := range map[string]struct {
 		config *tls.Config
-		by     *testcert.CA // who has certified the one that asks
+		by     *testcert.CA // the authority of the asker
 		wrong  string
 	}{
 		"that verifies":        {&tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: s.ca.Pool()}, s.ca, ""},

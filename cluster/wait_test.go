@@ -72,8 +72,7 @@ func TestWait(t *testing.T) {
 	}
 }
 
-// mute is a registry that loses all notices of clients that come, or tells no more of
-// them at all.
+// mute is a registry whose Watch reports no client, or ends at once.
 type mute struct {
 	*hearsay
 	closes bool

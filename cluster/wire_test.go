@@ -26,7 +26,7 @@ func TestQuestion(t *testing.T) {
 	}
 }
 
-// TestBadQuestion reads what nobody asks.
+// TestBadQuestion reads invalid questions.
 func TestBadQuestion(t *testing.T) {
 	long := appendQuestion(nil, strings.Repeat("x", 129))
 	for name, bad := range map[string]struct {
@@ -44,7 +44,7 @@ func TestBadQuestion(t *testing.T) {
 		"another kind":            {"\x00\x04\x02\x00\x01x", errFrame},
 		"no ID":                   {"\x00\x03\x01\x00\x00", nil},
 		"an ID that is too long":  {string(long), nil},
-		"an ID that is none":      {"\x00\x04\x01\x00\x01\n", fleet.ErrInvalidID},
+		"an invalid ID":           {"\x00\x04\x01\x00\x01\n", fleet.ErrInvalidID},
 		"a frame that is too big": {"\x10\x01" + strings.Repeat("x", 4097), errFrame},
 		"the biggest":             {"\xff\xff" + strings.Repeat("x", 65535), errFrame},
 	} {

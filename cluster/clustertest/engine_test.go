@@ -12,7 +12,7 @@ import (
 	"github.com/backdial/backdial/internal/ctxerr"
 )
 
-// An engine is that of a registry which is sound, but for mistakes.
+// An engine is the engine of a registry that is sound, except for mistakes.
 type engine struct {
 	*cluster.Local
 	mistakes
@@ -23,7 +23,7 @@ type engine struct {
 	members []*member
 }
 
-// mistakes are functions that are in place of the sound ones, if they are not nil.
+// mistakes are functions that replace the sound ones if they are not nil.
 type mistakes struct {
 	locate locate
 	holder func(cluster.Holder) cluster.Holder
@@ -31,7 +31,7 @@ type mistakes struct {
 	watch  func(context.Context, <-chan cluster.Claim) <-chan cluster.Claim
 
 	whileAway   error // what Locate says during an outage
-	forgets     bool  // an outage has it forget what was announced
+	forgets     bool  // an outage makes it forget what was announced
 	inattentive bool  // what is announced during an outage is lost
 	waits       bool  // Locate waits for an engine that does not answer
 }

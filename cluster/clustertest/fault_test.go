@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestSound makes sure that it is the mistakes which are found.
+// TestSound expects the suite to find nothing in a registry without mistakes.
 func TestSound(t *testing.T) { Test(t, mistakes{}.target()) }
 
 // A fault is a mistake in a registry, and the promises that it breaks.

@@ -9,7 +9,7 @@ import (
 	"github.com/backdial/backdial/cluster"
 )
 
-// A locate is a Locate that makes use of a sound one.
+// A locate is a Locate that uses a sound one.
 type locate func(l *cluster.Local, ctx context.Context, id string, except []string) (cluster.Claim, error)
 
 // remembering finds clients where they were.

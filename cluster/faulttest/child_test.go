@@ -11,15 +11,15 @@ import (
 	"time"
 )
 
-// A process is a replica that is one of its own.
+// A process is a replica in a process of its own.
 type process struct {
 	*replica
 	cmd   *exec.Cmd
-	ended chan struct{} // closed when it has
-	err   error         // how
+	ended chan struct{} // closed when the process has
+	err   error         // how it ended
 }
 
-// child starts a replica as a process of its own, and changes what it is told. It is killed
+// child starts a replica in a process of its own. change changes its setup. It is killed
 // when t is done.
 func (s *site) child(name string, change ...func(*setup)) *process {
 	s.t.Helper()
@@ -28,10 +28,10 @@ func (s *site) child(name string, change ...func(*setup)) *process {
 		s.t.Fatal(err)
 	}
 	p := &process{replica: s.newReplica(name), cmd: exec.Command(exe), ended: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), childEnv+"=1", "GORACE=atexit_sleep_ms=0") // or else each ends a second later
+	p.cmd.Env = append(os.Environ(), childEnv+"=1", "GORACE=atexit_sleep_ms=0") // otherwise each takes another second to end
 	p.cmd.Stderr = s.log
-	// In a group of its own, which is orphaned when this process ends: a replica that is
-	// stopped then is told to hang up, and to continue.
+	// The process has a group of its own. When this process ends, that group is orphaned,
+	// and the kernel sends a stopped replica SIGHUP and SIGCONT.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	in, inErr := p.cmd.StdinPipe()
 	out, outErr := p.cmd.StdoutPipe()
@@ -88,7 +88,7 @@ func (p *process) stop() {
 	}
 }
 
-// kill ends the process as kill -9 does, and waits until it is no more.
+// kill ends the process as kill -9 does, and waits until it is gone.
 func (p *process) kill() {
 	p.site.leaves(p.replica)
 	p.cmd.Process.Kill()

@@ -32,7 +32,7 @@ func TestReplicaKilled(t *testing.T) {
 	a.reaches(mine, a)
 	a.reaches(other, b)
 	s.still(local, remote)
-	// A connection that led through it does not look as if it was complete.
+	// A connection that led through it does not look complete.
 	s.lost(lost)
 	// Its clients are found where they connect then.
 	ctx, cancel := s.within(patience)

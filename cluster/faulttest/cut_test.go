@@ -83,7 +83,7 @@ func TestReplicasCutFromEachOther(t *testing.T) {
 		moves.moves(b)
 		a.finds(moves, b)
 		c.finds(moves, b)
-		// Who waits for a client waits for this, too.
+		// A caller that waits for a client waits for this, too.
 		ctx, cancel := s.within(patience)
 		defer cancel()
 		found := make(chan error, 1)
@@ -104,7 +104,7 @@ func TestReplicasCutFromEachOther(t *testing.T) {
 		s.allFind(map[*device]*replica{own: c, known: c, cold: c, mine: a, moves: b, third: b})
 		s.still(local...)
 		if err := <-found; err != nil {
-			t.Errorf("who has waited for a client: %v", err)
+			t.Errorf("a caller that has waited for a client: %v", err)
 		}
 		s.recoversOrFails(between)
 	})

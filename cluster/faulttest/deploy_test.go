@@ -155,5 +155,5 @@ func (l *load) passes(n int) {
 func (l *load) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return fmt.Sprintf("%d requests, the slowest reached its client after %v; by who does not wait: %v", l.served, l.slowest, l.kinds)
+	return fmt.Sprintf("%d requests, the slowest reached its client after %v; by callers that do not wait: %v", l.served, l.slowest, l.kinds)
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// backoff is for how long a device waits at most before it connects again.
+// backoff is how long a device waits at most before it connects again.
 const backoff = 50 * time.Millisecond
 
 // A device is a client. On each connection it answers the first line with its name, the
@@ -145,7 +145,7 @@ func (d *device) answer(conn transport.Conn) {
 		_, err = io.Copy(conn, in)
 	}
 	if err != nil {
-		conn.Reset() // who dialled must not take what he has for all
+		conn.Reset() // the other end must not take this for the end
 	}
 }
 

@@ -10,9 +10,9 @@ import (
 	"github.com/backdial/backdial/cluster/natsserver"
 )
 
-// nowhere is what engines say that they are at, so that they do not learn of each other by
-// themselves: each knows those that it was told to join, through a network that a test can
-// cut.
+// nowhere is the address that engines announce, so that they do not find each other by
+// themselves. Each knows only those that it was told to join, through a network that a
+// test can cut.
 const nowhere = "127.0.0.1:9"
 
 // embedded starts the engine of a replica.
@@ -24,7 +24,7 @@ func embedded(s setup, config *tls.Config, log *slog.Logger) (*natsserver.Server
 	})
 }
 
-// apart starts an engine that is no replica's, at a port.
+// apart starts an engine outside of all replicas, at a port.
 func apart(port int, config *tls.Config) (*server.Server, error) {
 	e, err := server.NewServer(&server.Options{
 		ServerName: "engine", Host: "127.0.0.1", Port: port, NoLog: true, NoSigs: true,

@@ -12,11 +12,11 @@ import (
 )
 
 const (
-	// atOnce is how long something takes that waits for nothing, on a loaded machine. It is less than
-	// what is waited for: a second.
+	// atOnce bounds what waits for nothing, on a loaded machine. It is less than a second, the
+	// shortest wait.
 	atOnce = 900 * time.Millisecond
 
-	// lease is how soon an engine gives up a replica that it does not hear from, or a
+	// lease is how soon an engine gives up a replica from which it hears nothing, and a
 	// replica an engine.
 	lease = 3*beat + atOnce
 
@@ -47,13 +47,13 @@ func (r *replica) wantsPeer(id string, named *replica) {
 	}
 }
 
-// names reports whether err is that of a replica which does not answer.
+// names reports whether err names r as the replica that does not answer.
 func names(err error, r *replica) bool {
 	peer, ok := errors.AsType[*cluster.PeerError](err)
 	return ok && peer.Node.Name == r.name
 }
 
-// loses waits until a device is not connected as far as a replica is told.
+// loses waits until a dial by a replica says that a device is not connected.
 func (r *replica) loses(id string) {
 	r.site.t.Helper()
 	r.site.await(r.name+" loses "+id, func() bool {
@@ -70,8 +70,8 @@ func eachWay(t *testing.T, test func(t *testing.T, fail func(...*backdialtest.TC
 	t.Run("cut", func(t *testing.T) { test(t, cut) })
 }
 
-// recoversOrFails expects that a connection goes on, or has ended in a way that does not
-// look as if it was complete.
+// recoversOrFails expects a connection to go on, or to have ended so that it does not
+// look complete.
 func (s *site) recoversOrFails(c *call) {
 	s.t.Helper()
 	if c == nil {
@@ -84,7 +84,7 @@ func (s *site) recoversOrFails(c *call) {
 	}
 }
 
-// lost expects that a connection ends in a way that does not look as if it was complete.
+// lost expects a connection to end so that it does not look complete.
 func (s *site) lost(c *call) {
 	s.t.Helper()
 	if c == nil {

@@ -101,8 +101,8 @@ func (g *gate) serve(replica, service *cluster.Cluster) {
 	})
 }
 
-// drain lets nobody else in, and waits for those who are: also for those who have connected
-// and were not accepted yet, which a connection that comes after them shows.
+// drain lets nobody else in, and waits for the connections that are there. A last
+// connection of its own shows that all before it were accepted.
 func (g *gate) drain() {
 	if last, err := net.Dial("tcp", g.ln.Addr().String()); err == nil {
 		fmt.Fprintln(last, "{}")
@@ -191,11 +191,12 @@ func (c *gated) Read(p []byte) (int, error) { return c.in.Read(p) }
 
 func (c *gated) Reset() error { return tcp{c.TCPConn}.Reset() }
 
-// through asks a gate. The connection is closed if it was not to dial.
+// through asks a gate. It closes the connection if ask was not to dial, or the dial
+// failed.
 func through(ctx context.Context, addr string, ask request) (net.Conn, reply, error) {
 	deadline, ok := ctx.Deadline()
 	if !ok {
-		return nil, reply{}, errors.New("a gate is not asked without a deadline")
+		return nil, reply{}, errors.New("a gate needs a deadline")
 	}
 	ask.Timeout = time.Until(deadline)
 	var d net.Dialer

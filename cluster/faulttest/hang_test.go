@@ -23,8 +23,8 @@ func TestReplicaHangs(t *testing.T) {
 	began := time.Now()
 	c.stop()
 
-	// Whoever asks it asks no longer than a second, and for others until the engine has
-	// noticed.
+	// A caller waits for it for a second at most, and then for others until the engine
+	// has noticed.
 	if took, err := a.fails("stays"); took > try+lease || !errors.Is(err, cluster.ErrNotConnected) && !names(err, c.replica) {
 		t.Errorf("a dials a client of the replica that hangs: %v after %v", err, took)
 	}
@@ -52,12 +52,12 @@ func TestReplicaHangs(t *testing.T) {
 	t.Logf("all was in order %v after the replica had continued", time.Since(resumed))
 	s.still(local)
 	s.lost(held)
-	// What it claimed before is its claim no more: no dial loses time there.
+	// It has lost its former claims, so no dial loses time there.
 	for range 20 {
 		a.reaches(moves, b)
 		b.reaches(moves, b)
 	}
 	if got := a.Stats().Moved + b.Stats().Moved; got > 2 {
-		t.Errorf("%d times a replica was asked that has the client no more", got)
+		t.Errorf("a replica that no longer has the client was asked %d times", got)
 	}
 }

@@ -32,9 +32,9 @@ func TestMain(m *testing.M) {
 	os.Exit(0)
 }
 
-// child is a replica until it is told to drain, which is SIGTERM, or its input ends. It is
-// told its setup, says where it listens, is told at which URL that is for other replicas,
-// and says that it is ready.
+// child runs a replica until SIGTERM tells it to drain, or its input ends. It reads its
+// setup, prints where it listens, reads at which URL other replicas reach it, and prints
+// that it is ready.
 func child() error {
 	in, out := json.NewDecoder(os.Stdin), json.NewEncoder(os.Stdout)
 	var s setup

@@ -101,10 +101,10 @@ func (o *outcomes) count(s *site, who string, dial func(context.Context, string)
 	o.slowest = max(o.slowest, took)
 }
 
-// other is what no caller can act upon.
+// other is any result that no caller can act upon.
 const other = "other"
 
-// kindOf says in a word what became of a call.
+// kindOf returns a word for the result of a call.
 func kindOf(err error) string {
 	_, lost := errors.AsType[*lostError](err)
 	_, peer := errors.AsType[*cluster.PeerError](err)
@@ -169,6 +169,6 @@ func TestLocateIsLost(t *testing.T) {
 		heal(c.engine)
 		d.moves(c)
 		a.finds(d, c)
-		s.await("the other replica has it no more", func() bool { return !b.has(d) })
+		s.await("the other replica no longer has it", func() bool { return !b.has(d) })
 	}
 }

@@ -76,7 +76,7 @@ func TestEngineDown(t *testing.T) {
 		a.wants("cold", cluster.ErrUnavailable, atOnce)
 		a.wants("comes", cluster.ErrUnavailable, atOnce)
 		a.wants("nobody", cluster.ErrUnavailable, atOnce)
-		a.wants("moves", cluster.ErrUnavailable, atOnce) // c had it, and has it no more
+		a.wants("moves", cluster.ErrUnavailable, atOnce) // c no longer has it
 		s.still(calls...)
 	}
 	ctx, cancel := s.within(patience)
@@ -95,6 +95,6 @@ func TestEngineDown(t *testing.T) {
 	}
 	s.still(calls...)
 	if err := <-found; err != nil {
-		t.Errorf("who has waited for a client: %v", err)
+		t.Errorf("a caller that has waited for a client: %v", err)
 	}
 }

@@ -47,8 +47,8 @@ func greet(ctx context.Context, conn net.Conn) (*call, error) {
 	return c, nil
 }
 
-// A lostError is why a connection that was dialled has ended before the device said who it
-// is: with the session that it was in, for instance.
+// A lostError is the error of a connection that ended before the device said who it is,
+// for instance with its session.
 type lostError struct{ err error }
 
 func (e *lostError) Error() string { return "the connection was lost: " + e.err.Error() }
@@ -113,8 +113,8 @@ func (r *replica) connects(d *device, via *replica) *call {
 	return c
 }
 
-// finds waits until a device is reached, through a replica, and expects that no other
-// device is.
+// finds waits until a device is reached through a replica, and expects not to reach
+// another device.
 func (r *replica) finds(d *device, via *replica) {
 	r.site.t.Helper()
 	var last string
@@ -148,7 +148,7 @@ func (s *site) allFind(has map[*device]*replica) {
 	}
 }
 
-// within returns a context of so long.
+// within returns a context that ends after d.
 func (s *site) within(d time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(s.t.Context(), d)
 }

@@ -19,8 +19,8 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// beat is how often those who keep a connection ask for a sign of life. A second one that
-// is missing ends it.
+// beat is how often the ends of a connection ask each other for a sign of life. The
+// second one that is missing ends the connection.
 const beat = 500 * time.Millisecond
 
 // A setup is what a replica is told before it listens.
@@ -113,7 +113,7 @@ func (i *instance) start(url string, opts ...cluster.Option) (err error) {
 	return nil
 }
 
-// service is what only dials, in the process of a replica.
+// service returns a cluster that only dials, in the process of a replica.
 func (i *instance) service(opts ...cluster.Option) (*cluster.Cluster, error) {
 	return cluster.New(nil, append([]cluster.Option{cluster.WithRegistry(i.registry), cluster.WithTLSConfig(i.tls)}, opts...)...)
 }

@@ -51,8 +51,9 @@ func TestClientComesBackElsewhere(t *testing.T) {
 	hold(d.link(b))
 	again := s.device("1", "one", c)
 	s.await("it is back", func() bool { return c.has(again) })
-	// It takes its first replica a while to notice that its session there is dead, but it
-	// doubts that as soon as it is told of the other, so that the other is asked.
+	// The first replica takes a while to notice that its session is dead. But it doubts
+	// the session as soon as it hears of the other replica, so that callers ask the
+	// other.
 	ctx, cancel := s.within(patience)
 	defer cancel()
 	var there cluster.Claim

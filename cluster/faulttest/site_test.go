@@ -41,7 +41,7 @@ func (p *places) set(addr string, r *replica) {
 	p.at[addr] = r
 }
 
-// name is that of the replica at an address.
+// name returns the name of the replica at an address.
 func (p *places) name(addr string) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -116,7 +116,7 @@ type replica struct {
 	addresses
 	others    *backdialtest.TCP            // from other replicas
 	engine    *backdialtest.TCP            // to an engine apart
-	routes    map[string]*backdialtest.TCP // to engines of replicas that are older
+	routes    map[string]*backdialtest.TCP // to the engines of older replicas
 	*instance                              // nil for a child
 }
 
@@ -142,7 +142,7 @@ func (s *site) newReplica(name string) *replica {
 	return &replica{site: s, name: name, routes: make(map[string]*backdialtest.TCP)}
 }
 
-// setup is what a replica is told, and has it meet with the others.
+// setup returns what a replica is told, with the engines to join.
 func (r *replica) setup() setup {
 	s := r.site
 	s.t.Helper()
@@ -233,7 +233,7 @@ func (r *replica) has(d *device) bool {
 	return ok
 }
 
-// engines is to how many others a replica's engine is connected.
+// engines returns to how many others a replica's engine is connected.
 func (r *replica) engines() int { return r.instance.engine.Routes() }
 
 // forgetful returns a service that has dialled nobody yet, and finds clients as r does.

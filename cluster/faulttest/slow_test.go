@@ -22,15 +22,16 @@ const (
 	// flood is how much a slow reader is sent, in bytes.
 	flood = 48 << 20
 
-	// stalled is what may be under way to who does not read: the window of each hop,
-	// which is wider than 256 KiB where the path is long, and what the kernel holds.
+	// stalled is how much may be under way to an end that does not read: the window of
+	// each hop, which is wider than 256 KiB where the path is long, and what the kernel
+	// holds.
 	stalled = 8 << 20
 
 	// heldBetween is how much more than before the replica in between may hold.
 	heldBetween = 4 << 20
 )
 
-// A flow is bytes on their way, of which is known how many and which.
+// A flow counts and hashes the bytes that pass.
 type flow struct {
 	n      atomic.Int64
 	hash   hash.Hash
@@ -201,14 +202,14 @@ func (s *site) opens(a *replica, id string) transport.Conn {
 	return conn.(transport.Conn)
 }
 
-// checkStall waits until the writer is stopped, and expects that not much is under way.
+// checkStall waits until the writer is stopped, and expects little to be under way.
 func (s *site) checkStall(sent, got *flow, c *process, before int64) {
 	s.t.Helper()
 	n := s.stalls(sent) - got.n.Load()
 	held := c.memory() - before
 	s.t.Logf("%d KiB are under way when the writer stops; the replica in between holds %d KiB more than before", n>>10, held>>10)
 	if n > stalled || sent.n.Load() == flood {
-		s.t.Errorf("%d bytes are under way to who does not read, want %d at most", n, stalled)
+		s.t.Errorf("%d bytes are under way to an end that does not read, want %d at most", n, stalled)
 	}
 	if held > heldBetween {
 		s.t.Errorf("the replica in between holds %d bytes, want %d at most", held, heldBetween)

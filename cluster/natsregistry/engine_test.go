@@ -15,8 +15,8 @@ import (
 // patience bounds what has to happen, on a loaded machine.
 const patience = 20 * time.Second
 
-// serve runs a NATS server on the loopback interface until t is done. Whoever calls it
-// says what is special.
+// serve runs a NATS server on the loopback interface until t is done. options says what
+// differs from the defaults of these tests.
 func serve(t *testing.T, options server.Options) *server.Server {
 	t.Helper()
 	if options.Host == "" {

@@ -13,7 +13,7 @@ import (
 	"github.com/backdial/backdial/cluster/natsregistry"
 )
 
-// quiet is how long one listens for what must not come.
+// quiet is how long a test listens for what must not come.
 const quiet = 100 * time.Millisecond
 
 // A holder has all the clients that it has attached.
@@ -75,7 +75,7 @@ func found(t *testing.T, by *natsregistry.Registry, id string, at *holder) {
 	})
 }
 
-// nobody fails t unless nobody has a client.
+// nobody fails t if anybody has a client.
 func nobody(t *testing.T, by *natsregistry.Registry, id string) {
 	t.Helper()
 	if c, err := by.Locate(t.Context(), id); !errors.Is(err, cluster.ErrNotConnected) {

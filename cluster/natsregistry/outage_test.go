@@ -50,8 +50,8 @@ func TestReturnRival(t *testing.T) {
 	b.attach("client", 1)
 	found(t, outside, "client0", b)
 	cut.Set(backdialtest.Conditions{})
-	receive(t, "who has lost the client", a.rivals)
-	receive(t, "who has got it", b.rivals)
+	receive(t, "the replica that has lost the client", a.rivals)
+	receive(t, "the replica that has got it", b.rivals)
 }
 
 // TestReturnUnsettled asks for a client when the engine is back, and its replica is not.

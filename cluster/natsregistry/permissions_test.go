@@ -95,6 +95,6 @@ func TestAnonymous(t *testing.T) {
 		return errors.Is(err, cluster.ErrUnavailable) && errors.Is(err, nats.ErrAuthorization)
 	})
 	if r.Connected() {
-		t.Error("the engine accepts who does not say who it is")
+		t.Error("the engine accepts a user that does not say who it is")
 	}
 }

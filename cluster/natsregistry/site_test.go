@@ -22,7 +22,7 @@ type site struct {
 	replica, web, observer []nats.Option
 }
 
-// sites are of all documents that have a configuration.
+// sites make a site for each document that has a configuration.
 var sites = map[string]func(*testing.T) site{"doc.go": documented, "cluster.md": page}
 
 var (
@@ -106,8 +106,8 @@ func page(t *testing.T) site {
 	return site{url, certified(t, ca, "replica-1", x509.ExtKeyUsageServerAuth), certified(t, ca, "web"), observer}
 }
 
-// certified returns how one connects with a certificate for client authentication, and for
-// what else is said.
+// certified returns options to connect with a certificate for client authentication, and
+// for the purposes in also.
 func certified(t *testing.T, ca *backdialtest.CA, name string, also ...x509.ExtKeyUsage) []nats.Option {
 	t.Helper()
 	certificate := ca.IssueFor(t, append(also, x509.ExtKeyUsageClientAuth), name)

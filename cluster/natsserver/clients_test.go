@@ -66,7 +66,7 @@ func TestClients(t *testing.T) {
 	}
 }
 
-// TestConfigErrors expects servers that are not safe not to start.
+// TestConfigErrors expects unsafe servers not to start.
 func TestConfigErrors(t *testing.T) {
 	backdialtest.CheckLeaks(t)
 	taken, err := net.Listen("tcp", anywhere)
