@@ -64,7 +64,7 @@ func serveTLS(t harness.TB) func() (*harness.Session, error) {
 					return nil, err
 				}
 				secured := tls.Server(c, present)
-				go secured.Handshake() // which Dial waits for, and Accept must not: others dial too
+				go secured.Handshake() // Dial waits for it; Accept must not, because others dial too
 				return secured, nil
 			},
 			Close: func() { ln.Close() },
@@ -86,7 +86,7 @@ func bareYamux(server, client net.Conn) (*harness.Session, error) {
 }
 
 func yamuxServer(conn io.ReadWriteCloser) (*harness.Server, error) {
-	s, err := yamux.Client(conn, yamuxConfig()) // of yamux, a client is who dials
+	s, err := yamux.Client(conn, yamuxConfig()) // in yamux, the client is the end that dials
 	if err != nil {
 		return nil, err
 	}
@@ -107,8 +107,8 @@ func yamuxConfig() *yamux.Config {
 	return config
 }
 
-// bareSmux is xtaci/smux, protocol version 2, with its defaults, but for the window of a
-// stream: its default is a quarter of what the others here have.
+// bareSmux is xtaci/smux, protocol version 2, with its defaults, except for the window of
+// a stream: the default is a quarter of the other subjects' windows.
 func bareSmux(server, client net.Conn) (*harness.Session, error) {
 	config := smux.DefaultConfig()
 	config.Version = 2

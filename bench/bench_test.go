@@ -27,8 +27,8 @@ func BenchmarkIdleStreams(b *testing.B)          { harness.IdleStreams(b, subjec
 // subjects are all subjects, the baselines first.
 func subjects() []harness.Subject { return slices.Concat(baselines(), halves(), combinations()) }
 
-// leading are the baselines and the combinations that people run: where there are many
-// figures of each, or each takes long, the others would drown them.
+// leading are the baselines and the combinations that people run. Benchmarks that take
+// long, or that report many figures of each subject, use only these.
 func leading() []harness.Subject {
 	return slices.DeleteFunc(slices.Concat(baselines(), combinations()), func(s harness.Subject) bool {
 		carrier, mux, _ := strings.Cut(s.Name, "/")
@@ -36,7 +36,7 @@ func leading() []harness.Subject {
 		case "carrier=mem":
 			return true
 		case "carrier=webtransport":
-			return mux != "mux=native" // which is what it has by default
+			return mux != "mux=native" // native is the default
 		case "carrier=ws":
 			return mux == "mux=hashicorpyamux" || mux == "mux=xtacismux"
 		}

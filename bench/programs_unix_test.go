@@ -22,9 +22,9 @@ import (
 	"github.com/backdial/backdial/bench/harness"
 )
 
-// BenchmarkPrograms has programs that nobody here wrote use services of a device: directly,
-// through a plain relay of TCP connections, through examples/forward, and through ssh -R.
-// Without a program its rows are skipped.
+// BenchmarkPrograms lets well-known programs use services of a device: directly, through a
+// plain relay of TCP connections, through examples/forward, and through ssh -R. Without a
+// program its rows are skipped.
 func BenchmarkPrograms(b *testing.B) {
 	for _, p := range []struct {
 		name  string
@@ -53,7 +53,7 @@ func BenchmarkPrograms(b *testing.B) {
 						b.Fatal(err)
 					}
 					p.use(b, host, port)
-					b.ReportMetric(0, "ns/op") // of which there is nothing to say
+					b.ReportMetric(0, "ns/op") // it means nothing here
 				})
 			}
 		})
@@ -72,7 +72,7 @@ func forwarded(b *testing.B, service string) string {
 	return addr
 }
 
-// byOpenSSH has a server and a client of its own, with a key of their own.
+// byOpenSSH starts a server and a client, with a new key.
 func byOpenSSH(b *testing.B, service string) string {
 	client, server, keygen := find(b, "ssh"), find(b, "sshd"), find(b, "ssh-keygen")
 	me, err := user.Current()
@@ -136,11 +136,11 @@ func useRedis(b *testing.B, host, port string) {
 	}
 }
 
-// servePostgres has a database with what pgbench asks for. The server refuses to be root,
-// and then becomes the user that Debian has for it.
+// servePostgres serves a database with the tables of pgbench. The server refuses to run
+// as root; then it runs as the user that Debian has for it.
 func servePostgres(b *testing.B) string {
 	pgbench, initdb, server := find(b, "pgbench"), find(b, "initdb"), find(b, "postgres")
-	dir, err := os.MkdirTemp("", "backdial-postgres-") // what b has is in a folder that others cannot enter
+	dir, err := os.MkdirTemp("", "backdial-postgres-") // other users cannot enter b.TempDir
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -197,7 +197,7 @@ func serveIperf(b *testing.B) string {
 	return addr
 }
 
-// useIperf leaves out the first half second of those two in which all that grows grows.
+// useIperf measures two seconds, without the first half second, in which windows grow.
 func useIperf(arguments ...string) func(b *testing.B, host, port string) {
 	return func(b *testing.B, host, port string) {
 		length := []string{"-t", "2", "-O", "0.5"}
@@ -210,8 +210,9 @@ func useIperf(arguments ...string) func(b *testing.B, host, port string) {
 	}
 }
 
-// iperf returns how many megabytes a second arrive. It tries again while the service, which
-// has one client at a time, does not listen yet or has the one that found it listening.
+// iperf returns how many megabytes a second arrive. The service has one client at a time.
+// iperf tries again while the service does not listen yet, or still has the client that
+// found it listening.
 func iperf(b *testing.B, arguments []string) float64 {
 	b.Helper()
 	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
@@ -239,7 +240,7 @@ const patience = 20 * time.Second
 // find returns where a program is, or skips the benchmark.
 func find(b *testing.B, program string) string {
 	b.Helper()
-	// Debian has these where no user's path leads.
+	// Debian installs these in folders that are in no user's PATH.
 	for _, pattern := range []string{"/usr/sbin/", "/usr/lib/postgresql/*/bin/"} {
 		if found, _ := filepath.Glob(pattern + program); len(found) > 0 {
 			return found[len(found)-1]
@@ -318,7 +319,7 @@ func tryStart(b *testing.B, addr string, cmd *exec.Cmd) error {
 	}
 }
 
-// freeAddr is where a program is to listen.
+// freeAddr returns an address for a program to listen on.
 func freeAddr(b *testing.B) string { return harness.FreeAddr(b, "127.0.0.1") }
 
 func match(b *testing.B, text, pattern string) string {

@@ -10,8 +10,8 @@ import (
 	"github.com/backdial/backdial/bench/harness"
 )
 
-// BenchmarkUpgrade makes WebSockets and nothing on them: what a session costs besides is
-// the multiplexer's and the transport's.
+// BenchmarkUpgrade makes WebSockets without sessions. What a session costs beyond that is
+// the cost of the multiplexer and the transport.
 func BenchmarkUpgrade(b *testing.B) {
 	harness.SessionSetup(b, []harness.Subject{
 		{Name: "carrier=gorilla/mux=none", Serve: overGorilla},

@@ -39,7 +39,7 @@ func failovers(b *testing.B) {
 			b.ReportMetric(float64(l.Percentile(90)), "p90-ns")
 			b.ReportMetric(float64(l.Percentile(100)), "max-ns")
 			b.ReportMetric(float64(waits.Percentile(50)), "backoff-p50-ns")
-			b.ReportMetric(0, "ns/op") // which would be of starting replicas
+			b.ReportMetric(0, "ns/op") // it would include the start of replicas
 		})
 	}
 }
@@ -103,8 +103,8 @@ func (f *failover) dialsThrough(p *process) *cluster.Cluster {
 	return nil
 }
 
-// reach dials a client, and returns the replica through which it did, by the address to
-// which the client has connected.
+// reach dials a client, and returns the replica through which it reached the client. The
+// client says where it has connected.
 func (f *failover) reach(c *cluster.Cluster, id string) (via string) {
 	f.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -170,7 +170,7 @@ func (c *roamer) changed(change transport.StateChange) {
 	c.waits += change.Wait
 }
 
-// waited is for how long it has waited while it had no session.
+// waited is how long it has waited without a session.
 func (c *roamer) waited() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -30,7 +30,7 @@ func idles(b *testing.B) {
 			before := test.on(i)
 			test.hold(i, test.n)
 			test.on(i).Report(b, before, test.n, "each")
-			b.ReportMetric(0, "ns/op") // of which there is nothing to say
+			b.ReportMetric(0, "ns/op") // it means nothing here
 		})
 	}
 }
@@ -38,7 +38,7 @@ func idles(b *testing.B) {
 // idle is the ID of the client of a replica in a process of its own.
 const idle = "idle"
 
-// An idling is that replica, and one here, where the client is too.
+// An idling is that replica, and one in this process. The client is in this process, too.
 type idling struct {
 	*site
 	here  *replica
@@ -51,7 +51,7 @@ func newIdling(b *testing.B) *idling {
 	i := &idling{s, s.replica("here"), s.child("there")}
 	s.echoes(idle, "ws://"+i.there.at.Clients)
 	s.find(i.here, idle)
-	i.local(1) // what comes with the first is there from now on
+	i.local(1) // pays the fixed cost
 	i.remote(1)
 	return i
 }

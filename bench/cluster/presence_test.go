@@ -23,13 +23,13 @@ func presences(b *testing.B) {
 		b.Run(fmt.Sprintf("clients=%d/case=three replicas", n), func(b *testing.B) {
 			backdialtest.CheckLeaks(b)
 			presence(b, n)             // once, whatever b.N is
-			b.ReportMetric(0, "ns/op") // of which there is nothing to say
+			b.ReportMetric(0, "ns/op") // it means nothing here
 		})
 	}
 }
 
 func presence(b *testing.B, n int) {
-	registries := harness.MeasureFootprint() // of which nothing is there yet
+	registries := harness.MeasureFootprint() // before there are any
 	p := newPresent(b, n)
 	empty := harness.MeasureFootprint()
 	began := time.Now()
@@ -41,7 +41,7 @@ func presence(b *testing.B, n int) {
 	began = time.Now()
 	last := nodes - 1
 	p.engines[last].stop()
-	p.await("those of a replica whose engine is gone are gone", n-n/nodes, p.engines[:last])
+	p.await("the clients of a replica without an engine are gone", n-n/nodes, p.engines[:last])
 	b.ReportMetric(float64(time.Since(began)), "gone-ns")
 
 	for _, e := range p.engines {

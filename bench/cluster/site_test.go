@@ -21,7 +21,7 @@ type site struct {
 	t      testing.TB
 	ca     *backdialtest.CA
 	caFile string
-	joined []string // where the engines of replicas are joined that are there
+	joined []string // where other engines join those of the present replicas
 }
 
 func newSite(t testing.TB) *site {

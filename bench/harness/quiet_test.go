@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// TestMeter wants what passes to be counted, both ways, with a header for each packet.
+// TestMeter expects a meter to count what passes, both ways, with a header for each
+// packet.
 func TestMeter(t *testing.T) {
 	const there, back = 1000, 10
 	for _, network := range []string{"tcp", "udp"} {
@@ -64,7 +65,7 @@ func ends(t *testing.T, m *meter, network string) (client, server net.Conn) {
 	return dial(m.Reach(network, packets.LocalAddr().String())), &answering{UDPConn: packets}
 }
 
-// answering writes to whom it has read from.
+// answering writes to the address from which it has read.
 type answering struct {
 	*net.UDPConn
 	peer net.Addr

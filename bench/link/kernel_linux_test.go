@@ -82,7 +82,7 @@ func congestionOf(t *testing.T, c *net.TCPConn) (name string) {
 	return string(bytes.TrimRight([]byte(name), "\x00"))
 }
 
-// TestKernelRepairsWhatIsLost wants segments to be lost, and nothing of what they carry.
+// TestKernelRepairsWhatIsLost expects segments to be lost, but none of their bytes.
 func TestKernelRepairsWhatIsLost(t *testing.T) {
 	ln, addr := openKernel(t, link.Conditions{RTT: 2 * time.Millisecond, Rate: 1e8, Queue: 50 * time.Millisecond, Loss: 0.05}, "cubic")
 	client, err := net.Dial("tcp", addr)

@@ -330,6 +330,6 @@ func TestConditions(t *testing.T) {
 	}
 	if p, err := link.Open("icmp", "127.0.0.1:1", fast); err == nil {
 		p.Close()
-		t.Error("want an error of a network that is unknown")
+		t.Error("want an error for an unknown network")
 	}
 }

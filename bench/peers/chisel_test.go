@@ -18,8 +18,8 @@ func serveChisel(keepAlive time.Duration) harness.Serve {
 	return func(t harness.TB) func() (*harness.Session, error) { return listenChisel(t, keepAlive) }
 }
 
-// chisel has a keepalive of 25 s if it is a program, and none if it is a library. With one,
-// it is that long after a session until the last of its goroutines ends.
+// chisel has a keepalive of 25 s as a program, and none as a library. With a keepalive, the
+// last goroutine of a session ends only that long after the session.
 func chisel(keepAlive time.Duration) harness.Subject {
 	const noSession = "does not say when it has a session"
 	return harness.Subject{
@@ -82,7 +82,7 @@ func listenChisel(t harness.TB, keepAlive time.Duration) func() (*harness.Sessio
 			made.Close()
 			return nil, err
 		}
-		// Nobody is told when the port is open, and leads to the client.
+		// chisel does not say when the port is open and leads to the client.
 		const patience = 10 * time.Second
 		for deadline := time.Now().Add(patience); !leads(made, ln.(*net.TCPListener)); time.Sleep(time.Millisecond) {
 			if time.Now().After(deadline) {
@@ -94,7 +94,7 @@ func listenChisel(t harness.TB, keepAlive time.Duration) func() (*harness.Sessio
 	}
 }
 
-// leads is whether what the server dials arrives at the client.
+// leads reports whether what the server dials arrives at the client.
 func leads(s *harness.Session, ln *net.TCPListener) bool {
 	dialled, err := s.Dial()
 	if err != nil {

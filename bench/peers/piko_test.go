@@ -44,7 +44,7 @@ func servePiko(t harness.TB) func() (*harness.Session, error) {
 		if err != nil {
 			return nil, err
 		}
-		// The server tells nobody when it knows the device.
+		// The server does not say when it knows the device.
 		const patience = 10 * time.Second
 		for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Microsecond) {
 			if _, known := devices.Select(id, false); known {

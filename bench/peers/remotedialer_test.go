@@ -38,7 +38,7 @@ func serveRemotedialer(t harness.TB) func() (*harness.Session, error) {
 			anything := func(proto, address string) bool { return true }
 			ended <- remotedialer.ClientConnect(ctx, url, http.Header{name: {device}}, nil, anything, nil)
 		}()
-		for !server.HasSession(device) { // of which nobody is told
+		for !server.HasSession(device) { // the library does not say when it does
 			select {
 			case err := <-ended:
 				cancel()

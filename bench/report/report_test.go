@@ -174,8 +174,8 @@ func TestSummary(t *testing.T) {
 	}
 }
 
-// TestStanding wants wins and losses to be told alike, and figures of chance not to be
-// taken for either.
+// TestStanding expects wins and losses to be treated alike, and a difference that may be
+// chance to be neither.
 func TestStanding(t *testing.T) {
 	standing := func(repeats int, lines ...string) *standing {
 		r := new(results)
@@ -223,7 +223,7 @@ func TestStanding(t *testing.T) {
 	}
 }
 
-// TestHeadlines wants headlines to be of benchmarks that exist, with units that are known.
+// TestHeadlines expects each headline to name an existing benchmark and a known unit.
 func TestHeadlines(t *testing.T) {
 	var source strings.Builder
 	for _, dir := range []string{"..", "../harness"} {
@@ -252,7 +252,7 @@ func TestHeadlines(t *testing.T) {
 	}
 }
 
-// TestPage wants every figure and table on a page that loads nothing.
+// TestPage expects every figure and table on a page that loads nothing.
 func TestPage(t *testing.T) {
 	d := recordedDocument(t)
 	d.Failures = []string{"something <went> wrong"}
