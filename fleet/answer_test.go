@@ -43,8 +43,8 @@ func (s *site) connectRaw(t *testing.T, id, answer string) {
 	}()
 }
 
-// hints returns what the user is told before the answer, one header after the other, and
-// the answer, of which all has been read.
+// hints returns the headers of the informational answers, in order, and the answer, which
+// has been read to its end.
 func (f *front) hints(t *testing.T, target string) (hints []http.Header, answer *http.Response) {
 	t.Helper()
 	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{

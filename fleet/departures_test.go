@@ -36,7 +36,7 @@ func TestDepartureMemory(t *testing.T) {
 		runtime.ReadMemStats(&m)
 		return int64(m.HeapAlloc)
 	}
-	visits(0, 100) // what there is once
+	visits(0, 100) // pays the fixed cost
 	before := held()
 	visits(100, 100+clients)
 	each := (held() - before) / clients

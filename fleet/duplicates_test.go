@@ -188,7 +188,8 @@ func TestReplacedIsForgotten(t *testing.T) {
 			all = append(all, weak.Make(d))
 			network.set(len(all) < 4)
 		}
-		// The runtime may keep a timer that is stopped until its time: that of WithMaxAge.
+		// The runtime may keep a stopped timer until it would have fired: that of
+		// WithMaxAge.
 		time.Sleep(26 * time.Hour)
 		for range 3 {
 			runtime.GC()
@@ -379,8 +380,8 @@ func TestMoving(t *testing.T) {
 	}
 }
 
-// TestStays asks a client to move, because of its age, that cannot: a newcomer is no
-// next session of it, but a conflict.
+// TestStays asks a client that cannot move to do so for its age. A newcomer is then not
+// its next session, but a conflict.
 func TestStays(t *testing.T) {
 	for _, policy := range []fleet.Duplicates{fleet.ReplaceOlder, fleet.ReplaceDead, fleet.RejectNewer} {
 		bubble(t, func(t *testing.T) {
@@ -401,8 +402,8 @@ func TestStays(t *testing.T) {
 	}
 }
 
-// In TestLostRace a client closes a session at once. It does so with the slower carrier's
-// session.
+// In TestLostRace a client soon closes a session, as it does with the session of the
+// slower carrier.
 func TestLostRace(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSite(t)

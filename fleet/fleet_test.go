@@ -282,8 +282,8 @@ func TestKick(t *testing.T) {
 	})
 }
 
-// TestKickNewcomer kicks a client while a second session of it waits to replace the first. Its
-// owner was not told to stay away before it was identified, but is by now.
+// TestKickNewcomer kicks a client while a second session of it waits to replace the first. The
+// newer session has not joined the fleet yet, but is kicked, too.
 func TestKickNewcomer(t *testing.T) {
 	for _, policy := range []fleet.Duplicates{fleet.ReplaceOlder, fleet.ReplaceDead, fleet.RejectNewer} {
 		bubble(t, func(t *testing.T) {
@@ -439,7 +439,7 @@ func TestWait(t *testing.T) {
 			t.Errorf("after %v: %v, want context.DeadlineExceeded and fleet.NotConnectedError", time.Since(began), err)
 		}
 		if n := s.Waiting(); n != 0 {
-			t.Errorf("%d arrivals are waited for by nobody", n)
+			t.Errorf("the fleet still waits for %d arrivals, although no caller does", n)
 		}
 	})
 }

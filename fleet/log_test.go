@@ -214,7 +214,7 @@ func checkLines(t *testing.T, log *testlog.Log, session string, want transport.E
 			transport.EndLost, transport.EndSilent, transport.EndProtocol, transport.EndKicked, transport.EndReplaced, transport.EndRefused,
 		}, reason)
 		if said := strings.Contains(fmt.Sprint(a["err"]), "enough"); (a["err"] != nil) != (tells || said) {
-			t.Errorf("err is to be there: %v, in %v", tells || said, a)
+			t.Errorf("want err: %v, in %v", tells || said, a)
 		}
 	}
 	if !ended {

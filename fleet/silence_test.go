@@ -25,8 +25,8 @@ import (
 
 // What Transport promises of a client that is stopped, or cut off.
 const (
-	silentFor = 20 * time.Second // by which a request fails that is not answered
-	awayFor   = 30 * time.Second // by which one fails that waits for the client
+	silentFor = 20 * time.Second // after which a request without an answer fails
+	awayFor   = 30 * time.Second // after which a request that waits for the client fails
 )
 
 // In TestTransportSilent a client falls silent. Requests without a deadline end, whether they

@@ -91,7 +91,7 @@ func download(url string, size int64) error {
 	return nil
 }
 
-// A slowListener accepts connections in front of which little waits.
+// A slowListener accepts connections with small write buffers.
 type slowListener struct{ net.Listener }
 
 func (l slowListener) Accept() (net.Conn, error) {

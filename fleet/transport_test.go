@@ -236,8 +236,8 @@ func TestTransportBodyFails(t *testing.T) {
 	})
 }
 
-// TestTransportNotHeldUp closes the idle connections to a client that does not read, and
-// which speaks TLS, so that there is something to say: others are reached meanwhile.
+// TestTransportNotHeldUp closes the idle connections to a client that does not read. They
+// use TLS, so that Close has something to write. Requests to others must not wait for it.
 func TestTransportNotHeldUp(t *testing.T) {
 	leak.Check(t)                              // and no bubble: a goroutine that waits for a mutex stops its time
 	secure := httptest.NewUnstartedServer(nil) // for its certificate

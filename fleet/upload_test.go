@@ -11,8 +11,9 @@ import (
 	"github.com/backdial/backdial/fleet"
 )
 
-// TestProxyUploads sends more than what is under way: to a device that does not read it,
-// which is given up, and slowly to one that does, or that has answered, which is not.
+// TestProxyUploads sends more than the way to a device holds. The proxy gives up a device
+// that does not read, but not one that reads, however long the user pauses, nor one that
+// has begun to answer.
 func TestProxyUploads(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSite(t)

@@ -18,7 +18,7 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// newClient returns a registry, and what has a client's metrics in it.
+// newClient returns a registry, and the option that puts a client's metrics into it.
 func newClient() (*prometheus.Registry, transport.ClientOption) {
 	c := metrics.NewClient()
 	r := prometheus.NewPedanticRegistry()

@@ -56,5 +56,5 @@ func ExampleNewClient() {
 	prometheus.MustRegister(c)
 	client := transport.NewClient("wss://example.com/connect", nil,
 		transport.WithReconnect(transport.Backoff{}), transport.WithTrace(c.Trace()))
-	_ = client // which is to DialAndListen
+	_ = client // call its DialAndListen
 }

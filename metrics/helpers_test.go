@@ -80,8 +80,8 @@ func (s *site) raw(t *testing.T) (carrier.Conn, *transport.Dialer) {
 	return conn, backdialtest.From(t, "Dialer", s.dialers)
 }
 
-// has waits until the registry has these metrics, as they are exposed but for their
-// type and help. They are all there is of their names, but for what is 0.
+// has waits until the registry has these metrics, as it exposes them, without type and
+// help. There must be no others of the same names, except those that are 0.
 func has(t *testing.T, r prometheus.Gatherer, want string) {
 	t.Helper()
 	names := make(map[string]bool)

@@ -74,7 +74,7 @@ func get(c *http.Client, url string) (string, error) {
 	return string(body), err
 }
 
-// TestClientHandlerFunc is what a program that uses wslis does, over a real socket.
+// TestClientHandlerFunc does what a program that uses wslis does, over a real socket.
 func TestClientHandlerFunc(t *testing.T) {
 	leak.Check(t)
 	got := make(chan string, 2)
@@ -173,7 +173,8 @@ func TestTransportOfWslis(t *testing.T) {
 	await.Until(t, "the end of idle connections", func() bool { return d.Info().Streams == 0 })
 }
 
-// TestUpgradeIsRefused over TLS, upon which a connection becomes idle that the session drops.
+// TestUpgradeIsRefused asks for an upgrade over TLS. After the refusal the connection becomes
+// idle, and the session drops it.
 func TestUpgradeIsRefused(t *testing.T) {
 	for name, newClient := range kinds {
 		t.Run(name, func(t *testing.T) {
