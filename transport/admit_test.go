@@ -242,7 +242,8 @@ func TestAuthorizeTooLate(t *testing.T) {
 	await.From(t, "end of ListenAndServe", served)
 }
 
-// TestHandshakeWhileShuttingDown refuses whom authorize has not let in yet.
+// TestHandshakeWhileShuttingDown expects a server that shuts down to refuse clients that
+// authorize has not let in yet.
 func TestHandshakeWhileShuttingDown(t *testing.T) {
 	for name, end := range map[string]func(*transport.Server) error{
 		"Close":    (*transport.Server).Close,
@@ -298,7 +299,7 @@ func TestPanicsFreeHandshakes(t *testing.T) {
 	lis.Close()
 }
 
-// TestMaxHandshakes lets so many in at a time.
+// TestMaxHandshakes expects at most so many handshakes at a time.
 func TestMaxHandshakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var most, now atomic.Int32

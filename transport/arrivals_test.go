@@ -11,8 +11,8 @@ import (
 	"github.com/backdial/backdial/mux"
 )
 
-// A generous session has one stream to accept, which it returns, whatever the
-// context says, when all others are asked for theirs.
+// A generous session has one stream to accept. It returns that stream once all other
+// sessions are asked for theirs, whatever the context says.
 type generous struct {
 	mux.Session
 	all  *sync.WaitGroup

@@ -18,7 +18,7 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// grace is for how long connections go on by default.
+// grace is how long connections go on by default.
 const grace = 5 * time.Second
 
 // TestCloseLetsRunningFinish closes a listener while a connection is in use: nothing is
@@ -109,7 +109,7 @@ func TestCloseGrace(t *testing.T) {
 				began := time.Now()
 				test.close(lis)
 				if test.after == 0 && lis.Err() == nil {
-					t.Error("the listener has not ended when the call returns that cuts it")
+					t.Error("the listener has not ended when the call that cuts it returns")
 				}
 				if _, err := near.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
 					t.Errorf("read: %v, want net.ErrClosed", err)
@@ -133,7 +133,7 @@ func TestCloseGrace(t *testing.T) {
 	}
 }
 
-// TestCloseCuts closes a listener that is to cut its connections: it does not take leave.
+// TestCloseCuts closes a listener whose Close cuts connections: it does not take leave.
 func TestCloseCuts(t *testing.T) {
 	reconnects(t, func(t *testing.T, s *site) {
 		lis, told := s.listen(t, transport.Backoff{}, transport.WithCloseGrace(-1))

@@ -239,7 +239,7 @@ func TestGivenUp(t *testing.T) {
 		}
 		ways[0].set(works)
 		if info := connectOnce(t, client); info.Carrier != "a" {
-			t.Errorf("connected by %s: what was given up is held against a", info.Carrier)
+			t.Errorf("connected by %s: an attempt that was given up counts against a", info.Carrier)
 		}
 	})
 }

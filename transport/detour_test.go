@@ -20,7 +20,7 @@ const (
 	timeout   = 10 * time.Second       // the default
 )
 
-// A way is what becomes of a Dial, of which dial is the rest.
+// A way decides what becomes of a Dial. dial does the rest of it.
 type way func(ctx context.Context, dial dialCarrier) (carrier.Conn, error)
 
 type dialCarrier func(context.Context) (carrier.Conn, error)

@@ -68,7 +68,7 @@ const (
 	exitKeyEnv     = "BACKDIAL_EXIT_KEY"
 )
 
-// TestMain is also that of the programs, which return from it.
+// TestMain is also the main function of the programs, which return from it.
 func TestMain(m *testing.M) {
 	switch os.Getenv(exitProgramEnv) {
 	case "client":

@@ -11,8 +11,8 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// exitingWeb is a program that serves HTTP, and that its first request has stop. It answers
-// that when it has begun to, and closes its listener before it ends.
+// exitingWeb is a program that serves HTTP. Its first request makes it stop. It answers
+// that request once it has begun to stop, and closes its listener before it ends.
 func exitingWeb(c carrier.Carrier) {
 	lis := exitListener(c)
 	defer lis.Close()

@@ -10,7 +10,7 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// refusing answers as a server does that shuts down.
+// refusing answers like a server that shuts down.
 var refusing = status(http.StatusServiceUnavailable, "1")
 
 // TestMoveInVain shuts down servers whose clients are led back to them, as where there is

@@ -37,7 +37,7 @@ func knock(t *testing.T, addr, path, fields string) (net.Conn, int) {
 	return c, answer.StatusCode
 }
 
-// manyFields are so many fields of the smallest size.
+// manyFields returns n fields of the smallest size.
 func manyFields(n int) string {
 	var b strings.Builder
 	for i := range n {
@@ -155,7 +155,7 @@ func TestHalfHeaders(t *testing.T) {
 			defer c.Close()
 			io.WriteString(c, request)
 		}
-		visit(t, "http://"+ln.Addr().String()) // whom they do not keep out
+		visit(t, "http://"+ln.Addr().String()) // who still gets in
 		each := (heap() - before) / strangers
 		t.Logf("%d bytes for a header of %d", each, len(request))
 		if each > most {

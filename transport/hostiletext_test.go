@@ -238,7 +238,8 @@ func dialHostile(t *testing.T, by carrier.Carrier, addr string, config *tls.Conf
 	h.check(t, want)
 }
 
-// TestHostileServerInHandshake is TestHostileServer for what is no answer.
+// TestHostileServerInHandshake is TestHostileServer for answers that no handler of
+// net/http gives.
 func TestHostileServerInHandshake(t *testing.T) {
 	for _, answer := range []string{
 		"SSH-2.0" + forged,

@@ -32,8 +32,8 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// A documented stack has the figures of it that the package documentation has in its
-// section Limits.
+// A documented stack has the figures that the section Limits of the package documentation
+// has for it.
 type documented struct {
 	name    string
 	carrier carrier.Carrier
@@ -66,7 +66,7 @@ func eachDocumented(t *testing.T, test func(t *testing.T, s documented)) {
 	}
 }
 
-// An attended is a server at a port, with its limits by default.
+// An attended is a server at a port, with the default limits.
 type attended struct {
 	addr    string
 	url     string
@@ -130,7 +130,7 @@ func TestIdleSessionCost(t *testing.T) {
 	eachDocumented(t, func(t *testing.T, s documented) {
 		const sessions = 100
 		l := s.serve(t)
-		l.connect(t) // so that what is made once is there
+		l.connect(t) // pays the fixed cost
 		goroutines, memory := runtime.NumGoroutine(), held()
 		for range sessions {
 			l.connect(t)

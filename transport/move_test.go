@@ -437,5 +437,5 @@ func TestCloseWhileMoving(t *testing.T) {
 	}
 }
 
-// moveTime is what a move takes that is not delayed.
+// moveTime is how long a move without a delay takes.
 const moveTime = time.Second

@@ -213,7 +213,7 @@ func TestSilentSession(t *testing.T) {
 				network, _ := inMemory(t)
 				_, carriers := detours(network, works, works)
 				m := &fading{Muxer: yamuxmux.New()}
-				// Who waits for the end of a session may be faster than this.
+				// A caller that waits for the end of a session may be faster than this.
 				resume := make(chan struct{})
 				defer close(resume)
 				var lost time.Time // when the session began whose end is not to be settled

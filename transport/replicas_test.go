@@ -61,7 +61,7 @@ func (b *balancer) lead(servers ...*replica) {
 	b.servers, b.next = servers, 0
 }
 
-// through asks what around returns instead of the servers.
+// through puts what around returns in front of the servers.
 func (b *balancer) through(around func(http.Handler) http.Handler) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -278,7 +278,7 @@ func TestPanicInHandler(t *testing.T) {
 	}
 }
 
-// TestAbortInHandler panics as one does to be silent about it.
+// TestAbortInHandler panics with http.ErrAbortHandler, which nobody logs.
 func TestAbortInHandler(t *testing.T) {
 	leak.Check(t)
 	var logged syncBuffer

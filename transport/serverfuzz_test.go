@@ -67,7 +67,7 @@ var attacks = []attack{
 }
 
 const (
-	// often is after how many attacks the server is looked at more closely.
+	// often is the number of attacks between two closer looks at the server.
 	often = 50
 
 	// What may be left of them: sessions, goroutines, and memory, of which the fuzzing
@@ -253,7 +253,7 @@ func (s *siege) befriend(t *testing.T, st stack) *transport.Dialer {
 	return d
 }
 
-// settle waits until the server has got over what was.
+// settle waits until the server has got over the attacks so far.
 func (s *siege) settle(t *testing.T) {
 	t.Helper()
 	var goroutines int
@@ -302,7 +302,7 @@ func (s *siege) connect(t *testing.T, by, protocol string) (carrier.Conn, *trans
 	return conn, s.meeting(t, name)
 }
 
-// awaitGone expects that the session of a client ends which says nothing more.
+// awaitGone expects the session of a client that says nothing more to end.
 func awaitGone(t *testing.T, d *transport.Dialer) {
 	t.Helper()
 	await.From(t, "end of the session", d.Done())
@@ -380,7 +380,7 @@ func (s *siege) saysOnQUIC(t *testing.T, says []byte) {
 	}
 	str.Write(says)
 	str.Close()
-	// What is not the whole of a request is not answered.
+	// The server does not answer an incomplete request.
 	str.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
 	io.Copy(io.Discard, str)
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// TestSessionsEnd ends a listener of two sessions, whatever it is at. That nothing is
-// left running is for the bubble to see.
+// TestSessionsEnd ends a listener of two sessions, whatever it is doing. The bubble fails
+// the test if anything is left running.
 func TestSessionsEnd(t *testing.T) {
 	hang := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 	for _, test := range []struct {

@@ -162,8 +162,8 @@ func TestSessionsMoving(t *testing.T) {
 		_, told := b.listen(t, 2)
 		first, second := <-one.dialers, <-two.dialers
 		time.Sleep(time.Minute)
-		// expect has the listener told of these states in the next second, and no others,
-		// beginning with the first. It may be in that already.
+		// expect expects the listener to report these states in the next second, and no
+		// others. It begins with the first, unless it is in that state already.
 		now := connecting
 		expect := func(want ...transport.State) {
 			t.Helper()

@@ -88,7 +88,7 @@ func status(code int, retryAfter string) http.HandlerFunc {
 	}
 }
 
-// verdict answers as a server does that sends a client away for good.
+// verdict answers like a server that sends a client away for good.
 func verdict(code int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Backdial-Rejected", "1")

@@ -61,7 +61,7 @@ func (s reshapingSession) Accept(ctx context.Context) (mux.Stream, error) {
 	return s.reshape(st), nil
 }
 
-// optional tells which interfaces conn implements of those that callers look for.
+// optional tells which of the interfaces that callers look for conn implements.
 func optional(conn net.Conn) (names []string) {
 	note := func(name string, ok bool) {
 		if ok {

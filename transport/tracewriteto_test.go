@@ -30,8 +30,8 @@ func TestTraceOfWriteTo(t *testing.T) {
 	}{
 		{"to the end", io.Discard, transport.Conn.CloseWrite, nil, 7, nil},
 		{"until the peer resets", io.Discard, transport.Conn.Reset, mux.ErrReset, 7, mux.ErrReset},
-		{"to who fails", full{errFull}, transport.Conn.CloseWrite, errFull, 3, nil},
-		{"to who takes less", full{}, transport.Conn.CloseWrite, io.ErrShortWrite, 3, nil},
+		{"to a failing writer", full{errFull}, transport.Conn.CloseWrite, errFull, 3, nil},
+		{"to a writer that takes less", full{}, transport.Conn.CloseWrite, io.ErrShortWrite, 3, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			leak.Check(t)

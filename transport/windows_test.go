@@ -16,8 +16,8 @@ import (
 	"github.com/backdial/backdial/mux/yamuxmux"
 )
 
-// grown has r read what w sends until it has read most bytes, and then no more. It returns
-// how many bytes w can send beyond what was read: the window of the stream.
+// grown makes r read what w sends, most bytes of it. It returns how many bytes w can send
+// beyond what was read: the window of the stream.
 func grown(t *testing.T, w, r net.Conn, most int64) (window int64) {
 	t.Helper()
 	read := make(chan int64, 1)

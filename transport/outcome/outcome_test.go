@@ -17,7 +17,7 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// because wraps errors as those who make them do.
+// because wraps errors as their packages do.
 func because(errs ...error) error {
 	all := errors.New("where")
 	for _, err := range errs {

@@ -71,7 +71,7 @@ var endings = []ending{{
 	end:    func(t *testing.T, s linkedSession) { s.server.Shutdown(t.Context()) },
 	server: transport.EndShutdown, client: transport.EndShutdown,
 }, {
-	name:   "a client that cannot move is to",
+	name:   "a client that cannot move is asked to",
 	end:    func(t *testing.T, s linkedSession) { s.dialer.Shutdown(t.Context()) },
 	server: transport.EndShutdown, client: transport.EndShutdown,
 }, {

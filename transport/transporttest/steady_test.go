@@ -32,9 +32,8 @@ import (
 
 var heavy = flag.Bool("heavy", false, "run all rows of TestSteadyReaders, which takes a quarter of an hour")
 
-// TestSteadyReaders is muxtest.SteadyReaders as it is in use: with the limits that there
-// are by default, and as many streams as it takes to reach them. Some rows run only on
-// demand:
+// TestSteadyReaders is muxtest.SteadyReaders with the default limits, and with as many
+// streams as it takes to reach them. Some rows run only on demand:
 //
 //	go test ./transport/transporttest -run TestSteadyReaders/300_slow/ws-yamux -heavy -v
 func TestSteadyReaders(t *testing.T) {
@@ -111,7 +110,7 @@ func steadyStacks() (stacks []steadyStack) {
 	return stacks
 }
 
-// A steadySession is a server's with a device, with default limits.
+// A steadySession is a session between a server and a device, with default limits.
 type steadySession struct {
 	dialer   *transport.Dialer
 	listener *transport.Listener
@@ -201,7 +200,7 @@ func readAt(c net.Conn, size, chunk int64, rest time.Duration) error {
 	return nil
 }
 
-// send writes size bytes and says that this is all.
+// send writes data and ends the stream.
 func send(c net.Conn, data []byte) error {
 	if _, err := c.Write(data); err != nil {
 		return fmt.Errorf("write: %w", err)

@@ -62,7 +62,7 @@ func TestStacks(t *testing.T) {
 	}
 }
 
-// TestTraced tests each kind of stream with a trace around it, which is to change nothing.
+// TestTraced tests each kind of stream with a trace around it, which must change nothing.
 func TestTraced(t *testing.T) {
 	long.Only(t)
 	t.Parallel()
