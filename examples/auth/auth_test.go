@@ -107,7 +107,8 @@ func (w *world) get(t *testing.T, path, token string) (status int, body string) 
 	return answer.StatusCode, string(all)
 }
 
-// TestUsers reach what is theirs, and devices do not learn what authenticates them.
+// TestUsers expects users to reach their own devices only, and devices not to learn what
+// authenticates users.
 func TestUsers(t *testing.T) {
 	leak.Check(t)
 	w := newWorld(t, time.Hour)
@@ -139,7 +140,7 @@ func TestUsers(t *testing.T) {
 	}
 }
 
-// TestDevices connect with a token of theirs, and with nothing else.
+// TestDevices expects devices to connect with a token of theirs, and with nothing else.
 func TestDevices(t *testing.T) {
 	leak.Check(t)
 	w := newWorld(t, time.Hour)
@@ -165,7 +166,7 @@ func TestDevices(t *testing.T) {
 		"none":                     "",
 		"one that has expired":     sign(w.key, claims{Subject: "kitchen", Audience: forDevices, Expires: time.Now()}),
 		"one of a user":            w.login("kitchen"),
-		"one of another's making":  sign(newSite(0).key, claims{Subject: "kitchen", Audience: forDevices, Expires: time.Now().Add(time.Hour)}),
+		"one of another site":      sign(newSite(0).key, claims{Subject: "kitchen", Audience: forDevices, Expires: time.Now().Add(time.Hour)}),
 		"one with another payload": token[:10] + "x" + token[11:],
 	} {
 		err := w.try(t, http.Header{"Authorization": {"Bearer " + token}, "DeviceId": {"kitchen"}})
@@ -185,7 +186,8 @@ func TestDevices(t *testing.T) {
 	}
 }
 
-// TestServerIsAuthenticated before a device sends its secret.
+// TestServerIsAuthenticated expects a device to authenticate the server before it sends
+// its secret.
 func TestServerIsAuthenticated(t *testing.T) {
 	leak.Check(t)
 	w := newWorld(t, time.Hour)
@@ -259,7 +261,7 @@ func TestRevoked(t *testing.T) {
 	}
 }
 
-// TestShow runs what is shown without arguments.
+// TestShow runs the program without arguments.
 func TestShow(t *testing.T) {
 	leak.Check(t)
 	if err := show(t.Context()); err != nil {
@@ -321,7 +323,7 @@ func start(t *testing.T, args ...string) *bufio.Reader {
 	return bufio.NewReader(out)
 }
 
-// TestCommand is what the documentation says.
+// TestCommand runs the documented command.
 func TestCommand(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), "go", "run", ".", "-h")
 	if out, _ := cmd.CombinedOutput(); !strings.Contains(string(out), "-connect URL") {

@@ -65,7 +65,7 @@ func TestServerDrains(t *testing.T) {
 // TestDeviceIsLost expects a lost device to differ from one that leaves.
 func TestDeviceIsLost(t *testing.T) {
 	backdialtest.CheckLeaks(t)
-	_, lis, watched := watching(t, transport.WithCloseGrace(-1)) // by which Close does not take leave
+	_, lis, watched := watching(t, transport.WithCloseGrace(-1)) // so that Close does not take leave
 	lis.Close()
 	err := <-watched
 	if code := status.Code(err); !errors.Is(err, transport.ErrClientGone) && code != codes.Unavailable {

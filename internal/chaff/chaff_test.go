@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// TestFlood expects frames that come at once to be too many, and that one which carries
-// something excuses those before it.
+// TestFlood expects many frames at once to count as a flood, unless frames that carry
+// something come between them.
 func TestFlood(t *testing.T) {
 	var c Counter
 	n := 1

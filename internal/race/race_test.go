@@ -25,8 +25,8 @@ type course struct {
 	attempts  []func(context.Context) (int, error)
 }
 
-// newCourse makes one attempt of each script: when it returns, and what. It
-// ends with its context only if it heeds it.
+// newCourse makes one attempt of each script, which says when the attempt returns, and
+// what. An attempt ends with its context only if it heeds it.
 type script struct {
 	after time.Duration // 0: never by itself
 	err   error

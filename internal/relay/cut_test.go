@@ -200,8 +200,8 @@ func (st *watched) Reset() error {
 	return st.Stream.Reset()
 }
 
-// TestEndIsNoReset resets nothing that has ended by itself: there are multiplexers to
-// which it makes a difference.
+// TestEndIsNoReset expects Join not to reset streams that have ended by themselves: with
+// some multiplexers it would make a difference.
 func TestEndIsNoReset(t *testing.T) {
 	leak.Check(t)
 	h := newHop(t, qmux.New(), qmux.New(), mux.Config{}, overTCP)

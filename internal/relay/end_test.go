@@ -66,7 +66,7 @@ func TestClosedReaderFirst(t *testing.T) {
 
 func closedReaderFirst(t *testing.T, h *hop, side string) {
 	st, peer, joined := h.ends(t, side)
-	answer := bytes.Repeat([]byte("0123456789"), 100_000) // more than it gets rid of before it is read
+	answer := bytes.Repeat([]byte("0123456789"), 100_000) // more than fits on the way to the reader
 	answering := start(func() (int, error) {
 		defer peer.Close()
 		return peer.Write(answer)

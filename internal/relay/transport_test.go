@@ -25,8 +25,8 @@ type stack struct {
 	muxer mux.Muxer
 }
 
-// connect returns a function that makes connections of one session, which trace is told
-// of on both ends.
+// connect returns a function that makes connections of one session. Both ends report them
+// to trace.
 func (s stack) connect(t *testing.T, trace transport.Trace) (open func() (dialled, accepted transport.Conn)) {
 	t.Helper()
 	dialers := make(chan *transport.Dialer, 1)

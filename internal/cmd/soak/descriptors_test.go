@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestDescriptors checks that a run does not start that would hang for lack of file
-// descriptors.
+// TestDescriptors checks that a run that would hang for lack of file descriptors does not
+// start.
 func TestDescriptors(t *testing.T) {
 	for name, test := range map[string]struct {
 		clients int

@@ -103,8 +103,8 @@ func TestFaultsNamed(t *testing.T) {
 	if _, err := faultsNamed("reset,flood"); err == nil || !strings.Contains(err.Error(), `"flood"`) {
 		t.Error(err)
 	}
-	// Every stack has something to suffer from, and bits are turned only where
-	// somebody can notice.
+	// Every stack has a fault, and bits are flipped only where TLS or the checks can
+	// notice.
 	for _, s := range brief(t).stacks {
 		names := make(map[string]bool)
 		for _, f := range s.faultsOf(allFaults) {
