@@ -61,10 +61,10 @@ type Carrier interface {
 	// protocols that the client offers, in its order of preference.
 	Offer(r *http.Request) (protocols []string, ok bool)
 
-	// Upgrade answers a request for which Offer returned true, tells the client that
-	// protocol was chosen, and returns the connection. protocol is one of the client's
-	// offers, or "" for none. The answer has the fields of w.Header(). If Upgrade fails, it has answered with a status that says
-	// why.
+	// Upgrade answers a request for which Offer returned true, tells the client that protocol
+	// was chosen, and returns the connection. protocol is one of the client's offers, or ""
+	// for none. The answer has the fields of w.Header(). If Upgrade fails, it has answered
+	// with a status that says why.
 	//
 	// The client's Dial succeeds even if the server calls Close right after
 	// Upgrade: the answer must not be lost with the connection.

@@ -28,11 +28,11 @@
 //     sessions for a while, which is no conflict: the fleet dials the new one, and the old one
 //     finishes what it has begun;
 //   - a client has at most 16 sessions that it has left and that still have connections, or as
-//     many as it may have with [KeepAll]: the fleet closes the one that it has left first;
+//     many as it may have with [KeepAll]: for another the fleet closes the oldest of them;
 //   - a newcomer replaces nobody before it has answered a ping, or stayed for 5 s, and not if
-//     it is known to have left by then. So a session that a client gives up at once, because
-//     another of its carriers was faster, does no harm, unless its answer comes a moment
-//     before its end.
+//     it is known to have left by then. If a client gives up a session at once, because
+//     another of its carriers was faster, that session does no harm, unless it answers a
+//     moment before it ends.
 //
 // A client that is replaced, kicked or refused learns why: the error of its listener is a
 // [*transport.ClosedError] that matches [transport.EndReplaced], [transport.EndKicked] or

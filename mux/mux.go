@@ -188,7 +188,8 @@ type Config struct {
 	AcceptBacklog int
 
 	// Window is how many bytes of a new stream the peer may send before this end has read
-	// them. 256 KiB is the default and the minimum, also if it is negative. More than 512 MiB means 512 MiB.
+	// them. 256 KiB is the default and the minimum, also if it is negative. More than 512
+	// MiB means 512 MiB.
 	Window int
 
 	// MaxWindow is the size to which the window of a stream may grow while its reader

@@ -66,18 +66,18 @@
 // end with an error.
 //
 // Only the server itself can send such a client away for good, by an answer with the header
-// Backdial-Rejected: 1, which it gives if the function of [WithAuthorize] decides so. Other
-// refusals may come from something on the way, such as a gateway that reloads, a firewall or a
-// portal, or from a server that is about to be mended. After those the client comes back, less
-// and less often, but within five minutes. It does the same after a refusal from wslis, or from
-// a version that does not know the header.
+// Backdial-Rejected: 1. It gives that answer if the function of [WithAuthorize] decides so.
+// Any other refusal may come from something on the way, such as a gateway that reloads, a
+// firewall or a portal, or from a server that is about to be mended. After it the client comes
+// back, less and less often, but within five minutes. It does the same after a refusal from
+// wslis, or from a version that does not know the header.
 //
-// A server that shuts down asks its clients to move. Those with [WithReconnect] connect again,
-// each at a moment of its own, before they leave. Accept returns the connections of both
+// A server that shuts down asks its clients to move. Those with [WithReconnect] connect again
+// before they leave, each at a moment of its own. Accept returns the connections of both
 // sessions, and those in use go on in the old session until they are closed. So a deploy cuts
 // nothing, if clients can reach the next server before the last one is gone. [Dialer.Shutdown]
-// moves a single client, and [WithMaxAge] moves all of them within a day. A server also moves a
-// client before the stream ids of its session run out: yamux and smux have 2³¹ of them. A
+// moves a single client, and [WithMaxAge] moves all of them within a day. A server also moves
+// a client before the stream ids of its session run out: yamux and smux have 2³¹ of them. A
 // listener keeps at most seven sessions that it has left: it closes the oldest for another.
 //
 // With [WithSessions] a listener holds sessions to several servers behind one load balancer at a
@@ -113,8 +113,8 @@
 // of a Listener open, nothing tells the server of the end: it notices that as it notices a dead
 // path.
 //
-// Both ends notice a dead path, because they ask for a sign of life, in turns, when they hear
-// nothing ([WithKeepAlive]): within half a minute by default. They notice an end that keeps sending but
+// Both ends notice a dead path within half a minute by default: when they hear nothing, they
+// ask for a sign of life, in turns ([WithKeepAlive]). They notice an end that keeps sending but
 // reads nothing within a minute.
 //
 // # Control messages
@@ -148,10 +148,11 @@
 // separated by commas. A server that is in the list answers with status 421 (RFC 9110, section
 // 15.5.20).
 //
-// A receiver ignores what follows a known message, and messages of unknown kinds: so both can be
-// added. Any other change makes another version, in the negotiated token: this one is version 1,
-// as in backdial.v1.yamux and qmux-02.backdial.1. A peer that negotiates nothing, as wslis, gets
-// no message: a server closes its session instead of asking it to move.
+// A receiver ignores what follows a known message, and messages of unknown kinds, so a later
+// version can add both. Any other change makes another version, in the negotiated token: this
+// one is version 1, as in backdial.v1.yamux and qmux-02.backdial.1. A peer that negotiates
+// nothing, as wslis, gets no message: a server closes its session instead of asking it to
+// move.
 //
 // # Why a session has ended
 //
@@ -166,7 +167,8 @@
 //	kicked          the server's program has closed the client's session
 //	refused         the server refused the client after it had connected
 //	closed          this end has closed it, and given no other reason
-//	closed_by_peer  the other end has, or the ends have not negotiated and cannot say more
+//	closed_by_peer  the other end has closed it and given no reason, or could not say why
+//	                because nothing was negotiated
 //	silent          the other end gave no sign of life
 //	lost            the connection has failed: the error tells how
 //	protocol        the other end broke the protocol, or exceeded a limit
@@ -217,12 +219,12 @@
 // its session. [WithAcceptFromClient] allows 256 at a time, or 62 with native.
 //
 // A server has at most 65,536 clients ([WithMaxSessions]) and 1,024 handshakes under way
-// ([WithMaxHandshakes], which counts requests whose header has arrived), and asks clients to move
-// when their session is nearly a day old ([WithMaxAge]). A handshake takes 10 s at most
-// ([WithHandshakeTimeout]). A carrier that knows its clients before their request, as
-// WebTransport does, has as many of them as there may be handshakes; for a new one it ends the
-// one that has waited longest. One source address may take all of that, unless
-// [WithAddressLimits] says otherwise.
+// ([WithMaxHandshakes], which counts requests whose header has arrived), and asks clients to
+// move when their session is nearly a day old ([WithMaxAge]). A handshake takes 10 s at most
+// ([WithHandshakeTimeout]). With a carrier such as WebTransport, clients connect before they
+// send a request. As many of them may wait as there may be handshakes; a new one then takes
+// the place of the one that has waited longest. One source address may take all of that,
+// unless [WithAddressLimits] says otherwise.
 //
 // The header of a request, which the Dialer keeps, has at most 100 fields and 16 KiB: the server
 // refuses a client with more with status 431. Servers that listen by themselves read no more; an

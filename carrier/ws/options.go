@@ -44,12 +44,12 @@ func WithHandshakeTimeout(d time.Duration) Option {
 	return func(c *Carrier) { c.handshakeTimeout = d }
 }
 
-// WithGorillaFraming makes github.com/gorilla/websocket do the handshake, and read and
-// write the frames of connections. By default this package does. A peer sees no
-// difference, except that clients send messages of more than 64 KiB in several frames,
-// and that a few violations pass. It copies more, a connection uses more memory, a
-// blocked Write delays the answers to pings and for a second also reading, and
-// NextMessage waits for the whole message, and frames without data are not counted. It is there in case the default has a bug.
+// WithGorillaFraming makes github.com/gorilla/websocket do the handshake, and read and write
+// the frames of connections. By default this package does. A peer sees no difference, except
+// that clients send messages of more than 64 KiB in several frames, and that a few violations
+// pass. gorilla/websocket copies more and uses more memory. A blocked Write delays the answers
+// to pings, and reading for a second. NextMessage waits for the whole message, and frames
+// without data are not counted. The option is there in case the default has a bug.
 func WithGorillaFraming() Option {
 	return func(c *Carrier) { c.gorilla = true }
 }

@@ -1,5 +1,6 @@
-// The program tcp is a device: it connects to the address that it is given, and echoes
-// what the server sends on streams. It has one TCP connection, which is one stream: no device is smaller.
+// The program tcp is a device: it connects to the address that it is given, and echoes what
+// the server sends on streams. It has one TCP connection, which is its only stream: no device
+// is smaller.
 package main
 
 import (
