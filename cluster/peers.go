@@ -58,8 +58,8 @@ func newPeers(ctx context.Context, c *config) *peers {
 func (n Node) key() peerKey { return peerKey{n.Name, n.Run, n.URL, string(n.Pin)} }
 
 // dial opens a connection to a client through the node that is said to hold it. The error
-// matches [ErrMoved] if the node does not, [ErrNotAllowed], [*PeerError], or is why the node
-// could not dial the client.
+// matches [ErrMoved] if the node does not hold it, [ErrNotAllowed] or [*PeerError], or else
+// says why the node could not dial the client.
 func (p *peers) dial(ctx context.Context, node Node, id string) (net.Conn, error) {
 	try, cancel := context.WithTimeoutCause(ctx, p.config.tryTimeout, p.late)
 	defer cancel()

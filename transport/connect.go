@@ -94,7 +94,7 @@ func (c *Client) connect(ctx, bounded context.Context, timeout time.Duration, co
 		}
 		return c.won(winner, tries), nil
 	}
-	var failed attempts
+	var failed tryErrors
 	for _, t := range tries {
 		if bounded.Err() != nil { // not every carrier heeds its context
 			t.end(t.explain(t.failure(ctxerr.Of(bounded))))
@@ -150,7 +150,7 @@ func first(ctx context.Context, stagger time.Duration, attempts []attempt) (*try
 // and remembers those that are broken.
 func (c *Client) won(winner *try, tries []*try) *session {
 	now, session := time.Now(), winner.session
-	var preferred attempts
+	var preferred tryErrors
 	for _, t := range tries[:winner.path.carrier] {
 		if t.broken() {
 			c.paths.failed(t.path, now, t.err)
@@ -173,15 +173,15 @@ func (c *Client) won(winner *try, tries []*try) *session {
 	return session
 }
 
-// attempts are the errors of carriers, on one line.
-type attempts []error
+// tryErrors are the errors of tries, on one line.
+type tryErrors []error
 
-func (a *attempts) Error() string {
-	texts := make([]string, len(*a))
-	for i, err := range *a {
+func (e *tryErrors) Error() string {
+	texts := make([]string, len(*e))
+	for i, err := range *e {
 		texts[i] = err.Error()
 	}
 	return strings.Join(texts, "; ")
 }
 
-func (a *attempts) Unwrap() []error { return *a }
+func (e *tryErrors) Unwrap() []error { return *e }

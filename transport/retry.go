@@ -81,7 +81,7 @@ func rejections(err error) (all []*carrier.RejectedError) {
 
 // carrierErrors returns the error of each carrier that was tried.
 func carrierErrors(err error) []error {
-	if several, ok := errors.AsType[*attempts](err); ok {
+	if several, ok := errors.AsType[*tryErrors](err); ok {
 		return several.Unwrap()
 	}
 	return []error{err}

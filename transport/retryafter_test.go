@@ -24,7 +24,7 @@ func FuzzRetryAfter(f *testing.F) {
 				t.Errorf("a wait of %v for %d s", each[i], n)
 			}
 		}
-		if got, want := retryAfter(&attempts{busy(one), busy(other)}, now), max(each[0], each[1]); got != want {
+		if got, want := retryAfter(&tryErrors{busy(one), busy(other)}, now), max(each[0], each[1]); got != want {
 			t.Errorf("a wait of %v for %q and %q, want %v", got, one, other, want)
 		}
 	})
