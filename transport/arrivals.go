@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"slices"
+	"time"
 
 	"github.com/backdial/backdial/internal/race"
 )
@@ -97,9 +98,9 @@ func (l *lifecycle) acceptFrom(changed context.Context, sources []*session) net.
 		conn, _ := l.acceptOne(changed, sources[0])
 		return conn
 	}
-	accepts := make([]func(context.Context) (net.Conn, error), len(sources))
+	accepts := make([]race.Attempt[net.Conn], len(sources))
 	for i, s := range sources {
-		accepts[i] = func(ctx context.Context) (net.Conn, error) { return l.acceptOne(ctx, s) }
+		accepts[i] = func(ctx context.Context, _ time.Time) (net.Conn, error) { return l.acceptOne(ctx, s) }
 	}
 	_, conn, _ := race.First(changed, 0, accepts, l.keep)
 	return conn

@@ -117,7 +117,7 @@ func (c *config) race(ctx context.Context, usual, reserve []*try) *try {
 	deadline, _ := ctx.Deadline()
 	left := time.Until(deadline)
 	if len(usual) == 0 || len(reserve) == 0 {
-		winner, _ := c.heat(append(usual, reserve...), left)(ctx)
+		winner, _ := c.heat(append(usual, reserve...), left)(ctx, time.Now())
 		return winner
 	}
 	winner, _ := first(ctx, left/2, []attempt{c.heat(usual, left/2), c.heat(reserve, left/2)})
@@ -125,7 +125,7 @@ func (c *config) race(ctx context.Context, usual, reserve []*try) *try {
 }
 
 // An attempt returns the try that it has made a session of.
-type attempt = func(context.Context) (*try, error)
+type attempt = race.Attempt[*try]
 
 // heat returns the race between tries, which have so much time.
 func (c *config) heat(tries []*try, left time.Duration) attempt {
@@ -135,7 +135,7 @@ func (c *config) heat(tries []*try, left time.Duration) attempt {
 	}
 	// However short the time is, each try gets its turn.
 	headStart := min(c.headStart, left/time.Duration(len(tries)))
-	return func(ctx context.Context) (*try, error) { return first(ctx, headStart, runs) }
+	return func(ctx context.Context, _ time.Time) (*try, error) { return first(ctx, headStart, runs) }
 }
 
 func first(ctx context.Context, stagger time.Duration, attempts []attempt) (*try, error) {

@@ -26,7 +26,7 @@ type try struct {
 	session *session          // once run has succeeded
 
 	mu    sync.Mutex // guards below, and keeps events in order
-	began time.Time
+	began time.Time  // when its turn came
 	ended bool
 	took  time.Duration
 	err   error
@@ -41,9 +41,9 @@ func (t *try) passOver(f failure) {
 	}
 }
 
-// run makes the attempt. It returns t, which then has a session.
-func (t *try) run(ctx context.Context) (*try, error) {
-	if !t.begin() {
+// run makes the attempt, whose turn came at the time turn. It returns t, which then has a session.
+func (t *try) run(ctx context.Context, turn time.Time) (*try, error) {
+	if !t.begin(turn) {
 		return nil, ErrLostRace
 	}
 	err := t.dial(ctx)
@@ -99,13 +99,13 @@ func (t *try) dial(ctx context.Context) error {
 }
 
 // begin announces that t begins, and reports false if it is too late for that.
-func (t *try) begin() bool {
+func (t *try) begin(turn time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.ended {
 		return false
 	}
-	t.began = time.Now()
+	t.began = turn
 	t.config.logger.Debug("backdial: dial started", "carrier", t.by.Name())
 	if t.config.trace.DialStarted != nil {
 		t.config.trace.DialStarted(t.by.Name())
@@ -159,11 +159,11 @@ func (t *try) endLocked(err error) {
 }
 
 // broken reports whether the end of t, when a later carrier has won, means that its path is
-// broken. A carrier that was under way for less than a head start, or that has begun late on a
-// busy machine, may have been as good as the winner.
+// broken. A carrier whose turn came less than a head start before may have been as good as the
+// winner. Its turn counts, and not when it ran: on a busy machine that may be later.
 func (t *try) broken() bool {
 	if errors.Is(t.err, ErrLostRace) {
-		return t.took >= t.config.patience()*9/10
+		return t.took >= t.config.patience()
 	}
 	return t.err != nil && isBrokenPath(t.err)
 }

@@ -27,10 +27,10 @@ func (c *Carrier) dialHost(ctx context.Context, host, port string, config *tls.C
 	if err != nil {
 		return nil, err
 	}
-	attempts := make([]func(context.Context) (*quic.Conn, error), len(ips))
+	attempts := make([]race.Attempt[*quic.Conn], len(ips))
 	for i, ip := range ips {
 		addr := netip.AddrPortFrom(ip.Unmap(), uint16(number))
-		attempts[i] = func(ctx context.Context) (*quic.Conn, error) {
+		attempts[i] = func(ctx context.Context, _ time.Time) (*quic.Conn, error) {
 			qconn, err := c.dialUDP(ctx, net.UDPAddrFromAddrPort(addr), config, q)
 			if err != nil {
 				return nil, fmt.Errorf("%v: %w", addr, handshakeError(err))

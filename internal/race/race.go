@@ -17,9 +17,13 @@ var ErrLost = errors.New("another attempt was first")
 // grace lets attempts return with an error of their own when the context ends.
 const grace = time.Second
 
+// An Attempt returns a value, or why it has failed. Its turn came at the time turn.
+type Attempt[T any] = func(ctx context.Context, turn time.Time) (T, error)
+
 // First makes attempts until one of them succeeds, and returns its index and its value. Each
 // attempt begins stagger after the one before, or when one under way fails; if stagger is 0 or
-// less, all begin at once.
+// less, all begin at once. Each is told when its turn came: on a busy machine it may not run at
+// once, but the next one begins stagger after its turn all the same.
 //
 // When First returns, the context of every attempt ends, with the cause [ErrLost]; a value
 // must not depend on it. First does not wait for attempts that have lost. It passes a value
@@ -32,7 +36,7 @@ const grace = time.Second
 // If no attempt succeeds, winner is -1. errs has an error for every attempt that has begun and
 // not won: its own, or one that matches ErrLost if it was under way when another won, or that
 // of ctx. It has nil for an attempt that never began, except for the first.
-func First[T any](ctx context.Context, stagger time.Duration, attempts []func(context.Context) (T, error), discard func(T)) (winner int, value T, errs []error) {
+func First[T any](ctx context.Context, stagger time.Duration, attempts []Attempt[T], discard func(T)) (winner int, value T, errs []error) {
 	if len(attempts) == 1 {
 		value, err := alone(ctx, attempts[0])
 		if err != nil {
@@ -51,8 +55,9 @@ func First[T any](ctx context.Context, stagger time.Duration, attempts []func(co
 		i := next
 		next++
 		running++
+		began := time.Now()
 		go func() {
-			v, err := attempts[i](racing)
+			v, err := attempts[i](racing, began)
 			r.finish(result[T]{i, v, err})
 		}()
 	}
@@ -123,11 +128,11 @@ loop:
 	return winner, value, errs
 }
 
-func alone[T any](ctx context.Context, attempt func(context.Context) (T, error)) (value T, err error) {
+func alone[T any](ctx context.Context, attempt Attempt[T]) (value T, err error) {
 	if ctx.Err() != nil {
 		return value, ctxerr.Of(ctx)
 	}
-	return attempt(ctx)
+	return attempt(ctx, time.Now())
 }
 
 type result[T any] struct {

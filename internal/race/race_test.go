@@ -22,7 +22,7 @@ type course struct {
 	began     []time.Time
 	ended     []error // the causes of the ends of contexts
 	discarded []int
-	attempts  []func(context.Context) (int, error)
+	attempts  []Attempt[int]
 }
 
 // newCourse makes one attempt of each script, which says when the attempt returns, and
@@ -36,9 +36,9 @@ type script struct {
 func newCourse(scripts ...script) *course {
 	c := &course{began: make([]time.Time, len(scripts)), ended: make([]error, len(scripts))}
 	for i, s := range scripts {
-		c.attempts = append(c.attempts, func(ctx context.Context) (int, error) {
+		c.attempts = append(c.attempts, func(ctx context.Context, turn time.Time) (int, error) {
 			c.mu.Lock()
-			c.began[i] = time.Now()
+			c.began[i] = turn
 			c.mu.Unlock()
 			done, after := ctx.Done(), make(<-chan time.Time)
 			if s.after > 0 {
