@@ -163,11 +163,12 @@ func TestStrippedAndRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var offered atomic.Int64
-			srv := httptest.NewServer(serverFunc(t, func(*transport.Dialer) { offered.Add(1) }, opts.server...))
+			alive := transport.WithKeepAlive(500*time.Millisecond, 0) // neither end may say anything before
+			srv := httptest.NewServer(serverFunc(t, func(*transport.Dialer) { offered.Add(1) }, append(opts.server, alive)...))
 			defer srv.Close()
 			refused := make(chan transport.StateChange, 100)
 			client := transport.NewClient(stripping(t, srv.Listener.Addr().String(), "Sec-WebSocket-Protocol"), nil, append(opts.client,
-				transport.WithReconnect(transport.Backoff{Min: time.Millisecond, Max: time.Millisecond, MaxRefused: 20 * time.Millisecond}),
+				alive, transport.WithReconnect(transport.Backoff{Min: time.Millisecond, Max: time.Millisecond, MaxRefused: 20 * time.Millisecond}),
 				transport.WithTrace(transport.Trace{StateChanged: func(c transport.StateChange) {
 					if c.Refused > 0 {
 						refused <- c
