@@ -101,8 +101,9 @@
 //
 // An ID is what [fleet.CheckID] accepts. A Dial asks the replica that had the client last, and
 // then at most three that claim it. A process remembers where 65,536 clients were. It has at
-// most 4,096 sessions with replicas; each costs some 36 KiB when it is idle. A connection
-// through a replica costs two goroutines there.
+// most 4,096 sessions with replicas, and one more takes the place of the one that has been
+// unused for the longest time; each costs some 36 KiB when it is idle. A connection through a
+// replica costs two goroutines there.
 //
 // [io.EOF]: https://pkg.go.dev/io#EOF
 package cluster

@@ -11,3 +11,6 @@ func (t *Transport) Age(by time.Duration) {
 
 // RemoteIdleTimeout is how long a connection to a client elsewhere is kept.
 func (t *Transport) RemoteIdleTimeout() time.Duration { return t.others.IdleConnTimeout }
+
+// LimitPeers sets how many sessions with replicas c has at most.
+func (c *Cluster) LimitPeers(most int) { c.peers.most = most }

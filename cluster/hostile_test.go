@@ -1,10 +1,12 @@
 package cluster_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -186,6 +188,50 @@ func TestHostileStreams(t *testing.T) {
 	}
 	said.says.Store(nil)
 	reachesNow(t, c, "y", "y")
+}
+
+// In TestManyClaims a replica claims clients under ever new Runs, of which each gets a session of
+// its own. That must not keep who asks from other replicas.
+func TestManyClaims(t *testing.T) {
+	const limit, claims = 8, 40
+	for _, url := range []string{"", "https://" + listen(t).Addr().String()} { // of the replica, and of nobody
+		s := newSite(t)
+		s.replica(t, "a").connect(t, "y", "y")
+		s.replica(t, "b").connect(t, "z", "z")
+		s.located(t, "y", "a")
+		s.located(t, "z", "b")
+		said := s.hearsay()
+		c := s.service(t, "c", cluster.WithRegistry(said))
+		c.LimitPeers(limit)
+		used := dial(t, c, "y")
+		evil := imposture{answer: func(_ *transport.Dialer, conn net.Conn) {
+			io.WriteString(conn, moved)
+			conn.Close()
+		}}.serve(t, s)
+		run := 0
+		said.say(func(_ context.Context, id string, _ ...string) (cluster.Claim, error) {
+			run++
+			node := evil
+			node.Run, node.URL = fmt.Sprint(run), cmp.Or(url, evil.URL)
+			return cluster.Claim{ID: id, Node: node}, nil
+		})
+		for run < claims {
+			ctx, cancel := context.WithTimeout(t.Context(), patient)
+			if url != "" {
+				ctx, cancel = context.WithTimeout(t.Context(), 10*time.Millisecond)
+			}
+			if conn, err := c.Dial(ctx, "x"); err == nil {
+				t.Errorf("%v, want an error", conn)
+			} else if strings.Contains(err.Error(), "too many") {
+				t.Fatal(err)
+			}
+			cancel()
+		}
+		said.says.Store(nil)
+		reachesNow(t, c, "z", "z")
+		echoes(t, used, "still here")
+		await.Until(t, "not too many sessions are open", func() bool { return c.Stats().Peers <= limit })
+	}
 }
 
 // endless reads a text again and again.

@@ -14,7 +14,7 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// maxPeers limits the cost of forged claims.
+// maxPeers is how many sessions there are at most. It limits the cost of forged claims.
 const maxPeers = 4096
 
 // Peers are the sessions of this process with replicas. The first with each is opened when it is
@@ -22,6 +22,7 @@ const maxPeers = 4096
 // goroutines.
 type peers struct {
 	config *config
+	most   int             // how many sessions there are at most
 	late   error           // why to stop waiting for a replica
 	ctx    context.Context // ends with the cluster
 	wg     sync.WaitGroup  // a goroutine for each session
@@ -42,6 +43,8 @@ type peer struct {
 	opened   chan struct{} // closed when listener or err is set
 	listener *transport.Listener
 	err      error
+	ctx      context.Context // ends with the cluster, or when end is called
+	end      context.CancelFunc
 
 	// Guarded by peers.mu.
 	dialling int       // calls that dial now
@@ -50,7 +53,7 @@ type peer struct {
 
 func newPeers(ctx context.Context, c *config) *peers {
 	return &peers{
-		config: c, ctx: ctx, pairs: make(map[peerKey]*pair), all: make(map[*peer]struct{}),
+		config: c, ctx: ctx, most: maxPeers, pairs: make(map[peerKey]*pair), all: make(map[*peer]struct{}),
 		late: fmt.Errorf("no answer in time: %v", c.tryTimeout),
 	}
 }
@@ -112,14 +115,14 @@ func (p *peers) find(node Node) (s *peer, fresh bool, err error) {
 	}
 	if pair := p.pairs[node.key()]; pair != nil {
 		s, crowded := pair.best()
-		if crowded && len(p.all) < maxPeers {
+		if crowded && len(p.all) < p.most {
 			p.startLocked(node, pair) // for later calls
 		}
 		s.dialling++
 		return s, false, nil
 	}
-	if len(p.all) >= maxPeers {
-		return nil, false, fmt.Errorf("too many sessions with replicas: the limit is %d", maxPeers)
+	if len(p.all) >= p.most && !p.makeRoomLocked() {
+		return nil, false, fmt.Errorf("too many sessions with replicas: all %d are in use", p.most)
 	}
 	pair := new(pair)
 	p.pairs[node.key()] = pair
@@ -128,9 +131,30 @@ func (p *peers) find(node Node) (s *peer, fresh bool, err error) {
 	return s, true, nil
 }
 
+// makeRoomLocked ends the session that nobody has used for the longest time. Otherwise a replica
+// that claims clients under many names would keep this process from the others. It reports
+// false if all sessions are in use.
+func (p *peers) makeRoomLocked() bool {
+	var longest *peer
+	for _, pair := range p.pairs {
+		for _, s := range pair.sessions {
+			if n, _ := s.load(); n == 0 && s.dialling == 0 && (longest == nil || s.used.Before(longest.used)) {
+				longest = s
+			}
+		}
+	}
+	if longest == nil {
+		return false
+	}
+	p.forgetLocked(longest)
+	longest.end()
+	return true
+}
+
 // startLocked starts to open another session of a pair.
 func (p *peers) startLocked(node Node, pair *pair) *peer {
 	s := &peer{node: node, opened: make(chan struct{}), used: time.Now()}
+	s.ctx, s.end = context.WithCancel(p.ctx)
 	pair.sessions = append(pair.sessions, s)
 	p.all[s] = struct{}{}
 	p.wg.Go(func() { p.run(s) })
@@ -146,7 +170,8 @@ func (p *peers) dialled(s *peer) {
 
 // run opens a session, and forgets it when it is over or idle.
 func (p *peers) run(s *peer) {
-	s.listener, s.err = p.open(s.node)
+	defer s.end()
+	s.listener, s.err = p.open(s.ctx, s.node)
 	if s.err != nil {
 		p.ended(s)
 		close(s.opened)
@@ -161,8 +186,8 @@ func (p *peers) run(s *peer) {
 	withEnd(log, s.listener.Err()).Info("cluster: disconnected from replica")
 }
 
-// awaitEnd waits until a session is over, or was unused for so long that find no longer
-// returns it.
+// awaitEnd waits until a session is over, or must end because nobody uses it. find no longer
+// returns it then.
 func (p *peers) awaitEnd(s *peer) {
 	idle := time.NewTicker(max(p.config.idle/4, time.Millisecond))
 	defer idle.Stop()
@@ -174,14 +199,16 @@ func (p *peers) awaitEnd(s *peer) {
 			}
 		case <-s.listener.Done():
 			return
-		case <-p.ctx.Done(): // Close or Shutdown of the cluster ends the session
-			<-s.listener.Done()
+		case <-s.ctx.Done():
+			if p.ctx.Err() != nil { // Close or Shutdown of the cluster ends the session
+				<-s.listener.Done()
+			}
 			return
 		}
 	}
 }
 
-func (p *peers) open(node Node) (*transport.Listener, error) {
+func (p *peers) open(ctx context.Context, node Node) (*transport.Listener, error) {
 	u, err := peerURL(node.URL)
 	if err != nil {
 		return nil, err
@@ -199,7 +226,7 @@ func (p *peers) open(node Node) (*transport.Listener, error) {
 		opts = append(opts, o)
 	}
 	opts = append(opts, transport.WithTLSConfig(askerTLS(p.config.tls, node)), transport.WithRequireNegotiation())
-	return transport.DialAndListenContext(p.ctx, u.String(), nil, opts...)
+	return transport.DialAndListenContext(ctx, u.String(), nil, opts...)
 }
 
 // forget makes find no longer return a session.
