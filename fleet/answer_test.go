@@ -97,10 +97,11 @@ func TestProxyHintsAndTrailers(t *testing.T) {
 }
 
 // In TestProxyInFront a device tells nginx and others, which may be in front of the proxy, to
-// serve a file of theirs.
+// serve a file of theirs, or to send no more requests to the proxy.
 func TestProxyInFront(t *testing.T) {
 	const fields = "x-accel-redirect: /internal\r\nX-Sendfile: /etc/passwd\r\nX-LIGHTTPD-send-file: /etc/passwd\r\n" +
-		"X-LIGHTTPD-send-tempfile: /etc/passwd\r\nX-REPROXY-FILE: /etc/passwd\r\nX-REPROXY-URL: http://internal/\r\nX-Accel-Buffering: no\r\n"
+		"X-LIGHTTPD-send-tempfile: /etc/passwd\r\nX-REPROXY-FILE: /etc/passwd\r\nX-REPROXY-URL: http://internal/\r\n" +
+		"X-Sendfile2: /etc/passwd 0-\r\nX-LiteSpeed-Location: /internal\r\nx-envoy-immediate-health-check-fail: true\r\nX-Accel-Buffering: no\r\n"
 	for _, domain := range []string{"", "devices.example"} {
 		f := newFront(t, &fleet.ReverseProxy{Domain: domain})
 		f.connectRaw(t, "1", "HTTP/1.1 103 Early Hints\r\n"+fields+"\r\n"+

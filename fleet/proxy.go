@@ -37,7 +37,8 @@ import (
 // below the prefix instead, and the proxy removes one that net/url cannot parse. It does the
 // same in informational answers (1xx) and trailers, and with Service-Worker-Allowed. It removes
 // fields that tell a web server in front of it to serve something else, such as
-// X-Accel-Redirect.
+// X-Accel-Redirect, or to take the proxy for broken, such as
+// X-Envoy-Immediate-Health-Check-Fail.
 // [rhttp.NewTransport] says how long all of these may be. The proxy removes parameters of the
 // query that net/url cannot parse.
 //

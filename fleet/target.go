@@ -79,9 +79,12 @@ func (t target) edit(h http.Header, host string) {
 }
 
 // forFront are fields by which an application has the web server in front of it, such as nginx,
-// serve a file or another page instead: also those that no user may see.
+// serve a file or another page instead, also those that no user may see, or has it take the
+// application for broken, which here serves other clients too.
 var forFront = []string{
-	"X-Accel-Redirect", "X-Sendfile", "X-Lighttpd-Send-File", "X-Lighttpd-Send-Tempfile", "X-Reproxy-File", "X-Reproxy-Url",
+	"X-Accel-Redirect", "X-Sendfile", "X-Sendfile2", "X-Lighttpd-Send-File", "X-Lighttpd-Send-Tempfile", "X-Litespeed-Location",
+	"X-Reproxy-File", "X-Reproxy-Url",
+	"X-Envoy-Immediate-Health-Check-Fail",
 }
 
 // addPrefix makes an answer right for the user.
