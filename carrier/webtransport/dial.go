@@ -20,6 +20,7 @@ import (
 
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/internal/ctxerr"
+	"github.com/backdial/backdial/internal/setting"
 	"github.com/backdial/backdial/redact"
 )
 
@@ -53,12 +54,8 @@ func (c *Carrier) dial(ctx context.Context, r *carrier.Request) (carrier.Conn, e
 	if err != nil {
 		return nil, err
 	}
-	if timeout := c.dialTimeout(ctx); timeout > 0 {
-		var cancel context.CancelFunc
-		late := fmt.Errorf("no handshake within %v: %w", timeout, context.DeadlineExceeded)
-		ctx, cancel = context.WithTimeoutCause(ctx, timeout, late)
-		defer cancel()
-	}
+	ctx, cancel := c.bound(ctx)
+	defer cancel()
 	config := c.quicConfig(nil, c.clientStreams)
 	config.HandshakeIdleTimeout = c.silence()
 	qconn, err := c.dialHost(ctx, target.Hostname(), cmp.Or(target.Port(), "443"), http3TLS(r.TLS, target.Hostname()), config)
@@ -89,12 +86,9 @@ func (c *Carrier) dial(ctx context.Context, r *carrier.Request) (carrier.Conn, e
 	return newClientConn(qconn, session, windowsOf(config)), nil
 }
 
-// dialTimeout returns the limit for a Dial beside its context, or 0 for none.
-func (c *Carrier) dialTimeout(ctx context.Context) time.Duration {
-	if _, ok := ctx.Deadline(); ok && c.handshakeTimeout == 0 {
-		return 0
-	}
-	return max(cmp.Or(c.handshakeTimeout, defaultHandshakeTimeout), 0)
+// bound returns ctx with the limit for a handshake.
+func (c *Carrier) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	return setting.Handshake(ctx, c.handshakeTimeout, defaultHandshakeTimeout)
 }
 
 // silence returns how long a server may be silent during the handshake. It ends earlier

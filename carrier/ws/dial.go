@@ -1,7 +1,6 @@
 package ws
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/base64"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/backdial/backdial/carrier"
 	"github.com/backdial/backdial/internal/ctxerr"
+	"github.com/backdial/backdial/internal/setting"
 	"github.com/backdial/backdial/redact"
 )
 
@@ -38,12 +38,8 @@ func (c *Carrier) dial(ctx context.Context, r *carrier.Request) (carrier.Conn, e
 	if err != nil {
 		return nil, err
 	}
-	if timeout := c.dialTimeout(ctx); timeout > 0 {
-		var cancel context.CancelFunc
-		late := fmt.Errorf("no handshake within %v: %w", timeout, context.DeadlineExceeded)
-		ctx, cancel = context.WithTimeoutCause(ctx, timeout, late)
-		defer cancel()
-	}
+	ctx, cancel := c.bound(ctx)
+	defer cancel()
 	proxy, err := c.proxyFor(ctx, target)
 	if err != nil {
 		return nil, err
@@ -85,12 +81,9 @@ func (c *Carrier) dial(ctx context.Context, r *carrier.Request) (carrier.Conn, e
 	return prompted(newConn(h.carries(), h.conn.Conn, protocol, true, h.head.rest)), nil
 }
 
-// dialTimeout returns the limit for a handshake beside ctx. 0 or less means none.
-func (c *Carrier) dialTimeout(ctx context.Context) time.Duration {
-	if _, bounded := ctx.Deadline(); bounded {
-		return c.handshakeTimeout
-	}
-	return cmp.Or(c.handshakeTimeout, defaultHandshakeTimeout)
+// bound returns ctx with the limit for a handshake.
+func (c *Carrier) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	return setting.Handshake(ctx, c.handshakeTimeout, defaultHandshakeTimeout)
 }
 
 // target returns u in the form that the WebSocket library needs.

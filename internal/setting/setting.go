@@ -3,6 +3,8 @@
 package setting
 
 import (
+	"context"
+	"fmt"
 	"math"
 	"time"
 )
@@ -20,6 +22,19 @@ func Timeout(d, byDefault time.Duration) time.Duration {
 		return Forever
 	}
 	return d
+}
+
+// Handshake returns ctx with the limit that a client's handshake has beside it: d, or
+// byDefault if d is 0 and ctx has no deadline. A negative d is no limit.
+func Handshake(ctx context.Context, d, byDefault time.Duration) (context.Context, context.CancelFunc) {
+	if _, bounded := ctx.Deadline(); d == 0 && !bounded {
+		d = byDefault
+	}
+	if d <= 0 {
+		return ctx, func() {}
+	}
+	late := fmt.Errorf("no handshake within %v: %w", d, context.DeadlineExceeded)
+	return context.WithTimeoutCause(ctx, d, late)
 }
 
 // Limit returns how many of something there may be: n, byDefault if n is 0, and the largest
