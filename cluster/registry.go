@@ -32,9 +32,9 @@ type Registry interface {
 	Locate(ctx context.Context, id string, except ...string) (Claim, error)
 
 	// Watch returns a channel of the claims of nodes that get a session of a client from now
-	// on, until ctx ends. It may lose some when the engine is away or the receiver is slow,
-	// but in the latter case not the latest. It may send an older one. It may be closed when
-	// there will be no more, and need not be. An invalid id ([fleet.CheckID]) is an error.
+	// on, until ctx ends. It may lose claims while the engine is away. A slow receiver may
+	// miss claims, but not the latest. It may send an older one. It may be closed when there
+	// will be no more, and need not be. An invalid id ([fleet.CheckID]) is an error.
 	Watch(ctx context.Context, id string) (<-chan Claim, error)
 }
 

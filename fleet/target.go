@@ -78,8 +78,8 @@ func (t target) edit(h http.Header, host string) {
 	t.addPrefix(h, host)
 }
 
-// forFront are fields by which an application has the web server in front of it, such as nginx,
-// serve a file or another page instead, also those that no user may see, or has it take the
+// forFront are fields by which an application tells the web server in front of it, such as
+// nginx, to serve a file or another page instead, even one that no user may see, or to take the
 // application for broken, which here serves other clients too.
 var forFront = []string{
 	"X-Accel-Redirect", "X-Sendfile", "X-Sendfile2", "X-Lighttpd-Send-File", "X-Lighttpd-Send-Tempfile", "X-Litespeed-Location",

@@ -84,13 +84,13 @@ func catchesUp(t *testing.T, target Target) {
 		t.Fatal(err)
 	}
 	restore()
-	awaitTold(t, "who watches during the outage", later, came)
+	awaitTold(t, "a watcher that came during the outage", later, came)
 	awaitTold(t, "the holder that was there before the outage", a.rivals, moved)
 	a.detach(moves) // otherwise the watcher may hear of it
 	awaitClaim(t, outside, came)
 	awaitClaim(t, outside, moved)
 	awaitNobody(t, outside, leaves)
-	awaitTold(t, "who watches since before the outage", watched, moved)
+	awaitTold(t, "a watcher that came before the outage", watched, moved)
 }
 
 func endsFrozen(t *testing.T, target Target) {

@@ -69,9 +69,9 @@ type Config struct {
 	// ClientTLS is for ClientAddr. It is mandatory except on the loopback interface.
 	ClientTLS *tls.Config
 
-	// Users may connect at ClientAddr, or in this process. Without any, everyone may who can
-	// reach it. They are mandatory, except on the loopback interface, or with a ClientTLS that
-	// requires certificates. See package natsregistry for the permissions.
+	// Users may connect at ClientAddr, or in this process. Without any, everybody who can
+	// reach it may. They are mandatory, except on the loopback interface, or with a ClientTLS
+	// that requires certificates. See package natsregistry for the permissions.
 	Users []*server.User
 
 	// Configure changes other options, after all else. It must leave routes as safe as TLS

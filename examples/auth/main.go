@@ -1,4 +1,4 @@
-// Auth is a server that knows who its devices and users are. It is what to copy.
+// Auth is a server that knows who its devices and users are. Copy from it.
 //
 //   - A device gets a signed token for its secret, one that lasts for a minute, each time
 //     that it connects. Its ID is the one in the token. Its session is replaced after a
@@ -150,13 +150,13 @@ func show(ctx context.Context) error {
 	fmt.Println("A device that guesses the secret:", err)
 	_, err = transport.DialAndListenContext(ctx, url+"/connect", http.Header{"Authorization": {"Bearer " + anna}, "DeviceId": {"kitchen"}},
 		transport.WithTLSConfig(trust))
-	fmt.Println("Anna's token makes nobody a device:", brief(err))
+	fmt.Println("Nobody is a device with Anna's token:", brief(err))
 
 	first := lis.Info().Session
 	for first == lis.Info().Session && ctx.Err() == nil {
 		time.Sleep(100 * time.Millisecond)
 	}
-	get("The kitchen has a new session, for which it had a new token. Anna", "/devices/kitchen/", anna)
+	get("The kitchen has a new session and a new token. Anna", "/devices/kitchen/", anna)
 
 	s.revoke("kitchen")
 	select {

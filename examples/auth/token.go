@@ -28,8 +28,8 @@ var (
 	errExpired = errors.New("the token has expired")
 )
 
-// sign makes a token. It is what a JWT is but for the header, because there is one algorithm.
-// If you have JWTs already, let your library do what sign and verify do.
+// sign makes a token. It is like a JWT without the header, because there is only one
+// algorithm. If you have JWTs already, let your library do what sign and verify do.
 func sign(key ed25519.PrivateKey, c claims) string {
 	payload, _ := json.Marshal(c) // which cannot fail
 	encode := base64.RawURLEncoding.EncodeToString

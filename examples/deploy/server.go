@@ -107,7 +107,7 @@ func serve(addr string) error {
 	}
 }
 
-// handOver ends a server beside which the next one already listens.
+// handOver ends a server when the next one listens already.
 func (s *server) handOver() error {
 	ctx, cancel := context.WithTimeout(context.Background(), finish)
 	defer cancel()
@@ -116,7 +116,8 @@ func (s *server) handOver() error {
 	return errors.Join(err, s.web.Shutdown(ctx))
 }
 
-// stop ends a server before the next one starts, as systemd does, which holds the socket.
+// stop ends a server before the next one starts. systemd does that, and holds the socket
+// meanwhile.
 func (s *server) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), finish)
 	defer cancel()

@@ -1,5 +1,5 @@
-// Package nowait reads and writes sockets as far as that needs no waiting. [New] returns
-// nil where there is no such way.
+// Package nowait reads from and writes to sockets as much as is possible without waiting.
+// [New] returns nil where there is no such way.
 package nowait
 
 // A Spill is memory for what has arrived beyond the room that its reader has.

@@ -43,7 +43,7 @@ func (e *End) PeerLeaves() {
 }
 
 // PeerReads notes that the peer reads: it has answered a ping, perhaps for a second time,
-// as a peer does that waits for memory. An answer with which Ping returns needs no call.
+// like a peer that waits for memory. An answer with which Ping returns needs no call.
 func (e *End) PeerReads() {
 	e.session.Mu.Lock()
 	defer e.session.Mu.Unlock()

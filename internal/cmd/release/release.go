@@ -224,7 +224,7 @@ func git(ctx context.Context, dir string, args ...string) (string, error) {
 func run(ctx context.Context, dir string, env []string, name string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir, cmd.Env = dir, append(cmd.Environ(), env...)
-	// Git removes its locks if it is interrupted, and could not undo anything beside them.
+	// If git is interrupted, it removes its locks, which nothing else could undo.
 	cmd.Cancel = func() error {
 		if err := cmd.Process.Signal(os.Interrupt); err != nil {
 			return cmd.Process.Kill() // on Windows

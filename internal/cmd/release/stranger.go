@@ -17,7 +17,7 @@ import (
 // versions that are not published yet.
 var apart = []string{"GOENV=off", "GOPRIVATE=", "GONOPROXY=", "GOSUMDB=off", "GOWORK=off", "GOTOOLCHAIN=local"}
 
-// try builds a program of each published module, in dir, as somebody does who gets the last
+// try builds a program of each published module, in dir, like somebody who gets the last
 // commit under a version from a module proxy.
 func try(ctx context.Context, root, version string, modules []module, dir string) error {
 	ordered := inOrder(modules)
@@ -78,7 +78,8 @@ func serve(ctx context.Context, root, version string, modules []module, dir stri
 	return proxy, nil
 }
 
-// largest is how large a file may be that everybody downloads who uses a module.
+// largest is how large a file of a module may be: everybody who uses the module downloads
+// it.
 const largest = 256 << 10
 
 // slim expects of a module's zip that its files are small, and that the licence is one of them.

@@ -16,8 +16,8 @@ type histogram struct {
 	stall    time.Duration   // how long nothing could happen
 }
 
-// row returns the length of a row if 30 rows cover all. It is not so short that rows show
-// what else the machine was busy with.
+// row returns the length of a row if 30 rows cover all. A shorter row would show what
+// else the machine was busy with.
 func row(all time.Duration) time.Duration {
 	return max((all / 30).Round(100*time.Millisecond), 500*time.Millisecond)
 }

@@ -164,7 +164,7 @@ const several = math.MaxUint32
 
 // lendLocked lends the role, unless somebody waits for what arrives.
 func (r *Role) lendLocked() {
-	if r.setLocked(lent); r.over || r.waiting.Load() > 0 { // after that, who waits finds it lent
+	if r.setLocked(lent); r.over || r.waiting.Load() > 0 { // a call that waits after this finds it lent
 		r.setLocked(kept)
 	}
 }
