@@ -19,11 +19,11 @@ const maxTries = 3
 // connection.
 //
 // The error matches [ErrNotConnected], [ErrMoved], [ErrUnavailable], [ErrNotAllowed],
-// [*PeerError], or [fleet.ErrInvalidID] if id is none. An error that matches one of the first
-// two matches [*fleet.NotConnectedError] too, so a program that used a fleet need not change.
-// If a client is connected but takes no more connections, Dial blocks until ctx ends. If ctx
-// ends first, the error matches ctx's too. After [Cluster.Close], the error for a client of
-// another replica matches [net.ErrClosed].
+// [*PeerError], or [fleet.ErrInvalidID]. An error that matches one of the first two matches
+// [*fleet.NotConnectedError] too, so a program that used a fleet need not change. If a client
+// is connected but takes no more connections, Dial blocks until ctx ends. If ctx ends first,
+// the error matches ctx's too. After [Cluster.Close], the error for a client of another
+// replica matches [net.ErrClosed].
 //
 // [transport.Conn]: https://pkg.go.dev/github.com/backdial/backdial/transport#Conn
 func (c *Cluster) Dial(ctx context.Context, id string) (net.Conn, error) {

@@ -13,8 +13,8 @@ import (
 // ctx limits the call and not the connection.
 //
 // If a session turns out to be over, Dial uses the client's next one. The error matches
-// [*NotConnectedError] if there is none, and [ErrInvalidID] if id is none. If a client is
-// connected but takes no more connections, Dial blocks until ctx ends.
+// [*NotConnectedError] if there is none, and [ErrInvalidID] if id is invalid. If a
+// client is connected but takes no more connections, Dial blocks until ctx ends.
 func (f *Fleet) Dial(ctx context.Context, id string) (net.Conn, error) {
 	return f.dial(ctx, id, f.waits)
 }

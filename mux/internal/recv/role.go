@@ -158,8 +158,8 @@ func (r *Role) feed(number uint32) {
 	r.fed = number
 }
 
-// several stands for more than one half. It is no half's number before there have been as
-// many.
+// several stands for more than one half. No half gets that number before there have been
+// as many halves.
 const several = math.MaxUint32
 
 // lendLocked lends the role, unless somebody waits for what arrives.
