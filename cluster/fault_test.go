@@ -104,7 +104,7 @@ func TestFrozenOwnerIsForgotten(t *testing.T) {
 	reachesSoon(t, c, "x", "lost")
 	lost := s.node(t, "x").Run
 	network.Freeze()
-	dialsOr(t, c, "x", `"a"`)
+	checkDial(t, c, "x", `"a"`)
 	b.connect(t, "x", "back")
 	s.located(t, "x", "b")
 	said.say(func(ctx context.Context, id string, except ...string) (cluster.Claim, error) {
@@ -160,7 +160,7 @@ func TestRefusingReplica(t *testing.T) {
 	s.located(t, "x", "a")
 	c := s.service(t, "c")
 	network.Set(faultnet.Conditions{Refuse: true})
-	dialsOr(t, c, "x", `"a"`)
+	checkDial(t, c, "x", `"a"`)
 	if got := c.Stats(); got.Peers != 0 || got.Failed != 1 {
 		t.Errorf("%+v, want no session", got)
 	}

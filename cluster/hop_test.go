@@ -136,7 +136,7 @@ func TestCertificatesOfStacks(t *testing.T) {
 		bad := s.ca.Mutual(t)
 		bad.Certificates = []tls.Certificate{others.Issue(t, "c")}
 		for _, config := range []*tls.Config{bad, s.anonymous(t)} {
-			dialsOr(t, s.service(t, "c", stack, cluster.WithTLSConfig(config)), "x", "certificate")
+			checkDial(t, s.service(t, "c", stack, cluster.WithTLSConfig(config)), "x", "certificate")
 		}
 	})
 }

@@ -89,13 +89,13 @@ func TestCertificates(t *testing.T) {
 			r := s.replica(t, "a", cluster.WithTLSConfig(config))
 			lis := r.connect(t, "x", "x")
 			s.located(t, "x", "a")
-			dialsOr(t, honest.Cluster, "x", bad.owns)
-			dialsOr(t, r.Cluster, "y", bad.asks)
+			checkDial(t, honest.Cluster, "x", bad.owns)
+			checkDial(t, r.Cluster, "y", bad.asks)
 			r.disconnect(t, "x", lis)
 		})
 	}
 	t.Run("none", func(t *testing.T) {
-		dialsOr(t, s.service(t, "c", cluster.WithTLSConfig(s.anonymous(t))), "y", "certificate")
+		checkDial(t, s.service(t, "c", cluster.WithTLSConfig(s.anonymous(t))), "y", "certificate")
 	})
 }
 
@@ -131,12 +131,12 @@ func TestOldTLS(t *testing.T) {
 	defer server.Close()
 	said := s.hearsay()
 	said.claims(cluster.Node{Name: "old", Run: "old", URL: server.URL})
-	dialsOr(t, s.service(t, "c", cluster.WithRegistry(said)), "x", "version")
+	checkDial(t, s.service(t, "c", cluster.WithRegistry(said)), "x", "version")
 }
 
-// dialsOr expects a dial to succeed, or if wrong is not "", to fail with a PeerError that
+// checkDial expects a dial to succeed, or if wrong is not "", to fail with a PeerError that
 // contains it.
-func dialsOr(t *testing.T, c *cluster.Cluster, id, wrong string) {
+func checkDial(t *testing.T, c *cluster.Cluster, id, wrong string) {
 	t.Helper()
 	if wrong == "" {
 		reachesNow(t, c, id, id)
@@ -166,7 +166,7 @@ func TestKeyPin(t *testing.T) {
 	}
 	claimed.URL, claimed.Run = s.node(t, "y").URL, "another"
 	said.claims(claimed)
-	dialsOr(t, c, "y", "pinned")
+	checkDial(t, c, "y", "pinned")
 }
 
 // TestPinKeepsCheck expects the application's own check of certificates to run beside that of
@@ -177,7 +177,7 @@ func TestPinKeepsCheck(t *testing.T) {
 	s.located(t, "x", "a")
 	config := s.ca.Mutual(t, "c")
 	config.VerifyConnection = func(tls.ConnectionState) error { return errors.New("revoked") }
-	dialsOr(t, s.service(t, "c", cluster.WithTLSConfig(config)), "x", "revoked")
+	checkDial(t, s.service(t, "c", cluster.WithTLSConfig(config)), "x", "revoked")
 }
 
 // TestMounted serves replicas by an HTTP server of the application's.
@@ -210,7 +210,7 @@ func TestMounted(t *testing.T) {
 			s.located(t, "x", "a")
 			config := s.ca.Mutual(t)
 			config.Certificates = []tls.Certificate{front.by.Issue(t, "c")}
-			dialsOr(t, s.service(t, "c", cluster.WithTLSConfig(config)), "x", front.wrong)
+			checkDial(t, s.service(t, "c", cluster.WithTLSConfig(config)), "x", front.wrong)
 			r.Cluster.Close()
 		})
 	}

@@ -16,9 +16,9 @@ import (
 	"github.com/backdial/backdial/mux/yamuxmux"
 )
 
-// grown makes r read what w sends, most bytes of it. It returns how many bytes w can send
+// grownWindow makes r read what w sends, most bytes of it. It returns how many bytes w can send
 // beyond what was read: the window of the stream.
-func grown(t *testing.T, w, r net.Conn, most int64) (window int64) {
+func grownWindow(t *testing.T, w, r net.Conn, most int64) (window int64) {
 	t.Helper()
 	read := make(chan int64, 1)
 	go func() {
@@ -83,7 +83,7 @@ func TestWindowGrows(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				checkWindow(t, grown(t, w, r, 256<<20), 16)
+				checkWindow(t, grownWindow(t, w, r, 256<<20), 16)
 				w.Reset()
 			})
 		})
