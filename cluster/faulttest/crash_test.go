@@ -20,12 +20,13 @@ func TestReplicaKilled(t *testing.T) {
 	a, b := s.replica("a"), s.replica("b")
 	c := s.child("c")
 	mine, other := s.device("mine", "mine-1", a), s.device("other", "other-1", b)
-	moves, stays := s.device("moves", "moves-1", c.replica, b), s.device("stays", "stays-1", c.replica)
+	moves, stays := s.device("moves", "moves-1", c.replica), s.device("stays", "stays-1", c.replica)
 	s.allFind(map[*device]*replica{mine: a, other: b, moves: c.replica, stays: c.replica})
 
 	local, remote := a.connects(mine, a), a.connects(other, b)
 	lost := a.connects(moves, c.replica)
 	waiting := a.waiting()
+	moves.then(b)
 	c.kill()
 
 	// Connections to others are as they were, and so are dials.
@@ -92,8 +93,9 @@ func failovers(t *testing.T, trials int) (all []failover) {
 	waiting := a.waiting()
 	for range trials {
 		c := s.child("c")
-		d := s.device("moves", "moves-1", c.replica, b)
+		d := s.device("moves", "moves-1", c.replica)
 		a.finds(d, c.replica)
+		d.then(b)
 		ctx, cancel := s.within(patience)
 		killed := time.Now()
 		c.kill()
@@ -113,9 +115,7 @@ func failovers(t *testing.T, trials int) (all []failover) {
 		f := failover{reached: time.Since(killed), client: <-comes}
 		conn.Close()
 		began := time.Now()
-		if there, err := a.meets("moves", patience); err != nil || there.via != b.name {
-			t.Fatalf("reached %+v, %v", there, err)
-		}
+		s.ledTo(a, d, b)
 		f.dial = time.Since(began)
 		all = append(all, f)
 		cancel()

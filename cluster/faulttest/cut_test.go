@@ -58,7 +58,7 @@ func TestReplicasCutFromEachOther(t *testing.T) {
 	eachWay(t, func(t *testing.T, fail func(...*backdialtest.TCP)) {
 		s, a, b, c := three(t)
 		own, known, cold := s.device("own", "own-1", c), s.device("known", "known-1", c), s.device("cold", "cold-1", c)
-		mine, moves, third := s.device("mine", "mine-1", a), s.device("moves", "moves-1", c, b), s.device("third", "third-1", b)
+		mine, moves, third := s.device("mine", "mine-1", a), s.device("moves", "moves-1", c), s.device("third", "third-1", b)
 		b.finds(cold, c)
 		s.allFind(map[*device]*replica{own: c, known: c, mine: a, moves: c, third: b})
 		local := []*call{a.connects(mine, a), c.connects(own, c), a.connects(third, b), c.connects(third, b)}

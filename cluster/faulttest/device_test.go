@@ -27,17 +27,16 @@ type device struct {
 	use      func(transport.Conn) // its connections, instead of answering
 
 	mu    sync.Mutex // guards below
-	order []string   // where it connects: at the first of these, then the next
+	addr  string     // where it connects
 	links map[*replica]*backdialtest.TCP
 }
 
-// device connects a client to the first of some replicas, and to the others in turn
-// whenever it connects again. It is closed when t is done.
-func (s *site) device(id, name string, at ...*replica) *device {
+// device connects a client to a replica. It is closed when t is done.
+func (s *site) device(id, name string, at *replica) *device {
 	s.t.Helper()
 	d := &device{site: s, id: id, name: name}
 	d.use = d.answer
-	d.connectTo(at...)
+	d.connectTo(at)
 	return d
 }
 
@@ -49,19 +48,17 @@ func (s *site) deviceUsing(id string, at *replica, use func(transport.Conn)) *de
 	return d
 }
 
-func (d *device) connectTo(at ...*replica) {
+func (d *device) connectTo(at *replica) {
 	d.site.t.Helper()
 	d.links = make(map[*replica]*backdialtest.TCP)
-	for _, r := range at {
-		d.order = append(d.order, d.link(r).Addr())
-	}
+	d.addr = d.link(at).Addr()
 	d.connect()
 }
 
 // deviceAt connects a client to an address at which all replicas are.
 func (s *site) deviceAt(id, name, addr string) *device {
 	s.t.Helper()
-	d := &device{site: s, id: id, name: name, order: []string{addr}}
+	d := &device{site: s, id: id, name: name, addr: addr}
 	d.use = d.answer
 	d.connect()
 	return d
@@ -74,7 +71,7 @@ func (d *device) connect() {
 		transport.WithURLFunc(d.next),
 		transport.WithReconnect(transport.Backoff{Min: backoff, Max: backoff}),
 		transport.WithHandshakeTimeout(2*beat),
-		transport.WithKeepAlive(beat, beat))
+		transport.WithKeepAlive(beat, silence))
 	if err != nil {
 		d.site.t.Fatal(err)
 	}
@@ -104,18 +101,24 @@ func (d *device) link(r *replica) *backdialtest.TCP {
 func (d *device) next(context.Context) (url string, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	url = "ws://" + d.order[0]
-	d.order = append(d.order[1:], d.order[0])
-	return url, nil
+	return "ws://" + d.addr, nil
+}
+
+// then makes the device connect to another replica, once it has lost its session.
+func (d *device) then(to *replica) {
+	d.site.t.Helper()
+	addr := d.link(to).Addr()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.addr = addr
 }
 
 // moves makes the device lose its session, and connect to another replica.
 func (d *device) moves(to *replica) {
 	d.site.t.Helper()
-	addr := d.link(to).Addr()
+	d.then(to)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.order = []string{addr}
 	for r, link := range d.links {
 		if r != to {
 			link.Cut(backdialtest.Reset)

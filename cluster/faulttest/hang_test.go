@@ -17,9 +17,10 @@ func TestReplicaHangs(t *testing.T) {
 	a, b := s.replica("a"), s.replica("b")
 	c := s.child("c")
 	mine := s.device("mine", "mine-1", a)
-	moves, stays := s.device("moves", "moves-1", c.replica, b), s.device("stays", "stays-1", c.replica)
+	moves, stays := s.device("moves", "moves-1", c.replica), s.device("stays", "stays-1", c.replica)
 	s.allFind(map[*device]*replica{mine: a, moves: c.replica, stays: c.replica})
 	local, held := a.connects(mine, a), a.connects(moves, c.replica)
+	moves.then(b)
 	began := time.Now()
 	c.stop()
 

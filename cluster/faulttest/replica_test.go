@@ -19,9 +19,13 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// beat is how often the ends of a connection ask each other for a sign of life. The
-// second one that is missing ends the connection.
+// beat is how often those who keep a connection ask for a sign of life. An engine ends it when
+// a second one is missing.
 const beat = 500 * time.Millisecond
+
+// silence is how long a client and its replica wait for a sign of life: longer than a loaded
+// machine makes them wait.
+const silence = 4 * beat
 
 // A setup is what a replica is told before it listens.
 type setup struct {
@@ -106,7 +110,7 @@ func (i *instance) start(url string, opts ...cluster.Option) (err error) {
 	}
 	i.server = transport.NewServer(i.clients,
 		transport.WithAuthorize(i.clients.Authorize),
-		transport.WithKeepAlive(beat, beat),
+		transport.WithKeepAlive(beat, silence),
 		transport.WithLogger(i.log))
 	i.serving.Go(func() { i.server.Serve(i.devices) })
 	i.serving.Go(func() { i.Cluster.Serve(i.peers) })
