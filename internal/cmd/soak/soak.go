@@ -73,7 +73,9 @@ func (s *soaking) run(ctx context.Context, out io.Writer) ([]moment, error) {
 	s.awaitAll(ctx, s.patience())
 	stop()
 	s.progress.print("all are connected, and silent for a while")
-	first := s.quiet(ctx, func(a, b sample) bool { return a.goroutines > 0 && a.growth(b) == nil })
+	first := s.quiet(ctx, func(a, b sample) bool {
+		return b.sessions >= int64(len(s.clients)) && a.goroutines > 0 && a.growth(b) == nil
+	})
 
 	stop = s.talk()
 	s.suffer(ctx, out)
