@@ -71,7 +71,7 @@ func (d *device) connect() {
 		transport.WithURLFunc(d.next),
 		transport.WithReconnect(transport.Backoff{Min: backoff, Max: backoff}),
 		transport.WithHandshakeTimeout(2*beat),
-		transport.WithKeepAlive(beat, silence))
+		transport.WithKeepAlive(silence, silence))
 	if err != nil {
 		d.site.t.Fatal(err)
 	}

@@ -23,9 +23,9 @@ import (
 // a second one is missing.
 const beat = 500 * time.Millisecond
 
-// silence is how long a client and its replica wait for a sign of life: longer than a loaded
-// machine makes them wait.
-const silence = 4 * beat
+// silence is after how long a client and its replica ask for a sign of life, and how long they
+// wait for one: longer than a loaded machine makes them wait.
+const silence = 3 * beat
 
 // A setup is what a replica is told before it listens.
 type setup struct {
@@ -110,7 +110,7 @@ func (i *instance) start(url string, opts ...cluster.Option) (err error) {
 	}
 	i.server = transport.NewServer(i.clients,
 		transport.WithAuthorize(i.clients.Authorize),
-		transport.WithKeepAlive(beat, silence),
+		transport.WithKeepAlive(silence, silence),
 		transport.WithLogger(i.log))
 	i.serving.Go(func() { i.server.Serve(i.devices) })
 	i.serving.Go(func() { i.Cluster.Serve(i.peers) })
