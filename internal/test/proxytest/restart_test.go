@@ -75,3 +75,24 @@ func TestAway(t *testing.T) {
 		}
 	})
 }
+
+// TestBrokenAnswers asks all servers for something that no proxy passes on. A device can answer so
+// behind fleet.ReverseProxy: the proxy must not take the servers for dead.
+func TestBrokenAnswers(t *testing.T) {
+	forEach(t, func(t *testing.T, k kind) {
+		p := startProxy(t, k, k.servers(startServer(t, "one").addr, startServer(t, "two").addr))
+		for _, page := range []string{"/huge", "/cut"} {
+			for range 5 {
+				if status, body := p.get(page); status == http.StatusOK && body != "" {
+					t.Errorf("%s is answered %q", page, body)
+				}
+			}
+			if got := p.asks(); got != "one" && got != "two" {
+				t.Errorf("after %s the proxy asks %q, want one of the servers", page, got)
+			}
+		}
+		if _, err := p.listen(t, ways()[0], nil); err != nil {
+			t.Error("a device does not connect:", err)
+		}
+	})
+}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -46,6 +47,13 @@ func startServerOf(t *testing.T, name string, h transport.EndpointHandler, opts 
 		s.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), nameKey{}, name)))
 	})
 	routes.HandleFunc("/away", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
+	routes.HandleFunc("/huge", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Huge", strings.Repeat("x", 60<<10)) // as much as a device may send
+	})
+	routes.HandleFunc("/cut", func(w http.ResponseWriter, _ *http.Request) {
+		http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	})
 	routes.HandleFunc("/name", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, name) })
 	around := httptest.NewServer(routes)
 	t.Cleanup(func() {
