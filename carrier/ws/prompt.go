@@ -40,7 +40,7 @@ func prompted(c *conn) carrier.Conn {
 	switch inner := c.r.conn.(type) {
 	case *net.TCPConn:
 		if socket := nowait.New(inner); socket != nil {
-			c.w.prompt = plain{socket}
+			c.w.prompt, c.r.socket = plain{socket}, socket
 		}
 	case *belowtls.TLS:
 		if inner.IsPrompt() {

@@ -5,16 +5,20 @@ import (
 	"fmt"
 	"io"
 	"net"
+
+	"github.com/backdial/backdial/internal/nowait"
 )
 
 // smallRead is what an idle connection holds for reading. Headers and small frames pass
-// through it; larger payloads go from the socket straight to the caller.
+// through it; larger payloads go from the socket straight to the caller, and the next header
+// comes with them.
 const smallRead = 2 << 10
 
 // A reader takes frames off a connection, from one goroutine.
 type reader struct {
 	conn   net.Conn
-	masked bool // frames must be masked
+	socket *nowait.Socket // conn, or nil if it is not a socket that can be read without waiting
+	masked bool           // frames must be masked
 
 	buf  []byte // nil before the first use
 	rest []byte // read from conn, but not taken yet
@@ -109,7 +113,7 @@ func (r *reader) payload(p []byte) (n int, err error) {
 	if len(r.rest) > 0 {
 		n = copy(p, r.rest)
 		r.rest = r.rest[n:]
-	} else if n, err = r.conn.Read(p); n > 0 {
+	} else if n, err = r.read(p); n > 0 {
 		err = nil // it will come again
 	}
 	if r.masked {
@@ -128,6 +132,9 @@ func (r *reader) payloadNow(p []byte, conn prompter) (n int) {
 	if len(r.rest) > 0 {
 		n = copy(p, r.rest)
 		r.rest = r.rest[n:]
+	} else if r.spills(p) {
+		n, _ = r.socket.Spill(p, (*following)(r), false)
+		n = min(n, len(p))
 	} else {
 		n = conn.ReadNow(p)
 	}
@@ -137,6 +144,34 @@ func (r *reader) payloadNow(p []byte, conn prompter) (n int) {
 	r.left -= int64(n)
 	return n
 }
+
+// read is Read of conn, for the payload of the current frame.
+func (r *reader) read(p []byte) (n int, err error) {
+	if !r.spills(p) {
+		return r.conn.Read(p)
+	}
+	n, err = r.socket.Spill(p, (*following)(r), true)
+	return min(n, len(p)), err
+}
+
+// spills reports whether to read what follows p too: p is the rest of the current frame, and
+// the next header would take a system call of its own.
+func (r *reader) spills(p []byte) bool { return r.socket != nil && int64(len(p)) == r.left }
+
+// following is a reader that has taken everything before the end of the current frame. It
+// buffers what follows.
+type following reader
+
+// Take implements [nowait.Spill].
+func (r *following) Take() []byte {
+	if r.buf == nil {
+		r.buf = make([]byte, smallRead)
+	}
+	return r.buf
+}
+
+// Done implements [nowait.Spill].
+func (r *following) Done(n int) { r.rest = r.buf[:n] }
 
 // controlPayload takes the payload of a control frame. It is valid until the next call of
 // any method.
