@@ -28,6 +28,12 @@ const (
 
 // pendLocked notes that frames about st are to be sent.
 func (s *session) pendLocked(st *stream, what pending) {
+	s.noteLocked(st, what)
+	s.flushLocked()
+}
+
+// noteLocked is pendLocked for frames that wait until others leave.
+func (s *session) noteLocked(st *stream, what pending) {
 	if s.ErrLocked() != nil || s.writer.Muted() {
 		return
 	}
@@ -35,7 +41,6 @@ func (s *session) pendLocked(st *stream, what pending) {
 		s.control.streams = append(s.control.streams, st)
 	}
 	st.pending |= what
-	s.flushLocked()
 }
 
 // appendLocked turns the notes into frames, as far as the peer may have them yet.
@@ -60,6 +65,9 @@ func (c *control) appendLocked(s *session, b *batch) {
 }
 
 func (c *control) appendCreditLocked(s *session, b *batch) {
+	if leaves := len(b.buf) > 0 || len(c.streams) > 0; leaves && s.inflow.raise(s.Pings.Shortest()) {
+		c.maxData = true
+	}
 	if c.maxData {
 		b.frame(frame{typ: frameMaxData, max: s.inflow.told()}, nil)
 	}

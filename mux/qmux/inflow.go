@@ -88,12 +88,37 @@ func (f *inflow) extend(roundTrip time.Duration) bool {
 	return f.extendLocked(roundTrip) // count what was freed meanwhile
 }
 
+// raise raises what is allowed for a batch that leaves anyway, and reports whether that is
+// worth a frame. So a stream's credit takes the connection's along, which then hardly ever
+// costs a write of its own.
+func (f *inflow) raise(roundTrip time.Duration) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.raiseLocked(roundTrip, f.roomLocked()/8)
+}
+
 func (f *inflow) extendLocked(roundTrip time.Duration) bool {
+	return f.raiseLocked(roundTrip, window.Worth(f.roomLocked(), roundTrip))
+}
+
+// raiseLocked raises what is allowed if that is at least so much more.
+func (f *inflow) raiseLocked(roundTrip time.Duration, more uint64) bool {
 	room := f.roomLocked()
-	if room < minPayload || f.allowed-f.received > room-window.Worth(room, roundTrip) {
+	if room < minPayload || f.allowed-f.received > room-more {
 		return false
 	}
 	f.budget.Windows.Follow(&f.window, f.received, roundTrip, f.most)
 	f.allowed = max(f.allowed, f.received+f.roomLocked())
 	return true
+}
+
+// arrivals tells whether several streams send. Guarded by session.Mu.
+type arrivals struct {
+	last  uint64 // the id of the stream whose data came last
+	turns bool   // the data before that was another stream's
+}
+
+// noteLocked notes that data of st arrives.
+func (a *arrivals) noteLocked(st *stream) {
+	a.turns, a.last = a.last != st.id, st.id
 }

@@ -2,6 +2,7 @@ package qmux
 
 import (
 	"errors"
+	"io"
 	"net"
 	"testing"
 	"testing/synctest"
@@ -155,4 +156,86 @@ func TestNoCredit(t *testing.T) {
 	}
 	peer.conn.Close()
 	await(t, "what the session says", listening)
+}
+
+// idle waits until s has written everything.
+func idle(t *testing.T, s *session) {
+	t.Helper()
+	until(t, "the session has nothing to write", func() bool {
+		s.Mu.Lock()
+		defer s.Mu.Unlock()
+		return !s.writer.Busy()
+	})
+}
+
+// TestCreditTogether expects a stream's credit and the connection's to leave together.
+func TestCreditTogether(t *testing.T) {
+	const (
+		half   = 128 << 10 // of a stream's window
+		all    = 512 << 10 // the connection's
+		a, b   = 1, 5
+		record = 64 << 10
+	)
+	// fill sends half of a window on each stream, in turns, and reads that of the first.
+	fill := func(t *testing.T, ids ...uint64) (*puppet, *session, *stream) {
+		t.Helper()
+		leak.Check(t)
+		s, peer := meet(t, listenSide, mux.Config{KeepAlive: -1}, greetings()) // a ping would take credit along
+		t.Cleanup(func() { peer.conn.Close() })
+		for _, id := range ids {
+			peer.say(streamFrame(id, 0, nil))
+		}
+		st := accept(t, s) // which asks for a ping
+		idle(t, s)
+		for offset := uint64(0); offset < half; offset += record {
+			for _, id := range ids {
+				peer.say(streamFrame(id, offset, make([]byte, record)))
+			}
+		}
+		if len(ids) > 1 {
+			peer.wants(frame{typ: frameMaxData, max: 2*half + all})
+			idle(t, s)
+		}
+		if _, err := io.ReadFull(st, make([]byte, half)); err != nil {
+			t.Fatal(err)
+		}
+		return peer, s, st
+	}
+	wantsGrant := func(t *testing.T, peer *puppet) {
+		t.Helper()
+		if f, _ := peer.hear(); f.typ != frameMaxStreamData || f.id != a {
+			t.Errorf("frame %+v, want MAX_STREAM_DATA of stream %d", f, a)
+		}
+	}
+	together := func(t *testing.T, peer *puppet) {
+		t.Helper()
+		if f, _ := peer.hear(); f.typ != frameMaxData || peer.r.left == 0 {
+			t.Errorf("frame %+v, %d bytes before the end of its record, want MAX_DATA and another", f, peer.r.left)
+		}
+		wantsGrant(t, peer)
+	}
+	t.Run("one stream", func(t *testing.T) {
+		peer, _, _ := fill(t, a)
+		together(t, peer)
+	})
+	t.Run("turns", func(t *testing.T) {
+		peer, s, st := fill(t, a, b)
+		s.Mu.Lock()
+		if st.pending&pendingGrant == 0 || s.writer.Busy() {
+			t.Error("the stream's credit leaves alone")
+		}
+		s.Mu.Unlock()
+		for offset := uint64(half); offset < 2*half; offset += record {
+			peer.say(streamFrame(b, offset, make([]byte, record)))
+		}
+		for id := uint64(b + 4); id < b+12; id += 4 {
+			peer.say(streamFrame(id, 0, make([]byte, record)))
+		}
+		together(t, peer)
+	})
+	t.Run("urgent", func(t *testing.T) {
+		peer, _, _ := fill(t, a, b)
+		peer.say(streamFrame(a, half, []byte("x")))
+		wantsGrant(t, peer)
+	})
 }

@@ -168,6 +168,10 @@ func (s *session) lookUp(f *frame) (*stream, error) {
 	st, err := s.streamLocked(f.id, f.typ)
 	if st != nil && f.length > 0 {
 		st.heardLocked()
+		s.arrivals.noteLocked(st)
+		if st.pending&pendingGrant != 0 { // it was not urgent, and now may be
+			s.flushLocked()
+		}
 	}
 	return st, err
 }

@@ -88,14 +88,21 @@ type owner struct{ *stream }
 
 var _ recv.Owner = owner{}
 
-// Extend implements [recv.Owner].
-func (st owner) Extend(_ uint64, grown bool) {
+// Extend implements [recv.Owner]. While streams take turns, what the peer runs out of first is
+// the connection's credit. So the stream's waits for that, or for the stream's next frame,
+// whichever comes first: several frames leave with one system call, and wake the peer once.
+func (st owner) Extend(more uint64, grown bool) {
 	if grown {
 		st.s.inflow.widen(st.in.WindowLocked())
 	}
 	st.s.Mu.Lock()
 	defer st.s.Mu.Unlock()
+	left := st.in.AllowedLocked() - more - st.in.ReceivedLocked()
 	st.granted = st.in.AllowedLocked()
+	if left >= maxPayload && st.s.arrivals.turns && !grown {
+		st.s.noteLocked(st.stream, pendingGrant)
+		return
+	}
 	st.s.pendLocked(st.stream, pendingGrant)
 	if grown {
 		st.s.control.maxData = true

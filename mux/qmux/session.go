@@ -51,6 +51,7 @@ type session struct {
 	out        out
 	writer     writeloop.Loop
 	control    control
+	arrivals   arrivals
 	flight     flight
 	watchdog   watchdog
 	unfinished int       // streams with data that waits for the peer's parameters or for credit
