@@ -117,13 +117,11 @@ func (s *session) appendPendingLocked(b *batch, st *stream) bool {
 	before := len(b.buf)
 	if what&pendingFin != 0 {
 		b.data(st, frame{typ: frameStream, id: st.id, offset: st.sent, fin: true}, nil)
-		st.sendDone = true
-		st.writable.Broadcast()
+		st.sendDoneLocked()
 	}
 	if what&pendingReset != 0 {
 		b.frame(frame{typ: frameResetStream, id: st.id, code: st.resetCode, offset: st.sent}, nil)
-		st.sendDone = true
-		st.writable.Broadcast()
+		st.sendDoneLocked()
 	}
 	if what&pendingStop != 0 && !st.recvDone {
 		b.frame(frame{typ: frameStopSending, id: st.id, code: uint64(st.stopCode)}, nil)

@@ -60,8 +60,8 @@ func (st *stream) Write(p []byte) (n int, err error) {
 			break
 		}
 	}
-	if first && s.writer.SendsAtOnce(len(p)) {
-		s.writer.Await(s.out.data, &st.writable, st.writeErrLocked)
+	if first && st.sent > 0 && s.writer.SendsAtOnce(len(p)) {
+		s.writer.Await(st.unanswered, &st.writable, st.writeErrLocked)
 	}
 	return len(p), nil
 }

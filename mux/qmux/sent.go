@@ -18,15 +18,26 @@ func (s *session) awaitEndLocked(st *stream) error {
 		return nil
 	}
 	giveUp := st.giveUpOnEnd()
-	if err := s.writer.Await(s.writer.Mark(), &st.writable, giveUp); err != nil {
-		return err
+	if !st.sendDone { // usually it is in the next batch
+		if err := s.writer.Await(s.writer.Mark(), &st.writable, giveUp); err != nil {
+			return err
+		}
 	}
 	if !st.sendDone {
 		if err := s.awaitPeerLocked(st, giveUp); err != nil {
 			return err
 		}
 	}
-	return s.writer.Await(s.writer.Mark(), &st.writable, giveUp)
+	return s.writer.Await(st.unanswered, &st.writable, giveUp)
+}
+
+// sendDoneLocked notes that the end of st is in the batch that is sent next, or being made.
+func (st *stream) sendDoneLocked() {
+	st.sendDone = true
+	st.unanswered = st.s.writer.Mark()
+	if st.late {
+		st.writable.Broadcast()
+	}
 }
 
 // awaitPeerLocked waits until the end of st is in a batch. For that the peer must have
@@ -39,6 +50,7 @@ func (s *session) awaitPeerLocked(st *stream, giveUp func() error) error {
 		st.writable.Broadcast()
 	})
 	defer timer.Stop()
+	st.late = true
 	for !st.sendDone {
 		if err := giveUp(); err != nil {
 			return err

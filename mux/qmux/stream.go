@@ -36,11 +36,12 @@ type stream struct {
 	stopped    bool // STOP_SENDING is sent or pending
 	writing    bool // a Write is under way
 	waits      bool // it is in out.waiting
+	late       bool // a call waits until its end is in a batch
 	pending    pending
 	id         uint64
 	resetCode  uint64
 	stopCode   uint32
-	unanswered writeloop.Mark // after the last data; 0 if the peer has answered it
+	unanswered writeloop.Mark // after the last data, or the end; 0 if the peer has answered it
 	granted    uint64         // bytes that the peer may send in total, as the next frame will say
 
 	writable      sync.Cond // Write may go on
@@ -199,7 +200,8 @@ func (s *session) finishLocked(st *stream) {
 	switch {
 	case st.ended:
 	case st.early == nil && s.out.batch != nil && s.out.batch.finish(st):
-		st.ended, st.sendDone = true, true
+		st.ended = true
+		st.sendDoneLocked()
 		s.checkOverLocked(st)
 	default:
 		st.ended = true

@@ -41,8 +41,8 @@ func (st *stream) Write(p []byte) (n int, err error) {
 			break
 		}
 	}
-	if first && s.writer.SendsAtOnce(len(p)) {
-		s.writer.Await(s.data, &st.writable, st.writeErrLocked)
+	if first && st.sent > 0 && s.writer.SendsAtOnce(len(p)) {
+		s.writer.Await(st.unanswered, &st.writable, st.writeErrLocked)
 	}
 	return len(p), nil
 }
@@ -104,6 +104,7 @@ func (st *stream) CloseWrite() error {
 		s.endedLocked(st)
 		s.writer.Hold()
 		s.appendLocked(Frame{Flags: Fin, ID: st.id})
+		st.unanswered = s.writer.Mark()
 		st.writeErr = errStreamHalfClosed
 		st.writable.Broadcast()
 		s.writer.ReleaseLate()

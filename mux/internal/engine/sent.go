@@ -12,7 +12,7 @@ var errMuted = errors.New("nothing more can be written")
 // CloseWrite it gives up at the write deadline, and when the stream is closed or reset.
 func (st *stream) awaitEndLocked() error {
 	s, closing := st.s, st.closed
-	return s.writer.Await(s.writer.Mark(), &st.writable, func() error {
+	return s.writer.Await(st.unanswered, &st.writable, func() error {
 		switch {
 		case s.ErrLocked() != nil:
 			return s.ErrLocked()

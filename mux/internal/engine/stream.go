@@ -36,7 +36,7 @@ type stream struct {
 	closed        bool           // Close or Reset was called
 	over          bool           // the peer wants no frames
 	accepted      bool           // the peer has accepted the stream, or opened it
-	unanswered    writeloop.Mark // after the last data; 0 if the peer has answered it
+	unanswered    writeloop.Mark // after the last data, or the end; 0 if the peer has answered it
 	writeDeadline deadline.Deadline
 }
 
@@ -130,6 +130,7 @@ func (st *stream) endSendingLocked(err error, tell func(), await bool) (left, wa
 	}
 	if !st.over {
 		tell()
+		st.unanswered = s.writer.Mark()
 	}
 	st.writeDeadline.Stop()
 	st.writeErr = err

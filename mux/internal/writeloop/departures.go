@@ -49,7 +49,7 @@ func (l *Loop) Mark() Mark {
 }
 
 // Sent reports whether the carrier has everything up to m.
-func (l *Loop) Sent(m Mark) bool { return l.departures.ended.reaches(m) }
+func (l *Loop) Sent(m Mark) bool { return m == 0 || l.departures.ended.reaches(m) }
 
 // Await waits until the carrier has everything up to m. It returns an error that matches
 // [mux.ErrUnsent] once the carrier has been stuck for too long, however long this call

@@ -79,6 +79,10 @@ func TestAwaitNothing(t *testing.T) {
 			if err := s.Await(s.Mark(), sync.NewCond(&s.mu), never); err != nil {
 				t.Error(err)
 			}
+			s.departures.begun, s.departures.ended = 1<<31, 1<<31
+			if !s.Sent(0) {
+				t.Error("after many batches, nothing has not left")
+			}
 		})
 	})
 }
