@@ -97,6 +97,8 @@ func (c *control) appendStreamsLocked(s *session, b *batch) {
 	for _, st := range c.streams {
 		if len(b.buf) <= maxBatch {
 			s.appendPendingLocked(b, st)
+		} else {
+			s.flushLocked() // for the next batch
 		}
 		if st.pending != 0 {
 			rest = append(rest, st)

@@ -142,3 +142,25 @@ func TestWritersTakeTurns(t *testing.T) {
 		s.Close()
 	})
 }
+
+// TestEndAfterLargeBatch closes a stream when so much waits for the carrier that the end of the
+// stream has to wait for the next batch. Nothing else starts another write.
+func TestEndAfterLargeBatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		go io.Copy(io.Discard, theirs)
+		s := newSession(draft02, slowPrompt{ours}, dialSide, mux.Config{KeepAlive: -1})
+		(&puppet{t: t, w: theirs}).say(parametersFrame(greetings()))
+		st := open(t, s)
+		time.Sleep(time.Minute)
+		s.Mu.Lock()
+		b := s.batchLocked()
+		b.buf = append(b.buf, make([]byte, maxBatch+1)...)
+		s.Mu.Unlock()
+		if err := st.CloseWrite(); err != nil {
+			t.Error("close write:", err)
+		}
+		theirs.Close()
+		s.Close()
+	})
+}
