@@ -207,9 +207,10 @@ type Config struct {
 	// At the limit the session also resets abandoned streams, the largest first, until a
 	// quarter of the buffer is free. A stream is abandoned if nobody has read it for 0.6 s
 	// since memory became short. Once 64 KiB of it have been read, its reader may pause
-	// for 3 s, or for twice as long as it has paused before, up to 10 s. If all readers
-	// together would take more than 10 s to read what the session holds, each stream whose
-	// reader would take longer than that also counts as abandoned.
+	// for 3 s, or for twice as long as it has paused before, up to 10 s. Time in which the
+	// program gets no processor does not count. If all readers together would take more than
+	// 10 s to read what the session holds, each stream whose reader would take longer than
+	// that also counts as abandoned.
 	//
 	// In yamux and smux the peer's credit queues behind its data. An application that
 	// echoes, or reads only when it can write, may therefore deadlock with itself on more

@@ -3,7 +3,6 @@ package nativemux
 import (
 	"math"
 	"sync/atomic"
-	"time"
 
 	"github.com/backdial/backdial/mux/internal/recv"
 )
@@ -54,7 +53,6 @@ func (st supply) TakenLocked(n int) {
 	if n == 0 {
 		return
 	}
-	st.readAt = time.Since(st.s.started)
 	st.inflow.read.Add(uint64(n))
 	if in := &st.s.inflows; in.read.Add(uint64(n)) >= in.due.Load() {
 		st.s.sayRead()

@@ -102,6 +102,7 @@ type load struct {
 
 // shed resets abandoned streams until a quarter of the memory is free.
 func (s *session) shed(w *recv.Watch[*stream]) {
+	w.Ready()
 	loads, size := s.loads()
 	want := size/4 - size
 	progress := make(map[*stream]recv.Progress, len(loads))
@@ -189,9 +190,6 @@ func (st *stream) weigh(l load, counted bool) load {
 	}
 	if st.awaited { // not its reader is slow
 		l.progress.Holds = 0
-	}
-	if st.readAt > 0 {
-		l.progress.Rests = time.Since(st.s.started) - st.readAt
 	}
 	return l
 }

@@ -26,18 +26,17 @@ type stream struct {
 	closed bool      // Close or Reset was called
 
 	// Receiving.
-	reading   bool          // a Read is in cs.Read
-	pumped    bool          // only the pump calls cs.Read any more
-	awaited   bool          // a Read waits for bytes
-	touched   bool          // a Read has returned since the session last looked
-	stalled   bool          // the pump stands still: it has fetched enough
-	unlimited bool          // the pump fetches whatever the budget has room for
-	inflow    inflow        // how much was read
-	readAt    time.Duration // on the session's clock, when a Read last returned bytes
-	accounted int           // memory of the buffer counted in session.held
-	guess     int           // bytes that the stream may hold, counted in session.guessed
-	received  uint64        // bytes in total
-	forwarded time.Time     // the deadline of cs.Read
+	reading   bool      // a Read is in cs.Read
+	pumped    bool      // only the pump calls cs.Read any more
+	awaited   bool      // a Read waits for bytes
+	touched   bool      // a Read has returned since the session last looked
+	stalled   bool      // the pump stands still: it has fetched enough
+	unlimited bool      // the pump fetches whatever the budget has room for
+	inflow    inflow    // how much was read
+	accounted int       // memory of the buffer counted in session.held
+	guess     int       // bytes that the stream may hold, counted in session.guessed
+	received  uint64    // bytes in total
+	forwarded time.Time // the deadline of cs.Read
 
 	// Sending.
 	out           *outflow   // tracks credit

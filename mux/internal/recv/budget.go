@@ -188,6 +188,7 @@ func (b *Budget) tick() {
 	if closed {
 		return
 	}
+	b.watch.Ready()
 	if read := b.watch.Look(b.progress()); waiting {
 		b.session.Waiting()
 		if !read {
@@ -222,11 +223,7 @@ func (b *Budget) progress() map[*Pushed]Progress {
 func (h *Pushed) progress() (p Progress, reads bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	p = Progress{Consumed: h.ConsumedLocked(), Holds: h.buffer.Len()}
-	if at, ever := h.budget.Windows.Extended(&h.window); ever {
-		p.Rests = time.Since(at)
-	}
-	return p, h.state != Discarding
+	return Progress{h.ConsumedLocked(), h.buffer.Len()}, h.state != Discarding
 }
 
 // tight reports whether the memory in use may soon be too much.

@@ -3,6 +3,7 @@ package recv
 import (
 	"errors"
 	"io"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -258,6 +259,30 @@ func TestSleepIsNoRest(t *testing.T) {
 	})
 }
 
+// TestLateLooks keeps a process from the processor, so that each look and each read is late: a
+// stream that is read once in six looks is not abandoned, and one that is
+// not read is.
+func TestLateLooks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := new(Watch[string])
+		read, unread := Progress{Holds: 4 * kib}, Progress{Holds: 4 * kib}
+		for n := range 40 {
+			if n%6 == 0 && read.Consumed+kib < hardly {
+				read.Consumed += kib
+			}
+			w.Look(map[string]Progress{"read": read, "unread": unread})
+			abandoned := w.Abandoned()
+			if slices.Contains(abandoned, "read") {
+				t.Fatalf("look %d: a stream that is read is abandoned", n)
+			}
+			if n > 8 && len(abandoned) == 0 {
+				t.Fatalf("look %d: a stream that nobody reads is not abandoned", n)
+			}
+			time.Sleep(5 * Interval)
+		}
+	})
+}
+
 // TestTinyFrames uses a peer that keeps to its credit but uses more memory than bytes. A
 // session that cannot wait must shed.
 func TestTinyFrames(t *testing.T) {
@@ -296,5 +321,55 @@ func TestBurstSeenInTheMiddle(t *testing.T) {
 				look()
 			}
 		}
+	})
+}
+
+// TestQuietStreamStays has a stream on which little arrives, and is read a moment later, beside
+// streams that fill the memory and are read steadily. What is known of it from before memory
+// became short is no reason to abandon it.
+func TestQuietStreamStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const streams, delay, message = 16, 250 * time.Millisecond, 4 * kib
+		s := newSite(streams*128*kib, true)
+		quiet := s.open()
+		stop := make(chan struct{})
+		pass := func() { // a message, now and then
+			quiet.fill(message)
+			go func() {
+				time.Sleep(delay)
+				io.ReadFull(quiet, make([]byte, message))
+			}()
+		}
+		for range 40 {
+			pass()
+			time.Sleep(time.Second)
+		}
+		time.Sleep(time.Minute)
+		for range streams {
+			go s.open().read(64*kib, 300*time.Millisecond, stop)
+		}
+		pass()
+		for last, began := time.Now(), time.Now(); time.Since(began) < 30*time.Second; time.Sleep(time.Millisecond) {
+			if time.Since(last) >= time.Second {
+				last = time.Now()
+				pass()
+			}
+			for _, st := range s.streams[1:] {
+				st.Lock()
+				more := min(st.allowed-st.received, 16*kib)
+				st.Unlock()
+				st.fill(int(more))
+			}
+		}
+		for i, st := range s.streams {
+			if err := st.why(); err != nil {
+				t.Errorf("stream %d: %v", i, err)
+			}
+		}
+		close(stop)
+		for _, st := range s.streams {
+			st.Abandon(io.ErrClosedPipe)
+		}
+		s.budget.Close()
 	})
 }

@@ -2,6 +2,7 @@ package recv
 
 import (
 	"cmp"
+	"runtime"
 	"time"
 )
 
@@ -112,9 +113,8 @@ func (g *gauge) renew(now time.Duration) {
 
 // A Progress is how far a stream has been read.
 type Progress struct {
-	Consumed uint64        // bytes read in total
-	Holds    int           // bytes that wait to be read
-	Rests    time.Duration // time since the last known read; 0 if none is known
+	Consumed uint64 // bytes read in total
+	Holds    int    // bytes that wait to be read
 }
 
 // A Watch holds the gauges of a session's streams, S, while memory is tight. It is for
@@ -127,8 +127,13 @@ type Watch[S comparable] struct {
 	gauges map[S]*gauge
 	round  uint64
 	looked time.Time     // time of the last Look
-	now    time.Duration // time passed, without time in which the process was stopped
+	now    time.Duration // time passed, without time in which readers could not run
 }
+
+// Ready lets goroutines run that are ready to, so that a reader that only waits for a
+// processor is not taken for one that rests. It is called before the progress for Look is
+// measured.
+func (w *Watch[S]) Ready() { runtime.Gosched() }
 
 // Look looks at the streams, and reports whether any has been read since the last Look.
 // It is called about every [Interval].
@@ -136,17 +141,17 @@ func (w *Watch[S]) Look(streams map[S]Progress) (read bool) {
 	if w.gauges == nil {
 		w.gauges = make(map[S]*gauge)
 	}
-	// A process that was stopped has not given its readers that time.
+	// A look that is late has waited for a processor, and so have readers.
 	now := time.Now()
 	if !w.looked.IsZero() {
-		w.now += min(now.Sub(w.looked), 2*Interval)
+		w.now += min(now.Sub(w.looked), Interval)
 	}
 	w.looked = now
 	w.round++
 	for st, p := range streams {
 		g := w.gauges[st]
 		if g == nil {
-			g = &gauge{patience: cmp.Or(w.Patience, readPatience), consumed: p.Consumed, read: w.now - p.Rests, since: w.now, from: p.Consumed}
+			g = &gauge{patience: cmp.Or(w.Patience, readPatience), consumed: p.Consumed, read: w.now, since: w.now, from: p.Consumed}
 			w.gauges[st] = g
 		}
 		g.round = w.round

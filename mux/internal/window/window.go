@@ -126,11 +126,6 @@ func (p *Pool) IsWorth(w *Window, unextended uint64, roundTrip time.Duration) bo
 		unextended >= w.Size/4 && time.Since(p.began)-w.extended > lately
 }
 
-// Extended returns when w was last extended, if ever.
-func (p *Pool) Extended(w *Window) (at time.Time, ever bool) {
-	return p.began.Add(w.extended), w.extended != never
-}
-
 // Grown is how much all windows have grown, in bytes.
 func (p *Pool) Grown() int64 { return p.grown.Load() }
 
