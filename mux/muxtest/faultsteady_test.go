@@ -44,15 +44,31 @@ type ledger struct {
 	limit   int
 	holds   int
 	streams []*held // in the order in which they were opened
+	now     time.Duration
+	looked  time.Time // when now was last moved
 }
+
+// tickLocked moves the ledger's clock on. While it matters, somebody looks every few
+// milliseconds. Looks that are further apart were kept from a processor, and so were readers, so
+// that time does not count.
+func (l *ledger) tickLocked() {
+	now := time.Now()
+	if !l.looked.IsZero() {
+		l.now += min(now.Sub(l.looked), 2*pollEvery)
+	}
+	l.looked = now
+}
+
+// pollEvery is how often a Write looks for room.
+const pollEvery = 5 * time.Millisecond
 
 // A held is what a stream holds at one end.
 type held struct {
 	*ledger
 	holds   int
-	read    int       // bytes in all
-	since   time.Time // when it first held something
-	readAt  time.Time // when it was read for the last time
+	read    int           // bytes in all
+	since   time.Duration // when it first held something
+	readAt  time.Duration // when it was read for the last time
 	over    bool
 	closed  bool       // and still counts
 	receive mux.Stream // the end that holds it, if it is accepted
@@ -185,7 +201,7 @@ func (st *creditedStream) await(n int) error {
 		case !deadline.IsZero() && time.Until(deadline) <= 0:
 			return os.ErrDeadlineExceeded
 		}
-		<-time.After(5 * time.Millisecond)
+		<-time.After(pollEvery)
 	}
 	return nil
 }
@@ -194,6 +210,7 @@ func (st *creditedStream) await(n int) error {
 func (h *held) take(n int) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.tickLocked()
 	if h.over || h.muxer.unlimited || h.ledger.holds+n <= h.limit {
 		h.addLocked(n)
 		return true
@@ -223,7 +240,7 @@ func (h *held) addLocked(n int) {
 		return
 	}
 	if h.holds == 0 {
-		h.since = time.Now()
+		h.since = h.now
 	}
 	h.holds += n
 	h.ledger.holds += n
@@ -236,7 +253,8 @@ func (st *creditedStream) Read(p []byte) (int, error) {
 	st.in.addLocked(-n)
 	st.in.read += n
 	if n > 0 {
-		st.in.readAt = time.Now()
+		st.in.tickLocked()
+		st.in.readAt = st.in.now
 	}
 	if err != nil && st.in.over && errors.Is(err, net.ErrClosed) {
 		err = mux.ErrReset // by the muxer, not its user
@@ -281,10 +299,10 @@ func most(streams []*held, may func(*held) bool) (most *held) {
 func abandoned(streams []*held) *held {
 	return most(streams, func(h *held) bool {
 		if h.read == 0 {
-			return time.Since(h.since) > time.Second
+			return h.now-h.since > time.Second
 		}
-		pace := float64(h.read) / time.Since(h.since).Seconds()
-		return time.Since(h.since) > time.Second && float64(h.holds)/pace > 10
+		pace := float64(h.read) / (h.now - h.since).Seconds()
+		return h.now-h.since > time.Second && float64(h.holds)/pace > 10
 	})
 }
 
@@ -305,14 +323,14 @@ func slowest(streams []*held) (slowest *held) {
 // notLatelyRead takes every reader that rests for a second for gone.
 func notLatelyRead(streams []*held) *held {
 	return most(streams, func(h *held) bool {
-		return time.Since(h.since) > time.Second && time.Since(h.readAt) > time.Second
+		return h.now-h.since > time.Second && h.now-h.readAt > time.Second
 	})
 }
 
 // notReadAtAll takes every reader that has read something lately for steady.
 func notReadAtAll(streams []*held) *held {
 	return most(streams, func(h *held) bool {
-		return h.read == 0 && time.Since(h.since) > 3*time.Second || h.read > 0 && time.Since(h.readAt) > 10*time.Second
+		return h.read == 0 && h.now-h.since > 3*time.Second || h.read > 0 && h.now-h.readAt > 10*time.Second
 	})
 }
 
