@@ -154,6 +154,10 @@ type MessageConn interface {
 	// WriteMessages writes messages, with one system call if it can. It follows the rules
 	// of Write, and keeps nothing.
 	WriteMessages(messages ...[]byte) error
+
+	// WriteLast is WriteMessages and then CloseWrite of [CloseWriter], with one system call
+	// if it can.
+	WriteLast(messages ...[]byte) error
 }
 
 // A PromptWriter is a [Conn] that can write without waiting.

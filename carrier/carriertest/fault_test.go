@@ -89,6 +89,10 @@ var faults = []fault{{
 	untimed(&faulty{wrap: func(c carrier.Conn) carrier.Conn { return joining{c.(messageConn)} }}),
 	[]Promise{KeepsMessages},
 }, {
+	"LastMessageLost",
+	untimed(&faulty{wrap: func(c carrier.Conn) carrier.Conn { return parting{c.(messageConn)} }}),
+	[]Promise{KeepsMessages},
+}, {
 	"MessageSizeIgnored",
 	untimed(&faulty{wrap: func(c carrier.Conn) carrier.Conn { return boundless{c.(messageConn)} }}),
 	[]Promise{KeepsMessages},
@@ -197,6 +201,11 @@ func (c joining) WriteMessages(messages ...[]byte) error {
 	_, err := c.Write(slices.Concat(messages...))
 	return err
 }
+
+// parting ends without its last messages.
+type parting struct{ messageConn }
+
+func (c parting) WriteLast(...[]byte) error { return c.CloseWrite() }
 
 // boundless takes messages of any size.
 type boundless struct{ messageConn }

@@ -65,20 +65,32 @@ func keepsMessages(t *testing.T, target Target) {
 			t.Errorf("NextMessage after Close: %v, want net.ErrClosed", err)
 		}
 	})
-	eachWay(t, target, func(t *testing.T, end, peer carrier.Conn) {
-		if err := messageConn(t, end).WriteMessages([]byte("last")); err != nil {
+	endsMessages(t, target, func(t *testing.T, end carrier.Conn, last []byte) {
+		if err := messageConn(t, end).WriteMessages(last); err != nil {
 			t.Fatalf("WriteMessages: %v", err)
 		}
 		if err := closeWriter(t, end).CloseWrite(); err != nil {
 			t.Fatalf("CloseWrite: %v", err)
 		}
+	})
+	endsMessages(t, target, func(t *testing.T, end carrier.Conn, last []byte) {
+		if err := messageConn(t, end).WriteLast(last); err != nil {
+			t.Fatalf("WriteLast: %v", err)
+		}
+	})
+}
+
+// endsMessages has write send a message of 4 bytes, which must be the last.
+func endsMessages(t *testing.T, target Target, write func(t *testing.T, end carrier.Conn, last []byte)) {
+	eachWay(t, target, func(t *testing.T, end, peer carrier.Conn) {
+		write(t, end, []byte("last"))
 		reading := start(func() error {
 			if size, err := messageConn(t, peer).NextMessage(4); size != 4 || err != nil {
 				return fmt.Errorf("a message of %d bytes, %w, want 4", size, err)
 			}
 			for range 2 {
 				if size, err := messageConn(t, peer).NextMessage(4); size != 0 || err != io.EOF {
-					return fmt.Errorf("after CloseWrite: a message of %d bytes, %w, want io.EOF", size, err)
+					return fmt.Errorf("after the last message: a message of %d bytes, %w, want io.EOF", size, err)
 				}
 			}
 			return nil

@@ -131,14 +131,26 @@ func (c *conn) writeErr(err error) error {
 	return fmt.Errorf("ws: write: %w", err)
 }
 
+// WriteLast implements [carrier.MessageConn].
+func (c *conn) WriteLast(messages ...[]byte) error {
+	if c.closed.Load() {
+		return fmt.Errorf("ws: write: %w", net.ErrClosed)
+	}
+	return c.writeErr(c.w.writeLast(c.status(), messages))
+}
+
+// status is that of the close frame at the end of what this end sends.
+func (c *conn) status() int {
+	if c.tooLarge.Load() {
+		return websocket.CloseMessageTooBig
+	}
+	return websocket.CloseNormalClosure
+}
+
 // CloseWrite sends a close frame, without waiting for the peer's. It fails if the peer
 // reads so little that for a second there is no room for one.
 func (c *conn) CloseWrite() error {
-	status := websocket.CloseNormalClosure
-	if c.tooLarge.Load() {
-		status = websocket.CloseMessageTooBig
-	}
-	err := c.w.sendClose(status, "")
+	err := c.w.sendClose(c.status(), "")
 	if err == nil || err == errCloseSent {
 		return nil
 	}

@@ -238,3 +238,11 @@ func (c *gorillaConn) WriteMessages(messages ...[]byte) error {
 	}
 	return nil
 }
+
+// WriteLast implements [carrier.MessageConn].
+func (c *gorillaConn) WriteLast(messages ...[]byte) error {
+	if err := c.WriteMessages(messages...); err != nil {
+		return err
+	}
+	return c.CloseWrite()
+}

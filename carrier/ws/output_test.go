@@ -62,6 +62,28 @@ func TestWritesAtOnce(t *testing.T) {
 	}
 }
 
+// TestLastAtOnce counts the writes of the last messages, with the close frame.
+func TestLastAtOnce(t *testing.T) {
+	for _, isClient := range []bool{false, true} {
+		wire := new(capture)
+		end, reader := NewConn(wire, isClient), NewConn(wire, !isClient)
+		if err := end.WriteLast([]byte("one"), []byte("two")); wire.writes != 1 || err != nil {
+			t.Errorf("from a client (%t): %d writes, %v, want 1", isClient, wire.writes, err)
+		}
+		for range 2 {
+			if size, err := reader.NextMessage(3); size != 3 || err != nil {
+				t.Errorf("from a client (%t): a message of %d bytes, %v, want 3", isClient, size, err)
+			}
+		}
+		if _, err := reader.NextMessage(3); err != io.EOF {
+			t.Errorf("from a client (%t): %v, want io.EOF", isClient, err)
+		}
+		if err := end.WriteMessages([]byte("late")); err == nil {
+			t.Errorf("from a client (%t): a message is written after the last", isClient)
+		}
+	}
+}
+
 // TestGathers checks a server's writes to a TCP connection: large messages must not be
 // copied, and stay in order with the small ones between them.
 func TestGathers(t *testing.T) {

@@ -1,6 +1,7 @@
 package ws
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -35,11 +36,28 @@ type writer struct {
 // write writes messages, each as a frame.
 func (w *writer) write(messages ...[]byte) error {
 	w.turn <- struct{}{}
-	return w.writeInTurn(messages)
+	err := w.writeInTurn(messages, nil)
+	w.end(err)
+	return err
 }
 
-// writeInTurn is write for a caller that has the turn. It gives the turn back.
-func (w *writer) writeInTurn(messages [][]byte) error {
+// writeLast is write, with a close frame after the messages.
+func (w *writer) writeLast(status int, messages [][]byte) error {
+	w.turn <- struct{}{}
+	return w.closeInTurn(status, "", messages)
+}
+
+// closeInTurn is writeLast for a caller that has the turn. It gives the turn back.
+func (w *writer) closeInTurn(status int, reason string, messages [][]byte) error {
+	var payload [maxControl]byte
+	err := w.writeInTurn(messages, appendClose(payload[:0], status, reason))
+	w.end(cmp.Or(err, errCloseSent))
+	return err
+}
+
+// writeInTurn writes messages, and then a close frame unless its payload is nil. Its caller
+// has the turn.
+func (w *writer) writeInTurn(messages [][]byte, closing []byte) error {
 	o := newOutput(w.conn, w.masks, messages)
 	defer o.free()
 	err := w.flushKept()
@@ -51,10 +69,12 @@ func (w *writer) writeInTurn(messages [][]byte) error {
 			err = o.frame(opBinary, m)
 		}
 	}
+	if err == nil && closing != nil {
+		err = o.frame(opClose, closing)
+	}
 	if err == nil {
 		err = o.flush()
 	}
-	w.end(err)
 	return err
 }
 
@@ -108,7 +128,7 @@ func (w *writer) flushLocked() {
 		w.mu.Lock()
 		w.flushing = false
 		w.mu.Unlock()
-		w.writeInTurn(nil)
+		w.end(w.writeInTurn(nil, nil))
 	}()
 }
 
@@ -124,21 +144,5 @@ func (w *writer) sendClose(status int, reason string) error {
 		return errNoRoom
 	}
 	w.conn.SetWriteDeadline(deadline)
-	o := newOutput(w.conn, w.masks, nil)
-	defer o.free()
-	err := w.flushKept()
-	if err == nil {
-		err = w.begin(o)
-	}
-	if err == nil {
-		var payload [maxControl]byte
-		o.frame(opClose, appendClose(payload[:0], status, reason)) // the output has room for it
-		err = o.flush()
-	}
-	if err != nil {
-		w.end(err)
-		return err
-	}
-	w.end(errCloseSent)
-	return nil
+	return w.closeInTurn(status, reason, nil)
 }

@@ -20,6 +20,7 @@ type Conn struct {
 type Messenger interface {
 	NextMessage(limit int) (size int, err error)
 	WriteMessages(messages ...[]byte) error
+	WriteLast(messages ...[]byte) error
 }
 
 // A PromptWriter has what [carrier.PromptWriter] adds to a connection.

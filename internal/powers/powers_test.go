@@ -30,6 +30,7 @@ func (able) ResetWithCode(uint32) error              { return errReset }
 func (able) CloseWrite() error                       { return errClose }
 func (able) NextMessage(int) (int, error)            { return 0, errMessages }
 func (able) WriteMessages(...[]byte) error           { return errMessages }
+func (able) WriteLast(...[]byte) error               { return errMessages }
 func (able) WriteNow(...[]byte) (kept bool, e error) { return false, errNow }
 func (able) Flush() error                            { return errNow }
 func (able) ReadNow([]byte) int                      { return 44 }

@@ -1,7 +1,6 @@
 package muxlib
 
 import (
-	"context"
 	"maps"
 	"slices"
 
@@ -55,7 +54,8 @@ func (s protocol) Abort(st *stream, err error) { st.abort(err) }
 
 // Farewell waits until everything has left. If the connection has CloseWrite, it also
 // waits until the peer has taken everything and closes its end.
-func (s protocol) Farewell(ctx context.Context, _ []*stream) {
+func (s protocol) Farewell([]*stream) {
+	ctx := s.Context()
 	s.await(ctx, func() bool { return s.ending == 0 })
 	if f, ok := s.inner.(Flusher); ok {
 		f.Flush()

@@ -30,7 +30,8 @@ var past = time.Unix(1, 0)
 
 // Farewell tells the peer what it should have, and waits until the peer says that it has
 // everything.
-func (s protocol) Farewell(ctx context.Context, live []*stream) {
+func (s protocol) Farewell(live []*stream) {
+	ctx := s.Context()
 	written := make(map[uint64]uint64, len(live))
 	for _, st := range live {
 		if n, ok := st.unfinished(); ok {

@@ -1,7 +1,6 @@
 package qmux
 
 import (
-	"context"
 	"maps"
 	"slices"
 	"time"
@@ -19,51 +18,39 @@ const farewell = time.Second
 // CloseWrite, it then waits until the peer has taken everything and closes its end. Only
 // then may the connection be closed: closing it with unread input makes TCP throw away
 // what is still on its way.
-func (s protocol) Farewell(ctx context.Context, _ []*stream) {
-	if s.flush(ctx) && s.sayGoodbye(ctx, &ConnectionError{Application: true}) {
+func (s protocol) Farewell([]*stream) {
+	if s.flush() && s.sayGoodbye(&ConnectionError{Application: true}) {
 		<-s.read
 	}
 }
 
 // flush waits until everything that can be written has been, including what was kept for
 // later. It reports whether it succeeded.
-func (s *session) flush(ctx context.Context) bool {
-	defer s.WakeAfter(ctx, &s.flushed)()
+func (s *session) flush() bool {
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
-	for (s.writer.Busy() || s.unfinished > 0 || len(s.control.messages) > 0) && ctx.Err() == nil && s.ErrLocked() == nil && !s.writer.Muted() {
+	for (s.writer.Busy() || s.unfinished > 0 || len(s.control.messages) > 0) && s.ErrLocked() == nil && !s.writer.Muted() {
 		s.flushed.Wait()
 	}
-	return ctx.Err() == nil && s.ErrLocked() == nil && !s.writer.Muted()
+	return s.ErrLocked() == nil && !s.writer.Muted()
 }
 
 // sayGoodbye tells the peer why the session ends, and that nothing more follows. It
 // reports whether the connection could say that, so that there is something to wait for.
-func (s *session) sayGoodbye(ctx context.Context, e *ConnectionError) bool {
+func (s *session) sayGoodbye(e *ConnectionError) bool {
 	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	s.control.goodbye = e
-	s.flushLocked()
-	written := s.awaitWriterLocked(ctx) && !s.writer.Muted()
-	s.writer.Mute()
-	s.Mu.Unlock()
-	return written && s.closeWrite()
+	return s.awaitWriterLocked() && s.writer.WriteLast()
 }
 
 // awaitWriterLocked waits until the writer has nothing to do, and reports whether that
-// happened before ctx ended.
-func (s *session) awaitWriterLocked(ctx context.Context) bool {
-	defer s.WakeAfter(ctx, &s.flushed)()
-	for s.writer.Busy() && ctx.Err() == nil {
+// happened before the session ended.
+func (s *session) awaitWriterLocked() bool {
+	for s.writer.Busy() && s.ErrLocked() == nil {
 		s.flushed.Wait()
 	}
 	return !s.writer.Busy()
-}
-
-// closeWrite tells the peer that nothing more follows, and reports whether the
-// connection can say that.
-func (s *session) closeWrite() bool {
-	c := powers.OfConn(s.conn.Conn).CloseWriter
-	return c != nil && c.CloseWrite() == nil
 }
 
 // violation tells the peer that it broke the protocol, and ends the session. The reader
@@ -73,11 +60,9 @@ func (s *session) violation(e *ConnectionError) { s.reproach(e, s.records.discar
 // reproach tells the peer what it did wrong. It ends the session when heardOut returns,
 // which waits until the peer has ended what it sends, or after farewell.
 func (s *session) reproach(e *ConnectionError, heardOut func()) {
-	ctx, cancel := context.WithTimeout(s.Context(), farewell)
-	defer cancel()
-	late := context.AfterFunc(ctx, func() { s.End(s.lost(e)) })
-	defer late()
-	if s.sayGoodbye(ctx, e) {
+	late := time.AfterFunc(farewell, func() { s.End(s.lost(e)) })
+	defer late.Stop()
+	if s.sayGoodbye(e) {
 		heardOut()
 	}
 	s.End(s.lost(e))
@@ -87,16 +72,14 @@ func (s *session) reproach(e *ConnectionError, heardOut func()) {
 // either, and waits until the peer ends the connection. If that takes longer than
 // farewell, it ends the session with err.
 func (s *session) answerEnd(err error) {
-	ctx, cancel := context.WithTimeout(s.Context(), farewell)
-	defer cancel()
-	late := context.AfterFunc(ctx, func() { s.End(err) })
-	defer late()
+	late := time.AfterFunc(farewell, func() { s.End(err) })
+	defer late.Stop()
 	s.Mu.Lock()
 	s.PeerLeavesLocked()
 	s.writer.Mute() // finish the write that is under way
-	written := s.awaitWriterLocked(ctx)
+	written := s.awaitWriterLocked()
 	s.Mu.Unlock()
-	if written && s.closeWrite() {
+	if c := powers.OfConn(s.conn.Conn).CloseWriter; c != nil && written && c.CloseWrite() == nil {
 		s.records.discard()
 	}
 }

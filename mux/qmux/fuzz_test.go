@@ -76,6 +76,13 @@ func (c framed) WriteMessages(messages ...[]byte) error {
 	return nil
 }
 
+func (c framed) WriteLast(messages ...[]byte) error {
+	if err := c.WriteMessages(messages...); err != nil {
+		return err
+	}
+	return c.CloseWrite()
+}
+
 func (c framed) Write(p []byte) (int, error) {
 	return c.Conn.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(p))), p...))
 }

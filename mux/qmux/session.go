@@ -114,9 +114,12 @@ func (s protocol) MayAcceptLocked() bool { return true }
 
 func (s protocol) AcceptedLocked(st *stream) { s.acceptedLocked(st) }
 
+// LeaveLocked leaves the writing to Farewell, if that follows and need not wait for the peer.
 func (s protocol) LeaveLocked() {
 	s.control.leaving = true
-	s.flushLocked()
+	if s.StateLocked() != life.Closing || s.unfinished > 0 {
+		s.flushLocked()
+	}
 }
 
 // lost is the error of a session that ended without Close on this end.

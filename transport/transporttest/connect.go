@@ -168,6 +168,13 @@ func (m linkedMessages) WriteMessages(messages ...[]byte) error {
 	return m.Messenger.WriteMessages(messages...)
 }
 
+func (m linkedMessages) WriteLast(messages ...[]byte) error {
+	if err := m.Pass(); err != nil {
+		return err
+	}
+	return m.Messenger.WriteLast(messages...)
+}
+
 // A linkedPromptWriter writes through a link without waiting.
 type linkedPromptWriter struct {
 	*muxtest.ConnLink

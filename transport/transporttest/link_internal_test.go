@@ -20,6 +20,7 @@ func (able) Protocol() string                        { return "test" }
 func (able) CloseWrite() error                       { return errThrough }
 func (able) NextMessage(int) (int, error)            { return 44, errThrough }
 func (able) WriteMessages(...[]byte) error           { return errThrough }
+func (able) WriteLast(...[]byte) error               { return errThrough }
 func (able) WriteNow(...[]byte) (kept bool, _ error) { return false, errThrough }
 func (able) Flush() error                            { return errThrough }
 func (able) ReadNow([]byte) int                      { return 44 }
@@ -89,6 +90,7 @@ func checkPowers(t *testing.T, when string, p powers.Conn, through bool) {
 		_, err := p.Messenger.NextMessage(1)
 		check("NextMessage", err == errThrough)
 		check("WriteMessages", p.Messenger.WriteMessages() == errThrough)
+		check("WriteLast", p.Messenger.WriteLast() == errThrough)
 	}
 	if p.PromptWriter != nil {
 		_, err := p.PromptWriter.WriteNow()

@@ -1,44 +1,34 @@
 package engine
 
 import (
-	"context"
 	"maps"
 	"slices"
 	"time"
 
-	"github.com/backdial/backdial/internal/powers"
 	"github.com/backdial/backdial/mux/internal/recv"
 )
 
 // Farewell sends everything in the queue. If the connection has CloseWrite, it then waits
 // until the peer has taken everything and closes its end. Only then may the connection be
 // closed: closing it with unread input makes TCP throw away what is still on its way.
-func (s protocol) Farewell(ctx context.Context, _ []*stream) {
-	if s.seal(ctx) && s.closeWrite() {
+func (s protocol) Farewell([]*stream) {
+	if s.seal(s.writer.WriteLast) {
 		<-s.read
 	}
 }
 
-// closeWrite tells the peer that nothing more follows, and reports whether the connection
-// could say that. The session is sealed.
-func (s *session) closeWrite() bool {
-	c := powers.OfConn(s.conn).CloseWriter
-	return c != nil && c.CloseWrite() == nil
-}
-
-// seal waits until everything queued has been written, and lets nothing more be queued.
-// It reports whether everything was written before ctx ended.
-func (s *session) seal(ctx context.Context) bool {
-	defer s.WakeAfter(ctx, &s.flushed)()
+// seal waits until everything queued has been written, or the session has ended. Then it
+// calls lastLocked, after which nothing more is queued, and returns its result.
+func (s *session) seal(lastLocked func() bool) bool {
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
-	for s.writer.Busy() && ctx.Err() == nil {
+	for s.writer.Busy() && s.ErrLocked() == nil {
 		s.flushed.Wait()
 	}
-	written := !s.writer.Busy() && !s.writer.Muted()
+	said := !s.writer.Busy() && lastLocked()
 	s.writer.Mute()
 	s.taken.Broadcast()
-	return written
+	return said
 }
 
 // Cut closes the connection first, so that what was read before its end still arrives.
@@ -61,6 +51,7 @@ func (s protocol) Refuse(st *stream, err error) {
 
 func (s protocol) WakeLocked() {
 	s.taken.Broadcast()
+	s.flushed.Broadcast()
 	s.writer.Wake()
 }
 
@@ -76,9 +67,9 @@ func (s *session) violation(err error) {
 		s.appendLocked(Frame{Kind: GoAway, Value: goAwayProtocol})
 	}
 	s.Mu.Unlock()
-	ctx, cancel := context.WithTimeout(s.Context(), farewell)
-	defer cancel()
-	s.seal(ctx)
+	late := time.AfterFunc(farewell, func() { s.End(s.lost(err)) })
+	defer late.Stop()
+	s.seal(func() bool { return false }) // the peer has not done this end in order
 	s.End(s.lost(err))
 }
 

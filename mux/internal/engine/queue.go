@@ -52,22 +52,30 @@ func (q *queue) Release() {
 	}
 }
 
-// appendLocked queues a frame, unless nothing more may be written.
+// appendLocked queues a frame, and starts the writer.
 func (s *session) appendLocked(f Frame) {
+	if s.queueLocked(f) {
+		s.writer.Flush()
+	}
+}
+
+// queueLocked queues a frame, unless nothing more may be written or the protocol has no such
+// frame.
+func (s *session) queueLocked(f Frame) bool {
 	if s.ErrLocked() != nil || s.writer.Muted() {
-		return
+		return false
 	}
 	if s.queue == nil {
 		s.queue = queues.Get().(*queue)
 		s.queue.most = s.maxMessage
 	}
 	s.queue.buf = s.wire.Append(s.queue.buf, f)
-	if len(s.queue.buf) == 0 { // the protocol has no such frame
+	if len(s.queue.buf) == 0 {
 		s.queue.Release()
 		s.queue = nil
-		return
+		return false
 	}
-	s.writer.Flush()
+	return true
 }
 
 // replyLocked queues a frame that the peer provoked, and reports whether there was

@@ -58,8 +58,8 @@ func (s *session) answerEOF() {
 	writing := s.writer.Busy()
 	s.writer.Mute()
 	s.Mu.Unlock()
-	if !writing {
-		s.closeWrite()
+	if c := powers.OfConn(s.conn).CloseWriter; c != nil && !writing {
+		c.CloseWrite()
 	}
 }
 

@@ -145,7 +145,14 @@ func (s protocol) MustAnswerLocked() bool { return s.wire.Answers() || s.HasAnsw
 
 func (s protocol) StuckLocked() error { return s.Stuck(s.writer.Stuck()) }
 
-func (s protocol) LeaveLocked() { s.appendLocked(Frame{Kind: GoAway, Value: goAwayNormal}) }
+// LeaveLocked leaves the writing to Farewell, if that follows.
+func (s protocol) LeaveLocked() {
+	if leaves := (Frame{Kind: GoAway, Value: goAwayNormal}); s.StateLocked() == life.Closing {
+		s.queueLocked(leaves)
+	} else {
+		s.appendLocked(leaves)
+	}
+}
 
 // acceptLocked creates a stream that the peer opens, or refuses it if there are too many.
 func (s *session) acceptLocked(id uint32) error {

@@ -140,9 +140,9 @@ type Protocol[S any] interface {
 	Abort(st S, err error)
 
 	// Farewell tells the peer that the session is closed, and waits until the peer has
-	// what was written. The end of ctx ends the wait, and the session. live are the
-	// streams that Close has aborted.
-	Farewell(ctx context.Context, live []S)
+	// what was written, or the session has ended. live are the streams that Close has
+	// aborted.
+	Farewell(live []S)
 
 	// WakeLocked wakes what waits in the protocol: the session begins to drain or to
 	// close, or has ended.
@@ -245,12 +245,10 @@ func (s *Session[S]) linger(live []S, d time.Duration) {
 	if d <= 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(s.ctx, d)
-	defer cancel()
 	// However long the connection waits, it is cut in time.
-	stop := context.AfterFunc(ctx, func() { s.End(s.ClosedErr()) })
-	defer stop()
-	s.protocol.Farewell(ctx, live)
+	late := time.AfterFunc(d, func() { s.End(s.ClosedErr()) })
+	defer late.Stop()
+	s.protocol.Farewell(live)
 }
 
 // End ends the session with err, unless it has ended already.

@@ -46,20 +46,20 @@ func (p *paper) OpenLocked(context.Context) (int, error) {
 	return len(p.live) - 1, nil
 }
 
-func (p *paper) MayAcceptLocked() bool               { return true }
-func (p *paper) AcceptedLocked(st int)               { p.live = append(p.live, st) }
-func (p *paper) PingLocked()                         { p.pings++ }
-func (p *paper) AskLocked()                          { p.PingLocked() }
-func (p *paper) MustAnswerLocked() bool              { return !p.library || p.HasAnsweredLocked() }
-func (p *paper) StuckLocked() error                  { return nil }
-func (p *paper) LeaveLocked()                        { p.note("LeaveLocked") }
-func (p *paper) Refuse(st int, _ error)              { p.note("Refuse %d", st) }
-func (p *paper) LiveLocked() []int                   { return slices.Clone(p.live) }
-func (p *paper) Abort(st int, _ error)               { p.note("Abort %d", st) }
-func (p *paper) Farewell(_ context.Context, l []int) { p.note("Farewell %v", l) }
-func (p *paper) WakeLocked()                         {}
-func (p *paper) EndedLocked()                        { p.note("EndedLocked") }
-func (p *paper) Cut(live []int, _ error)             { p.note("Cut %v", live) }
+func (p *paper) MayAcceptLocked() bool   { return true }
+func (p *paper) AcceptedLocked(st int)   { p.live = append(p.live, st) }
+func (p *paper) PingLocked()             { p.pings++ }
+func (p *paper) AskLocked()              { p.PingLocked() }
+func (p *paper) MustAnswerLocked() bool  { return !p.library || p.HasAnsweredLocked() }
+func (p *paper) StuckLocked() error      { return nil }
+func (p *paper) LeaveLocked()            { p.note("LeaveLocked") }
+func (p *paper) Refuse(st int, _ error)  { p.note("Refuse %d", st) }
+func (p *paper) LiveLocked() []int       { return slices.Clone(p.live) }
+func (p *paper) Abort(st int, _ error)   { p.note("Abort %d", st) }
+func (p *paper) Farewell(l []int)        { p.note("Farewell %v", l) }
+func (p *paper) WakeLocked()             {}
+func (p *paper) EndedLocked()            { p.note("EndedLocked") }
+func (p *paper) Cut(live []int, _ error) { p.note("Cut %v", live) }
 
 // allow makes room for n streams more.
 func (p *paper) allow(n int) {
