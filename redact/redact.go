@@ -83,6 +83,10 @@ func cut(s string, most int) string {
 // escape returns s with every character escaped as in a Go string, except those for which
 // stays returns true. The result has at most so many bytes, and a mark if there would be more.
 func escape(s string, most int, stays func(rune) bool) string {
+	escaped := func(r rune) bool { return r == utf8.RuneError || !stays(r) }
+	if len(s) <= most && strings.IndexFunc(s, escaped) < 0 {
+		return s
+	}
 	var b strings.Builder
 	for len(s) > 0 {
 		r, size := utf8.DecodeRuneInString(s)

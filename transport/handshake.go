@@ -80,7 +80,11 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request) (*Dialer, err
 		return nil, refuse(http.StatusBadRequest, fmt.Errorf("transport: the client's request: %w", err))
 	}
 	if protocol != "" {
-		answerTerms(w.Header(), m, &own, limits.Greeting != nil)
+		greeting := ""
+		if limits.Greeting != nil {
+			greeting = s.greetings[protocol]
+		}
+		answerTerms(w.Header(), greeting, &own)
 	}
 	d, err := s.upgrade(w, r, from, by, m, protocol, limits)
 	if err != nil {

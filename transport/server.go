@@ -45,6 +45,8 @@ type Server struct {
 	once    sync.Once
 	config  config // options with defaults, set by once
 
+	greetings map[string]string // see greetingsOf; set by once
+
 	mu         sync.Mutex    // guards below
 	closing    bool          // Close or Shutdown was called: no new clients
 	refusing   chan struct{} // closed then
@@ -68,6 +70,8 @@ func NewServer(h EndpointHandler, opts ...ServerOption) *Server {
 func (s *Server) init() {
 	s.once.Do(func() {
 		s.config = s.options.withDefaults()
+		limits := s.limits()
+		s.greetings = greetingsOf(s.config.muxes, &limits)
 		s.dialers = make(map[*Dialer]struct{})
 		s.usage = make(map[source]usage)
 		s.endpoints = make(map[carrier.Endpoint]struct{})

@@ -58,11 +58,22 @@ func withoutTerms(header http.Header) {
 	header.Del(keepAliveHeader)
 }
 
-// answerTerms puts the server's terms into the header of its answer. It greets a client that
-// has greeted it.
-func answerTerms(header http.Header, m mux.Muxer, limits *mux.Config, greeted bool) {
-	if g, ok := m.(mux.Greeter); ok && greeted {
-		header.Set(greetingHeader, encodeGreeting(g, limits))
+// greetingsOf returns the greetings of muxes, by protocol, as a server sends them.
+func greetingsOf(muxes muxSet, limits *mux.Config) map[string]string {
+	greetings := make(map[string]string)
+	for _, m := range muxes {
+		if g, ok := m.(mux.Greeter); ok {
+			greetings[m.Protocol()] = encodeGreeting(g, limits)
+		}
+	}
+	return greetings
+}
+
+// answerTerms puts the server's terms into the header of its answer. greeting is for a client
+// that has greeted the server, and otherwise "".
+func answerTerms(header http.Header, greeting string, limits *mux.Config) {
+	if greeting != "" {
+		header.Set(greetingHeader, greeting)
 	}
 	setKeepAlive(header, limits)
 }

@@ -136,13 +136,26 @@ func (w *writer) flushLocked() {
 // room for it within a second.
 func (w *writer) sendClose(status int, reason string) error {
 	deadline := time.Now().Add(controlWait)
-	timer := time.NewTimer(controlWait)
-	defer timer.Stop()
-	select {
-	case w.turn <- struct{}{}:
-	case <-timer.C:
+	if !w.takeTurn(controlWait) {
 		return errNoRoom
 	}
 	w.conn.SetWriteDeadline(deadline)
 	return w.closeInTurn(status, reason, nil)
+}
+
+// takeTurn waits for the turn, for at most d, and reports whether the caller has it.
+func (w *writer) takeTurn(d time.Duration) bool {
+	select {
+	case w.turn <- struct{}{}: // almost always
+		return true
+	default:
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case w.turn <- struct{}{}:
+		return true
+	case <-timer.C:
+		return false
+	}
 }

@@ -68,6 +68,7 @@ func (p *parameters) all() [9]param {
 
 // append appends the parameters whose value differs from that of an absent one.
 func (p *parameters) append(b []byte) []byte {
+	b = slices.Grow(b, 64) // more than those of this package take
 	for _, param := range p.all() {
 		if v := *param.value; v != param.absent {
 			b = appendVarint(b, uint64(param.id))

@@ -202,7 +202,13 @@ func (s *Session[S]) UseErrLocked() error {
 }
 
 // ClosedErr is the error of calls after Close or Shutdown on this end.
-func (s *Session[S]) ClosedErr() error { return fmt.Errorf("%s: session: %w", s.name, net.ErrClosed) }
+func (s *Session[S]) ClosedErr() error { return closedError(s.name) }
+
+// A closedError is the error of a session of the multiplexer that it names.
+type closedError string
+
+func (e closedError) Error() string { return string(e) + ": session: " + net.ErrClosed.Error() }
+func (closedError) Unwrap() error   { return net.ErrClosed }
 
 // Lost is the error of a session that ended in any other way. Carriers have no deadlines:
 // a timeout inside one comes from its own watch for a peer that is gone, as in QUIC and
