@@ -20,6 +20,12 @@ func (c tcpConn) Reset() error {
 	return c.Close()
 }
 
+// WriteTo implements [io.WriterTo], which io.Copy uses. It reads twice as much at once as
+// io.Copy does by itself: streams then take less of the processor.
+func (c tcpConn) WriteTo(w io.Writer) (int64, error) {
+	return io.CopyBuffer(w, struct{ io.Reader }{c.TCPConn}, make([]byte, 64<<10))
+}
+
 // whole returns conn with all of its methods, which net.Conn hides.
 func whole(conn net.Conn) transport.Conn {
 	if tcp, ok := conn.(*net.TCPConn); ok {
