@@ -27,10 +27,10 @@ type writer struct {
 	mu       sync.Mutex // guards below; never held during a write
 	writing  bool       // the goroutine that writes looks at pong when done
 	flushing bool       // a goroutine is about to write pong
+	hasPong  bool       // a pong waits
 	err      error      // why nothing more can be written
 	kept     []*output  // must be sent before anything else
-	pong     []byte     // payload of the latest pong, which waits if hasPong
-	hasPong  bool
+	pong     []byte     // payload of the latest pong
 }
 
 // write writes messages, each as a frame.

@@ -14,6 +14,7 @@ import (
 // A Socket is a TCP connection that can be read and written without waiting. One goroutine
 // at a time reads, and one writes.
 type Socket struct {
+	raw syscall.RawConn
 	out writing
 	in  reading
 }
@@ -28,32 +29,31 @@ func New(conn net.Conn) *Socket {
 	if err != nil {
 		return nil
 	}
-	s := new(Socket)
-	s.out.init(raw)
-	s.in.init(raw)
+	s := &Socket{raw: raw}
+	s.out.init()
+	s.in.init()
 	return s
 }
 
 // Write returns how much of pieces the socket has taken at once.
-func (s *Socket) Write(pieces [][]byte) (n int, err error) { return s.out.write(pieces) }
+func (s *Socket) Write(pieces [][]byte) (n int, err error) { return s.out.write(s.raw, pieces) }
 
 // Read returns how much has arrived and been read into p. It returns 0 if a Read of the
 // connection would wait or fail.
 func (s *Socket) Read(p []byte) (n int) {
-	n, _ = s.in.read(p, nil, false)
+	n, _ = s.in.read(s.raw, p, nil, false)
 	return max(n, 0)
 }
 
 // Spill reads into p, and into more what p has no room for, so n may be larger than p. If
 // nothing has arrived it waits, or returns 0 if wait is false.
 func (s *Socket) Spill(p []byte, more Spill, wait bool) (n int, err error) {
-	return s.in.read(p, more, wait)
+	return s.in.read(s.raw, p, more, wait)
 }
 
 // reading is a read from a socket.
 type reading struct {
-	raw syscall.RawConn
-	f   func(fd uintptr) bool
+	f func(fd uintptr) bool
 
 	p    []byte
 	more Spill
@@ -63,8 +63,7 @@ type reading struct {
 	err  error
 }
 
-func (r *reading) init(raw syscall.RawConn) {
-	r.raw = raw
+func (r *reading) init() {
 	r.f = func(fd uintptr) bool {
 		r.once(int(fd))
 		return r.err != unix.EAGAIN || !r.wait
@@ -90,10 +89,10 @@ func (r *reading) once(fd int) {
 	r.more.Done(max(r.n-len(r.p), 0))
 }
 
-func (r *reading) read(p []byte, more Spill, wait bool) (n int, err error) {
+func (r *reading) read(raw syscall.RawConn, p []byte, more Spill, wait bool) (n int, err error) {
 	r.p, r.more, r.wait = p, more, wait
 	r.n, r.err = 0, nil
-	err = r.raw.Read(r.f)
+	err = raw.Read(r.f)
 	r.p, r.more = nil, nil
 	switch {
 	case err != nil:
@@ -110,16 +109,14 @@ func (r *reading) read(p []byte, more Spill, wait bool) (n int, err error) {
 
 // writing is a write to a socket.
 type writing struct {
-	raw syscall.RawConn
-	f   func(fd uintptr) bool
+	f func(fd uintptr) bool
 
 	pieces [][]byte
 	n      int
 	err    error
 }
 
-func (w *writing) init(raw syscall.RawConn) {
-	w.raw = raw
+func (w *writing) init() {
 	w.f = func(fd uintptr) bool {
 		w.err = unix.EINTR
 		for w.err == unix.EINTR {
@@ -133,9 +130,9 @@ func (w *writing) init(raw syscall.RawConn) {
 	}
 }
 
-func (w *writing) write(pieces [][]byte) (n int, err error) {
+func (w *writing) write(raw syscall.RawConn, pieces [][]byte) (n int, err error) {
 	w.pieces = pieces
-	err = w.raw.Write(w.f)
+	err = raw.Write(w.f)
 	w.pieces = nil
 	switch {
 	case err != nil:
