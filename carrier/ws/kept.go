@@ -37,11 +37,10 @@ func (w *writer) try(messages [][]byte) (kept bool, err error) {
 
 // keep keeps all of messages, in o, which has been made for them.
 func (w *writer) keep(o *output, messages [][]byte) error {
-	o.gathers = false
-	o.grow(occupied(messages, false))
+	o.gathers, o.keeps = false, true
 	for _, m := range messages {
 		if len(m) > 0 {
-			o.frame(opBinary, m) // the output has room for it
+			o.frame(opBinary, m) // writes nothing
 		}
 	}
 	w.mu.Lock()
@@ -73,20 +72,32 @@ func (o *output) rest(n int) *output {
 		return nil
 	}
 	r := largeOutputs.Get().(*output)
-	r.conn, r.pieces = o.conn, r.array[:0]
-	r.grow(total - n)
+	r.conn, r.pieces, r.keeps = o.conn, r.array[:0], true
 	for _, p := range o.pieces {
 		skip := min(n, len(p))
-		r.buf, n = append(r.buf, p[skip:]...), n-skip
+		r.keep(p[skip:])
+		n -= skip
 	}
 	return r
 }
 
-// grow makes room for size more bytes, before anything is gathered.
-func (o *output) grow(size int) {
-	if size += maxHeader; size > cap(o.buf) {
-		o.buf = make([]byte, 0, size)
+// keep appends a copy of p.
+func (o *output) keep(p []byte) {
+	for len(p) > 0 {
+		if len(o.buf) == cap(o.buf) {
+			o.extend()
+		}
+		n := min(len(p), cap(o.buf)-len(o.buf))
+		o.buf, p = append(o.buf, p[:n]...), p[n:]
 	}
+}
+
+// extend continues in another buffer, when this one is full.
+func (o *output) extend() {
+	more := largeOutputs.Get().(*output)
+	more.buf, o.buf = o.buf, more.buf
+	o.pieces, o.taken = append(o.pieces, more.buf[o.taken:]), 0
+	o.more = append(o.more, more)
 }
 
 // keeps reports whether anything is kept.

@@ -30,6 +30,10 @@ type output struct {
 	// gathers says that conn can write several pieces at once, and needs no masking.
 	gathers bool
 
+	// keeps says that nothing is to be written yet: what is full is replaced.
+	keeps bool
+	more  []*output // hold buffers that are full
+
 	buf    []byte // headers, and masked or copied payload; never grows
 	taken  int    // how much of buf is in pieces
 	left   int    // how much of buf has been written
@@ -73,8 +77,13 @@ func occupied(messages [][]byte, gathers bool) (size int) {
 
 // free returns o to its pool.
 func (o *output) free() {
+	for _, more := range o.more {
+		more.free()
+	}
+	clear(o.more)
 	clear(o.array[:])
 	o.conn, o.pieces, o.buf, o.taken, o.left = nil, nil, o.buf[:0], 0, 0
+	o.keeps, o.more = false, o.more[:0]
 	switch cap(o.buf) {
 	case smallWrite + beside:
 		smallOutputs.Put(o)
@@ -83,10 +92,11 @@ func (o *output) free() {
 	}
 }
 
-// frame appends a frame with a whole message. It writes when the buffer is full.
+// frame appends a frame with a whole message. It writes when the buffer is full, unless o
+// keeps.
 func (o *output) frame(op opcode, payload []byte) error {
-	if cap(o.buf)-len(o.buf) < maxHeader || len(o.pieces)+3 > maxPieces {
-		if err := o.flush(); err != nil {
+	if cap(o.buf)-len(o.buf) < maxHeader || len(o.pieces)+3 > maxPieces && !o.keeps {
+		if err := o.full(); err != nil {
 			return err
 		}
 	}
@@ -112,10 +122,19 @@ func (o *output) frame(op opcode, payload []byte) error {
 		if payload = payload[n:]; len(payload) == 0 {
 			return nil
 		}
-		if err := o.flush(); err != nil {
+		if err := o.full(); err != nil {
 			return err
 		}
 	}
+}
+
+// full makes room.
+func (o *output) full() error {
+	if o.keeps {
+		o.extend()
+		return nil
+	}
+	return o.flush()
 }
 
 // flush writes everything gathered.

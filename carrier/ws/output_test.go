@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"math/rand/v2"
+	"runtime"
 	"testing"
 
 	"github.com/backdial/backdial/carrier"
@@ -123,6 +124,39 @@ func TestGathers(t *testing.T) {
 	}
 	if err := <-written; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestKeepsInPools keeps messages that are too large for one buffer: what holds them must be
+// used again, or a sender of large messages makes as much garbage.
+func TestKeepsInPools(t *testing.T) {
+	if PoolsForget() {
+		t.Skip("pools forget")
+	}
+	conn, other := testnet.Pair(t)
+	go io.Copy(io.Discard, other)
+	client := newConn(conn, conn, "", true, nil)
+	writer, ok := prompted(client).(carrier.PromptWriter)
+	if !ok {
+		t.Skip("every write may wait")
+	}
+	const size, times = 3 * largeWrite, 100
+	message := make([]byte, size)
+	var before, after runtime.MemStats
+	for i := range times + 1 {
+		if i == 1 {
+			runtime.ReadMemStats(&before)
+		}
+		if kept, err := writer.WriteNow(message); !kept || err != nil {
+			t.Fatalf("WriteNow: kept %t, %v, want true", kept, err)
+		}
+		if err := writer.Flush(); err != nil {
+			t.Fatal("Flush: ", err)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if each := (after.TotalAlloc - before.TotalAlloc) / times; each > size/4 {
+		t.Errorf("a message of %d bytes makes %d bytes of garbage", size, each)
 	}
 }
 
