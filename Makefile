@@ -48,15 +48,16 @@ test:
 
 # What takes long: planted faults, every combination, proxies, browsers, and what the race
 # detector is too slow for. It leaves out packages that have no such tests. Mostly they wait, so
-# more run at a time than there are processors.
+# more run at a time than there are processors. The last in the alphabet take longest, and begin
+# first.
 long:
-	BACKDIAL_LONG=1 go test -shuffle=on -timeout 20m -p 4 $$(go list -test -f '{{$$p := .ImportPath}}{{range .Deps}}{{if eq . "$(LONG)"}}{{$$p}}{{end}}{{end}}' ./... | sed -n 's/\.test$$//p')
+	BACKDIAL_LONG=1 go test -shuffle=on -timeout 20m -p 4 $$(go list -test -f '{{$$p := .ImportPath}}{{range .Deps}}{{if eq . "$(LONG)"}}{{$$p}}{{end}}{{end}}' ./... | sed -n 's/\.test$$//p' | sort -r)
 
 # What make test has shortened of the contracts, under the race detector: all that a multiplexer
-# promises, and the combinations that are not the fastest.
+# promises, and the combinations that are not the fastest. These take longest, and begin first.
 contracts:
 	BACKDIAL_LONG=1 go test -race -timeout 20m -p 4 -run 'TestContract|TestStacks|TestFaults' -skip '/(ws-qmux|webtransport-native|SteadyReaders)$$' \
-		$(MUXES) ./transport/transporttest ./transport/faulttest
+		./transport/transporttest ./transport/faulttest $(MUXES)
 
 # Slow readers under the race detector. They would be too slow beside other tests.
 steady:
