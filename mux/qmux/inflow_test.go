@@ -238,4 +238,22 @@ func TestCreditTogether(t *testing.T) {
 		peer.say(streamFrame(a, half, []byte("x")))
 		wantsGrant(t, peer)
 	})
+	t.Run("again", func(t *testing.T) { // the peer does not know what waits already
+		peer, _, st := fill(t, a, b)
+		st.in.Lock()
+		owner{st}.Extend(0, false)
+		st.in.Unlock()
+		wantsGrant(t, peer)
+	})
+	t.Run("no room", func(t *testing.T) {
+		peer, s, st := fill(t, a, b)
+		st.in.Lock()
+		s.Mu.Lock()
+		st.pending &^= pendingGrant
+		s.control.streams = nil
+		s.Mu.Unlock()
+		owner{st}.Extend(st.in.AllowedLocked()-st.in.ReceivedLocked()-maxRecordSize, false)
+		st.in.Unlock()
+		wantsGrant(t, peer)
+	})
 }

@@ -91,15 +91,18 @@ var _ recv.Owner = owner{}
 // Extend implements [recv.Owner]. While streams take turns, what the peer runs out of first is
 // the connection's credit. So the stream's waits for that, or for the stream's next frame,
 // whichever comes first: several frames leave with one system call, and wake the peer once.
+//
+// The next frame must then have room, also after one that is being received.
 func (st owner) Extend(more uint64, grown bool) {
 	if grown {
 		st.s.inflow.widen(st.in.WindowLocked())
 	}
+	left := st.in.AllowedLocked() - more - st.in.ReceivedLocked()
 	st.s.Mu.Lock()
 	defer st.s.Mu.Unlock()
-	left := st.in.AllowedLocked() - more - st.in.ReceivedLocked()
+	waits := st.pending&pendingGrant == 0 && st.s.arrivals.turns && left >= maxRecordSize+minPayload
 	st.granted = st.in.AllowedLocked()
-	if left >= maxPayload && st.s.arrivals.turns && !grown {
+	if waits && !grown {
 		st.s.noteLocked(st.stream, pendingGrant)
 		return
 	}
