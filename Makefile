@@ -93,7 +93,7 @@ platforms:
 	@packages=$$(go list -f '{{if .GoFiles}}{{.ImportPath}}{{end}}' ./...); for p in $(PLATFORMS); do \
 		echo "go build for $$p"; \
 		export GOOS=$${p%/*} GOARCH=$${p#*/} CGO_ENABLED=0; \
-		go list -export $$packages >/dev/null && go build -o /dev/null ./internal/cmd/soak || exit 1; \
+		nice go list -export $$packages >/dev/null && nice go build -o /dev/null ./internal/cmd/soak || exit 1; \
 	done
 
 # It takes a while, so it is not part of all.
