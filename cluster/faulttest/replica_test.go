@@ -19,8 +19,8 @@ import (
 	"github.com/backdial/backdial/transport"
 )
 
-// beat is how often those who keep a connection ask for a sign of life. An engine ends it when
-// a second one is missing.
+// beat is how often engines, and those who use them, ask each other for a sign of life. The
+// second one that is missing ends the connection.
 const beat = 500 * time.Millisecond
 
 // silence is after how long a client and its replica ask for a sign of life, and how long they
