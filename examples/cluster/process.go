@@ -63,13 +63,9 @@ type replica struct {
 // newReplicas returns n replicas that are not started yet. Their certificates are in dir,
 // and their logs will be.
 func newReplicas(program, dir string, names ...string) ([]*replica, error) {
-	var ports []string
-	for range 3 * len(names) {
-		port, err := freePort(host)
-		if err != nil {
-			return nil, err
-		}
-		ports = append(ports, net.JoinHostPort(host, port))
+	ports, err := freePorts(host, 3*len(names))
+	if err != nil {
+		return nil, err
 	}
 	web, peers, routes := ports[:len(names)], ports[len(names):2*len(names)], ports[2*len(names):]
 	var replicas []*replica
@@ -93,19 +89,21 @@ func newReplicas(program, dir string, names ...string) ([]*replica, error) {
 	return replicas, nil
 }
 
-// freePort returns a port on which nobody listens. It is outside the range from which the
-// system assigns ports, so that it is still free when a replica comes back.
-func freePort(host string) (string, error) {
-	const lowest, n = 20000, 10000
-	var err error
-	for range 100 {
-		port := fmt.Sprint(lowest + rand.N(n))
+// freePorts returns n addresses of host on whose ports nobody listens. The ports are outside the
+// range from which the system assigns some, so that each is still free when a replica comes back.
+func freePorts(host string, n int) (addrs []string, err error) {
+	const lowest, all = 20000, 10000
+	for range 100 * n {
+		if len(addrs) == n {
+			return addrs, nil
+		}
 		var ln net.Listener
-		if ln, err = net.Listen("tcp", net.JoinHostPort(host, port)); err == nil {
-			return port, ln.Close()
+		if ln, err = net.Listen("tcp", net.JoinHostPort(host, fmt.Sprint(lowest+rand.N(all)))); err == nil {
+			defer ln.Close() // not before the last is found, so that none is found twice
+			addrs = append(addrs, ln.Addr().String())
 		}
 	}
-	return "", fmt.Errorf("find a free port: %w", err)
+	return nil, fmt.Errorf("find %d free ports: %w", n, err)
 }
 
 // start starts the process.
