@@ -190,8 +190,8 @@ func TestHostileStreams(t *testing.T) {
 	reachesNow(t, c, "y", "y")
 }
 
-// In TestManyClaims a replica claims clients under ever new Runs, of which each gets a session of
-// its own. That must not keep who asks from other replicas.
+// In TestManyClaims a replica claims clients under ever new Runs, and each Run gets a session of its
+// own. This process must still reach clients on other replicas.
 func TestManyClaims(t *testing.T) {
 	const limit, claims = 8, 40
 	for _, url := range []string{"", "https://" + listen(t).Addr().String()} { // of the replica, and of nobody

@@ -81,7 +81,7 @@ func (s *site) raw(t *testing.T) (carrier.Conn, *transport.Dialer) {
 }
 
 // has waits until the registry has these metrics, as it exposes them, without type and
-// help. There must be no others of the same names, except those that are 0.
+// help. Other metrics of the same names must be 0.
 func has(t *testing.T, r prometheus.Gatherer, want string) {
 	t.Helper()
 	names := make(map[string]bool)

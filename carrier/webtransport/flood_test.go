@@ -126,7 +126,7 @@ func (s *server) flood(ctx context.Context, from net.PacketConn, packets [][]byt
 
 // Visits are clients that connect one after the other.
 type visits struct {
-	took []time.Duration // each, also those that did not get in
+	took []time.Duration // by each client, also by one that did not get in
 	errs []error         // of those
 }
 

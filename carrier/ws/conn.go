@@ -139,7 +139,7 @@ func (c *conn) WriteLast(messages ...[]byte) error {
 	return c.writeErr(c.w.writeLast(c.status(), messages))
 }
 
-// status is that of the close frame at the end of what this end sends.
+// status returns the status code for this end's close frame.
 func (c *conn) status() int {
 	if c.tooLarge.Load() {
 		return websocket.CloseMessageTooBig

@@ -47,8 +47,8 @@ type Deviation struct {
 	Because string
 }
 
-// Test runs a subtest for every promise of the contract. It expects those that deviations
-// excuse to fail, and skips them if they do.
+// Test runs a subtest for every promise of the contract. A promise that a deviation
+// excuses is expected to fail, and is skipped when it does.
 func Test(t *testing.T, target Target, deviations ...Deviation) {
 	t.Helper()
 	promises := make([]suite.Promise, len(contract))

@@ -11,8 +11,8 @@ import (
 )
 
 // nowhere is the address that engines announce, so that they do not find each other by
-// themselves. Each knows only those that it was told to join, through a network that a
-// test can cut.
+// themselves. An engine knows only the engines that it was told to join, through a network
+// that a test can cut.
 const nowhere = "127.0.0.1:9"
 
 // embedded starts the engine of a replica.

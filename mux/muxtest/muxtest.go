@@ -142,8 +142,8 @@ type Deviation struct {
 	Because string
 }
 
-// Test runs a subtest for every promise of the contract. It expects those that deviations
-// excuse to fail, and runs them in processes of their own. A promise that hangs fails
+// Test runs a subtest for every promise of the contract. A promise that a deviation
+// excuses is expected to fail, and runs in a process of its own. A promise that hangs fails
 // after a minute, with the stacks of its goroutines, and the suite goes on.
 //
 // With -short it skips [SteadyReaders] and [Distance], which take half the time, and a part of

@@ -75,7 +75,7 @@ const (
 	arriving = enough + largeFetch
 
 	// maxGoroutines is how many goroutines a session and the users of its streams have,
-	// plus those that have ended and the runtime still counts. The peer has one more for
+	// plus goroutines that have ended but that the runtime still counts. The peer has one more for
 	// each stream of its own.
 	maxGoroutines = 50 + 64
 )

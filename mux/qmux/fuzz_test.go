@@ -107,7 +107,7 @@ const (
 	arriving = 32 << 10
 
 	// maxGoroutines is how many goroutines a session and the users of its streams have,
-	// plus those that have ended and the runtime still counts.
+	// plus goroutines that have ended but that the runtime still counts.
 	maxGoroutines = 30 + 64
 )
 

@@ -176,7 +176,7 @@ func TestCreditTogether(t *testing.T) {
 		a, b   = 1, 5
 		record = 64 << 10
 	)
-	// fill sends half of a window on each stream, in turns, and reads that of the first.
+	// fill sends half of a window on each stream, in turns, and reads what the first got.
 	fill := func(t *testing.T, ids ...uint64) (*puppet, *session, *stream) {
 		t.Helper()
 		leak.Check(t)

@@ -119,15 +119,24 @@ func (c slowPrompt) WriteNow(messages ...[]byte) (kept bool, err error) {
 	return false, nil
 }
 
+// openSlow opens a stream on a session whose carrier is a slowPrompt. The peer takes everything.
+// Close of the session ends all.
+func openSlow(t *testing.T) (*session, *stream) {
+	ours, theirs := net.Pipe()
+	go func() {
+		io.Copy(io.Discard, theirs)
+		theirs.Close()
+	}()
+	s := newSession(draft02, slowPrompt{ours}, dialSide, mux.Config{KeepAlive: -1})
+	(&puppet{t: t, w: theirs}).say(parametersFrame(greetings()))
+	return s, open(t, s)
+}
+
 // TestWritersTakeTurns makes one Write wait for another, which has sent everything and is
 // writing it to the carrier.
 func TestWritersTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ours, theirs := net.Pipe()
-		go io.Copy(io.Discard, theirs)
-		s := newSession(draft02, slowPrompt{ours}, dialSide, mux.Config{KeepAlive: -1})
-		(&puppet{t: t, w: theirs}).say(parametersFrame(greetings()))
-		st := open(t, s)
+		s, st := openSlow(t)
 		synctest.Wait()
 		write := func() error { _, err := st.Write(make([]byte, 32<<10)); return err }
 		first := start(write)
@@ -138,7 +147,6 @@ func TestWritersTakeTurns(t *testing.T) {
 				t.Error("write:", err)
 			}
 		}
-		theirs.Close()
 		s.Close()
 	})
 }
@@ -147,11 +155,7 @@ func TestWritersTakeTurns(t *testing.T) {
 // stream has to wait for the next batch. Nothing else starts another write.
 func TestEndAfterLargeBatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ours, theirs := net.Pipe()
-		go io.Copy(io.Discard, theirs)
-		s := newSession(draft02, slowPrompt{ours}, dialSide, mux.Config{KeepAlive: -1})
-		(&puppet{t: t, w: theirs}).say(parametersFrame(greetings()))
-		st := open(t, s)
+		s, st := openSlow(t)
 		time.Sleep(time.Minute)
 		s.Mu.Lock()
 		b := s.batchLocked()
@@ -160,7 +164,6 @@ func TestEndAfterLargeBatch(t *testing.T) {
 		if err := st.CloseWrite(); err != nil {
 			t.Error("close write:", err)
 		}
-		theirs.Close()
 		s.Close()
 	})
 }

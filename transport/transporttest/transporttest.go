@@ -76,8 +76,8 @@ var contract = []struct {
 	{EndReasons, endReasons},
 }
 
-// Test runs a subtest for every promise. It expects those that deviations excuse to fail, and
-// skips them if they do.
+// Test runs a subtest for every promise. A promise that a deviation excuses is expected to
+// fail, and is skipped when it does.
 func Test(t *testing.T, s Stack, deviations ...Deviation) {
 	t.Helper()
 	var promises []suite.Promise
